@@ -1,0 +1,188 @@
+"""Which code a configuration may name, what arguments it takes, and how it is called.
+
+A `_target_` is allowed when it is a builder of this package, a Keras optimizer, or stands in a module that the
+user lists in `trusted_modules`. Everything is checked from the name and the source; nothing named is imported
+before training needs it. Hydra's own `instantiate` is not used: it would call anything.
+"""
+
+import importlib
+import inspect
+import keyword
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mnist_exp import fields, optimizers, signatures
+from mnist_exp.errors import SettingsError
+from mnist_exp.signatures import Parameter, Signature
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A group whose choice is a builder.
+
+    Args:
+        group: the group's name in the configuration.
+        home: the module of this package, or the Keras package, whose public names are allowed.
+        given: arguments that the runner passes itself, by position and in this order.
+    """
+
+    group: str
+    home: str
+    given: tuple[str, ...] = ()
+
+
+KINDS = {
+    kind.group: kind
+    for kind in (
+        Kind("model", "mnist_exp.models", ("input_shape", "classes")),
+        Kind("optimizer", optimizers.PACKAGE),
+        Kind("schedule", "mnist_exp.schedules", ("learning_rate", "steps")),
+        Kind("augment", "mnist_exp.augmentation"),
+        Kind("data", "mnist_exp.data.loaders"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Component:
+    """A builder and its arguments, as the configuration names them.
+
+    Args:
+        group: which group of the configuration it came from.
+        target: dotted name of the builder.
+        arguments: keyword arguments, checked against its signature.
+        trusted: the modules that the user trusts.
+    """
+
+    group: str
+    target: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    trusted: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The builder's own name, without its module."""
+        return self.target.rpartition(".")[2]
+
+    def build(self, *given: Any, **extra: Any) -> Any:
+        """Import the builder and call it: `given` by position, `extra` in place of configured arguments.
+
+        Raises: SettingsError: it cannot be imported, or is not what its group takes, or refuses its arguments.
+        """
+        builder = self._resolve()
+        try:
+            return builder(*given, **(self.arguments | extra))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, TypeError) and not _raised_at_call(error):
+                raise
+            raise SettingsError(f"{self.group}: {self.target} refuses its arguments: {error}") from error
+
+    def _resolve(self) -> Callable[..., Any]:
+        module, _, name = self.target.rpartition(".")
+        try:
+            builder = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise SettingsError(f"{self.group}._target_={self.target} cannot be imported: {error}") from error
+        home = KINDS[self.group].home
+        if home == optimizers.PACKAGE and self.target.startswith(home + "."):
+            import keras
+
+            allowed = inspect.isclass(builder) and issubclass(builder, keras.optimizers.Optimizer)
+        else:
+            allowed = _within(getattr(builder, "__module__", ""), (home, *self.trusted)) and callable(builder)
+        if not allowed:
+            raise SettingsError(f"{self.group}._target_={self.target} is not a builder defined in a trusted module")
+        return builder  # type: ignore[no-any-return]
+
+
+def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tuple[Component, list[str]]:
+    """Check a section against the allow-list and its builder's signature.
+
+    Args:
+        group: one of KINDS.
+        section: the section with its `_target_`.
+        trusted: the modules that the user trusts.
+    Returns: the component, and the problems found; with problems it must not be built.
+    """
+    kind = KINDS[group]
+    target = section.get("_target_")
+    arguments = {name: value for name, value in section.items() if name != "_target_"}
+    if not isinstance(target, str):
+        return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {kind.home}.NAME"]
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in target.split(".")):
+        return Component(group, target), [f"{group}._target_={target} is not allowed: it must be a dotted name"]
+    signature, problem = _signature(kind, target, trusted)
+    if problem:
+        return Component(group, target), [problem]
+    problems: list[str] = []
+    if signature is not None:
+        arguments, problems = _check_arguments(kind, target, arguments, signature)
+    if kind.home == optimizers.PACKAGE:
+        problems += optimizers.check_clipping(arguments)
+    return Component(group, target, arguments, tuple(trusted)), problems
+
+
+def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signature | None, str | None]:
+    module, _, name = target.rpartition(".")
+    if name.startswith("_"):
+        return None, _forbidden(kind, target)
+    if module == kind.home and not kind.home.startswith("mnist_exp"):
+        signature = signatures.from_source(target)
+        return signature, None if signature and signature.is_class else _forbidden(kind, target)
+    if module == kind.home:
+        builder = vars(importlib.import_module(module)).get(name)
+        if not inspect.isfunction(builder) or builder.__module__ != module or name.startswith("check_"):
+            return None, _forbidden(kind, target)
+        return signatures.of_function(builder), None
+    if not _within(module, trusted):
+        return None, _forbidden(kind, target)
+    if not signatures.module_exists(target):
+        where = "is it in the folder that the command runs in, or installed?"
+        return None, f"{kind.group}._target_={target}: there is no module {target.split('.')[0]}; {where}"
+    # Not found in the source means made at import time: then only the call itself can tell.
+    return signatures.from_source(target), None
+
+
+def _check_arguments(
+    kind: Kind, target: str, arguments: dict[str, Any], signature: Signature
+) -> tuple[dict[str, Any], list[str]]:
+    own = {name: p for name, p in signature.parameters.items() if name not in kind.given}
+    if kind.home == optimizers.PACKAGE and target.startswith(kind.home + "."):
+        own = {name: Parameter(optimizers.RANGES.get(name, p.annotation), p.default) for name, p in own.items()}
+    elif signature.accepts_any:
+        own |= {name: Parameter(Any) for name in arguments if name not in own}
+    return fields.check_all(f"{kind.group}.", arguments, own)
+
+
+def _forbidden(kind: Kind, target: str) -> str:
+    return (
+        f"{kind.group}._target_={target} is not allowed: it must be one of {', '.join(_own_builders(kind))}, "
+        "or stand in a module listed in trusted_modules"
+    )
+
+
+def _own_builders(kind: Kind) -> list[str]:
+    if not kind.home.startswith("mnist_exp"):
+        return [f"{kind.home}.* (an optimizer class)"]
+    members = vars(importlib.import_module(kind.home)).items()
+    public = [n for n, m in members if inspect.isfunction(m) and m.__module__ == kind.home]
+    return [f"{kind.home}.{n}" for n in public if not n.startswith(("_", "check_"))]
+
+
+def _within(module: str, packages: Sequence[str]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def _raised_at_call(error: TypeError) -> bool:
+    """Tell a call that does not fit the signature from a TypeError inside the builder."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None
+
+
+def check_sizes(component: Component, input_shape: tuple[int, int, int]) -> list[str]:
+    """Return what of a component of this package does not fit images of a shape, by its `check_` twin."""
+    module, _, name = component.target.rpartition(".")
+    if module != KINDS[component.group].home:
+        return []
+    twin = getattr(importlib.import_module(module), f"check_{name}", None)
+    return list(twin(input_shape, **component.arguments)) if twin else []

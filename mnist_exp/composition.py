@@ -1,0 +1,173 @@
+"""From YAML groups and overrides to one configuration, and from Hydra's complaints to sentences for a person."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_exp import fields
+from mnist_exp.errors import SettingsError
+from mnist_exp.settings import Settings, check, find_problems
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _shipped(name: str) -> Path:
+    """Return a folder that a wheel carries inside the package and a checkout beside it."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+CONF = _shipped("conf")
+EXPERIMENTS = _shipped("experiments")
+
+
+class ExperimentsSearchPath(SearchPathPlugin):
+    """Put the folder of experiments on Hydra's search path."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append the folder, so that a user's own folders come first."""
+        search_path.append(provider="mnist_exp", path=f"file://{EXPERIMENTS}")
+
+
+def register_search_path() -> None:
+    """Tell Hydra of the experiments; twice does no harm."""
+    plugins = Plugins.instance()
+    if ExperimentsSearchPath not in plugins.discover(SearchPathPlugin):
+        plugins.register(ExperimentsSearchPath)
+
+
+def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Settings:
+    """Return checked settings, as the command line would make them: for notebooks and scripts.
+
+    Args:
+        overrides: as on the command line, `["model.dropout=0.5", "data=mnist_5k"]`.
+        config_dir: a folder of your own with groups or experiments.
+    Raises: SettingsError: with every mistake there is.
+    """
+    overrides = [overrides] if isinstance(overrides, str) else list(overrides)
+    with composer(config_dir):
+        try:
+            config = hydra_compose("config", overrides)
+        except HydraException:
+            raise SettingsError(_find_mistakes(overrides)) from None
+        return check(config, overrides)
+
+
+@contextmanager
+def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
+    """Set Hydra up to compose, and put back what was set up before."""
+    register_search_path()
+    if config_dir is not None and not Path(config_dir).is_dir():
+        raise SettingsError(f"--config-dir={config_dir} is not a folder")
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
+        loader = GlobalHydra.instance().config_loader()
+        if config_dir is not None:
+            path = f"file://{Path(config_dir).resolve()}"
+            loader.get_search_path().prepend("command-line", path, SearchPathQuery(provider="schema"))
+        yield loader
+
+
+def explain(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
+    """Return every mistake in overrides that Hydra refused, and those that it did not come to."""
+    with composer(config_dir):
+        return _find_mistakes(overrides)
+
+
+def _find_mistakes(overrides: Sequence[str]) -> list[str]:
+    """Add the overrides one by one, choices of groups first, and note those that do not go in."""
+    problems: list[str] = []
+    parsed: list[Override] = []
+    for text in overrides:
+        try:
+            parsed.append(OverridesParser.create().parse_override(text))
+        except HydraException as error:
+            problems.append(f"{text} cannot be read: {_first_line(error)}; the form is option=value")
+    loader = GlobalHydra.instance().config_loader()
+    groups = set(_groups(loader))
+    config: DictConfig | None = None
+    accepted: list[str] = []
+    for override in sorted(parsed, key=lambda o: o.key_or_group not in groups):
+        text = _one_value(override)
+        try:
+            config = hydra_compose("config", [*accepted, text])
+            accepted.append(text)
+        except (HydraException, OmegaConfBaseException) as error:
+            config = config or _compose_or_none(accepted)
+            problems.append(_describe(override, error, loader, config))
+    if config is None:
+        try:
+            config = hydra_compose("config", accepted)
+        except HydraException as error:
+            return [*problems, _first_line(error)]
+    return problems + find_problems(config)[1]
+
+
+def _describe(override: Override, error: Exception, loader: ConfigLoader, config: DictConfig | None) -> str:
+    key, value = override.key_or_group, override.value()
+    text = f"{key}={fields.show(value)}"
+    groups = _groups(loader)
+    if key in groups:
+        choices = loader.get_group_options(key, ObjectType.CONFIG)
+        if value is not None and not isinstance(value, list) and str(value) not in choices:
+            guess = fields.nearest(str(value), choices)
+            hint = f"did you mean {key}={guess}? " if guess else ""
+            return f"{text} does not exist: {hint}There {'is' if len(choices) == 1 else 'are'} {', '.join(choices)}"
+        return f"{text}: {_first_line(error)}"
+    if config is not None and not _exists(config, key):
+        parent, _, name = key.rpartition(".")
+        section: Any = OmegaConf.select(config, parent) if parent else config
+        siblings = [str(n) for n in section] if isinstance(section, DictConfig) else []
+        if not parent:
+            siblings += [g for g in groups if "/" not in g]
+        if parent and not siblings:
+            return fields.unknown(key, parent.split(".")[0], [str(n) for n in config])
+        return fields.unknown(key, name, [s for s in siblings if s != "hydra"], f"{parent}." if parent else "")
+    return f"{text}: {_first_line(error)}"
+
+
+def _exists(config: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    try:
+        section = OmegaConf.select(config, parent) if parent else config
+    except OmegaConfBaseException:
+        return False
+    return isinstance(section, DictConfig) and name in section
+
+
+def _groups(loader: ConfigLoader) -> list[str]:
+    return [g for g in loader.list_groups("") if loader.get_group_options(g, ObjectType.CONFIG)]
+
+
+def _one_value(override: Override) -> str:
+    """Return the override, or with its first value where it sweeps over several."""
+    if not override.is_sweep_override():
+        return override.input_line or ""
+    if override.is_discrete_sweep():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return f"{override.get_key_element()}={getattr(override.value(), 'start', 'null')}"
+
+
+def _compose_or_none(overrides: list[str]) -> DictConfig | None:
+    try:
+        return hydra_compose("config", overrides)
+    except (HydraException, OmegaConfBaseException):
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

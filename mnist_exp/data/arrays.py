@@ -1,0 +1,88 @@
+"""Read arrays from npz and IDX files; never a pickle."""
+
+import gzip
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from mnist_exp.data.dataset import SPLITS, Array, Pair
+from mnist_exp.errors import DataError
+
+IDX_NAMES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+_UBYTE = 0x08
+
+
+def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
+    """Return the train pair, the test pair and the class names, if any, of an npz file.
+
+    Args:
+        path: a file with the arrays x_train, y_train, x_test, y_test and, if wanted, class_names (text).
+    Raises: DataError: it is no npz file, is damaged, lacks an array, or holds Python objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in SPLITS if name not in file.files]
+            if missing:
+                has = ", ".join(file.files) or "nothing"
+                raise DataError(f"{path} lacks the array {', '.join(missing)}; it holds {has}")
+            arrays = {name: file[name] for name in SPLITS}
+            names = file["class_names"] if "class_names" in file.files else None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, AttributeError, NotImplementedError) as error:
+        raise DataError(f"{path} is not a readable npz file: {error}") from error
+    except ValueError as error:
+        why = "it holds Python objects, which could run code" if "allow_pickle" in str(error) else str(error)
+        raise DataError(f"{path} cannot be read: {why}") from error
+    if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
+        raise DataError(f"{path}: class_names must be a list of texts, not {names.dtype} of shape {names.shape}")
+    pairs = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
+    return *pairs, tuple(names.tolist()) if names is not None else None
+
+
+def find_idx(folder: Path) -> dict[str, Path] | None:
+    """Return the four IDX files of a folder, plain or gzipped, or None if one is missing."""
+    found = {}
+    for split, name in IDX_NAMES.items():
+        options = [folder / n for n in (name, f"{name}.gz", name.replace("-idx", ".idx"))]
+        there = next((path for path in options if path.is_file()), None)
+        if there is None:
+            return None
+        found[split] = there
+    return found
+
+
+def read_idx_files(paths: dict[str, Path]) -> tuple[Pair, Pair]:
+    """Return the train and the test pair of four IDX files. Raises: DataError: one is damaged."""
+    arrays = {split: read_idx(path) for split, path in paths.items()}
+    return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
+
+
+def read_idx(path: Path) -> Array:
+    """Return the uint8 array of an IDX file, plain or gzipped.
+
+    Raises: DataError: it is damaged, or holds another type.
+    Source: LeCun, the IDX file format: two zero bytes, a type, the number of dimensions, each size, the values.
+    """
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UBYTE or not 1 <= content[3] <= 4:
+        raise DataError(f"{path} is not an IDX file of bytes: it begins with {content[:4].hex() or 'nothing'}")
+    dimensions, header = content[3], 4 + 4 * content[3]
+    if len(content) < header:
+        raise DataError(f"{path} ends inside its header")
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    if len(content) - header != math.prod(shape):
+        raise DataError(f"{path} should hold {math.prod(shape):,} bytes after its header, but has {len(content) - header:,}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

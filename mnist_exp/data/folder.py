@@ -1,0 +1,75 @@
+"""Read a folder of images by class: one subfolder a class, any format that Pillow reads as an image."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mnist_exp.data.dataset import Array, Pair
+from mnist_exp.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+MAX_PIXELS = 50_000_000
+
+
+def read_folder(folder: Path, *, size: tuple[int, int] | None, channels: int) -> tuple[Pair, tuple[str, ...]]:
+    """Return images and labels of a folder, and the class names: its subfolders, sorted.
+
+    Args:
+        folder: has one subfolder of images for each class.
+        size: height and width to which every image is scaled; None takes the first image's.
+        channels: 1 for grey, 3 for colour.
+    Returns: uint8 images (n, height, width, channels) and labels (n,), and one name a class.
+    Raises: DataError: naming every file that is not a good image, and every class without one.
+    """
+    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
+    if len(names) < 2:
+        raise DataError(f"{folder} has {len(names)} subfolders; it needs one for each class, at least two")
+    files = [(path, label) for label, name in enumerate(names) for path in _images(folder / name)]
+    problems = [
+        f"{folder / name} has no image ({', '.join(sorted(SUFFIXES))})"
+        for label, name in enumerate(names)
+        if not any(label == other for _, other in files)
+    ]
+    pixels: list[Array] = []
+    for path, _ in files:
+        try:
+            image = read_image(path, size=size, channels=channels)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        size = size or image.shape[:2]
+        pixels.append(image)
+    if problems:
+        raise DataError(problems)
+    return (np.stack(pixels), np.array([label for _, label in files], np.int64)), names
+
+
+def read_image(path: Path, *, size: tuple[int, int] | None, channels: int) -> Array:
+    """Return one image as uint8, shape (height, width, channels).
+
+    Args:
+        path: the file.
+        size: height and width to which it is scaled; None keeps its own.
+        channels: 1 for grey, 3 for colour.
+    Raises: DataError: it is not an image, is cut off, or is larger than MAX_PIXELS.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{path} has {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
+            loaded = image.convert("L" if channels == 1 else "RGB")
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} is not an image that can be read") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is a damaged image: {error}") from error
+    if size is not None and (loaded.height, loaded.width) != size:
+        loaded = loaded.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    pixels = np.asarray(loaded, np.uint8)
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

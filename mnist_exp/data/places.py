@@ -1,0 +1,129 @@
+"""Find the full MNIST and Fashion-MNIST: the place named, the user's folder, Keras's cache, a download."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnist_exp.data.arrays import find_idx, read_idx_files, read_npz
+from mnist_exp.data.dataset import SPLITS, Pair, Source
+from mnist_exp.data.download import fetch
+from mnist_exp.errors import DataError
+
+FOLDER_VARIABLE = "MNIST_EXP_DATA"
+MNIST_SHA256 = {
+    "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
+# MD5 of the four gzipped files, as their authors publish them (github.com/zalandoresearch/fashion-mnist).
+FASHION_MD5 = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+
+
+def find_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
+    """Return the full MNIST, verified by the SHA-256 of its arrays.
+
+    Args:
+        path: an npz file, or a folder with mnist.npz or the four IDX files; None looks in the usual places.
+        mirrors: addresses of an mnist.npz to download.
+    Raises: DataError: a place that the user named holds no MNIST, or no place does.
+    """
+    if named := _named(path, "mnist"):
+        option, place = named
+        return _read_mnist(place, option)
+    cached = keras_cache() / "mnist.npz"
+    damage = ""
+    if cached.is_file():
+        try:
+            return _read_mnist(cached, f"the Keras cache, {cached}")
+        except DataError as error:
+            damage = f"the copy in the Keras cache is damaged ({error}); "
+    try:
+        fetch(mirrors, cached, lambda file: _verify_mnist(*read_npz(file)[:2], str(file)))
+    except DataError as error:
+        raise DataError(f"data=mnist was not found in data.path, ${FOLDER_VARIABLE} or {cached}; {damage}{error}") from error
+    return _read_mnist(cached, f"a download, now in {cached}")
+
+
+def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
+    """Return Fashion-MNIST from its four IDX files; a download is verified by their published MD5.
+
+    Args:
+        path: a folder with the four files, or an npz file; None looks in the usual places.
+        mirrors: addresses of folders that hold the four gzipped files.
+    Raises: DataError: a place that the user named does not hold it, or no place does.
+    """
+    if named := _named(path, "fashion-mnist"):
+        option, place = named
+        return Source(*_read(place, "fashion_mnist.npz"), place=option)
+    folder = keras_cache() / "fashion-mnist"
+    where = f"the Keras cache, {folder}"
+    if find_idx(folder) is None:
+        where = f"a download, now in {folder}"
+        for name, md5 in FASHION_MD5.items():
+            try:
+                urls = [f"{mirror.rstrip('/')}/{name}" for mirror in mirrors]
+                fetch(urls, folder / name, lambda file, md5=md5: _verify_md5(file, md5))  # type: ignore[misc]
+            except DataError as error:
+                usual = f"data.path, ${FOLDER_VARIABLE} or {folder}"
+                raise DataError(f"data=fashion_mnist was not found in {usual}; {error}") from error
+    return Source(*_read(folder, "fashion_mnist.npz"), place=where)
+
+
+def keras_cache() -> Path:
+    """Return the folder in which Keras keeps its data sets."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "datasets"
+
+
+def _named(path: str | None, subfolder: str) -> tuple[str, Path] | None:
+    """Return the place that the user named, and the words for it."""
+    if path is not None:
+        option, place = f"data.path={path}", Path(path).expanduser()
+    elif variable := os.environ.get(FOLDER_VARIABLE):
+        option, place = f"${FOLDER_VARIABLE}={variable}", Path(variable).expanduser()
+        if not place.is_dir():
+            raise DataError(f"{option} is not a folder; set it to one that holds the data, or unset it")
+        place = place / subfolder if (place / subfolder).is_dir() else place
+    else:
+        return None
+    if not place.exists():
+        raise DataError(f"{option} does not exist")
+    return option, place
+
+
+def _read_mnist(place: Path, words: str) -> Source:
+    train, test = _read(place, "mnist.npz")
+    _verify_mnist(train, test, words)
+    return Source(train, test, place=words)
+
+
+def _read(place: Path, npz_name: str) -> tuple[Pair, Pair]:
+    if place.is_file():
+        return read_npz(place)[:2]
+    if (place / npz_name).is_file():
+        return read_npz(place / npz_name)[:2]
+    files = find_idx(place)
+    if files is None:
+        raise DataError(f"{place} holds neither {npz_name} nor the four IDX files (train-images-idx3-ubyte, …)")
+    return read_idx_files(files)
+
+
+def _verify_mnist(train: Pair, test: Pair, words: str) -> None:
+    for split, array in zip(SPLITS, (*train, *test), strict=True):
+        if hashlib.sha256(array.tobytes()).hexdigest() != MNIST_SHA256[split]:
+            raise DataError(
+                f"{words} is not the MNIST that was published: {split} has another SHA-256; "
+                "use data=npz for arrays of your own"
+            )
+
+
+def _verify_md5(file: Path, md5: str) -> None:
+    if hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+        raise DataError("the content has another MD5 than the published file")

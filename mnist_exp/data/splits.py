@@ -1,0 +1,72 @@
+"""Choose training images: stratified by class, by seed, always the same for the same arguments."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnist_exp.data.dataset import Array, Dataset
+from mnist_exp.errors import DataError
+
+# Keeps the draws of this module apart from the order of the epochs, which is drawn from (seed, epoch).
+_STREAM = 0x5917
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a run trains and validates on; shapes and dtypes as in `Dataset`."""
+
+    x_train: Array
+    y_train: Array
+    x_val: Array
+    y_val: Array
+    validated_on_test: bool
+
+
+def split(data: Dataset, *, limit: int | None, validation: str | int | float, seed: int) -> Split:
+    """Return the training images used, and those that each epoch is validated on.
+
+    Args:
+        data: the data set.
+        limit: how many training images to use, hold-out included; all if None.
+        validation: `test`, a number of training images to hold out, or a share of those used.
+        seed: decides which.
+    Raises: DataError: there are not enough images for it.
+    """
+    total = len(data.y_train)
+    if limit is not None and limit > total:
+        raise DataError(f"data.limit={limit} is more than the {total:,} training images of data={data.name}")
+    used = np.arange(total)
+    if limit is not None and limit < total:
+        used = stratified(data.y_train, limit, np.random.default_rng([_STREAM, seed, 0]))
+    if validation == "test":
+        return Split(data.x_train[used], data.y_train[used], data.x_test, data.y_test, validated_on_test=True)
+    assert not isinstance(validation, str)
+    held = round(validation * len(used)) if isinstance(validation, float) else validation
+    if not 1 <= held < len(used):
+        raise DataError(
+            f"data.validation={validation} would hold out {held:,} of {len(used):,} training images; "
+            "at least one must be held out and one left"
+        )
+    out = stratified(data.y_train[used], held, np.random.default_rng([_STREAM, seed, 1]))
+    kept = np.delete(used, out)
+    held_out = used[out]
+    return Split(data.x_train[kept], data.y_train[kept], data.x_train[held_out], data.y_train[held_out], False)
+
+
+def stratified(labels: Array, count: int, rng: np.random.Generator) -> Array:
+    """Return the sorted positions of `count` labels, each class by its share, to within one.
+
+    Args:
+        labels: whole numbers from 0, shape (n,).
+        count: how many to choose, 0 to n.
+        rng: decides which, and which classes get the ones left over by rounding.
+    """
+    sizes = np.bincount(labels)
+    exact = sizes * (count / len(labels))
+    quota = np.floor(exact).astype(np.int64)
+    # The largest remainders first; equal ones in an order of chance.
+    chance = rng.permutation(len(sizes))
+    order = np.lexsort((chance, -(exact - quota)))
+    quota[order[: count - int(quota.sum())]] += 1
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(quota)]
+    return np.sort(np.concatenate(chosen))

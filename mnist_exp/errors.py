@@ -1,0 +1,34 @@
+"""What can go wrong by a user's hand; everything else is a bug and shows its traceback."""
+
+from collections.abc import Sequence
+
+
+class MnistExpError(Exception):
+    """Root of the errors that this package raises on purpose."""
+
+
+class SettingsError(MnistExpError):
+    """One or more mistakes in a configuration, a command line or the data that they name.
+
+    Args:
+        problems: one sentence a mistake, each with the option, its value and what is allowed.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type["SettingsError"], tuple[list[str]]]:
+        return type(self), (self.problems,)
+
+
+class DataError(SettingsError):
+    """The data set is missing, damaged or not what a classifier can be trained on."""
+
+
+class TrackingError(SettingsError):
+    """The tracking store cannot be reached or written."""
+
+
+class RunError(MnistExpError):
+    """A run broke off; the message is its traceback."""

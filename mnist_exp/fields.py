@@ -1,0 +1,124 @@
+"""Check one value against one annotation, and say in words what would have been allowed."""
+
+import difflib
+import functools
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import annotated_types
+import pydantic
+from pydantic.fields import FieldInfo
+
+from mnist_exp.signatures import REQUIRED, Parameter
+
+_STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null", list: "a list"}
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Metadata for `Annotated`: the words for what a field takes, where its type does not say it."""
+
+    words: str
+
+
+Count = Annotated[int, pydantic.Field(ge=1)]
+Positive = Annotated[float, pydantic.Field(gt=0)]
+NonNegative = Annotated[float, pydantic.Field(ge=0)]
+Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
+Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
+Activation = Literal[
+    "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "mish",
+    "tanh", "sigmoid", "hard_sigmoid", "softplus", "softsign", "linear",
+]  # fmt: skip
+
+
+def describe(annotation: Any) -> str:
+    """Return what an annotation allows, as words: `a number, at least 0 and below 1`."""
+    if typing.get_origin(annotation) is Annotated:
+        kind, *metadata = typing.get_args(annotation)
+        for item in metadata:
+            if isinstance(item, Allowed):
+                return item.words
+        limits = list(_limits(metadata))
+        return ", ".join([describe(kind), " and ".join(limits)]) if limits else describe(kind)
+    if typing.get_origin(annotation) is Literal:
+        return "one of " + ", ".join(str(value) for value in typing.get_args(annotation))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " or ".join(describe(kind) for kind in typing.get_args(annotation))
+    return _WORDS.get(typing.get_origin(annotation) or annotation, str(annotation))
+
+
+def check(path: str, value: Any, annotation: Any) -> tuple[Any, str | None]:
+    """Return the value as its type has it (1 as 1.0 for a float), and the problem with it, if any."""
+    try:
+        return _adapter(annotation).validate_python(value), None
+    except pydantic.ValidationError:
+        return value, f"{path}={show(value)} is not allowed: it must be {describe(annotation)}"
+    except pydantic.PydanticUserError:
+        return value, None
+
+
+def check_all(prefix: str, values: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> tuple[dict[str, Any], list[str]]:
+    """Check a section of the configuration against the parameters that take it.
+
+    Args:
+        prefix: the section's name with its dot, for messages: `model.`
+        values: the section, argument by argument.
+        parameters: what its owner takes.
+    Returns: the checked values, and the problems found: unknown names, wrong values, missing ones.
+    """
+    checked: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, value in values.items():
+        if name not in parameters:
+            problems.append(unknown(f"{prefix}{name}", name, parameters, prefix))
+            continue
+        checked[name], problem = check(f"{prefix}{name}", value, parameters[name].annotation)
+        problems += [problem] if problem else []
+    missing = [name for name, p in parameters.items() if p.default is REQUIRED and name not in values]
+    problems += [f"{prefix}{name} is missing: it must be {describe(parameters[name].annotation)}" for name in missing]
+    return checked, problems
+
+
+def unknown(path: str, name: str, names: Iterable[str], prefix: str = "") -> str:
+    """Return the sentence for an option that does not exist, with the nearest one that does."""
+    names = list(names)
+    guess = nearest(name, names)
+    fix = f"did you mean {prefix}{guess}?" if guess else f"there are {', '.join(prefix + n for n in sorted(names))}"
+    return f"{path} does not exist: {fix}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that a typo most likely meant, or None."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def show(value: Any) -> str:
+    """Return a value as it would be written in YAML, shortened to one line."""
+    text = {None: "null", True: "true", False: "false"}.get(value) if value is None or isinstance(value, bool) else None
+    text = text or (f"'{value}'" if value == "" else str(value))
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _limits(metadata: Iterable[Any]) -> Iterable[str]:
+    for item in metadata:
+        if isinstance(item, FieldInfo):
+            yield from _limits(item.metadata)
+        elif isinstance(item, annotated_types.Ge):
+            yield f"at least {item.ge}"
+        elif isinstance(item, annotated_types.Gt):
+            yield f"above {item.gt}"
+        elif isinstance(item, annotated_types.Le):
+            yield f"at most {item.le}"
+        elif isinstance(item, annotated_types.Lt):
+            yield f"below {item.lt}"
+
+
+@functools.lru_cache(maxsize=512)
+def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(annotation, config=_STRICT)

@@ -1,0 +1,92 @@
+"""Pictures of one run: what it learned, what it confuses, what it got most wrong."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+Array = npt.NDArray[Any]
+_LABELLED = 20
+_MISTAKES = 25
+
+
+def draw_all(
+    folder: Path, history: Mapping[str, Sequence[float]], x: Array, y: Array, probabilities: Array, names: Sequence[str]
+) -> None:
+    """Write learning_curves.png, confusion_matrix.png and confident_mistakes.png.
+
+    Args:
+        folder: where.
+        history: each metric's values, epoch by epoch.
+        x: test images, shape (n, height, width, channels).
+        y: their labels, shape (n,).
+        probabilities: what the model says of them, shape (n, classes).
+        names: one name a class.
+    """
+    learning_curves(history).savefig(folder / "learning_curves.png")
+    confusion_matrix(y, probabilities.argmax(axis=1), names).savefig(folder / "confusion_matrix.png")
+    confident_mistakes(x, y, probabilities, names).savefig(folder / "confident_mistakes.png")
+
+
+def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Return loss and accuracy against the epoch, for training and validation."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for name, words in ((metric, "training"), (f"val_{metric}", "validation")):
+            values = history.get(name, [])
+            axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=words)
+        axes.set(title=metric, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def confusion_matrix(y: Array, predicted: Array, names: Sequence[str]) -> Figure:
+    """Return how often each class was taken for each other; the colours show the mistakes only."""
+    classes = len(names)
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (y, predicted), 1)
+    mistakes = counts.astype(float)
+    np.fill_diagonal(mistakes, np.nan)
+    side = min(max(4.5, 0.55 * classes), 14)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(float(np.nanmax(mistakes)), 1))
+    figure.colorbar(image, ax=axes, label="mistakes", shrink=0.8)
+    axes.set(xlabel="predicted", ylabel="true", title=f"{int((y == predicted).sum()):,} of {len(y):,} test images right")
+    if classes <= _LABELLED:
+        rotation = 45 if max(map(len, names)) > 3 else 0
+        axes.set_xticks(range(classes), names, rotation=rotation, ha="right" if rotation else "center")
+        axes.set_yticks(range(classes), names)
+        dark = np.nanmax(mistakes) / 2
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                shade = "white" if row != column and count > dark else "black" if row != column else "grey"
+                axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=shade)
+    return figure
+
+
+def confident_mistakes(x: Array, y: Array, probabilities: Array, names: Sequence[str]) -> Figure:
+    """Return the wrongly read test images of which the model was surest, surest first."""
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != y)
+    surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:_MISTAKES]
+    columns = 5
+    rows = max(-(-len(surest) // columns), 1)
+    figure = Figure(figsize=(1.6 * columns, 1.9 * rows + 0.4), layout="constrained")
+    figure.suptitle(f"the surest of {len(wrong):,} mistakes on the test set" if len(wrong) else "no mistake on the test set")
+    for position, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if position >= len(surest):
+            continue
+        index = surest[position]
+        image = x[index].astype(np.float32) / 255
+        axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
+        share = probabilities[index, predicted[index]]
+        title = f"{names[predicted[index]]} ({share:.0%})\nis {names[y[index]]}, no. {index}"
+        axes.set_title(title, fontsize=8)
+    return figure

@@ -1,0 +1,184 @@
+"""The models: functions that build a Keras model for images with pixels scaled to 0-1.
+
+A builder's signature is the schema of its group in `conf/model`; its `check_` twin says, without Keras, whether
+the sizes fit the images. Each returns class probabilities in float32, whatever the precision of the layers.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from mnist_exp.fields import Activation, Count, Fraction
+
+if TYPE_CHECKING:
+    import keras
+
+Shape = tuple[int, int, int]
+Counts = Annotated[list[Count], Field(min_length=1)]
+
+
+def cnn(
+    input_shape: Shape,
+    classes: int,
+    *,
+    filters: Count = 32,
+    kernel_size: Count = 5,
+    pool_size: Count = 2,
+    dropout: Fraction = 0.3,
+    dense_units: Count = 128,
+    activation: Activation = "relu",
+) -> "keras.Model":
+    """Build the baseline: one convolution, max-pooling, dropout, one hidden dense layer.
+
+    Args:
+        input_shape: height, width, channels.
+        classes: number of classes.
+        filters: output channels of the convolution.
+        kernel_size: side of the convolution's window, pixels.
+        pool_size: side of the pooling window, which is also its stride, pixels.
+        dropout: share of the pooled values dropped while training.
+        dense_units: width of the hidden layer.
+        activation: after the convolution and the hidden layer.
+    Returns: maps (n, height, width, channels) to probabilities (n, classes).
+    """
+    from keras import Input, Sequential, layers
+
+    return Sequential(
+        [
+            Input(input_shape),
+            layers.Conv2D(filters, kernel_size, activation=activation),
+            layers.MaxPooling2D(pool_size),
+            layers.Dropout(dropout),
+            layers.Flatten(),
+            layers.Dense(dense_units, activation=activation),
+            layers.Dense(classes, activation="softmax", dtype="float32"),
+        ],
+        name="cnn",
+    )
+
+
+def check_cnn(input_shape: Shape, *, kernel_size: int = 5, pool_size: int = 2, **_: Any) -> Iterator[str]:
+    """Yield what does not fit the images."""
+    side = min(input_shape[:2])
+    image = f"the images are {input_shape[0]}×{input_shape[1]} pixels"
+    if kernel_size > side:
+        yield f"model.kernel_size={kernel_size} is larger than the image: {image}, so it must be at most {side}"
+    elif pool_size > (left := side - kernel_size + 1):
+        yield (
+            f"model.pool_size={pool_size} is larger than what the convolution leaves: {image} and "
+            f"model.kernel_size={kernel_size} leaves {left}, so it must be at most {left}"
+        )
+
+
+def mlp(
+    input_shape: Shape,
+    classes: int,
+    *,
+    hidden_units: Counts = [512, 512],  # noqa: B006
+    dropout: Fraction = 0.2,
+    activation: Activation = "relu",
+) -> "keras.Model":
+    """Build a perceptron on the flattened pixels.
+
+    Args:
+        input_shape: height, width, channels.
+        classes: number of classes.
+        hidden_units: width of each hidden layer, first to last.
+        dropout: share of each hidden layer's outputs dropped while training.
+        activation: of the hidden layers.
+    Returns: maps (n, height, width, channels) to probabilities (n, classes).
+    """
+    from keras import Input, Sequential, layers
+
+    model = Sequential([Input(input_shape), layers.Flatten()], name="mlp")
+    for units in hidden_units:
+        model.add(layers.Dense(units, activation=activation))
+        model.add(layers.Dropout(dropout))
+    model.add(layers.Dense(classes, activation="softmax", dtype="float32"))
+    return model
+
+
+def lenet5(
+    input_shape: Shape,
+    classes: int,
+    *,
+    activation: Activation = "tanh",
+    dropout: Fraction = 0.0,
+) -> "keras.Model":
+    """Build LeNet-5, with today's max-pooling and softmax in place of trainable subsampling and RBF units.
+
+    Args:
+        input_shape: height, width, channels; at least 12×12.
+        classes: number of classes.
+        activation: after each convolution and hidden layer; `tanh` as published, `relu` trains sooner.
+        dropout: share of the hidden layers' outputs dropped while training.
+    Returns: maps (n, height, width, channels) to probabilities (n, classes).
+    Source: LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition.
+    """
+    from keras import Input, Sequential, layers
+
+    return Sequential(
+        [
+            Input(input_shape),
+            layers.Conv2D(6, 5, padding="same", activation=activation),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(16, 5, activation=activation),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(120, activation=activation),
+            layers.Dropout(dropout),
+            layers.Dense(84, activation=activation),
+            layers.Dropout(dropout),
+            layers.Dense(classes, activation="softmax", dtype="float32"),
+        ],
+        name="lenet5",
+    )
+
+
+def check_lenet5(input_shape: Shape, **_: Any) -> Iterator[str]:
+    """Yield what does not fit the images."""
+    if min(input_shape[:2]) < 12:
+        yield f"model=lenet5 needs images of at least 12×12 pixels; these are {input_shape[0]}×{input_shape[1]}"
+
+
+def resnet(
+    input_shape: Shape,
+    classes: int,
+    *,
+    filters: Count = 16,
+    blocks: Counts = [2, 2, 2],  # noqa: B006
+    dropout: Fraction = 0.0,
+    activation: Activation = "relu",
+) -> "keras.Model":
+    """Build a small residual network: stages of two-convolution blocks, halving the image and doubling the filters.
+
+    Args:
+        input_shape: height, width, channels.
+        classes: number of classes.
+        filters: channels of the first stage.
+        blocks: residual blocks in each stage.
+        dropout: share of the pooled features dropped while training.
+        activation: after each normalisation and sum.
+    Returns: maps (n, height, width, channels) to probabilities (n, classes).
+    Source: He, Zhang, Ren, Sun 2015, arXiv:1512.03385, section 4.2.
+    """
+    import keras
+    from keras import layers
+
+    def convolve(x: "keras.KerasTensor", channels: int, size: int, strides: int) -> "keras.KerasTensor":
+        x = layers.Conv2D(channels, size, strides, padding="same", use_bias=False)(x)
+        return layers.BatchNormalization()(x)
+
+    inputs = keras.Input(input_shape)
+    x = layers.Activation(activation)(convolve(inputs, filters, 3, 1))
+    for stage, count in enumerate(blocks):
+        channels = filters * 2**stage
+        for block in range(count):
+            strides = 2 if stage > 0 and block == 0 else 1
+            shortcut = x if strides == 1 and x.shape[-1] == channels else convolve(x, channels, 1, strides)
+            x = layers.Activation(activation)(convolve(x, channels, 3, strides))
+            x = layers.Activation(activation)(layers.add([convolve(x, channels, 3, 1), shortcut]))
+    x = layers.Dropout(dropout)(layers.GlobalAveragePooling2D()(x))
+    outputs = layers.Dense(classes, activation="softmax", dtype="float32")(x)
+    return keras.Model(inputs, outputs, name="resnet")

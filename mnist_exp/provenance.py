@@ -1,0 +1,136 @@
+"""Where a run came from: command, code, machine, versions, and the key that tells equal jobs."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnist_exp.redaction import redact
+from mnist_exp.settings import Settings
+
+PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
+# What may differ between two jobs that are the same job: where they are recorded and where the data lie.
+_VOLATILE = {"tracking": None, "trusted_modules": None, "data": ("path", "mirrors", "fallback")}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The state of the code: `diff` is the text of what is changed but not committed."""
+
+    sha: str
+    diff: str
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether tracked files differ from the commit."""
+        return bool(self.diff)
+
+
+def job_key(settings: Settings, data_sha256: str) -> str:
+    """Return the SHA-256, in hex, of what decides a run's result: its configuration and its data."""
+    config = settings.to_config()
+    for name, keys in _VOLATILE.items():
+        section = config.pop(name)
+        if keys is not None:
+            config[name] = {key: value for key, value in section.items() if key not in keys}
+    text = json.dumps({"config": config, "data": data_sha256}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested sections as one level, names joined by dots."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def command() -> str:
+    """Return the command line that started this process, as it would be typed, without secrets."""
+    program = Path(sys.argv[0])
+    words = [sys.argv[0]]
+    if program.parent.name == "mnist_exp" and program.suffix == ".py":
+        words = ["python", "-m", f"mnist_exp.{program.stem}"]
+    return redact(shlex.join([*words, *sys.argv[1:]]))
+
+
+def commit() -> Commit | None:
+    """Return the commit of the repository that the command runs in, else of the package's own; None without one."""
+    for folder in (Path.cwd(), Path(__file__).resolve().parent):
+        sha = _git(folder, "rev-parse", "HEAD")
+        if sha:
+            return Commit(sha.strip(), _git(folder, "diff", "HEAD", "--") or "")
+    return None
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, machine and thread counts; call it once TensorFlow runs."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cpu_count": os.cpu_count(),
+        "threads": threads(),
+        "backend": _backend(),
+        "gpus": _gpus(),
+        "hostname": socket.gethostname(),
+        "pid": os.getpid(),
+        "working_folder": str(Path.cwd()),
+    }
+
+
+def threads() -> dict[str, int]:
+    """Return how many threads TensorFlow was told to use (0: its own choice) and how many it may run on."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if _backend() != "tensorflow":
+        return {"usable": usable}
+    import tensorflow as tf
+
+    within, between = tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads()
+    return {"intra_op": within, "inter_op": between, "usable": usable}
+
+
+def _backend() -> str:
+    import keras
+
+    return str(keras.backend.backend())
+
+
+def _gpus() -> list[str]:
+    if _backend() != "tensorflow":
+        return []
+    import tensorflow as tf
+
+    return [device.name for device in tf.config.list_physical_devices("GPU")]
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, errors="replace", timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -1,0 +1,99 @@
+"""Train one experiment, or with -m a sweep of them: `python -m mnist_exp.run model.dropout=0.5`."""
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+import types
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_exp import composition, runner, startup
+from mnist_exp.errors import RunError, SettingsError
+from mnist_exp.screen import print_problems
+from mnist_exp.settings import check
+
+DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code: 0 done, 1 failed, 2 mistaken, 130 and 143 interrupted."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = launch(sys.argv[1:])
+    startup.quick_exit()
+    sys.exit(code)
+
+
+def launch(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    options = get_args_parser().parse_args(arguments)
+    # Hydra turns errors into its own words and leaves with 1, unless it is told to pass them on.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        if options.help:
+            from mnist_exp import help_page
+
+            print(help_page.text(options.overrides, options.config_dir))
+            return DONE
+        composition.register_search_path()
+        hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
+    except SettingsError as error:
+        print_problems(error.problems)
+        return MISTAKE
+    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+        # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
+        print_problems(_mistakes(error, options))
+        return MISTAKE
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as leaving:
+        if isinstance(leaving.code, SettingsError):
+            print_problems(leaving.code.problems)
+            return MISTAKE
+        return leaving.code if isinstance(leaving.code, int) else DONE
+    return DONE
+
+
+def train(config: DictConfig) -> float:
+    """Run one composed configuration and return its objective to the sweeper."""
+    try:
+        settings = check(config, HydraConfig.get().overrides.task)
+        return runner.run(settings).objective
+    except SettingsError as error:
+        # Hydra prints lines of its own about any other kind of exception.
+        raise SystemExit(error) from error
+    except Exception as error:
+        raise RunError(traceback.format_exc()) from error
+
+
+def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
+    if isinstance(error, OSError):
+        return [f"the output folder cannot be written: {error.strerror}: {error.filename}; change it with hydra.run.dir"]
+    problems = composition.explain(options.overrides, options.config_dir)
+    return problems or [str(error).strip().splitlines()[0]]
+
+
+def _terminate(number: int, frame: types.FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()
+else:
+
+    class _CallableModule(types.ModuleType):
+        """Importing this module rebinds the name `mnist_exp.run`; it must stay the function as well."""
+
+        __call__ = staticmethod(runner.run)
+
+    sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,207 @@
+"""One experiment from settings to record: `run` reads as the experiment."""
+
+import contextlib
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from mnist_exp import components, data, provenance, startup, tracking
+from mnist_exp.data import Dataset, Split
+from mnist_exp.errors import SettingsError
+from mnist_exp.redaction import redact
+from mnist_exp.screen import Screen
+from mnist_exp.settings import Settings
+from mnist_exp.tracking import Tracker
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves in memory.
+
+    Args:
+        run_id: of the MLflow run; None with tracking=none.
+        objective: the metric that selects, of the weights that were kept.
+        metrics: those logged at the end.
+        history: each metric's values, epoch by epoch.
+        model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes).
+    """
+
+    run_id: str | None
+    objective: float
+    metrics: dict[str, float]
+    history: dict[str, list[float]]
+    model: "keras.Model" = field(repr=False)
+
+
+def run(settings: Settings, screen: Screen | None = None) -> Result:
+    """Train and test what the settings describe, and record it.
+
+    Args:
+        settings: from `compose` or `check`.
+        screen: where to show it; the terminal if None.
+    Raises: SettingsError: data, model or store are not as the settings need them; nothing was recorded then.
+    """
+    screen = screen or Screen()
+    dataset, split = load_data(settings)
+    tracker = tracking.open_tracker(settings.tracking)
+    with startup.quick_imports():
+        from mnist_exp import training
+
+        if settings.tracking.store == "mlflow":
+            import mlflow.keras  # noqa: F401
+        training.set_up(settings.seed, settings.trainer)
+    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    _announce(screen, settings, dataset, split, model.kept.count_params())
+
+    with _recorded(tracker, settings, dataset):
+        on_step = screen.step if screen.is_live else None
+        began = time.perf_counter()
+        with screen.training(settings.trainer.epochs, -(-len(split.x_train) // settings.trainer.batch_size)):
+
+            def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+                tracker.log_metrics(metrics, step=epoch)
+                screen.epoch(epoch, metrics)
+
+            history = training.fit(model.trained, split, settings, on_epoch, on_step)
+        fit_time_s = time.perf_counter() - began
+
+        probabilities = training.predict(model.trained, dataset.x_test)
+        test = training.score(probabilities, dataset.y_test)
+        best = _best_epoch(settings, history)
+        metrics = {
+            "test_loss": test["loss"],
+            "test_accuracy": test["accuracy"],
+            "best_val_accuracy": max(history["val_accuracy"]),
+            "best_epoch": float(best + 1),
+            "fit_time_s": fit_time_s,
+        }
+        tracker.log_metrics(metrics, step=len(history["loss"]))
+        _record_pictures(tracker, history, dataset, probabilities)
+        tracker.log_model(model.kept, dataset.image_shape, dataset.classes)
+
+    _summarise(screen, settings, dataset, tracker, metrics)
+    kept_epoch = best if settings.trainer.restore_best else -1
+    return Result(tracker.run_id, history[settings.objective][kept_epoch], metrics, history, model.kept)
+
+
+def load_data(settings: Settings) -> tuple[Dataset, Split]:
+    """Return the data set and what of it is used, and make sure that the model fits it; needs no Keras.
+
+    Raises: SettingsError: with everything that is wrong.
+    """
+    dataset = data.load(settings.data)
+    problems = components.check_sizes(settings.model, dataset.image_shape)
+    try:
+        split = data.split(
+            dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed
+        )
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return dataset, split
+
+
+@contextlib.contextmanager
+def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset) -> Iterator[None]:
+    """Open the run, and close it with the status that is true, whatever happens in it."""
+    config = settings.to_config()
+    params = {name: redact(value) if isinstance(value, str) else value for name, value in provenance.flatten(config).items()}
+    commit = provenance.commit()
+    tags = {
+        "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
+        "mnist_exp.command": provenance.command(),
+        "mnist_exp.overrides": redact(" ".join(settings.overrides)),
+        "mnist_exp.data_sha256": dataset.sha256,
+        "mnist_exp.git_commit": commit.sha if commit else "none",
+        "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
+    }
+    if dataset.fallback:
+        tags["mnist_exp.data_fallback"] = dataset.fallback
+    try:
+        tracker.start(_run_name(settings), params, tags)
+        with tracking.folder() as folder:
+            (folder / "config.yaml").write_text(redact(OmegaConf.to_yaml(OmegaConf.create(config))))
+            (folder / "environment.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(provenance.environment())))
+            if commit and commit.is_dirty:
+                (folder / "uncommitted.diff").write_text(redact(commit.diff))
+            tracker.log_files(folder)
+        tracker.log_data(dataset)
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        tracker.end("KILLED")
+        raise
+    except BaseException:
+        with contextlib.suppress(Exception):
+            tracker.log_text(redact(traceback.format_exc()), "traceback.txt")
+        tracker.end("FAILED")
+        raise
+    tracker.end("FINISHED")
+
+
+def _record_pictures(tracker: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
+    if tracker.run_id is None:
+        return
+    from mnist_exp import figures
+
+    with tracking.folder() as folder:
+        figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
+        tracker.log_files(folder)
+
+
+def _best_epoch(settings: Settings, history: dict[str, list[float]]) -> int:
+    values = history[settings.objective]
+    best = max(values) if settings.direction == "maximize" else min(values)
+    return values.index(best)
+
+
+def _run_name(settings: Settings) -> str:
+    """Return the name asked for, or what was changed: `dropout=0.5`, or the model's name if nothing was."""
+    shown = [o for o in settings.overrides if not o.startswith(("hydra", "tracking", "~"))]
+    named = " ".join(o.lstrip("+").removeprefix("model.") for o in shown)
+    return settings.tracking.run_name or redact(named)[:200] or settings.model.name
+
+
+def _announce(screen: Screen, settings: Settings, dataset: Dataset, split: Split, parameters: int) -> None:
+    height, width, channels = dataset.image_shape
+    watched = f"the {len(split.x_val):,} test images" if split.validated_on_test else f"{len(split.x_val):,} held out"
+    rate = settings.optimizer.arguments.get("learning_rate", "its own")
+    augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
+    trainer = settings.trainer
+    screen.table(
+        {
+            "model": f"{settings.model.name}, {parameters:,} parameters",
+            "data": f"{settings.data.name}, {len(split.x_train):,} training images {height}×{width}×{channels}{augment}, "
+            f"validated on {watched}; from {dataset.place}",
+            "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
+            f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
+        }
+    )
+    if dataset.fallback:
+        screen.warn(f"{_fallback_words(dataset)} {dataset.fallback}")
+
+
+def _summarise(
+    screen: Screen, settings: Settings, dataset: Dataset, tracker: Tracker, metrics: dict[str, float]
+) -> None:
+    rows = {
+        "test": f"accuracy {metrics['test_accuracy']:.4f}, loss {metrics['test_loss']:.4f} on {len(dataset.y_test):,} images",
+        "time": f"{metrics['fit_time_s']:.1f} s of training",
+    }
+    if tracker.run_id is not None:
+        rows["run"] = f"{tracker.run_id} in experiment {settings.tracking.experiment}"
+        rows["look"] = tracker.how_to_look
+    screen.table(rows)
+    if dataset.fallback:
+        screen.warn(_fallback_words(dataset))
+
+
+def _fallback_words(dataset: Dataset) -> str:
+    return f"these are not the data asked for, but {dataset.place}: {len(dataset.y_test):,} test images, another accuracy."

@@ -1,0 +1,197 @@
+"""The checked configuration: what a run may rely on, and the one function that makes it."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field
+
+from mnist_exp import components, fields
+from mnist_exp.components import Component
+from mnist_exp.errors import SettingsError
+from mnist_exp.fields import Allowed, Count
+from mnist_exp.signatures import REQUIRED, Parameter
+
+Validation = Annotated[
+    Literal["test"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)],
+    Allowed("test, a number of training images (5000), or a share of them above 0 and below 1 (0.1)"),
+]
+Objective = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images, how many, and what each epoch is validated on."""
+
+    name: str
+    loader: Component
+    limit: Count | None = None
+    validation: Validation = "test"
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How long and how the model is trained."""
+
+    epochs: Count = 10
+    batch_size: Count = 200
+    early_stopping_patience: Count | None = None
+    restore_best: bool = False
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    threads: Count | None = None
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where the run is recorded."""
+
+    store: Literal["mlflow", "none"] = "mlflow"
+    uri: str | None = None
+    experiment: Annotated[str, Field(min_length=1), Allowed("a name")] = "mnist_exp"
+    run_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole experiment, typed and range-checked. Made by `check` or `compose`, never by hand.
+
+    Args:
+        overrides: what the user changed, as written; not part of the experiment itself.
+    """
+
+    model: Component
+    optimizer: Component
+    schedule: Component
+    augment: Component
+    data: DataSettings
+    trainer: TrainerSettings
+    tracking: TrackingSettings
+    seed: int = 7
+    objective: Objective = "val_accuracy"
+    direction: Literal["maximize", "minimize"] = "maximize"
+    trusted_modules: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the configuration as nested plain values, in the shape that `check` takes."""
+        config: dict[str, Any] = {}
+        for group in ("model", "optimizer", "schedule"):
+            config[group] = _component_config(getattr(self, group))
+        loader = _component_config(self.data.loader)
+        config["data"] = {"name": self.data.name, **loader, "limit": self.data.limit, "validation": self.data.validation}
+        config["augment"] = _component_config(self.augment)
+        config["trainer"] = dataclasses.asdict(self.trainer)
+        config["tracking"] = dataclasses.asdict(self.tracking)
+        scalars = {"seed": self.seed, "objective": self.objective, "direction": self.direction}
+        return {**config, **scalars, "trusted_modules": list(self.trusted_modules)}
+
+
+_SCALARS: dict[str, Parameter] = {
+    "seed": Parameter(Annotated[int, Field(ge=0, lt=2**32)], 7),
+    "objective": Parameter(Objective, "val_accuracy"),
+    "direction": Parameter(Literal["maximize", "minimize"], "maximize"),
+    "trusted_modules": Parameter(list[str], ()),
+}
+_BUILDER_GROUPS = ("model", "optimizer", "schedule", "augment")
+_NAMES = [*_BUILDER_GROUPS, "data", "trainer", "tracking", *_SCALARS]
+
+
+def check(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
+    """Return the settings that a composed configuration means.
+
+    Nothing heavy is imported, no file is read but sources, nothing named in it is run.
+
+    Args:
+        config: the composed configuration.
+        overrides: what the user changed, for the record.
+    Raises: SettingsError: with every mistake there is, one sentence each.
+    """
+    settings, problems = find_problems(config, overrides)
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def find_problems(
+    config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[Settings | None, list[str]]:
+    """Return the settings, where enough of them is right to tell, and all mistakes."""
+    try:
+        values = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
+    except OmegaConfBaseException as error:
+        return None, [f"the configuration cannot be resolved: {str(error).splitlines()[0]}"]
+    assert isinstance(values, dict)
+    problems = [fields.unknown(str(name), str(name), _NAMES) for name in values if name not in _NAMES]
+    sections: dict[str, dict[str, Any]] = {}
+    for name in (*_BUILDER_GROUPS, "data", "trainer", "tracking"):
+        section = values.get(name)
+        if not isinstance(section, dict):
+            problems.append(f"{name}={fields.show(section)} is not allowed: it must be a section of options")
+        sections[name] = section if isinstance(section, dict) else {}
+    if problems:
+        return None, problems
+
+    scalars, found = fields.check_all("", {n: v for n, v in values.items() if n in _SCALARS}, _SCALARS)
+    problems += found
+    trusted = tuple(scalars.get("trusted_modules", ()) if not found else ())
+    parts: dict[str, Any] = {}
+    for group in _BUILDER_GROUPS:
+        parts[group], found = components.check(group, sections[group], trusted)
+        problems += found
+    parts["data"], found = _check_data(sections["data"], trusted)
+    problems += found
+    for name, kind in (("trainer", TrainerSettings), ("tracking", TrackingSettings)):
+        checked, found = fields.check_all(f"{name}.", sections[name], _parameters(kind))
+        problems += found
+        parts[name] = kind(**checked) if not found else None
+    if not problems:
+        settings = Settings(**parts, **(scalars | {"trusted_modules": trusted}), overrides=tuple(overrides))
+        return settings, _rules(settings)
+    return None, problems
+
+
+def _check_data(section: dict[str, Any], trusted: Sequence[str]) -> tuple[DataSettings | None, list[str]]:
+    own = {name: p for name, p in _parameters(DataSettings).items() if name != "loader"}
+    common, problems = fields.check_all("data.", {n: v for n, v in section.items() if n in own}, own)
+    loader, found = components.check("data", {n: v for n, v in section.items() if n not in own}, trusted)
+    problems += found
+    return (None if problems else DataSettings(loader=loader, **common)), problems
+
+
+def _rules(settings: Settings) -> list[str]:
+    """Return the problems that only show when options meet."""
+    problems = []
+    best = "minimize" if settings.objective.endswith("loss") else "maximize"
+    if settings.direction != best:
+        problems.append(
+            f"direction={settings.direction} does not fit objective={settings.objective}: it must be {best}"
+        )
+    trainer = settings.trainer
+    selecting = {
+        f"trainer.early_stopping_patience={trainer.early_stopping_patience}": trainer.early_stopping_patience is not None,
+        f"trainer.restore_best={fields.show(trainer.restore_best)}": trainer.restore_best,
+    }
+    if settings.data.validation == "test" and settings.objective.startswith("val_"):
+        problems += [
+            f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
+            "hold training images out with data.validation=5000 or data.validation=0.1"
+            for option, is_on in selecting.items()
+            if is_on
+        ]
+    return problems
+
+
+def _parameters(section: type) -> dict[str, Parameter]:
+    hints = typing.get_type_hints(section, include_extras=True)
+    return {
+        f.name: Parameter(hints[f.name], REQUIRED if f.default is dataclasses.MISSING else f.default)
+        for f in dataclasses.fields(section)
+    }
+
+
+def _component_config(component: Component) -> dict[str, Any]:
+    return {"_target_": component.target, **component.arguments}

@@ -1,0 +1,158 @@
+"""Read a builder's parameters without importing what it is built on.
+
+Our own builder modules are light, so they are imported. Keras, and modules that a user trusts, may take
+seconds to import: their source is parsed instead, following re-exports from file to file.
+"""
+
+import ast
+import functools
+import importlib.util
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+REQUIRED: Any = inspect.Parameter.empty
+_ANNOTATION_NAMES: dict[str, Any] = {
+    "__builtins__": {},
+    "pydantic": pydantic,
+    "typing": typing,
+    "Field": pydantic.Field,
+    **{kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)},
+    **{name: getattr(typing, name) for name in ("Any", "Annotated", "Literal", "Optional", "Union")},
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of a builder; `annotation` is Any where nothing is known of its type."""
+
+    annotation: Any
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters of a function, or of a class's constructor."""
+
+    parameters: dict[str, Parameter]
+    is_class: bool
+    accepts_any: bool
+
+
+def of_function(function: types.FunctionType) -> Signature:
+    """Return the signature of a function that is already imported."""
+    raw = inspect.signature(function).parameters.values()
+    named = {
+        p.name: Parameter(Any if isinstance(p.annotation, str) or p.annotation is p.empty else p.annotation, p.default)
+        for p in raw
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
+    return Signature(named, is_class=False, accepts_any=any(p.kind is p.VAR_KEYWORD for p in raw))
+
+
+@functools.lru_cache(maxsize=256)
+def from_source(target: str) -> Signature | None:
+    """Return the signature of `package.module.name` from source alone, or None if it cannot be found there.
+
+    Nothing is imported or run: only the top-level package is located, the rest is read as text.
+    """
+    found = _find(target.split("."), depth=0)
+    if found is None:
+        return None
+    node, _ = found
+    if isinstance(node, ast.FunctionDef):
+        return _signature(node.args, skip_first=False, is_class=False)
+    constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    if constructor is None:
+        return None
+    return _signature(constructor.args, skip_first=True, is_class=True)
+
+
+def module_exists(dotted: str) -> bool:
+    """Tell whether the top-level package of a dotted name can be found; imports nothing."""
+    try:
+        return importlib.util.find_spec(dotted.split(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _find(parts: list[str], depth: int) -> tuple[ast.FunctionDef | ast.ClassDef, Path] | None:
+    if depth > 8 or not module_exists(parts[0]):
+        return None
+    spec = importlib.util.find_spec(parts[0])
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    path = Path(spec.origin)
+    for i, part in enumerate(parts[1:], start=1):
+        inner = _submodule(path, part)
+        if inner is None:
+            return _find_in(path, parts[:i], part, depth) if i == len(parts) - 1 else None
+        path = inner
+    return None
+
+
+def _submodule(path: Path, name: str) -> Path | None:
+    if path.name != "__init__.py":
+        return None
+    for candidate in (path.parent / name / "__init__.py", path.parent / f"{name}.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _find_in(path: Path, module: list[str], name: str, depth: int) -> tuple[ast.FunctionDef | ast.ClassDef, Path] | None:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError, OSError):
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return node, path
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    package = module if path.name == "__init__.py" else module[:-1]
+                    base = package[: len(package) - node.level + 1] if node.level else []
+                    source = [*base, *(node.module.split(".") if node.module else [])]
+                    return _find([*source, alias.name], depth + 1)
+    return None
+
+
+def _signature(arguments: ast.arguments, *, skip_first: bool, is_class: bool) -> Signature:
+    named = dict(_parameters(arguments))
+    if skip_first and named:
+        del named[next(iter(named))]
+    return Signature(named, is_class=is_class, accepts_any=arguments.kwarg is not None)
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[tuple[str, Parameter]]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    missing: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
+    for argument, default in zip(positional, [*missing, *arguments.defaults], strict=True):
+        yield argument.arg, _parameter(argument, default)
+    for argument, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield argument.arg, _parameter(argument, keyword_default)
+
+
+def _parameter(argument: ast.arg, default: ast.expr | None) -> Parameter:
+    value: Any = REQUIRED
+    if default is not None:
+        try:
+            value = ast.literal_eval(default)
+        except ValueError:
+            value = ...
+    if argument.annotation is None:
+        guess = type(value) if isinstance(value, bool | float | str) else Any
+        return Parameter(guess, value)
+    try:
+        # The text comes from Keras or from a module that the user trusts and that will be imported to train.
+        code = compile(ast.Expression(argument.annotation), "<annotation>", "eval")
+        return Parameter(eval(code, dict(_ANNOTATION_NAMES)), value)  # noqa: S307
+    except Exception:
+        return Parameter(Any, value)

@@ -1,0 +1,61 @@
+"""Import the heavy libraries quickly and quietly."""
+
+import gc
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# What TensorFlow says at every start, whatever its log level; anything else is passed on.
+_NOISE = re.compile(
+    r"^(WARNING: All log messages before absl::InitializeLog|I0000 |To enable the following instructions|"
+    r"E0000 .*cuda_platform\.cc.*failed call to cuInit)"
+)
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Pause the garbage collector and drop start-up noise while importing.
+
+    Importing makes millions of objects that all stay; collecting meanwhile finds nothing and takes a third of
+    the time of importing Keras and MLflow (measured: 3.5 s against 5.2 s).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with _quiet_stderr():
+            yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def quick_exit() -> None:
+    """Keep the collector from walking through millions of living objects as the process ends (1.4 s less)."""
+    gc.freeze()
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hold back what native code writes to stderr, then pass on all but the known noise."""
+    sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            lines = held.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.write("".join(line for line in lines if not _NOISE.match(line)))
+            sys.stderr.flush()

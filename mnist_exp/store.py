@@ -1,0 +1,184 @@
+"""The tracking store: where it is, whether it answers, and its first creation.
+
+A new SQLite store takes MLflow 3 to 4 s to create, and two processes that do it at once break it. So it is made
+by one process, under a lock, and while the caller imports Keras: `python -m mnist_exp.store URI EXPERIMENT`.
+"""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_exp.errors import TrackingError
+from mnist_exp.redaction import redact
+
+if TYPE_CHECKING:
+    import filelock
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+ARTIFACTS = "mlartifacts"
+_TIMEOUT_S = 5.0
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+
+def locate(uri: str | None) -> str:
+    """Return the address of the store: the one configured, else `$MLFLOW_TRACKING_URI`, else MLflow's default."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def check(uri: str) -> None:
+    """Make sure that a store answers, or can be made, without importing MLflow.
+
+    Raises: TrackingError: it does not, with the reason and what to do.
+    """
+    scheme = urllib.parse.urlsplit(uri).scheme
+    kind = scheme.partition("+")[0]
+    shown = f"tracking.uri={redact(uri)}"
+    if kind == "sqlite":
+        _check_sqlite(uri, shown)
+    elif kind in ("http", "https"):
+        _check_http(uri, shown)
+    elif kind in _DATABASE_PORTS:
+        _check_port(uri, shown, _DATABASE_PORTS[kind])
+    elif kind in ("", "file"):
+        raise TrackingError(f"{shown}: MLflow keeps no runs in plain folders any more; use sqlite:///FILE.db or a server")
+    elif kind not in ("databricks", "uc"):
+        raise TrackingError(f"{shown} is not understood: it must begin with sqlite:///, http://, https:// or postgresql://")
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of an SQLite store, absolute; None for any other store."""
+    if not uri.partition("://")[0].startswith("sqlite"):
+        return None
+    path = uri.partition(":///")[2].partition("?")[0]
+    return Path(path).absolute() if path else None
+
+
+def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
+    """Start creating a new SQLite store in a process beside this one; None where there is nothing to create."""
+    file = sqlite_file(uri)
+    if file is None or _is_made(file):
+        return None
+    words = [sys.executable, "-m", "mnist_exp.store", uri, experiment]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish_creation(creation: "subprocess.Popen[str] | None") -> None:
+    """Wait for `begin_creation`. Raises: TrackingError: the store could not be made."""
+    if creation is None:
+        return
+    _, errors = creation.communicate()
+    if creation.returncode != 0:
+        last = (errors.strip().splitlines() or ["no reason given"])[-1]
+        raise TrackingError(f"the tracking store could not be created: {redact(last)}")
+
+
+def experiment_id(uri: str, name: str) -> str:
+    """Return the id of an experiment, made if it is not there; safe among processes of one machine.
+
+    Raises: TrackingError: it was deleted.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        with _lock(uri):
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                file = sqlite_file(uri)
+                # Without one MLflow would put the artifacts below the folder that the process runs in.
+                location = (file.parent / ARTIFACTS).as_uri() if file else None
+                return str(client.create_experiment(name, artifact_location=location))
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"tracking.experiment={name} was deleted in MLflow: restore it with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}` or choose another name"
+        )
+    return str(found.experiment_id)
+
+
+def _check_sqlite(uri: str, shown: str) -> None:
+    file = sqlite_file(uri)
+    if file is None:
+        raise TrackingError(f"{shown} names no file: it must be sqlite:///FILE.db")
+    if not file.parent.is_dir():
+        raise TrackingError(f"{shown}: there is no folder {file.parent}")
+    try:
+        if file.exists():
+            with file.open("r+b") as opened:
+                start = opened.read(len(_SQLITE_MAGIC))
+            if start and start != _SQLITE_MAGIC:
+                raise TrackingError(f"{shown}: {file} is not an SQLite database")
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+        artifacts = file.parent / ARTIFACTS
+        artifacts.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=artifacts):
+            pass
+    except OSError as error:
+        raise TrackingError(f"{shown} cannot be written: {error.strerror}: {error.filename or file.parent}") from error
+
+
+def _check_http(uri: str, shown: str) -> None:
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_TIMEOUT_S):  # noqa: S310
+            pass
+    except urllib.error.HTTPError:
+        return  # A server that refuses is a server that answers; MLflow will tell the rest.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise TrackingError(f"{shown}: nothing answers there ({reason}); start it, or unset it to use a local file") from error
+
+
+def _check_port(uri: str, shown: str, default_port: int) -> None:
+    parts = urllib.parse.urlsplit(uri)
+    try:
+        with socket.create_connection((parts.hostname or "localhost", parts.port or default_port), timeout=_TIMEOUT_S):
+            pass
+    except (OSError, ValueError) as error:
+        raise TrackingError(f"{shown}: nothing answers there ({error})") from error
+
+
+def _is_made(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
+
+
+def _lock(uri: str) -> "filelock.BaseFileLock":
+    import filelock
+
+    name = hashlib.sha256(str(sqlite_file(uri) or uri).encode()).hexdigest()[:16]
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return filelock.FileLock(Path(tempfile.gettempdir()) / f"mnist_exp-{user}-{name}.lock")
+
+
+def _create(uri: str, experiment: str) -> None:
+    """Create a new store under another name and move it to its place, so that a killed one is never half there."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    file = sqlite_file(uri)
+    assert file is not None
+    with _lock(uri):
+        if not _is_made(file):
+            new = file.with_name(f".{file.name}.new")
+            new.unlink(missing_ok=True)
+            SqlAlchemyStore(f"sqlite:///{new}", (file.parent / ARTIFACTS).as_uri()).engine.dispose()
+            new.replace(file)
+    experiment_id(uri, experiment)
+
+
+if __name__ == "__main__":
+    from mnist_exp.startup import quick_exit, quick_imports
+
+    with quick_imports():
+        import mlflow  # noqa: F401
+    _create(*sys.argv[1:3])
+    quick_exit()
