@@ -15,8 +15,7 @@ from mnist_exp.data.splits import Split
 from mnist_exp.errors import SettingsError
 from mnist_exp.settings import Settings, TrainerSettings
 
-# Small enough for the first convolution's output to stay in the cache: 200 is 1.6 times as fast as 1,000.
-EVALUATION_BATCH = 200
+EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,8 @@ def fit(
         )
         callbacks.append(stopping)
     model.fit(
-        Batches(split.x_train, split.y_train, trainer.batch_size, settings.seed),
-        validation_data=(split.x_val, split.y_val),
-        validation_batch_size=EVALUATION_BATCH,
+        Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed),
+        validation_data=Batches(split.x_val, split.y_val, batch_size=EVALUATION_BATCH),
         epochs=trainer.epochs,
         shuffle=False,
         verbose=0,
@@ -117,7 +115,7 @@ def predict(model: keras.Model, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     Args:
         x: raw pixels, shape (n, height, width, channels).
     """
-    return np.asarray(model.predict(x, batch_size=EVALUATION_BATCH, verbose=0), np.float32)
+    return np.asarray(model.predict(Batches(x, batch_size=EVALUATION_BATCH), verbose=0), np.float32)
 
 
 def score(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> Metrics:

@@ -1,0 +1,39 @@
+"""Real digits and a folder of its own for every test; no test sees the user's data, store or cache."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read once, when TensorFlow is first imported: the tests that import it must not each wait for a busy machine.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+FULL_MNIST = Path(os.environ.get("MNIST_EXP_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path, monkeypatch):
+    """Run each test in an empty folder, with an empty Keras cache and no choices from the environment."""
+    for name in ("MNIST_EXP_DATA", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture(scope="session")
+def full_mnist():
+    """The folder with the full mnist.npz; the test is skipped where there is none."""
+    if not (FULL_MNIST / "mnist.npz").is_file():
+        pytest.skip(f"no mnist.npz in {FULL_MNIST}; set MNIST_EXP_DATA")
+    return FULL_MNIST
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """5,000 real digits: ((x_train, y_train), (x_test, y_test)), uint8, 4,000 and 1,000 of 28×28."""
+    from mnist_exp.data.loaders import mnist_5k
+
+    source = mnist_5k()
+    return source.train, source.test
