@@ -29,7 +29,9 @@ def shift(*, height: Fraction = 0.08, width: Fraction = 0.08) -> "list[Layer]":
     return [RandomTranslation(height, width, fill_mode="constant", fill_value=0.0)]
 
 
-def affine(*, rotation: Fraction = 0.03, shift: Fraction = 0.08, zoom: Fraction = 0.1, shear: Fraction = 0.0) -> "list[Layer]":
+def affine(
+    *, rotation: Fraction = 0.03, shift: Fraction = 0.08, zoom: Fraction = 0.1, shear: Fraction = 0.0
+) -> "list[Layer]":
     """Return a random rotation, translation, zoom and shear; what moves in from outside is black.
 
     Args:

@@ -111,10 +111,10 @@ def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tup
     if not isinstance(target, str):
         return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {kind.home}.NAME"]
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in target.split(".")):
-        return Component(group, target), [f"{group}._target_={target} is not allowed: it must be a dotted name"]
+        return Component(group, ""), [f"{group}._target_={target} is not allowed: it must be a dotted name"]
     signature, problem = _signature(kind, target, trusted)
     if problem:
-        return Component(group, target), [problem]
+        return Component(group, ""), [problem]
     problems: list[str] = []
     if signature is not None:
         arguments, problems = _check_arguments(kind, target, arguments, signature)
@@ -139,7 +139,7 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
         return None, _forbidden(kind, target)
     if not signatures.module_exists(target):
         where = "is it in the folder that the command runs in, or installed?"
-        return None, f"{kind.group}._target_={target}: there is no module {target.split('.')[0]}; {where}"
+        return None, f"{kind.group}._target_={target}: there is no module {target.split('.', maxsplit=1)[0]}; {where}"
     # Not found in the source means made at import time: then only the call itself can tell.
     return signatures.from_source(target), None
 
@@ -177,6 +177,13 @@ def _within(module: str, packages: Sequence[str]) -> bool:
 def _raised_at_call(error: TypeError) -> bool:
     """Tell a call that does not fit the signature from a TypeError inside the builder."""
     return error.__traceback__ is not None and error.__traceback__.tb_next is None
+
+
+def takes(group: str, target: str, name: str) -> bool:
+    """Tell whether a builder has an argument that a configuration may set."""
+    kind = KINDS[group]
+    signature, problem = _signature(kind, target, ()) if "." in target else (None, None)
+    return problem is None and signature is not None and name in signature.parameters and name not in kind.given
 
 
 def check_sizes(component: Component, input_shape: tuple[int, int, int]) -> list[str]:

@@ -19,10 +19,12 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import fields
+from mnist_exp import components, fields
 from mnist_exp.errors import SettingsError
 from mnist_exp.settings import Settings, check, find_problems
 
+# Hydra raises a bare ValueError for a group set to null.
+_REFUSED = (HydraException, OmegaConfBaseException, ValueError)
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -63,7 +65,7 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     with composer(config_dir):
         try:
             config = hydra_compose("config", overrides)
-        except HydraException:
+        except _REFUSED:
             raise SettingsError(_find_mistakes(overrides)) from None
         return check(config, overrides)
 
@@ -106,7 +108,7 @@ def _find_mistakes(overrides: Sequence[str]) -> list[str]:
         try:
             config = hydra_compose("config", [*accepted, text])
             accepted.append(text)
-        except (HydraException, OmegaConfBaseException) as error:
+        except _REFUSED as error:
             config = config or _compose_or_none(accepted)
             problems.append(_describe(override, error, loader, config))
     if config is None:
@@ -123,20 +125,24 @@ def _describe(override: Override, error: Exception, loader: ConfigLoader, config
     groups = _groups(loader)
     if key in groups:
         choices = loader.get_group_options(key, ObjectType.CONFIG)
-        if value is not None and not isinstance(value, list) and str(value) not in choices:
+        if not isinstance(value, list) and str(value) not in choices:
             guess = fields.nearest(str(value), choices)
             hint = f"did you mean {key}={guess}? " if guess else ""
-            return f"{text} does not exist: {hint}There {'is' if len(choices) == 1 else 'are'} {', '.join(choices)}"
+            return f"{text} does not exist: {hint}it must be one of {', '.join(choices)}"
         return f"{text}: {_first_line(error)}"
     if config is not None and not _exists(config, key):
         parent, _, name = key.rpartition(".")
         section: Any = OmegaConf.select(config, parent) if parent else config
         siblings = [str(n) for n in section] if isinstance(section, DictConfig) else []
+        if parent in components.KINDS and components.takes(parent, str(section.get("_target_")), name):
+            return f"{key} is an argument of {section['_target_']} that is not configured: add it with +{text}"
         if not parent:
             siblings += [g for g in groups if "/" not in g]
         if parent and not siblings:
             return fields.unknown(key, parent.split(".")[0], [str(n) for n in config])
-        return fields.unknown(key, name, [s for s in siblings if s != "hydra"], f"{parent}." if parent else "")
+        return fields.unknown(
+            key, name, [s for s in siblings if s != "hydra" and not s.startswith("_")], f"{parent}." if parent else ""
+        )
     return f"{text}: {_first_line(error)}"
 
 
@@ -165,7 +171,7 @@ def _one_value(override: Override) -> str:
 def _compose_or_none(overrides: list[str]) -> DictConfig | None:
     try:
         return hydra_compose("config", overrides)
-    except (HydraException, OmegaConfBaseException):
+    except _REFUSED:
         return None
 
 

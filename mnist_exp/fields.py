@@ -15,7 +15,15 @@ from pydantic.fields import FieldInfo
 from mnist_exp.signatures import REQUIRED, Parameter
 
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null", list: "a list"}
+MISSING = "???"  # what YAML says where a value must be given
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    type(None): "null",
+    list: "a list",
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,15 @@ def describe(annotation: Any) -> str:
         for item in metadata:
             if isinstance(item, Allowed):
                 return item.words
-        limits = list(_limits(metadata))
-        return ", ".join([describe(kind), " and ".join(limits)]) if limits else describe(kind)
+        limits = " and ".join(_limits(metadata))
+        comma = "," if limits.startswith("at ") else ""
+        return f"{describe(kind)}{comma} {limits}" if limits else describe(kind)
     if typing.get_origin(annotation) is Literal:
         return "one of " + ", ".join(str(value) for value in typing.get_args(annotation))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return " or ".join(describe(kind) for kind in typing.get_args(annotation))
+    if typing.get_origin(annotation) is list:
+        return f"a list of items that are each {describe(typing.get_args(annotation)[0])}"
     return _WORDS.get(typing.get_origin(annotation) or annotation, str(annotation))
 
 
@@ -62,14 +73,16 @@ def check(path: str, value: Any, annotation: Any) -> tuple[Any, str | None]:
         return value, None
 
 
-def check_all(prefix: str, values: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> tuple[dict[str, Any], list[str]]:
+def check_all(
+    prefix: str, values: Mapping[str, Any], parameters: Mapping[str, Parameter]
+) -> tuple[dict[str, Any], list[str]]:
     """Check a section of the configuration against the parameters that take it.
 
     Args:
         prefix: the section's name with its dot, for messages: `model.`
         values: the section, argument by argument.
         parameters: what its owner takes.
-    Returns: the checked values, and the problems found: unknown names, wrong values, missing ones.
+    Returns: the values that are right, and the problems found: unknown names, wrong values, missing ones.
     """
     checked: dict[str, Any] = {}
     problems: list[str] = []
@@ -77,9 +90,17 @@ def check_all(prefix: str, values: Mapping[str, Any], parameters: Mapping[str, P
         if name not in parameters:
             problems.append(unknown(f"{prefix}{name}", name, parameters, prefix))
             continue
-        checked[name], problem = check(f"{prefix}{name}", value, parameters[name].annotation)
-        problems += [problem] if problem else []
-    missing = [name for name, p in parameters.items() if p.default is REQUIRED and name not in values]
+        if value == MISSING:
+            problems += (
+                [] if parameters[name].default is REQUIRED else [f"{prefix}{name} is left open (???): give it a value"]
+            )
+            continue
+        valid, problem = check(f"{prefix}{name}", value, parameters[name].annotation)
+        if problem:
+            problems.append(problem)
+        else:
+            checked[name] = valid
+    missing = [name for name, p in parameters.items() if p.default is REQUIRED and values.get(name, MISSING) == MISSING]
     problems += [f"{prefix}{name} is missing: it must be {describe(parameters[name].annotation)}" for name in missing]
     return checked, problems
 
@@ -109,6 +130,8 @@ def _limits(metadata: Iterable[Any]) -> Iterable[str]:
     for item in metadata:
         if isinstance(item, FieldInfo):
             yield from _limits(item.metadata)
+        elif isinstance(item, annotated_types.MinLen):
+            yield f"at least {item.min_length} of them"
         elif isinstance(item, annotated_types.Ge):
             yield f"at least {item.ge}"
         elif isinstance(item, annotated_types.Gt):

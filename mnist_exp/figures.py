@@ -57,7 +57,9 @@ def confusion_matrix(y: Array, predicted: Array, names: Sequence[str]) -> Figure
     axes = figure.subplots()
     image = axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(float(np.nanmax(mistakes)), 1))
     figure.colorbar(image, ax=axes, label="mistakes", shrink=0.8)
-    axes.set(xlabel="predicted", ylabel="true", title=f"{int((y == predicted).sum()):,} of {len(y):,} test images right")
+    axes.set(
+        xlabel="predicted", ylabel="true", title=f"{int((y == predicted).sum()):,} of {len(y):,} test images right"
+    )
     if classes <= _LABELLED:
         rotation = 45 if max(map(len, names)) > 3 else 0
         axes.set_xticks(range(classes), names, rotation=rotation, ha="right" if rotation else "center")
@@ -92,5 +94,7 @@ def confident_mistakes(x: Array, y: Array, probabilities: Array, names: Sequence
         axes.text(left + width / 2, top - 1.5, text, fontsize=7, ha="center", va="bottom")
     picture = sheet[..., 0] if channels == 1 else sheet[..., :3]
     axes.imshow(picture / 255, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    figure.suptitle(f"the surest of {len(wrong):,} mistakes on the test set" if len(wrong) else "no mistake on the test set")
+    figure.suptitle(
+        f"the surest of {len(wrong):,} mistakes on the test set" if len(wrong) else "no mistake on the test set"
+    )
     return figure

@@ -40,13 +40,13 @@ def text(overrides: Sequence[str] = (), config_dir: str | Path | None = None) ->
             names = ", ".join(f"{name}*" if name == choices[group] else name for name in options)
             lines.append(f"  {group:<10} {names}")
         folders = [Path(path.path.removeprefix("file://")) for path in loader.get_search_path().get_path() if path.path]
-    values = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=False)
-    assert isinstance(values, dict)
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    values: dict[str, Any] = {name: value for name, value in plain.items() if name != "hydra"}
     top = {name: value for name, value in values.items() if not isinstance(value, dict)}
     lines += ["", "Options (OPTION=VALUE)", *_rows("", top, _meanings(folders, "config.yaml"))]
     for group in _GROUPS:
         if set(values.get(group) or {}) - {"_target_"}:
-            meanings = {}
+            meanings: dict[str, str] = {}
             # A choice may build on another one of its group, as trainer=smoke does on trainer=default.
             for name in ("default", str(choices[group])):
                 meanings |= _meanings(folders, f"{group}/{name}.yaml")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from mnist_exp import components, data, provenance, startup, tracking
+from mnist_exp import provenance, startup, tracking
 from mnist_exp.data import Dataset, Split
-from mnist_exp.errors import SettingsError
+from mnist_exp.preflight import load_data
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings
@@ -57,7 +57,7 @@ def run(settings: Settings, screen: Screen | None = None) -> Result:
         if settings.tracking.store == "mlflow":
             import mlflow.keras  # noqa: F401
         training.set_up(settings.seed, settings.trainer)
-    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+        model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     _announce(screen, settings, dataset, split, model.kept.count_params())
 
     with _recorded(tracker, settings, dataset):
@@ -91,29 +91,13 @@ def run(settings: Settings, screen: Screen | None = None) -> Result:
     return Result(tracker.run_id, history[settings.objective][kept_epoch], metrics, history, model.kept)
 
 
-def load_data(settings: Settings) -> tuple[Dataset, Split]:
-    """Return the data set and what of it is used, and make sure that the model fits it; needs no Keras.
-
-    Raises: SettingsError: with everything that is wrong.
-    """
-    dataset = data.load(settings.data)
-    problems = components.check_sizes(settings.model, dataset.image_shape)
-    try:
-        split = data.split(
-            dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed
-        )
-    except SettingsError as error:
-        problems += error.problems
-    if problems:
-        raise SettingsError(problems)
-    return dataset, split
-
-
 @contextlib.contextmanager
 def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset) -> Iterator[None]:
     """Open the run, and close it with the status that is true, whatever happens in it."""
     config = settings.to_config()
-    params = {name: redact(value) if isinstance(value, str) else value for name, value in provenance.flatten(config).items()}
+    params = {
+        name: redact(value) if isinstance(value, str) else value for name, value in provenance.flatten(config).items()
+    }
     commit = provenance.commit()
     tags = {
         "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
@@ -178,8 +162,8 @@ def _announce(screen: Screen, settings: Settings, dataset: Dataset, split: Split
     screen.table(
         {
             "model": f"{settings.model.name}, {parameters:,} parameters",
-            "data": f"{settings.data.name}, {len(split.x_train):,} training images {height}×{width}×{channels}{augment}, "
-            f"validated on {watched}; from {dataset.place}",
+            "data": f"{settings.data.name}, {len(split.x_train):,} training images {height}×{width}×{channels}{augment}"
+            f", validated on {watched}; from {dataset.place}",
             "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
             f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
         }
@@ -192,7 +176,8 @@ def _summarise(
     screen: Screen, settings: Settings, dataset: Dataset, tracker: Tracker, metrics: dict[str, float]
 ) -> None:
     rows = {
-        "test": f"accuracy {metrics['test_accuracy']:.4f}, loss {metrics['test_loss']:.4f} on {len(dataset.y_test):,} images",
+        "test": f"accuracy {metrics['test_accuracy']:.4f}, loss {metrics['test_loss']:.4f} "
+        f"on {len(dataset.y_test):,} images",
         "time": f"{metrics['fit_time_s']:.1f} s of training",
     }
     if tracker.run_id is not None:
@@ -204,4 +189,6 @@ def _summarise(
 
 
 def _fallback_words(dataset: Dataset) -> str:
-    return f"these are not the data asked for, but {dataset.place}: {len(dataset.y_test):,} test images, another accuracy."
+    return (
+        f"these are not the data asked for, but {dataset.place}: {len(dataset.y_test):,} test images, another accuracy."
+    )

@@ -82,7 +82,12 @@ class Settings:
         for group in ("model", "optimizer", "schedule"):
             config[group] = _component_config(getattr(self, group))
         loader = _component_config(self.data.loader)
-        config["data"] = {"name": self.data.name, **loader, "limit": self.data.limit, "validation": self.data.validation}
+        config["data"] = {
+            "name": self.data.name,
+            **loader,
+            "limit": self.data.limit,
+            "validation": self.data.validation,
+        }
         config["augment"] = _component_config(self.augment)
         config["trainer"] = dataclasses.asdict(self.trainer)
         config["tracking"] = dataclasses.asdict(self.tracking)
@@ -151,6 +156,10 @@ def find_problems(
     if not problems:
         settings = Settings(**parts, **(scalars | {"trusted_modules": trusted}), overrides=tuple(overrides))
         return settings, _rules(settings)
+    from mnist_exp import preflight
+
+    problems += preflight.data_problems(parts["data"], parts["model"]) if parts["data"] else []
+    problems += preflight.store_problems(parts["tracking"]) if parts["tracking"] else []
     return None, problems
 
 
@@ -172,7 +181,8 @@ def _rules(settings: Settings) -> list[str]:
         )
     trainer = settings.trainer
     selecting = {
-        f"trainer.early_stopping_patience={trainer.early_stopping_patience}": trainer.early_stopping_patience is not None,
+        f"trainer.early_stopping_patience={trainer.early_stopping_patience}": trainer.early_stopping_patience
+        is not None,
         f"trainer.restore_best={fields.show(trainer.restore_best)}": trainer.restore_best,
     }
     if settings.data.validation == "test" and settings.objective.startswith("val_"):

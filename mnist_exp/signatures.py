@@ -77,7 +77,7 @@ def from_source(target: str) -> Signature | None:
 def module_exists(dotted: str) -> bool:
     """Tell whether the top-level package of a dotted name can be found; imports nothing."""
     try:
-        return importlib.util.find_spec(dotted.split(".")[0]) is not None
+        return importlib.util.find_spec(dotted.split(".", maxsplit=1)[0]) is not None
     except (ImportError, ValueError):
         return False
 
@@ -106,7 +106,9 @@ def _submodule(path: Path, name: str) -> Path | None:
     return None
 
 
-def _find_in(path: Path, module: list[str], name: str, depth: int) -> tuple[ast.FunctionDef | ast.ClassDef, Path] | None:
+def _find_in(
+    path: Path, module: list[str], name: str, depth: int
+) -> tuple[ast.FunctionDef | ast.ClassDef, Path] | None:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError):

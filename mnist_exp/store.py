@@ -49,9 +49,13 @@ def check(uri: str) -> None:
     elif kind in _DATABASE_PORTS:
         _check_port(uri, shown, _DATABASE_PORTS[kind])
     elif kind in ("", "file"):
-        raise TrackingError(f"{shown}: MLflow keeps no runs in plain folders any more; use sqlite:///FILE.db or a server")
+        raise TrackingError(
+            f"{shown}: MLflow keeps no runs in plain folders any more; use sqlite:///FILE.db or a server"
+        )
     elif kind not in ("databricks", "uc"):
-        raise TrackingError(f"{shown} is not understood: it must begin with sqlite:///, http://, https:// or postgresql://")
+        raise TrackingError(
+            f"{shown} is not understood: it must begin with sqlite:///, http://, https:// or postgresql://"
+        )
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -118,25 +122,27 @@ def _check_sqlite(uri: str, shown: str) -> None:
                 start = opened.read(len(_SQLITE_MAGIC))
             if start and start != _SQLITE_MAGIC:
                 raise TrackingError(f"{shown}: {file} is not an SQLite database")
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
-        artifacts = file.parent / ARTIFACTS
-        artifacts.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=artifacts):
-            pass
+        for folder in (file.parent, file.parent / ARTIFACTS):
+            if folder == file.parent or folder.exists():
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
     except OSError as error:
         raise TrackingError(f"{shown} cannot be written: {error.strerror}: {error.filename or file.parent}") from error
 
 
 def _check_http(uri: str, shown: str) -> None:
+    parts = urllib.parse.urlsplit(uri)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_TIMEOUT_S):  # noqa: S310
+        with urllib.request.urlopen(f"{plain.rstrip('/')}/health", timeout=_TIMEOUT_S):  # noqa: S310
             pass
     except urllib.error.HTTPError:
         return  # A server that refuses is a server that answers; MLflow will tell the rest.
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise TrackingError(f"{shown}: nothing answers there ({reason}); start it, or unset it to use a local file") from error
+        raise TrackingError(
+            f"{shown}: nothing answers there ({reason}); start it, or unset it to use a local file"
+        ) from error
 
 
 def _check_port(uri: str, shown: str, default_port: int) -> None:

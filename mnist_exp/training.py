@@ -113,6 +113,7 @@ def predict(model: keras.Model, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return class probabilities, shape (n, classes).
 
     Args:
+        model: with or without augmentation, which is not in force here.
         x: raw pixels, shape (n, height, width, channels).
     """
     return np.asarray(model.predict(Batches(x, batch_size=EVALUATION_BATCH), verbose=0), np.float32)

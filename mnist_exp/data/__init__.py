@@ -1,11 +1,12 @@
 """Data: from the configuration's section to checked arrays in memory. Needs numpy only."""
 
 from mnist_exp.data.dataset import Dataset, Source, from_source
+from mnist_exp.data.places import is_named
 from mnist_exp.data.splits import Split, split
 from mnist_exp.errors import DataError
 from mnist_exp.settings import DataSettings
 
-__all__ = ["Dataset", "Source", "Split", "load", "split"]
+__all__ = ["Dataset", "Source", "Split", "is_named", "load", "split"]
 
 
 def load(settings: DataSettings) -> Dataset:
@@ -20,6 +21,8 @@ def load(settings: DataSettings) -> Dataset:
             (x_train, y_train), (x_test, y_test) = train, test
         except (TypeError, ValueError) as error:
             wanted = "(x_train, y_train), (x_test, y_test)"
-            raise DataError(f"data: {settings.loader.target} must return {wanted}, not {type(found).__name__}") from error
+            raise DataError(
+                f"data: {settings.loader.target} must return {wanted}, not {type(found).__name__}"
+            ) from error
         found = Source((x_train, y_train), (x_test, y_test), place=settings.loader.target)
     return from_source(settings.name, found)

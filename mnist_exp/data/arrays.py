@@ -84,5 +84,7 @@ def read_idx(path: Path) -> Array:
         raise DataError(f"{path} ends inside its header")
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != math.prod(shape):
-        raise DataError(f"{path} should hold {math.prod(shape):,} bytes after its header, but has {len(content) - header:,}")
+        raise DataError(
+            f"{path} should hold {math.prod(shape):,} bytes after its header, but has {len(content) - header:,}"
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

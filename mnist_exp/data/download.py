@@ -48,7 +48,7 @@ def fetch(
             try:
                 download(url, str(partial), None)
                 verify(partial)
-                os.replace(partial, place)
+                partial.replace(place)
                 return place
             except requests.ConnectionError as error:
                 # Timed out or broken off in the middle counts as an answer, no route or no name does not.

@@ -34,7 +34,7 @@ def mnist(*, path: str | None = None, fallback: bool = True, mirrors: list[str] 
     try:
         return places.find_mnist(path, mirrors)
     except DataError as error:
-        if path is not None or not fallback or str(error).startswith(f"${places.FOLDER_VARIABLE}"):
+        if not fallback or places.is_named(path):
             raise
         reason = str(error)
     bundled = mnist_5k()

@@ -47,7 +47,9 @@ def find_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
     try:
         fetch(mirrors, cached, lambda file: _verify_mnist(*read_npz(file)[:2], str(file)))
     except DataError as error:
-        raise DataError(f"data=mnist was not found in data.path, ${FOLDER_VARIABLE} or {cached}; {damage}{error}") from error
+        raise DataError(
+            f"data=mnist was not found in data.path, ${FOLDER_VARIABLE} or {cached}; {damage}{error}"
+        ) from error
     return _read_mnist(cached, f"a download, now in {cached}")
 
 
@@ -61,7 +63,7 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
     """
     if named := _named(path, "fashion-mnist"):
         option, place = named
-        return Source(*_read(place, "fashion_mnist.npz"), place=option)
+        return Source(*_read(place, "fashion_mnist.npz", option), place=option)
     folder = keras_cache() / "fashion-mnist"
     where = f"the Keras cache, {folder}"
     if find_idx(folder) is None:
@@ -73,13 +75,18 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
             except DataError as error:
                 usual = f"data.path, ${FOLDER_VARIABLE} or {folder}"
                 raise DataError(f"data=fashion_mnist was not found in {usual}; {error}") from error
-    return Source(*_read(folder, "fashion_mnist.npz"), place=where)
+    return Source(*_read(folder, "fashion_mnist.npz", where), place=where)
 
 
 def keras_cache() -> Path:
     """Return the folder in which Keras keeps its data sets."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "datasets"
+
+
+def is_named(path: str | None) -> bool:
+    """Tell whether the user said where the data are."""
+    return path is not None or bool(os.environ.get(FOLDER_VARIABLE))
 
 
 def _named(path: str | None, subfolder: str) -> tuple[str, Path] | None:
@@ -99,19 +106,19 @@ def _named(path: str | None, subfolder: str) -> tuple[str, Path] | None:
 
 
 def _read_mnist(place: Path, words: str) -> Source:
-    train, test = _read(place, "mnist.npz")
+    train, test = _read(place, "mnist.npz", words)
     _verify_mnist(train, test, words)
     return Source(train, test, place=words)
 
 
-def _read(place: Path, npz_name: str) -> tuple[Pair, Pair]:
+def _read(place: Path, npz_name: str, words: str) -> tuple[Pair, Pair]:
     if place.is_file():
         return read_npz(place)[:2]
     if (place / npz_name).is_file():
         return read_npz(place / npz_name)[:2]
     files = find_idx(place)
     if files is None:
-        raise DataError(f"{place} holds neither {npz_name} nor the four IDX files (train-images-idx3-ubyte, …)")
+        raise DataError(f"{words} holds neither {npz_name} nor the four IDX files (train-images-idx3-ubyte, …)")
     return read_idx_files(files)
 
 

@@ -1,0 +1,45 @@
+# Needs Python 3.11, 3.12 or 3.13 and make; everything else is installed into .venv.
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter that runs and is of a supported version; or name one: make run PYTHON=python3.12
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: run test test-all check format bench lock clean
+
+run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
+	$(BIN)/python -m mnist_exp.run $(ARGS)
+
+test: $(INSTALLED)  ## the default tests, some minutes
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(INSTALLED)  ## all tests that need no GPU
+	$(BIN)/python -m pytest -m "not gpu" $(ARGS)
+
+check: $(INSTALLED)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## time the package against a plain Keras script, about 5 minutes
+	$(BIN)/python benchmarks/single_run.py $(ARGS)
+
+lock:  ## renew requirements.lock; needs uv
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+		--custom-compile-command "make lock" pyproject.toml --group dev --output-file requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found; name one: make run PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:  ## remove what was installed and cached, not what was recorded
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
