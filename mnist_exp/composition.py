@@ -39,11 +39,15 @@ EXPERIMENTS = _shipped("experiments")
 
 
 class ExperimentsSearchPath(SearchPathPlugin):
-    """Put the folder of experiments on Hydra's search path."""
+    """Put the folder of experiments on Hydra's search path, last, and a user's own folder first."""
+
+    own_folder: Path | None = None
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the folder, so that a user's own folders come first."""
+        """Add the folders."""
         search_path.append(provider="mnist_exp", path=f"file://{EXPERIMENTS}")
+        if self.own_folder is not None:
+            search_path.prepend("command-line", f"file://{self.own_folder}", SearchPathQuery(provider="schema"))
 
 
 def register_search_path() -> None:
@@ -66,7 +70,7 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
         try:
             config = hydra_compose("config", overrides)
         except _REFUSED:
-            raise SettingsError(_find_mistakes(overrides)) from None
+            raise SettingsError(_find_mistakes(overrides, multirun=False)) from None
         return check(config, overrides)
 
 
@@ -76,21 +80,21 @@ def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
     register_search_path()
     if config_dir is not None and not Path(config_dir).is_dir():
         raise SettingsError(f"--config-dir={config_dir} is not a folder")
-    with initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
-        loader = GlobalHydra.instance().config_loader()
-        if config_dir is not None:
-            path = f"file://{Path(config_dir).resolve()}"
-            loader.get_search_path().prepend("command-line", path, SearchPathQuery(provider="schema"))
-        yield loader
+    ExperimentsSearchPath.own_folder = Path(config_dir).resolve() if config_dir is not None else None
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
+            yield GlobalHydra.instance().config_loader()
+    finally:
+        ExperimentsSearchPath.own_folder = None
 
 
-def explain(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
+def explain(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool) -> list[str]:
     """Return every mistake in overrides that Hydra refused, and those that it did not come to."""
     with composer(config_dir):
-        return _find_mistakes(overrides)
+        return _find_mistakes(overrides, multirun=multirun)
 
 
-def _find_mistakes(overrides: Sequence[str]) -> list[str]:
+def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:
     """Add the overrides one by one, choices of groups first, and note those that do not go in."""
     problems: list[str] = []
     parsed: list[Override] = []
@@ -104,6 +108,9 @@ def _find_mistakes(overrides: Sequence[str]) -> list[str]:
     config: DictConfig | None = None
     accepted: list[str] = []
     for override in sorted(parsed, key=lambda o: o.key_or_group not in groups):
+        if override.is_sweep_override() and not multirun:
+            problems.append(f"{override.input_line} names several values: give one, or sweep over them all with -m")
+            continue
         text = _one_value(override)
         try:
             config = hydra_compose("config", [*accepted, text])

@@ -1,5 +1,6 @@
 """Train one experiment, or with -m a sweep of them: `python -m mnist_exp.run model.dropout=0.5`."""
 
+import argparse
 import os
 import signal
 import sys
@@ -47,7 +48,7 @@ def launch(arguments: list[str]) -> int:
         return MISTAKE
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
         # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
-        print_problems(_mistakes(error, options.overrides, options.config_dir))
+        print_problems(_mistakes(error, options))
         return MISTAKE
     except RunError as error:
         print(error, file=sys.stderr)
@@ -75,14 +76,14 @@ def train(config: DictConfig) -> float:
         raise RunError(traceback.format_exc()) from error
 
 
-def _mistakes(error: Exception, overrides: list[str], config_dir: str | None) -> list[str]:
+def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
     # Hydra's error for a choice that does not exist is an OSError as well.
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return [
             f"the output folder cannot be written: {error.strerror}: {error.filename}; change it with hydra.run.dir"
         ]
     try:
-        problems = composition.explain(overrides, config_dir)
+        problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
     except SettingsError as mistake:
         problems = mistake.problems
     return problems or [str(error).strip().splitlines()[0]]

@@ -142,7 +142,8 @@ def find_problems(
 
     scalars, found = fields.check_all("", {n: v for n, v in values.items() if n in _SCALARS}, _SCALARS)
     problems += found
-    trusted = tuple(scalars.get("trusted_modules", ()) if not found else ())
+    trusted, found = _trusted(scalars.get("trusted_modules", []), sections)
+    problems += found
     parts: dict[str, Any] = {}
     for group in _BUILDER_GROUPS:
         parts[group], found = components.check(group, sections[group], trusted)
@@ -161,6 +162,16 @@ def find_problems(
     problems += preflight.data_problems(parts["data"], parts["model"]) if parts["data"] else []
     problems += preflight.store_problems(parts["tracking"]) if parts["tracking"] else []
     return None, problems
+
+
+def _trusted(modules: list[str], sections: Mapping[str, dict[str, Any]]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the modules trusted by the whole configuration and by single groups, which may name theirs."""
+    named, problems = list(modules), []
+    for group, section in sections.items():
+        own, problem = fields.check(f"{group}.trusted_modules", section.pop("trusted_modules", []), list[str])
+        named += own if problem is None else []
+        problems += [problem] if problem else []
+    return tuple(dict.fromkeys(named)), problems
 
 
 def _check_data(section: dict[str, Any], trusted: Sequence[str]) -> tuple[DataSettings | None, list[str]]:

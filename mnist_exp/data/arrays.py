@@ -28,6 +28,8 @@ def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
         path: a file with the arrays x_train, y_train, x_test, y_test and, if wanted, class_names (text).
     Raises: DataError: it is no npz file, is damaged, lacks an array, or holds Python objects.
     """
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} is not a readable npz file")
     try:
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in SPLITS if name not in file.files]

@@ -1,0 +1,65 @@
+"""The worked example of docs/your-own.md, and the README's claims that can be checked without training."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def run(line):
+    words = shlex.split(line)
+    assert words[0] == "python"
+    return subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture
+def own_code(alone):
+    for block in blocks("docs/your-own.md", "python") + blocks("docs/your-own.md", "yaml"):
+        name = Path(block.splitlines()[0].removeprefix("# "))
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_text(block.partition("\n")[2])
+    return alone
+
+
+def test_own_model_optimizer_data_and_experiment_run(own_code):
+    (commands,) = blocks("docs/your-own.md", "bash")
+    outputs = [run(line) for line in commands.splitlines()]
+    assert [done.returncode for done in outputs] == [0, 0, 0], outputs
+    assert "my_net" in outputs[0].stdout
+    assert "SignSGD" in outputs[1].stdout
+    assert re.search(r"model.width +32 +units of each hidden layer", outputs[2].stdout)
+
+
+def test_mistakes_in_own_options_are_told_as_shown(own_code):
+    (shown,) = blocks("docs/your-own.md", "console")
+    line, _, wanted = shown.partition("\n")
+    done = run(line.removeprefix("$ "))
+    assert done.returncode == 2
+    assert done.stderr == wanted
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/your-own.md"])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_readme_commands_compose(alone):
+    from mnist_exp.run import launch
+
+    lines = [line for block in blocks("README.md", "bash") for line in block.splitlines() if "mnist_exp.run" in line]
+    assert len(lines) > 5
+    for line in lines:
+        words = shlex.split(line.partition("#")[0])
+        words = words[words.index("mnist_exp.run") + 1 :]
+        if not {"-m", "--help", "--config-dir"} & set(words):
+            assert launch(["--cfg", "job", *words]) == 0, line
