@@ -74,7 +74,9 @@ class Component:
         try:
             return builder(*given, **(self.arguments | extra))
         except (TypeError, ValueError) as error:
-            if isinstance(error, TypeError) and not _raised_at_call(error):
+            # Keras says with ValueErrors from deep inside what it refuses; in a user's own code they may be bugs.
+            refused = isinstance(error, ValueError) and not _within(self.target, self.trusted)
+            if not refused and not _raised_at_call(error):
                 raise
             raise SettingsError(f"{self.group}: {self.target} refuses its arguments: {error}") from error
 
@@ -174,9 +176,10 @@ def _within(module: str, packages: Sequence[str]) -> bool:
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
-def _raised_at_call(error: TypeError) -> bool:
-    """Tell a call that does not fit the signature from a TypeError inside the builder."""
-    return error.__traceback__ is not None and error.__traceback__.tb_next is None
+def _raised_at_call(error: Exception) -> bool:
+    """Tell a call that does not fit the signature from an error inside the builder."""
+    called = error.__traceback__ is not None and error.__traceback__.tb_next is None
+    return called and isinstance(error, TypeError)
 
 
 def takes(group: str, target: str, name: str) -> bool:

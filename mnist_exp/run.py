@@ -25,14 +25,14 @@ DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 def main() -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 mistaken, 130 and 143 interrupted."""
     signal.signal(signal.SIGTERM, _terminate)
-    code = launch(sys.argv[1:])
+    code = launch()
     startup.quick_exit()
     sys.exit(code)
 
 
-def launch(arguments: list[str]) -> int:
-    """Run a command line and return its exit code."""
-    options = get_args_parser().parse_args(arguments)
+def launch() -> int:
+    """Run the command line in `sys.argv`, which Hydra reads too, and return its exit code."""
+    options = get_args_parser().parse_args()
     # Hydra turns errors into its own words and leaves with 1, unless it is told to pass them on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

@@ -53,7 +53,7 @@ def test_links_lead_somewhere(page):
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_readme_commands_compose(alone):
+def test_readme_commands_compose(alone, monkeypatch):
     from mnist_exp.run import launch
 
     lines = [line for block in blocks("README.md", "bash") for line in block.splitlines() if "mnist_exp.run" in line]
@@ -62,4 +62,5 @@ def test_readme_commands_compose(alone):
         words = shlex.split(line.partition("#")[0])
         words = words[words.index("mnist_exp.run") + 1 :]
         if not {"-m", "--help", "--config-dir"} & set(words):
-            assert launch(["--cfg", "job", *words]) == 0, line
+            monkeypatch.setattr(sys, "argv", ["run.py", "--cfg", "job", *words])
+            assert launch() == 0, line

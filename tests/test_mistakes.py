@@ -111,7 +111,7 @@ for arguments, environment in json.load(sys.stdin):
     sys.argv = ["run.py", *arguments]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = launch(arguments)
+            code = launch()
         except SystemExit as leaving:
             code = leaving.code
     for name in environment:

@@ -1,11 +1,14 @@
 """Read arrays from npz and IDX files; never a pickle."""
 
 import gzip
+import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -19,6 +22,12 @@ IDX_NAMES = {
     "y_test": "t10k-labels-idx1-ubyte",
 }
 _UBYTE = 0x08
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+# What zipfile and numpy's reader of headers are known to raise for a file with one wrong byte, beside ValueError.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, EOFError, OSError,
+    AttributeError, RuntimeError, MemoryError, UserWarning,
+)  # fmt: skip
 
 
 def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
@@ -28,17 +37,14 @@ def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
         path: a file with the arrays x_train, y_train, x_test, y_test and, if wanted, class_names (text).
     Raises: DataError: it is no npz file, is damaged, lacks an array, or holds Python objects.
     """
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path} is not a readable npz file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in SPLITS if name not in file.files]
-            if missing:
-                has = ", ".join(file.files) or "nothing"
-                raise DataError(f"{path} lacks the array {', '.join(missing)}; it holds {has}")
-            arrays = {name: file[name] for name in SPLITS}
-            names = file["class_names"] if "class_names" in file.files else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, AttributeError, NotImplementedError) as error:
+        # Opened here: np.load leaves a damaged file open, and takes any other file for a pickle.
+        with path.open("rb") as opened:
+            if opened.read(4) not in _ZIP_STARTS:
+                raise DataError(f"{path} is not a readable npz file: save it with np.savez")
+            opened.seek(0)
+            arrays, names = _read_arrays(path, opened)
+    except _DAMAGE as error:
         raise DataError(f"{path} is not a readable npz file: {error}") from error
     except ValueError as error:
         why = "it holds Python objects, which could run code" if "allow_pickle" in str(error) else str(error)
@@ -49,16 +55,29 @@ def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
     return *pairs, tuple(names.tolist()) if names is not None else None
 
 
+def _read_arrays(path: Path, opened: IO[bytes]) -> tuple[dict[str, Array], Array | None]:
+    with np.load(opened, allow_pickle=False) as file:
+        missing = [name for name in SPLITS if name not in file.files]
+        if missing:
+            has = ", ".join(file.files) or "nothing"
+            raise DataError(f"{path} lacks the array {', '.join(missing)}; it holds {has}")
+        return {name: file[name] for name in SPLITS}, file["class_names"] if "class_names" in file.files else None
+
+
+def missing_idx(folder: Path) -> list[str]:
+    """Return the names of the IDX files that a folder lacks."""
+    return [name for name in IDX_NAMES.values() if _idx_path(folder, name) is None]
+
+
 def find_idx(folder: Path) -> dict[str, Path] | None:
     """Return the four IDX files of a folder, plain or gzipped, or None if one is missing."""
-    found = {}
-    for split, name in IDX_NAMES.items():
-        options = [folder / n for n in (name, f"{name}.gz", name.replace("-idx", ".idx"))]
-        there = next((path for path in options if path.is_file()), None)
-        if there is None:
-            return None
-        found[split] = there
-    return found
+    found = {split: _idx_path(folder, name) for split, name in IDX_NAMES.items()}
+    return {split: path for split, path in found.items() if path} if all(found.values()) else None
+
+
+def _idx_path(folder: Path, name: str) -> Path | None:
+    options = [folder / n for n in (name, f"{name}.gz", name.replace("-idx", ".idx"))]
+    return next((path for path in options if path.is_file()), None)
 
 
 def read_idx_files(paths: dict[str, Path]) -> tuple[Pair, Pair]:

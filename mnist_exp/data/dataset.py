@@ -76,7 +76,12 @@ def from_source(name: str, source: Source) -> Dataset:
 
     Raises: DataError: with every reason why it cannot be trained on.
     """
-    arrays = dict(zip(SPLITS, (*source.train, *source.test), strict=True))
+    arrays = {}
+    for split, values in zip(SPLITS, (*source.train, *source.test), strict=True):
+        try:
+            arrays[split] = np.asarray(values)
+        except ValueError as error:
+            raise DataError(f"data={name}, from {source.place}: {split} is not an array: {error}") from error
     problems = [problem for split in ("train", "test") for problem in _problems(split, arrays)]
     if not problems:
         problems = list(_problems_between(arrays, source.class_names))
@@ -111,10 +116,11 @@ def _labels(y: Array) -> Array:
 def _problems(split: str, arrays: dict[str, Array]) -> Iterator[str]:
     x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
     yield from _image_problems(f"x_{split}", x)
-    if y.dtype.kind not in "iu":
+    if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] == 1):
+        fix = "it must be one label an image, (n,), not one-hot: np.argmax(y, axis=1)"
+        yield f"y_{split} has the shape {y.shape}; {fix}"
+    elif y.dtype.kind not in "iu":
         yield f"y_{split} holds {y.dtype} values; labels must be whole numbers from 0"
-    elif y.shape not in ((len(y),), (len(y), 1)):
-        yield f"y_{split} has the shape {y.shape}; it must be one label an image, (n,), not one-hot"
     elif len(y) and int(y.min()) < 0:
         yield f"y_{split} holds the label {int(y.min())}; labels must be whole numbers from 0"
     if x.ndim and y.ndim and len(x) != len(y):
@@ -162,7 +168,7 @@ def _problems_between(arrays: dict[str, Array], class_names: tuple[str, ...] | N
         yield f"y_train holds the label {highest} but only {len(y_train):,} images; labels must be 0, 1, 2, …"
         return
     counts = np.bincount(y_train, minlength=classes)
-    empty = [str(label) for label in np.flatnonzero(counts == 0)]
+    empty = [f"{label} ({class_names[label]})" if class_names else str(label) for label in np.flatnonzero(counts == 0)]
     if empty:
         named = ", ".join(empty[:10]) + (", …" if len(empty) > 10 else "")
         yield f"class {named} has no training image; labels must be 0, 1, 2, … without a gap"

@@ -2,13 +2,16 @@
 
 import contextlib
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_exp.errors import DataError
 
 ATTEMPTS = 3
+PAUSE_S = 1.0
 
 
 def fetch(
@@ -17,7 +20,6 @@ def fetch(
     verify: Callable[[Path], None],
     *,
     timeout_s: float = 20.0,
-    progress: bool = True,
 ) -> Path:
     """Return `place`, filled from the first of `urls` whose content passes `verify`.
 
@@ -29,33 +31,39 @@ def fetch(
         place: where it shall be; replaced in one step, and only by a verified file.
         verify: raises DataError for a file that is not what was wanted.
         timeout_s: how long a server may stay silent.
-        progress: whether to draw a progress bar.
     Raises: DataError: no mirror gave it, with the reason of each.
     """
     import pooch
     import requests
 
     reasons: dict[str, str] = {}
-    download = pooch.HTTPDownloader(progressbar=progress, timeout=timeout_s)
+    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout_s)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{place.parent} cannot be made for the download: {error.strerror}") from error
-    for _ in range(ATTEMPTS):
+    if not urls:
+        raise DataError("no mirror is given to download it from")
+    for attempt in range(ATTEMPTS):
+        time.sleep(attempt * PAUSE_S)
         answered = False
         for url in urls:
             partial = _partial(place)
             try:
                 download(url, str(partial), None)
                 verify(partial)
+                partial.chmod(0o666 & ~_umask())
                 partial.replace(place)
                 return place
             except requests.ConnectionError as error:
-                # Timed out or broken off in the middle counts as an answer, no route or no name does not.
-                answered |= isinstance(error, requests.Timeout) or "Read timed out" in str(error)
-                reasons[url] = _short(error) if answered else "the host cannot be reached"
+                # Silent or broken off in the middle counts as an answer; no name, route or open port does not.
+                reached = "Connection aborted" in str(error) or "Read timed out" in str(error)
+                answered |= reached
+                reasons[url] = _short(error) if reached else "the host cannot be reached"
             except (requests.RequestException, DataError, OSError, ValueError) as error:
-                answered = True
+                # A file that is not there (404) will not be there a second later.
+                status = getattr(getattr(error, "response", None), "status_code", 500)
+                answered |= not 400 <= status < 500
                 reasons[url] = _short(error)
             finally:
                 with contextlib.suppress(FileNotFoundError):
@@ -72,6 +80,12 @@ def _partial(place: Path) -> Path:
         raise DataError(f"{place.parent} cannot be written for the download: {error.strerror}") from error
     os.close(handle)
     return Path(name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _short(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Read a folder of images by class: one subfolder a class, any format that Pillow reads as an image."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def read_folder(folder: Path, *, size: tuple[int, int] | None, channels: int) ->
 
 
 def read_image(path: Path, *, size: tuple[int, int] | None, channels: int) -> Array:
-    """Return one image as uint8, shape (height, width, channels).
+    """Return one image as uint8, shape (height, width, channels), upright, its transparent parts white.
 
     Args:
         path: the file.
@@ -54,13 +55,23 @@ def read_image(path: Path, *, size: tuple[int, int] | None, channels: int) -> Ar
         channels: 1 for grey, 3 for colour.
     Raises: DataError: it is not an image, is cut off, or is larger than MAX_PIXELS.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{path} has {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
-            loaded = image.convert("L" if channels == 1 else "RGB")
+        with warnings.catch_warnings():
+            # Pillow warns of large images, of odd metadata, of transparency; what matters is checked here.
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(f"{path} has {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
+                # Pillow cuts 16 bits a pixel off at 255 rather than scaling them.
+                deep = image.mode.startswith("I")
+                loaded: Image.Image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
+                loaded = ImageOps.exif_transpose(loaded)
+                if loaded.has_transparency_data:
+                    paper = Image.new("RGBA", loaded.size, "white")
+                    loaded = Image.alpha_composite(paper, loaded.convert("RGBA"))
+                loaded = loaded.convert("L" if channels == 1 else "RGB")
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is not an image that can be read") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

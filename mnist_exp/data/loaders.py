@@ -106,12 +106,18 @@ def image_folder(
     (x, y), names = read_folder(folder, size=shape, channels=channels)
     chosen = stratified(y, max(round(test_share * len(y)), 1), np.random.default_rng(0))
     rest = np.delete(np.arange(len(y)), chosen)
+    lacking = [name for label, name in enumerate(names) if label not in y[rest]]
+    if lacking:
+        raise DataError(
+            f"data.test_share={test_share} leaves no training image of {', '.join(lacking)} in data.path={path}: "
+            "give more images, a smaller share, or folders train/ and test/"
+        )
     taken: tuple[Pair, Pair] = (x[rest], y[rest]), (x[chosen], y[chosen])
     return Source(*taken, place=str(folder), class_names=names)
 
 
 def _existing(path: str) -> Path:
-    found = Path(path).expanduser()
+    found = places.expand(path)
     if not found.exists():
         raise DataError(f"data.path={path} does not exist")
     return found

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnist_exp.data.arrays import find_idx, read_idx_files, read_npz
+from mnist_exp.data.arrays import find_idx, missing_idx, read_idx_files, read_npz
 from mnist_exp.data.dataset import SPLITS, Pair, Source
 from mnist_exp.data.download import fetch
 from mnist_exp.errors import DataError
@@ -45,7 +45,7 @@ def find_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
         except DataError as error:
             damage = f"the copy in the Keras cache is damaged ({error}); "
     try:
-        fetch(mirrors, cached, lambda file: _verify_mnist(*read_npz(file)[:2], str(file)))
+        fetch(mirrors, cached, _verify_mnist_file)
     except DataError as error:
         raise DataError(
             f"data=mnist was not found in data.path, ${FOLDER_VARIABLE} or {cached}; {damage}{error}"
@@ -63,7 +63,13 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
     """
     if named := _named(path, "fashion-mnist"):
         option, place = named
-        return Source(*_read(place, "fashion_mnist.npz", option), place=option)
+        train, test = _read(place, "fashion_mnist.npz", option)
+        if hashlib.sha256(test[1].tobytes()).hexdigest() == MNIST_SHA256["y_test"]:
+            raise DataError(
+                f"{option} holds the digits of MNIST, not Fashion-MNIST, whose files have the same names; "
+                "put them into its subfolder fashion-mnist, or set data.path"
+            )
+        return Source(train, test, place=option)
     folder = keras_cache() / "fashion-mnist"
     where = f"the Keras cache, {folder}"
     if find_idx(folder) is None:
@@ -84,6 +90,11 @@ def keras_cache() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "datasets"
 
 
+def expand(path: str) -> Path:
+    """Return a path with ~ replaced, where there is such a home folder."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
+
+
 def is_named(path: str | None) -> bool:
     """Tell whether the user said where the data are."""
     return path is not None or bool(os.environ.get(FOLDER_VARIABLE))
@@ -92,9 +103,9 @@ def is_named(path: str | None) -> bool:
 def _named(path: str | None, subfolder: str) -> tuple[str, Path] | None:
     """Return the place that the user named, and the words for it."""
     if path is not None:
-        option, place = f"data.path={path}", Path(path).expanduser()
+        option, place = f"data.path={path}", expand(path)
     elif variable := os.environ.get(FOLDER_VARIABLE):
-        option, place = f"${FOLDER_VARIABLE}={variable}", Path(variable).expanduser()
+        option, place = f"${FOLDER_VARIABLE}={variable}", expand(variable)
         if not place.is_dir():
             raise DataError(f"{option} is not a folder; set it to one that holds the data, or unset it")
         place = place / subfolder if (place / subfolder).is_dir() else place
@@ -118,8 +129,16 @@ def _read(place: Path, npz_name: str, words: str) -> tuple[Pair, Pair]:
         return read_npz(place / npz_name)[:2]
     files = find_idx(place)
     if files is None:
-        raise DataError(f"{words} holds neither {npz_name} nor the four IDX files (train-images-idx3-ubyte, …)")
+        lacks = ", ".join(missing_idx(place))
+        raise DataError(f"{words} holds neither {npz_name} nor the four IDX files; of these it lacks {lacks}")
     return read_idx_files(files)
+
+
+def _verify_mnist_file(file: Path) -> None:
+    try:
+        _verify_mnist(*read_npz(file)[:2], "the file there")
+    except DataError as error:
+        raise DataError(str(error).replace(str(file), "the file there")) from error
 
 
 def _verify_mnist(train: Pair, test: Pair, words: str) -> None:
