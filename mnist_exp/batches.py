@@ -11,22 +11,25 @@ Array = npt.NDArray[Any]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Arrays in batches; with a seed, in an order drawn afresh for each epoch from (seed, epoch).
+    """Arrays in batches; with a seed, in an order drawn from (seed, epoch) by `start_epoch`.
+
+    Keras calls `on_epoch_end` of a PyDataset once before the first epoch, too, so counting these calls would tell the
+    epoch wrongly: give `fit` the callback that `counted` returns.
 
     Args:
         arrays: images (n, height, width, channels), and labels (n,) where they are needed.
         batch_size: images a batch; the last one of an epoch may be smaller.
         seed: decides the orders; None keeps the order of the arrays.
-        epoch: number of the first epoch, from 0.
     """
 
-    def __init__(self, *arrays: Array, batch_size: int, seed: int | None = None, epoch: int = 0) -> None:
+    def __init__(self, *arrays: Array, batch_size: int, seed: int | None = None) -> None:
         # More than one worker makes Keras read ahead in threads of its own and turns tf.data's autotuning off, whose
         # thread held up the end of every second training for 5 s (docs/decisions/0003-batches.md).
         super().__init__(workers=2, use_multiprocessing=False)
         self._arrays = arrays
-        self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
-        self._order = self._draw()
+        self._batch_size, self._seed = batch_size, seed
+        self._order: Array | None = None
+        self.start_epoch(0)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -38,12 +41,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         chosen = part if self._order is None else self._order[part]
         return tuple(array[chosen] for array in self._arrays)
 
-    def on_epoch_end(self) -> None:
-        """Draw the order of the next epoch."""
-        self._epoch += 1
-        self._order = self._draw()
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the order of an epoch, from 0."""
+        if self._seed is not None:
+            self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._arrays[0]))
 
-    def _draw(self) -> Array | None:
-        if self._seed is None:
-            return None
-        return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._arrays[0]))
+    def counted(self) -> keras.callbacks.Callback:
+        """Return the callback that starts each epoch with its own order."""
+        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: self.start_epoch(epoch))

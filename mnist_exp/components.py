@@ -8,6 +8,7 @@ before training needs it. Hydra's own `instantiate` is not used: it would call a
 import importlib
 import inspect
 import keyword
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +93,7 @@ class Component:
 
             allowed = inspect.isclass(builder) and issubclass(builder, keras.optimizers.Optimizer)
         else:
-            allowed = _within(getattr(builder, "__module__", ""), (home, *self.trusted)) and callable(builder)
+            allowed = _within(getattr(builder, "__module__", None) or "", (home, *self.trusted)) and callable(builder)
         if not allowed:
             raise SettingsError(f"{self.group}._target_={self.target} is not a builder defined in a trusted module")
         return builder  # type: ignore[no-any-return]
@@ -110,9 +111,9 @@ def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tup
     kind = KINDS[group]
     target = section.get("_target_")
     arguments = {name: value for name, value in section.items() if name != "_target_"}
-    if not isinstance(target, str):
+    if target is None:
         return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {kind.home}.NAME"]
-    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in target.split(".")):
+    if not isinstance(target, str) or "." not in target or not _is_dotted_name(target):
         return Component(group, ""), [f"{group}._target_={target} is not allowed: it must be a dotted name"]
     signature, problem = _signature(kind, target, trusted)
     if problem:
@@ -149,11 +150,12 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
 def _check_arguments(
     kind: Kind, target: str, arguments: dict[str, Any], signature: Signature
 ) -> tuple[dict[str, Any], list[str]]:
-    own = {name: p for name, p in signature.parameters.items() if name not in kind.given}
+    given = signature.positional[: len(kind.given)]
+    own = {name: p for name, p in signature.parameters.items() if name not in given}
     if kind.home == optimizers.PACKAGE and target.startswith(kind.home + "."):
         own = {name: Parameter(optimizers.RANGES.get(name, p.annotation), p.default) for name, p in own.items()}
     elif signature.accepts_any:
-        own |= {name: Parameter(Any) for name in arguments if name not in own}
+        own |= {name: Parameter(Any) for name in arguments if name not in (*own, *given)}
     return fields.check_all(f"{kind.group}.", arguments, own)
 
 
@@ -172,6 +174,10 @@ def _own_builders(kind: Kind) -> list[str]:
     return [f"{kind.home}.{n}" for n in public if not n.startswith(("_", "check_"))]
 
 
+def _is_dotted_name(text: str) -> bool:
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in text.split("."))
+
+
 def _within(module: str, packages: Sequence[str]) -> bool:
     return any(module == package or module.startswith(package + ".") for package in packages)
 
@@ -180,6 +186,11 @@ def _raised_at_call(error: Exception) -> bool:
     """Tell a call that does not fit the signature from an error inside the builder."""
     called = error.__traceback__ is not None and error.__traceback__.tb_next is None
     return called and isinstance(error, TypeError)
+
+
+def may_be_trusted(module: str) -> bool:
+    """Tell whether a module can be one of a user's own; Python's own modules hold no builders, but much else."""
+    return _is_dotted_name(module) and module.partition(".")[0] not in sys.stdlib_module_names
 
 
 def takes(group: str, target: str, name: str) -> bool:

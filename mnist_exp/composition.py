@@ -25,6 +25,11 @@ from mnist_exp.settings import Settings, check, find_problems
 
 # Hydra raises a bare ValueError for a group set to null.
 _REFUSED = (HydraException, OmegaConfBaseException, ValueError)
+_LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+_LOG_FACTORIES = {
+    "()": ("colorlog.ColoredFormatter",),
+    "class": ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter"),
+}
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -92,6 +97,57 @@ def explain(overrides: Sequence[str], config_dir: str | Path | None = None, *, m
     """Return every mistake in overrides that Hydra refused, and those that it did not come to."""
     with composer(config_dir):
         return _find_mistakes(overrides, multirun=multirun)
+
+
+def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None) -> None:
+    """Refuse what Hydra would call before a run is checked: callbacks, and factories in the logging sections.
+
+    Launchers and sweepers need no check: Hydra takes them from `hydra_plugins` only.
+
+    Raises: SettingsError: the section `hydra` names code.
+    """
+    problems: dict[str, None] = {}
+    with composer(config_dir):
+        for variant in _variants(overrides):
+            try:
+                hydra = hydra_compose("config", variant, return_hydra_config=True).hydra
+            except _REFUSED:
+                continue  # Hydra will refuse it as well, and then it is explained.
+            problems |= {
+                f"hydra.callbacks.{name} is not allowed: callbacks run unchecked code": None
+                for name in hydra.callbacks or ()
+            }
+            for section in ("job_logging", "hydra_logging"):
+                found = _factories(f"hydra.{section}", OmegaConf.to_container(hydra[section], resolve=False))
+                problems |= dict.fromkeys(found)
+    if problems:
+        raise SettingsError(list(problems))
+
+
+def _variants(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the overrides with the first value of each sweep, then with each other value in its turn."""
+    parser = OverridesParser.create()
+    try:
+        parsed = [parser.parse_override(text) for text in overrides]
+    except HydraException:
+        return
+    first = [_one_value(override) for override in parsed]
+    yield first
+    for position, override in enumerate(parsed):
+        if override.is_sweep_override() and override.is_discrete_sweep() and "." not in override.key_or_group:
+            for value in list(override.sweep_string_iterator())[1:]:
+                yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
+
+
+def _factories(path: str, node: Any) -> Iterator[str]:
+    for name, value in node.items() if isinstance(node, dict) else ():
+        allowed = _LOG_FACTORIES.get(name)
+        if allowed is not None and value not in allowed:
+            yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(allowed)}"
+        elif isinstance(value, str) and value.startswith("ext://") and value not in _LOG_STREAMS:
+            yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(_LOG_STREAMS)}"
+        else:
+            yield from _factories(f"{path}.{name}", value)
 
 
 def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:

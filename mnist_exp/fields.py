@@ -60,13 +60,15 @@ def describe(annotation: Any) -> str:
         return " or ".join(describe(kind) for kind in typing.get_args(annotation))
     if typing.get_origin(annotation) is list:
         return f"a list of items that are each {describe(typing.get_args(annotation)[0])}"
+    if annotation is Any:
+        return "any value"
     return _WORDS.get(typing.get_origin(annotation) or annotation, str(annotation))
 
 
 def check(path: str, value: Any, annotation: Any) -> tuple[Any, str | None]:
     """Return the value as its type has it (1 as 1.0 for a float), and the problem with it, if any."""
     try:
-        return _adapter(annotation).validate_python(value), None
+        return _adapter(annotation).validate_python(_as_tuple(value, annotation)), None
     except pydantic.ValidationError:
         return value, f"{path}={show(value)} is not allowed: it must be {describe(annotation)}"
     except pydantic.PydanticUserError:
@@ -145,3 +147,15 @@ def _limits(metadata: Iterable[Any]) -> Iterable[str]:
 @functools.lru_cache(maxsize=512)
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(annotation, config=_STRICT)
+
+
+def _as_tuple(value: Any, annotation: Any) -> Any:
+    """Return a list as a tuple where only a tuple will do: YAML has no tuples."""
+    kinds = (
+        typing.get_args(annotation)
+        if typing.get_origin(annotation) in (typing.Union, types.UnionType)
+        else (annotation,)
+    )
+    plain = [typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind for kind in kinds]
+    origins = {typing.get_origin(kind) or kind for kind in plain}
+    return tuple(value) if isinstance(value, list) and tuple in origins and list not in origins else value

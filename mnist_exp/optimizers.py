@@ -3,7 +3,9 @@
 An argument that is not named here takes whatever Keras takes.
 """
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from mnist_exp.fields import Count, Fraction, NonNegative, Positive
 
@@ -23,7 +25,7 @@ RANGES: dict[str, Any] = {
     "use_ema": bool,
     "ema_momentum": Fraction,
     "ema_overwrite_frequency": Count | None,
-    "gradient_accumulation_steps": Count | None,
+    "gradient_accumulation_steps": Annotated[int, Field(ge=2)] | None,
     "nesterov": bool,
     "amsgrad": bool,
     "centered": bool,

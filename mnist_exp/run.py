@@ -41,6 +41,11 @@ def launch() -> int:
 
             print(help_page.text(options.overrides, options.config_dir))
             return DONE
+        for flag in ("config_path", "config_name", "experimental_rerun"):
+            if getattr(options, flag) is not None:
+                name = "--" + flag.replace("_", "-")
+                raise SettingsError(f"{name} is not supported: name a folder of your own with --config-dir")
+        composition.check_hydra(options.overrides, options.config_dir)
         composition.register_search_path()
         hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
     except SettingsError as error:

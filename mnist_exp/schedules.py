@@ -53,7 +53,7 @@ def one_cycle(
         steps: optimizer steps in the whole training.
         warmup: share of the steps spent rising.
         initial: rate at the first step, as a share of the highest.
-        final: rate at the last step, as a share of the highest.
+        final: rate after the last step, as a share of the highest.
     Returns: a Keras schedule of the step.
     Source: Smith & Topin 2018, arXiv:1708.07120, section 3; the fall is a cosine, as in fastai and PyTorch.
     """

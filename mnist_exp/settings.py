@@ -171,6 +171,11 @@ def _trusted(modules: list[str], sections: Mapping[str, dict[str, Any]]) -> tupl
         own, problem = fields.check(f"{group}.trusted_modules", section.pop("trusted_modules", []), list[str])
         named += own if problem is None else []
         problems += [problem] if problem else []
+    for name in named:
+        if not components.may_be_trusted(name):
+            problems.append(
+                f"trusted_modules: {name!r} is not allowed: it must be a package of your own, as my_pkg or my_pkg.nets"
+            )
     return tuple(dict.fromkeys(named)), problems
 
 
@@ -189,6 +194,10 @@ def _rules(settings: Settings) -> list[str]:
     if settings.direction != best:
         problems.append(
             f"direction={settings.direction} does not fit objective={settings.objective}: it must be {best}"
+        )
+    if settings.schedule.name != "constant" and "learning_rate" not in settings.optimizer.arguments:
+        problems.append(
+            f"schedule={settings.schedule.name} has nothing to change: set optimizer.learning_rate, its highest rate"
         )
     trainer = settings.trainer
     selecting = {

@@ -5,11 +5,11 @@ seconds to import: their source is parsed instead, following re-exports from fil
 """
 
 import ast
-import functools
 import importlib.util
 import inspect
 import types
 import typing
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ class Signature:
     parameters: dict[str, Parameter]
     is_class: bool
     accepts_any: bool
+    positional: tuple[str, ...] = ()
 
 
 def of_function(function: types.FunctionType) -> Signature:
@@ -53,10 +54,10 @@ def of_function(function: types.FunctionType) -> Signature:
         for p in raw
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     }
-    return Signature(named, is_class=False, accepts_any=any(p.kind is p.VAR_KEYWORD for p in raw))
+    positional = tuple(p.name for p in raw if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    return Signature(named, False, any(p.kind is p.VAR_KEYWORD for p in raw), positional)
 
 
-@functools.lru_cache(maxsize=256)
 def from_source(target: str) -> Signature | None:
     """Return the signature of `package.module.name` from source alone, or None if it cannot be found there.
 
@@ -86,9 +87,12 @@ def _find(parts: list[str], depth: int) -> tuple[ast.FunctionDef | ast.ClassDef,
     if depth > 8 or not module_exists(parts[0]):
         return None
     spec = importlib.util.find_spec(parts[0])
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    assert spec is not None
+    folders = list(spec.submodule_search_locations or ())
+    # A folder without an __init__.py is a package too.
+    path = Path(folders[0]) / "__init__.py" if folders else Path(spec.origin or "")
+    if path.suffix != ".py":
         return None
-    path = Path(spec.origin)
     for i, part in enumerate(parts[1:], start=1):
         inner = _submodule(path, part)
         if inner is None:
@@ -130,7 +134,8 @@ def _signature(arguments: ast.arguments, *, skip_first: bool, is_class: bool) ->
     named = dict(_parameters(arguments))
     if skip_first and named:
         del named[next(iter(named))]
-    return Signature(named, is_class=is_class, accepts_any=arguments.kwarg is not None)
+    positional = tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args))[skip_first:]
+    return Signature(named, is_class, arguments.kwarg is not None, positional)
 
 
 def _parameters(arguments: ast.arguments) -> Iterator[tuple[str, Parameter]]:
@@ -155,6 +160,28 @@ def _parameter(argument: ast.arg, default: ast.expr | None) -> Parameter:
     try:
         # The text comes from Keras or from a module that the user trusts and that will be imported to train.
         code = compile(ast.Expression(argument.annotation), "<annotation>", "eval")
-        return Parameter(eval(code, dict(_ANNOTATION_NAMES)), value)  # noqa: S307
+        annotation = eval(code, dict(_ANNOTATION_NAMES))  # noqa: S307
+        # Pydantic would run the text of a quoted one.
+        return Parameter(annotation if _is_usable(annotation) else Any, value)
     except Exception:
         return Parameter(Any, value)
+
+
+def _is_usable(annotation: Any) -> bool:
+    """Tell whether Pydantic can check values against an annotation, without a text left in it to be run."""
+    if isinstance(annotation, str | typing.ForwardRef):
+        return False
+    if typing.get_origin(annotation) is typing.Literal:
+        return True
+    inner = typing.get_args(annotation)
+    inner = inner[:1] if typing.get_origin(annotation) is typing.Annotated else inner
+    if not all(_is_usable(kind) for kind in inner):
+        return False
+    try:
+        hash(annotation)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pydantic.TypeAdapter(annotation, config={"arbitrary_types_allowed": True})
+    except Exception:
+        return False
+    return True

@@ -89,7 +89,8 @@ def fit(
     """
     trainer = settings.trainer
     metrics = EpochMetrics(len(split.x_train), on_epoch, on_step)
-    callbacks: list[Any] = [metrics]
+    batches = Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed)
+    callbacks: list[Any] = [batches.counted(), metrics]
     if trainer.restore_best or trainer.early_stopping_patience is not None:
         stopping = keras.callbacks.EarlyStopping(
             monitor=settings.objective,
@@ -99,7 +100,7 @@ def fit(
         )
         callbacks.append(stopping)
     model.fit(
-        Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed),
+        batches,
         validation_data=Batches(split.x_val, split.y_val, batch_size=EVALUATION_BATCH),
         epochs=trainer.epochs,
         shuffle=False,

@@ -210,7 +210,10 @@ def test_fallback_is_told_twice_and_tagged(alone):
 
 
 def test_no_tracking_records_nothing_and_needs_no_mlflow(alone):
-    script = "import sys; from mnist_exp import compose, run; r = run(compose(sys.argv[1:])); print('MLFLOW', 'mlflow' in sys.modules, r.run_id)"
+    script = (
+        "import sys; from mnist_exp import compose, run; result = run(compose(sys.argv[1:])); "
+        "print('MLFLOW', 'mlflow' in sys.modules, result.run_id)"
+    )
     done = subprocess.run([sys.executable, "-c", script, *SMOKE, "tracking=none"], capture_output=True, text=True)
     assert "MLFLOW False None" in done.stdout, done.stderr
     assert not Path("mlflow.db").exists()

@@ -1,0 +1,250 @@
+"""Signatures read from source, against those that Python itself reports."""
+
+import inspect
+import json
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import keras
+import pytest
+
+from mnist_exp import components, fields, signatures
+from mnist_exp.signatures import REQUIRED
+
+OPTIMIZERS = sorted(
+    name
+    for name, member in vars(keras.optimizers).items()
+    if inspect.isclass(member)
+    and issubclass(member, keras.optimizers.Optimizer)
+    and member is not keras.optimizers.Optimizer
+)
+
+
+def constructor(name):
+    """Return the names and defaults of a Keras optimizer's own arguments, as the imported class has them."""
+    named = list(inspect.signature(getattr(keras.optimizers, name).__init__).parameters.values())[1:]
+    return {p.name: p.default for p in named if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, request):
+    """Return a function that writes the files of a package, new to Python, and returns its name."""
+    name = "".join(c if c.isalnum() else "_" for c in f"own_{request.node.name}")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(**files):
+        for file, text in {"__init__": "", **files}.items():
+            path = tmp_path / name / f"{file.replace('__in__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.replace("PACKAGE", name))
+        return name
+
+    yield write
+    assert name not in sys.modules, "reading a signature must not import it"
+
+
+def test_there_are_optimizers_to_test():
+    assert {"Adam", "AdamW", "SGD", "Lion", "Muon"} < set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_has_the_names_and_defaults_of_the_class(name):
+    signature = signatures.from_source(f"keras.optimizers.{name}")
+    expected = constructor(name)
+    if name == "LossScaleOptimizer":
+        expected["initial_scale"] = ...  # written 2.0**15, which is not a literal
+    assert {n: p.default for n, p in signature.parameters.items()} == expected
+    assert list(signature.parameters) == list(expected)
+    assert signature.is_class
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_may_be_given_its_own_defaults(name):
+    given = {n: default for n, default in constructor(name).items() if default is not REQUIRED}
+    target = {"_target_": f"keras.optimizers.{name}"}
+    _, problems = components.check("optimizer", target | given, ())
+    assert [p for p in problems if "is missing" not in p] == []
+
+
+def test_reading_optimizers_imports_neither_keras_nor_a_backend():
+    script = """
+import json, sys
+from mnist_exp import signatures
+found = {name: list(signatures.from_source("keras.optimizers." + name).parameters) for name in sys.argv[1:]}
+heavy = [name for name in ("keras", "tensorflow", "jax", "torch", "mlflow") if name in sys.modules]
+print(json.dumps([found, heavy]))
+"""
+    command = [sys.executable, "-c", script, *OPTIMIZERS]
+    found, heavy = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert heavy == []
+    assert found == {name: list(constructor(name)) for name in OPTIMIZERS}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "keras.optimizers.legacy",
+        "keras.optimizers.schedules",
+        "keras.optimizers.Adamm",
+        "keras.optimizers",
+        "keras",
+        "no_such_package.thing",
+        "sys.exit",
+        "math.sqrt",
+        "",
+    ],
+)
+def test_what_is_no_function_or_class_in_a_source_has_no_signature(target):
+    assert signatures.from_source(target) is None
+
+
+def test_function_of_a_users_own(package):
+    name = package(nets="def net(input_shape, classes, /, depth=3, *, wide: bool, names=('a',), rate=1e-3): ...")
+    signature = signatures.from_source(f"{name}.nets.net")
+    assert not signature.is_class
+    assert not signature.accepts_any
+    assert {n: p.default for n, p in signature.parameters.items()} == {
+        "input_shape": REQUIRED,
+        "classes": REQUIRED,
+        "depth": 3,
+        "wide": REQUIRED,
+        "names": ("a",),
+        "rate": 0.001,
+    }
+    assert signature.parameters["wide"].annotation is bool
+    assert signature.parameters["rate"].annotation is float
+
+
+def test_class_of_a_users_own(package):
+    name = package(nets="class Net:\n    def __init__(self, depth: int = 2): ...\n    def call(self, x): ...")
+    signature = signatures.from_source(f"{name}.nets.Net")
+    assert signature.is_class
+    assert list(signature.parameters) == ["depth"]
+
+
+def test_class_that_inherits_its_constructor_is_not_guessed_at(package):
+    assert signatures.from_source(f"{package(nets='class Net(dict): ...')}.nets.Net") is None
+
+
+def test_default_that_is_an_expression_is_there_but_unknown(package):
+    signature = signatures.from_source(f"{package(nets='def net(a=2 * WIDTH): ...')}.nets.net")
+    assert signature.parameters["a"].default is ...
+
+
+def test_of_function_agrees_with_from_source():
+    from mnist_exp import models
+
+    for name in ("cnn", "mlp", "lenet5", "resnet"):
+        imported = signatures.of_function(getattr(models, name))
+        read = signatures.from_source(f"mnist_exp.models.{name}")
+        defaults = {n: p.default for n, p in imported.parameters.items()}
+        assert {n: p.default for n, p in read.parameters.items()} == defaults
+
+
+NET = "def net(a, b=1): ..."
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"__init__": "from PACKAGE.deep import net"},
+        {"__init__": "from .deep import net"},
+        {"__init__": "from .deep import original as net", "deep": "def original(a, b=1): ..."},
+        {"__init__": "from .middle import net", "middle": "from .deep import net"},
+        {"__init__": "from .inner import net", "inner__in____init__": "from ..deep import net"},
+        {
+            "__init__": "from .inner.leaf import net",
+            "inner__in____init__": "",
+            "inner__in__leaf": "from ..deep import net",
+        },
+        {"__init__": "from .inner import net", "inner__in____init__": "from .leaf import net", "inner__in__leaf": NET},
+    ],
+    ids=["absolute", "relative", "renamed", "twice", "parent", "parent_of_a_module", "nested"],
+)
+def test_re_exports_are_followed(package, files):
+    name = package(**{"deep": NET} | files)
+    assert list(signatures.from_source(f"{name}.net").parameters) == ["a", "b"]
+
+
+def test_re_exports_in_a_circle_end(package):
+    name = package(__init__="from .a import net", a="from .b import net", b="from .a import net")
+    assert signatures.from_source(f"{name}.net") is None
+
+
+def test_nothing_in_the_source_is_run(package, tmp_path):
+    ran = tmp_path / "ran"
+    source = f"open({str(ran)!r}, 'w')\ndef net(a: open({str(ran)!r}, 'w') = open({str(ran)!r}, 'w')): ..."
+    signature = signatures.from_source(f"{package(nets=source)}.nets.net")
+    assert list(signature.parameters) == ["a"]
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("text", ["__import__('pathlib').Path('ran').touch()", "NoSuchName", "list['NoSuchName']"])
+def test_quoted_annotation_is_neither_run_nor_in_the_way(package, text):
+    name = package(nets=f'def net(input_shape, classes, a: "{text}" = 1): ...')
+    component, problems = components.check("model", {"_target_": f"{name}.nets.net", "a": 2}, (name,))
+    assert problems == []
+    assert component.arguments == {"a": 2}
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    "annotation", ["Annotated[int, []]", "Annotated[int, Field(gt='a')]", "3", "NoSuchName", "np.ndarray"]
+)
+def test_annotation_that_means_nothing_to_pydantic_allows_anything(package, annotation):
+    name = package(nets=f"def net(input_shape, classes, a: {annotation} = 1): ...")
+    _, problems = components.check("model", {"_target_": f"{name}.nets.net", "a": 2}, (name,))
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "good", "bad"),
+    [
+        ("Annotated[int, Field(ge=1, le=4)]", 4, 5),
+        ("Annotated[float, pydantic.Field(gt=0)]", 1, 0.0),
+        ("typing.Literal['a', 'b']", "a", "c"),
+        ("int | None", None, 1.5),
+        ("Optional[bool]", True, 1),
+        ("list[int]", [1, 2], [1, "x"]),
+        ("tuple[int, int]", [3, 3], [3]),
+    ],
+)
+def test_annotations_of_a_users_own_are_checked(package, annotation, good, bad):
+    name = package(nets=f"def net(input_shape, classes, *, a: {annotation}): ...")
+    section = {"_target_": f"{name}.nets.net"}
+    assert components.check("model", section | {"a": good}, (name,))[1] == []
+    (problem,) = components.check("model", section | {"a": bad}, (name,))[1]
+    assert problem.startswith(f"model.a={fields.show(bad)} is not allowed: it must be ")
+
+
+def test_accepts_any_takes_what_has_no_name(package):
+    given = "input_shape, classes, *, a: int = 1"
+    name = package(nets=f"def net({given}, **rest): ...\ndef strict({given}): ...")
+    assert signatures.from_source(f"{name}.nets.net").accepts_any
+    section = {"a": 1, "b": [1, 2]}
+    component, problems = components.check("model", {"_target_": f"{name}.nets.net", **section}, (name,))
+    assert problems == []
+    assert component.arguments == section
+    (problem,) = components.check("model", {"_target_": f"{name}.nets.strict", **section}, (name,))[1]
+    assert problem.startswith("model.b does not exist")
+
+
+def test_source_that_is_missing_or_broken_leaves_the_check_to_the_call(package):
+    name = package(broken="def net(:", empty="")
+    for target in (f"{name}.broken.net", f"{name}.empty.net", f"{name}.absent.net"):
+        assert signatures.from_source(target) is None
+        assert components.check("model", {"_target_": target, "anything": 1}, (name,))[1] == []
+
+
+def test_module_exists():
+    assert signatures.module_exists("keras.optimizers.Adam")
+    assert not signatures.module_exists("no_such_package.thing")
+    assert not signatures.module_exists("")
+
+
+def test_types_of_untyped_keras_arguments_come_from_their_defaults():
+    parameters = signatures.from_source("keras.optimizers.SGD").parameters
+    assert (parameters["nesterov"].annotation, parameters["learning_rate"].annotation) == (bool, float)
+    assert parameters["clipnorm"].annotation is typing.Any

@@ -1,0 +1,310 @@
+"""Building, training and testing real, small models on real digits."""
+
+import math
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from mnist_exp import data, training
+from mnist_exp.batches import Batches
+from mnist_exp.composition import compose
+from mnist_exp.errors import SettingsError
+from mnist_exp.settings import TrainerSettings
+
+SMALL = ["data=mnist_5k", "tracking=none", "data.limit=500", "data.validation=100"]
+SMALL += ["model.filters=4", "model.dense_units=16", "trainer.epochs=2", "trainer.batch_size=64"]
+STEPS = math.ceil(400 / 64)
+
+
+@pytest.fixture(autouse=True)
+def full_precision():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="module")
+def dataset(digits):
+    return data.load(compose(SMALL).data)
+
+
+def split_of(settings, dataset):
+    return data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
+
+
+def train(overrides, dataset, after_epoch=lambda epoch, built: None):
+    """Return the settings, the built models and the history of a training, as the runner does it."""
+    settings = compose([*SMALL, *overrides])
+    split = split_of(settings, dataset)
+    training.set_up(settings.seed, settings.trainer)
+    built = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    history = training.fit(built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built))
+    return settings, built, history
+
+
+def test_score_agrees_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(10), size=500).astype(np.float32)
+    labels = rng.integers(10, size=500)
+    found = training.score(probabilities, labels)
+    exact = probabilities.astype(np.float64)
+    assert found["loss"] == pytest.approx(log_loss(labels, exact / exact.sum(axis=1, keepdims=True)), rel=1e-6)
+    assert found["accuracy"] == accuracy_score(labels, probabilities.argmax(axis=1))
+
+
+def test_score_of_a_certain_error_is_finite():
+    found = training.score(np.array([[1.0, 0.0], [1.0, 0.0]], np.float32), np.array([0, 1]))
+    assert found["accuracy"] == 0.5
+    assert 10 < found["loss"] < 100
+
+
+def test_score_agrees_with_keras(dataset):
+    _, built, _ = train([], dataset)
+    found = training.score(training.predict(built.trained, dataset.x_test), dataset.y_test)
+    loss, accuracy = built.trained.evaluate(dataset.x_test, dataset.y_test, verbose=0)
+    assert found == pytest.approx({"loss": loss, "accuracy": accuracy}, rel=1e-4)
+
+
+@pytest.mark.parametrize("overrides", [[], ["augment=affine", "augment.shear=0.1"]], ids=["plain", "augmented"])
+def test_the_same_seed_gives_the_same_training_bit_for_bit(overrides, dataset):
+    def outcome():
+        _, built, history = train(overrides, dataset)
+        timeless = {name: values for name, values in history.items() if name not in ("epoch_time_s", "images_per_s")}
+        return built.trained.get_weights(), timeless
+
+    (first, first_history), (second, second_history) = outcome(), outcome()
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert first_history == second_history
+
+
+def test_another_seed_gives_other_weights(dataset):
+    def weights(seed):
+        settings = compose([*SMALL, f"seed={seed}"])
+        training.set_up(settings.seed, settings.trainer)
+        return training.build(settings, dataset.image_shape, dataset.classes, 400).kept.get_weights()
+
+    np.testing.assert_array_equal(weights(7)[0], weights(7)[0])
+    assert np.all(weights(7)[0] != weights(8)[0])
+
+
+def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
+    told, steps = [], []
+    settings = compose([*SMALL, "trainer.epochs=3"])
+    split = split_of(settings, dataset)
+    training.set_up(settings.seed, settings.trainer)
+    built = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    history = training.fit(
+        built.trained,
+        split,
+        settings,
+        lambda epoch, metrics: told.append((epoch, metrics)),
+        lambda step, metrics: steps.append(step),
+    )
+    assert [epoch for epoch, _ in told] == [1, 2, 3]
+    assert steps == [*range(1, STEPS + 1)] * 3
+    names = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"}
+    assert set(history) == names
+    assert history == {name: [metrics[name] for _, metrics in told] for name in names}
+    assert history["loss"] == sorted(history["loss"], reverse=True)
+    assert min(history["epoch_time_s"]) > 0
+    found = training.score(training.predict(built.kept, split.x_val), split.y_val)
+    last = {name: history[f"val_{name}"][-1] for name in found}
+    assert found == pytest.approx(last, rel=1e-4)
+
+
+def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):
+    """Each epoch sees the order that (seed, epoch) says, counted from 0; epoch k can then be trained by itself."""
+    settings = compose(SMALL)
+    split = split_of(settings, dataset)
+    seen = []
+
+    class Recorder(keras.Model):
+        def call(self, x):
+            return x
+
+        def train_step(self, batch):
+            seen.append(np.asarray(batch[1]).tolist())
+            return {"loss": 0.0}
+
+        def test_step(self, batch):
+            return {"loss": 0.0}
+
+    model = Recorder()
+    model.compile(optimizer="sgd", run_eagerly=True)
+    training.fit(model, split, settings, lambda epoch, metrics: None)
+    for epoch in (0, 1):
+        batches = Batches(split.x_train, split.y_train, batch_size=64, seed=settings.seed, epoch=epoch)
+        assert seen[epoch * STEPS : (epoch + 1) * STEPS] == [batches[i][1].tolist() for i in range(STEPS)]
+
+
+def _layers(model):
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+
+
+def test_kept_model_needs_nothing_but_keras(dataset, tmp_path):
+    _, built, _ = train(["augment=affine", "augment.shear=0.1"], dataset)
+    assert any(type(layer).__name__.startswith("Random") for layer in _layers(built.trained))
+    built.kept.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    for model in (built.kept, loaded):
+        assert not any(type(layer).__name__.startswith("Random") for layer in _layers(model))
+        assert getattr(model, "optimizer", None) is None
+        assert not model.compiled
+    expected = training.predict(built.trained, dataset.x_test)
+    np.testing.assert_array_equal(training.predict(loaded, dataset.x_test), expected)
+    assert loaded.input_shape == (None, 28, 28, 1)
+    assert expected.dtype == np.float32
+
+
+def test_models_take_raw_pixels(dataset):
+    settings = compose(SMALL)
+    training.set_up(settings.seed, settings.trainer)
+    built = training.build(settings, dataset.image_shape, dataset.classes, 400)
+    network = next(layer for layer in built.kept.layers if isinstance(layer, keras.Model))
+    scaled = dataset.x_test[:32] / np.float32(255)
+    np.testing.assert_allclose(training.predict(built.kept, dataset.x_test[:32]), network(scaled), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("objective", "direction", "best", "patience"),
+    [("val_loss", "minimize", np.argmin, "null"), ("val_accuracy", "maximize", np.argmax, "1")],
+)
+def test_restore_best_ends_with_the_weights_of_the_best_epoch(objective, direction, best, patience, dataset):
+    weights = []
+    # A rate this high makes the epochs go up and down.
+    overrides = [
+        "trainer.epochs=6",
+        "trainer.restore_best=true",
+        "optimizer.learning_rate=0.03",
+        "trainer.batch_size=32",
+    ]
+    overrides += [f"objective={objective}", f"direction={direction}", f"trainer.early_stopping_patience={patience}"]
+    _, built, history = train(overrides, dataset, lambda epoch, built: weights.append(built.trained.get_weights()))
+    chosen = int(best(history[objective]))
+    assert chosen < len(weights) - 1, "the last epoch is the best: the test shows nothing"
+    for found, expected in zip(built.kept.get_weights(), weights[chosen], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_early_stopping_ends_after_as_many_epochs_without_a_better_one(dataset):
+    overrides = ["trainer.epochs=30", "trainer.early_stopping_patience=2", "optimizer.learning_rate=0.03"]
+    weights = []
+    _, built, history = train(overrides, dataset, lambda epoch, built: weights.append(built.trained.get_weights()))
+    accuracy = history["val_accuracy"]
+    assert len(accuracy) < 30
+    assert int(np.argmax(accuracy)) == len(accuracy) - 3
+    for found, expected in zip(built.kept.get_weights(), weights[-1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_mixed_precision_trains_with_float32_probabilities(dataset):
+    overrides = ["trainer.precision=mixed_bfloat16", "augment=affine", "augment.shear=0.1", "trainer.epochs=3"]
+    _, built, history = train(overrides, dataset)
+    assert any(layer.compute_dtype == "bfloat16" for layer in _layers(built.trained))
+    assert built.kept.output.dtype == "float32"
+    assert all(weight.dtype == "float32" for weight in built.trained.trainable_weights)
+    assert history["loss"][-1] < history["loss"][0]
+    np.testing.assert_allclose(training.predict(built.kept, dataset.x_test).sum(axis=1), 1, atol=1e-5)
+    # The precision of one run must not leak into the next one of a sweep.
+    training.set_up(7, TrainerSettings())
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def compiled_optimizer(overrides, images=400):
+    settings = compose([*SMALL, *overrides])
+    training.set_up(settings.seed, settings.trainer)
+    return training.build(settings, (28, 28, 1), 10, images).trained.optimizer
+
+
+def test_arguments_reach_the_optimizer():
+    optimizer = compiled_optimizer(["optimizer=adamw", "optimizer.global_clipnorm=0.5", "optimizer.beta_1=0.8"])
+    assert isinstance(optimizer, keras.optimizers.AdamW)
+    assert (optimizer.global_clipnorm, optimizer.beta_1, optimizer.weight_decay) == (0.5, 0.8, 0.004)
+    assert float(optimizer.learning_rate) == pytest.approx(0.001)
+
+
+def test_global_clipnorm_limits_the_step(dataset):
+    overrides = ["optimizer=sgd", "optimizer.momentum=0.0", "optimizer.nesterov=false", "optimizer.learning_rate=1.0"]
+    overrides += ["optimizer.global_clipnorm=0.001", "trainer.epochs=1", "trainer.batch_size=500"]
+    settings = compose([*SMALL, *overrides])
+    split = split_of(settings, dataset)
+    training.set_up(settings.seed, settings.trainer)
+    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train)).trained
+    before = model.get_weights()
+    training.fit(model, split, settings, lambda epoch, metrics: None)
+    change = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(model.get_weights(), before, strict=True)))
+    assert change == pytest.approx(0.001, rel=0.01)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle", "exponential"])
+def test_learning_rate_metric_follows_the_schedule(schedule, dataset):
+    settings, _, history = train([f"schedule={schedule}", "trainer.epochs=3", "optimizer.learning_rate=0.004"], dataset)
+    made = settings.schedule.build(0.004, 3 * STEPS)
+    # The rate after an epoch is that of the next step.
+    expected = [float(made(epoch * STEPS) if callable(made) else made) for epoch in (1, 2, 3)]
+    assert history["learning_rate"] == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+def test_schedule_counts_the_smaller_last_batch_as_a_step():
+    optimizer = compiled_optimizer(["schedule=exponential", "schedule.final=0.5"], images=401)
+    optimizer.iterations.assign(2 * math.ceil(401 / 64))
+    assert float(optimizer.learning_rate) == pytest.approx(0.0005, rel=1e-5)
+
+
+def test_schedule_without_a_learning_rate_is_not_dropped_in_silence():
+    """Whoever names a schedule gets it, or is told; a learning rate left to Keras has a default too."""
+    try:
+        optimizer = compiled_optimizer(["~optimizer.learning_rate", "schedule=exponential"])
+    except SettingsError:
+        return
+    before = float(optimizer.learning_rate)
+    optimizer.iterations.assign(2 * STEPS)
+    assert float(optimizer.learning_rate) < before
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("own_text", "return 'a model'", "must return a keras.Model, not str"),
+        ("own_map", "return Sequential([Input(input_shape), Flatten()])", "must return probabilities"),
+    ],
+)
+def test_what_a_users_own_builder_returns_is_checked(name, body, words, tmp_path, monkeypatch):
+    imports = "from keras import Input, Sequential\nfrom keras.layers import Flatten\n"
+    (tmp_path / f"{name}.py").write_text(f"{imports}def net(input_shape, classes):\n    {body}\n")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "own.yaml").write_text(f"_target_: {name}.net\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = compose(["model=own", f"trusted_modules=[{name}]"], config_dir=tmp_path)
+    with pytest.raises(SettingsError, match=words):
+        training.build(settings, (28, 28, 1), 10, 400)
+
+
+def test_threads_too_late_are_told():
+    keras.ops.convert_to_numpy(keras.ops.zeros(1))  # now TensorFlow runs
+    with pytest.raises(SettingsError, match=r"trainer\.threads=3 comes too late"):
+        training.set_up(7, TrainerSettings(threads=3))
+
+
+def test_threads_in_time_are_set():
+    script = """
+import keras, tensorflow as tf
+from mnist_exp import training
+from mnist_exp.settings import TrainerSettings
+for _ in range(2):  # the jobs of a sweep, one after the other
+    training.set_up(7, TrainerSettings(threads=1))
+    keras.ops.convert_to_numpy(keras.ops.zeros(1))
+print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+    assert done.stdout.split() == ["1"], done.stderr
