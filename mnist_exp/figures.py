@@ -33,7 +33,8 @@ def draw_all(
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """Return loss and accuracy against the epoch, for training and validation."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.6))
+    figure.subplots_adjust(0.06, 0.14, 0.98, 0.9, wspace=0.2)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for name, words in ((metric, "training"), (f"val_{metric}", "validation")):
             values = history.get(name, [])
@@ -53,10 +54,11 @@ def confusion_matrix(y: Array, predicted: Array, names: Sequence[str]) -> Figure
     mistakes = counts.astype(float)
     np.fill_diagonal(mistakes, np.nan)
     side = min(max(4.5, 0.55 * classes), 14)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(side + 0.8, side))
+    axes = figure.add_axes((0.16, 0.14, 0.66, 0.76))
+    scale = figure.add_axes((0.85, 0.2, 0.03, 0.64))
     image = axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(float(np.nanmax(mistakes)), 1))
-    figure.colorbar(image, ax=axes, label="mistakes", shrink=0.8)
+    figure.colorbar(image, cax=scale, label="mistakes")
     axes.set(
         xlabel="predicted", ylabel="true", title=f"{int((y == predicted).sum()):,} of {len(y):,} test images right"
     )

@@ -54,8 +54,7 @@ def run(settings: Settings, screen: Screen | None = None) -> Result:
     with startup.quick_imports():
         from mnist_exp import training
 
-        if settings.tracking.store == "mlflow":
-            import mlflow.keras  # noqa: F401
+        tracker.load()
         training.set_up(settings.seed, settings.trainer)
         model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     _announce(screen, settings, dataset, split, model.kept.count_params())

@@ -20,15 +20,20 @@ def quick_imports() -> Iterator[None]:
     """Pause the garbage collector and drop start-up noise while importing.
 
     Importing makes millions of objects that all stay; collecting meanwhile finds nothing and takes a third of
-    the time of importing Keras and MLflow (measured: 3.5 s against 5.2 s).
+    the time of importing Keras and MLflow (measured: 3.5 s against 5.2 s). They are then frozen, so that no later
+    collection walks through them, 0.3 s each; what is garbage already is collected before.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    was_enabled = gc.isenabled()
+    was_enabled, is_first = gc.isenabled(), "keras" not in sys.modules
+    if is_first:
+        gc.collect()
     gc.disable()
     try:
         with _quiet_stderr():
             yield
     finally:
+        if is_first:
+            gc.freeze()
         if was_enabled:
             gc.enable()
 

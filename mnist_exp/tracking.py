@@ -28,6 +28,9 @@ class Tracker(Protocol):
     run_id: str | None
     how_to_look: str
 
+    def load(self) -> None:
+        """Import what recording needs, all at once, where imports are quick."""
+
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
 
@@ -67,6 +70,9 @@ class NoTracker:
     run_id: str | None = None
     how_to_look = ""
 
+    def load(self) -> None:
+        """Do nothing."""
+
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Do nothing."""
 
@@ -103,6 +109,13 @@ class MlflowTracker:
         self.how_to_look = _how_to_look(self._uri)
         store.check(self._uri)
         self._creation = store.begin_creation(self._uri, self._experiment)
+
+    def load(self) -> None:
+        """Import what recording needs, all at once, where imports are quick."""
+        import mlflow.keras
+
+        if not self._uri.startswith("http"):
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""

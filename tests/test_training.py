@@ -138,7 +138,8 @@ def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):
     model.compile(optimizer="sgd", run_eagerly=True)
     training.fit(model, split, settings, lambda epoch, metrics: None)
     for epoch in (0, 1):
-        batches = Batches(split.x_train, split.y_train, batch_size=64, seed=settings.seed, epoch=epoch)
+        batches = Batches(split.x_train, split.y_train, batch_size=64, seed=settings.seed)
+        batches.start_epoch(epoch)
         assert seen[epoch * STEPS : (epoch + 1) * STEPS] == [batches[i][1].tolist() for i in range(STEPS)]
 
 

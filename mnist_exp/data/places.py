@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mnist_exp.data.arrays import find_idx, missing_idx, read_idx_files, read_npz
 from mnist_exp.data.dataset import SPLITS, Pair, Source
 from mnist_exp.data.download import fetch
@@ -143,7 +145,7 @@ def _verify_mnist_file(file: Path) -> None:
 
 def _verify_mnist(train: Pair, test: Pair, words: str) -> None:
     for split, array in zip(SPLITS, (*train, *test), strict=True):
-        if hashlib.sha256(array.tobytes()).hexdigest() != MNIST_SHA256[split]:
+        if hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != MNIST_SHA256[split]:
             raise DataError(
                 f"{words} is not the MNIST that was published: {split} has another SHA-256; "
                 "use data=npz for arrays of your own"

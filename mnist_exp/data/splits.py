@@ -35,6 +35,8 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
     total = len(data.y_train)
     if limit is not None and limit > total:
         raise DataError(f"data.limit={limit} is more than the {total:,} training images of data={data.name}")
+    if validation == "test" and limit in (None, total):
+        return Split(data.x_train, data.y_train, data.x_test, data.y_test, validated_on_test=True)
     used = np.arange(total)
     if limit is not None and limit < total:
         used = stratified(data.y_train, limit, np.random.default_rng([_STREAM, seed, 0]))
