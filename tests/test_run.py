@@ -161,17 +161,24 @@ def test_job_of_a_sweep_equals_the_same_run_alone(first, recorded, alone, monkey
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_leaves_the_run_killed(alone, number, code):
+    # A shell that puts these tests into the background lets them, and their children, ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "mnist_exp.run", *SMOKE, "trainer.epochs=2000"], stdout=subprocess.PIPE, text=True
     )
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            break
-    process.send_signal(number)
-    began = time.monotonic()
-    process.communicate(timeout=60)
-    assert process.returncode == code
-    assert time.monotonic() - began < 10
+    signal.signal(signal.SIGINT, before)
+    try:
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(number)
+        began = time.monotonic()
+        process.communicate(timeout=60)
+        assert process.returncode == code
+        assert time.monotonic() - began < 10
+    finally:
+        process.kill()
+        process.communicate()
     assert [run.info.status for run in runs()[1]] == ["KILLED"]
 
 
