@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
@@ -24,7 +26,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.settings import Settings, check, find_problems
 
 # Hydra raises a bare ValueError for a group set to null.
-_REFUSED = (HydraException, OmegaConfBaseException, ValueError)
+_REFUSED = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError)
 _LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 _LOG_FACTORIES = {
     "()": ("colorlog.ColoredFormatter",),
@@ -150,6 +152,35 @@ def _factories(path: str, node: Any) -> Iterator[str]:
             yield from _factories(f"{path}.{name}", value)
 
 
+def check_sweep(overrides: Sequence[str], config_dir: str | Path | None = None) -> bool:
+    """Compose and check every combination of a sweep, so that a mistake in the last one does not wait for its turn.
+
+    Returns: whether jobs are validated on the test set, so that comparing them would select on it.
+    Raises: SettingsError: each mistake once, with the first job that makes it.
+    """
+    if any(text.lstrip("+").startswith("hydra/sweeper=") for text in overrides):
+        return False  # Another sweeper makes up its own points.
+    problems: dict[str, str] = {}
+    on_test = False
+    with composer(config_dir):
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(overrides))
+            jobs = BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+        except HydraException:
+            raise SettingsError(_find_mistakes(overrides, multirun=True)) from None
+        for number, job in enumerate(jobs):
+            try:
+                settings, found = find_problems(hydra_compose("config", job))
+                on_test |= settings is not None and settings.data.validation == "test"
+            except _REFUSED:
+                found = _find_mistakes(job, multirun=False)
+            for problem in found:
+                problems.setdefault(problem, f"job {number} of {len(jobs)}: {problem}")
+    if problems:
+        raise SettingsError(list(problems.values()))
+    return on_test
+
+
 def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:
     """Add the overrides one by one, choices of groups first, and note those that do not go in."""
     problems: list[str] = []
@@ -177,7 +208,7 @@ def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:
     if config is None:
         try:
             config = hydra_compose("config", accepted)
-        except HydraException as error:
+        except _REFUSED as error:
             return [*problems, _first_line(error)]
     return problems + find_problems(config)[1]
 
@@ -219,7 +250,7 @@ def _exists(config: DictConfig, key: str) -> bool:
 
 
 def _groups(loader: ConfigLoader) -> list[str]:
-    return [g for g in loader.list_groups("") if loader.get_group_options(g, ObjectType.CONFIG)]
+    return sorted({g for g in loader.list_groups("") if loader.get_group_options(g, ObjectType.CONFIG)})
 
 
 def _one_value(override: Override) -> str:

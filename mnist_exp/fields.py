@@ -88,7 +88,8 @@ def check_all(
     """
     checked: dict[str, Any] = {}
     problems: list[str] = []
-    for name, value in values.items():
+    for key, value in values.items():
+        name = str(key)
         if name not in parameters:
             problems.append(unknown(f"{prefix}{name}", name, parameters, prefix))
             continue
@@ -121,11 +122,17 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def text(value: Any) -> str:
+    """Return a value as it would be written in YAML."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"'{value}'" if value == "" else str(value)
+
+
 def show(value: Any) -> str:
     """Return a value as it would be written in YAML, shortened to one line."""
-    text = {None: "null", True: "true", False: "false"}.get(value) if value is None or isinstance(value, bool) else None
-    text = text or (f"'{value}'" if value == "" else str(value))
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    whole = text(value)
+    return whole if len(whole) <= 200 else f"{whole[:197]}..."
 
 
 def _limits(metadata: Iterable[Any]) -> Iterable[str]:

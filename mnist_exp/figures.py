@@ -93,7 +93,7 @@ def confident_mistakes(x: Array, y: Array, probabilities: Array, names: Sequence
         sheet[top : top + height, left : left + width] = x[index]
         share = probabilities[index, predicted[index]]
         text = f"{names[predicted[index]]} ({share:.0%})\nis {names[y[index]]}, no. {index}"
-        axes.text(left + width / 2, top - 1.5, text, fontsize=7, ha="center", va="bottom")
+        axes.text(left + width / 2, top - 1.5, text, fontsize=7, ha="center", va="bottom", parse_math=False)
     picture = sheet[..., 0] if channels == 1 else sheet[..., :3]
     axes.imshow(picture / 255, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     figure.suptitle(

@@ -62,7 +62,7 @@ def command() -> str:
     words = [sys.argv[0]]
     if program.parent.name == "mnist_exp" and program.suffix == ".py":
         words = ["python", "-m", f"mnist_exp.{program.stem}"]
-    return redact(shlex.join([*words, *sys.argv[1:]]))
+    return shlex.join([*words, *map(redact, sys.argv[1:])])
 
 
 def commit() -> Commit | None:
@@ -70,7 +70,7 @@ def commit() -> Commit | None:
     for folder in (Path.cwd(), Path(__file__).resolve().parent):
         sha = _git(folder, "rev-parse", "HEAD")
         if sha:
-            return Commit(sha.strip(), _git(folder, "diff", "HEAD", "--") or "")
+            return Commit(sha.strip(), _git(folder, "diff", "--no-ext-diff", "--no-color", "HEAD", "--") or "")
     return None
 
 

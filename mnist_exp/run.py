@@ -8,6 +8,7 @@ import traceback
 import types
 
 import hydra
+import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -16,10 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp import composition, runner, startup
 from mnist_exp.errors import RunError, SettingsError
-from mnist_exp.screen import print_problems
+from mnist_exp.screen import Screen, print_problems
 from mnist_exp.settings import check
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+
+class Terminated(SystemExit):
+    """A signal asked this process to end; the code says which."""
 
 
 def main() -> None:
@@ -46,12 +51,17 @@ def launch() -> int:
                 name = "--" + flag.replace("_", "-")
                 raise SettingsError(f"{name} is not supported: name a folder of your own with --config-dir")
         composition.check_hydra(options.overrides, options.config_dir)
+        if options.multirun and composition.check_sweep(options.overrides, options.config_dir):
+            Screen().warn(
+                "these jobs are validated on the test set: to choose the best of them, hold training images out "
+                "with data.validation=5000"
+            )
         composition.register_search_path()
         hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
     except SettingsError as error:
         print_problems(error.problems)
         return MISTAKE
-    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
         print_problems(_mistakes(error, options))
         return MISTAKE
@@ -77,7 +87,9 @@ def train(config: DictConfig) -> float:
     except SettingsError as error:
         # Hydra prints lines of its own about any other kind of exception.
         raise SystemExit(error) from error
-    except Exception as error:
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:
         raise RunError(traceback.format_exc()) from error
 
 
@@ -95,7 +107,10 @@ def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
 
 
 def _terminate(number: int, frame: types.FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    # A second signal must not cut off the record of the first.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    raise Terminated(128 + number)
 
 
 if __name__ == "__main__":

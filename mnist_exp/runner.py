@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from mnist_exp import provenance, startup, tracking
 from mnist_exp.data import Dataset, Split
 from mnist_exp.preflight import load_data
-from mnist_exp.redaction import redact
+from mnist_exp.redaction import redact, redact_config
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings
 from mnist_exp.tracking import Tracker
@@ -82,8 +82,9 @@ def run(settings: Settings, screen: Screen | None = None) -> Result:
             "fit_time_s": fit_time_s,
         }
         tracker.log_metrics(metrics, step=len(history["loss"]))
-        _record_pictures(tracker, history, dataset, probabilities)
+        # The model first: a picture that fails must not cost it.
         tracker.log_model(model.kept, dataset.image_shape, dataset.classes)
+        _record_pictures(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
     kept_epoch = best if settings.trainer.restore_best else -1
@@ -93,25 +94,22 @@ def run(settings: Settings, screen: Screen | None = None) -> Result:
 @contextlib.contextmanager
 def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset) -> Iterator[None]:
     """Open the run, and close it with the status that is true, whatever happens in it."""
-    config = settings.to_config()
-    params = {
-        name: redact(value) if isinstance(value, str) else value for name, value in provenance.flatten(config).items()
-    }
+    config = redact_config(settings.to_config())
     commit = provenance.commit()
     tags = {
         "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
         "mnist_exp.command": provenance.command(),
-        "mnist_exp.overrides": redact(" ".join(settings.overrides)),
+        "mnist_exp.overrides": " ".join(map(redact, settings.overrides)),
         "mnist_exp.data_sha256": dataset.sha256,
         "mnist_exp.git_commit": commit.sha if commit else "none",
         "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
     }
     if dataset.fallback:
-        tags["mnist_exp.data_fallback"] = dataset.fallback
+        tags["mnist_exp.data_fallback"] = redact(dataset.fallback)
+    tracker.start(_run_name(settings), provenance.flatten(config), tags)
     try:
-        tracker.start(_run_name(settings), params, tags)
         with tracking.folder() as folder:
-            (folder / "config.yaml").write_text(redact(OmegaConf.to_yaml(OmegaConf.create(config))))
+            (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
             (folder / "environment.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(provenance.environment())))
             if commit and commit.is_dirty:
                 (folder / "uncommitted.diff").write_text(redact(commit.diff))
@@ -124,7 +122,8 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset) -> Iterato
     except BaseException:
         with contextlib.suppress(Exception):
             tracker.log_text(redact(traceback.format_exc()), "traceback.txt")
-        tracker.end("FAILED")
+        with contextlib.suppress(Exception):
+            tracker.end("FAILED")
         raise
     tracker.end("FINISHED")
 

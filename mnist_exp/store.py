@@ -5,6 +5,7 @@ by one process, under a lock, and while the caller imports Keras: `python -m mni
 """
 
 import hashlib
+import http.client
 import os
 import socket
 import subprocess
@@ -138,7 +139,7 @@ def _check_http(uri: str, shown: str) -> None:
             pass
     except urllib.error.HTTPError:
         return  # A server that refuses is a server that answers; MLflow will tell the rest.
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise TrackingError(
             f"{shown}: nothing answers there ({reason}); start it, or unset it to use a local file"

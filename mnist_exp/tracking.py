@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mnist_exp import store
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import TrackingError
-from mnist_exp.fields import show
+from mnist_exp.fields import text
 from mnist_exp.redaction import redact
 from mnist_exp.settings import TrackingSettings
 
@@ -126,10 +126,16 @@ class MlflowTracker:
         self._ended.enter_context(_tracking_uri(self._uri))
         with _understood(self._uri):
             experiment = store.experiment_id(self._uri, self._experiment)
-            run = mlflow.start_run(experiment_id=experiment, run_name=name, tags=dict(tags), nested=True)
+            client = mlflow.MlflowClient()
+            # Not by start_run alone: it would take over the run that $MLFLOW_RUN_ID names.
+            run = client.create_run(experiment, run_name=name, tags=_context_tags() | dict(tags))
             self.run_id = run.info.run_id
-            texts = [Param(key, show(value)) for key, value in params.items()]
-            mlflow.MlflowClient().log_batch(self.run_id, params=texts)
+            mlflow.start_run(run_id=self.run_id, nested=True)
+            try:
+                client.log_batch(self.run_id, params=[Param(key, text(value)) for key, value in params.items()])
+            except BaseException:
+                self.end("FAILED")
+                raise
 
     def log_data(self, data: Dataset) -> None:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
@@ -195,6 +201,15 @@ class MlflowTracker:
         if self.run_id is not None:
             mlflow.end_run(status)
         self._ended.close()
+
+
+def _context_tags() -> dict[str, str]:
+    """Return what MLflow notes of user and program, and the run that is active already, as its parent."""
+    import mlflow
+    from mlflow.tracking.context import registry
+
+    parent = mlflow.active_run()
+    return dict(registry.resolve_tags()) | ({"mlflow.parentRunId": parent.info.run_id} if parent else {})
 
 
 @contextlib.contextmanager
