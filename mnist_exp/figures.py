@@ -64,8 +64,10 @@ def confusion_matrix(y: Array, predicted: Array, names: Sequence[str]) -> Figure
     )
     if classes <= _LABELLED:
         rotation = 45 if max(map(len, names)) > 3 else 0
-        axes.set_xticks(range(classes), names, rotation=rotation, ha="right" if rotation else "center")
-        axes.set_yticks(range(classes), names)
+        axes.set_xticks(
+            range(classes), names, rotation=rotation, ha="right" if rotation else "center", parse_math=False
+        )
+        axes.set_yticks(range(classes), names, parse_math=False)
         dark = np.nanmax(mistakes) / 2
         for (row, column), count in np.ndenumerate(counts):
             if count:

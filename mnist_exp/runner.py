@@ -83,7 +83,7 @@ def run(settings: Settings, screen: Screen | None = None) -> Result:
         }
         tracker.log_metrics(metrics, step=len(history["loss"]))
         # The model first: a picture that fails must not cost it.
-        tracker.log_model(model.kept, dataset.image_shape, dataset.classes)
+        tracker.log_model(model.kept, dataset)
         _record_pictures(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)

@@ -49,7 +49,7 @@ class Tracker(Protocol):
     def log_text(self, text: str, name: str) -> None:
         """Log a text as an artifact."""
 
-    def log_model(self, model: "keras.Model", input_shape: tuple[int, int, int], classes: int) -> None:
+    def log_model(self, model: "keras.Model", data: Dataset) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
 
     def end(self, status: str) -> None:
@@ -91,7 +91,7 @@ class NoTracker:
     def log_text(self, text: str, name: str) -> None:
         """Do nothing."""
 
-    def log_model(self, model: "keras.Model", input_shape: tuple[int, int, int], classes: int) -> None:
+    def log_model(self, model: "keras.Model", data: Dataset) -> None:
         """Do nothing."""
 
     def end(self, status: str) -> None:
@@ -173,7 +173,7 @@ class MlflowTracker:
 
         mlflow.log_text(text, name)
 
-    def log_model(self, model: "keras.Model", input_shape: tuple[int, int, int], classes: int) -> None:
+    def log_model(self, model: "keras.Model", data: Dataset) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements.
 
         Requirements are named here because MLflow infers them by importing the model in a child process, 10 s.
@@ -183,8 +183,8 @@ class MlflowTracker:
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-        pixels = TensorSpec(np.dtype(np.uint8), (-1, *input_shape))
-        probabilities = TensorSpec(np.dtype(np.float32), (-1, classes))
+        pixels = TensorSpec(data.x_train.dtype, (-1, *data.image_shape))
+        probabilities = TensorSpec(np.dtype(np.float32), (-1, data.classes))
         packages = ("tensorflow", "keras", "numpy", "mlflow")
         logged = mlflow.keras.log_model(
             model,
