@@ -15,7 +15,7 @@ from typing import Any
 
 from mnist_exp import fields, optimizers, signatures
 from mnist_exp.errors import SettingsError
-from mnist_exp.signatures import Parameter, Signature
+from mnist_exp.signatures import REQUIRED, Parameter, Signature
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,18 @@ def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tup
     return Component(group, target, arguments, tuple(trusted)), problems
 
 
+def essential(component: Component) -> dict[str, Any]:
+    """Return the arguments that differ from the builder's defaults: two components with the same ones are equal."""
+    kind = KINDS[component.group]
+    signature, _ = _signature(kind, component.target, component.trusted)
+    defaults = {name: p.default for name, p in signature.parameters.items()} if signature else {}
+    return {
+        name: value
+        for name, value in component.arguments.items()
+        if name not in defaults or defaults[name] is REQUIRED or _as_list(defaults[name]) != _as_list(value)
+    }
+
+
 def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signature | None, str | None]:
     module, _, name = target.rpartition(".")
     if name.startswith("_"):
@@ -172,6 +184,10 @@ def _own_builders(kind: Kind) -> list[str]:
     members = vars(importlib.import_module(kind.home)).items()
     public = [n for n, m in members if inspect.isfunction(m) and m.__module__ == kind.home]
     return [f"{kind.home}.{n}" for n in public if not n.startswith(("_", "check_"))]
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_dotted_name(text: str) -> bool:

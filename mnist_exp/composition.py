@@ -1,5 +1,6 @@
 """From YAML groups and overrides to one configuration, and from Hydra's complaints to sentences for a person."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
@@ -88,11 +89,14 @@ def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
     if config_dir is not None and not Path(config_dir).is_dir():
         raise SettingsError(f"--config-dir={config_dir} is not a folder")
     ExperimentsSearchPath.own_folder = Path(config_dir).resolve() if config_dir is not None else None
+    running = GlobalHydra.instance().hydra  # Within a sweep or a job Hydra runs already.
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
             yield GlobalHydra.instance().config_loader()
     finally:
         ExperimentsSearchPath.own_folder = None
+        GlobalHydra.instance().hydra = running
 
 
 def explain(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool) -> list[str]:
@@ -152,33 +156,37 @@ def _factories(path: str, node: Any) -> Iterator[str]:
             yield from _factories(f"{path}.{name}", value)
 
 
-def check_sweep(overrides: Sequence[str], config_dir: str | Path | None = None) -> bool:
-    """Compose and check every combination of a sweep, so that a mistake in the last one does not wait for its turn.
+class PointComposer:
+    """Compose many override lists that are much alike: 4 ms each instead of 60 ms (docs/decisions/0005-sweeps.md).
 
-    Returns: whether jobs are validated on the test set, so that comparing them would select on it.
-    Raises: SettingsError: each mistake once, with the first job that makes it.
+    What groups decide is composed once for each choice of them; plain values are put in by Hydra's own function.
+    Use it within `composer`.
     """
-    if any(text.lstrip("+").startswith("hydra/sweeper=") for text in overrides):
-        return False  # Another sweeper makes up its own points.
-    problems: dict[str, str] = {}
-    on_test = False
-    with composer(config_dir):
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        self._groups = set(_groups(loader))
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the configuration that the overrides lead to.
+
+        Raises: SettingsError: with every mistake in them.
+        """
         try:
             parsed = OverridesParser.create().parse_overrides(list(overrides))
-            jobs = BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
-        except HydraException:
-            raise SettingsError(_find_mistakes(overrides, multirun=True)) from None
-        for number, job in enumerate(jobs):
-            try:
-                settings, found = find_problems(hydra_compose("config", job))
-                on_test |= settings is not None and settings.data.validation == "test"
-            except _REFUSED:
-                found = _find_mistakes(job, multirun=False)
-            for problem in found:
-                problems.setdefault(problem, f"job {number} of {len(jobs)}: {problem}")
-    if problems:
-        raise SettingsError(list(problems.values()))
-    return on_test
+            values = [o for o in parsed if not self._chooses(o)]
+            chosen = tuple(o.input_line or "" for o in parsed if self._chooses(o))
+            if chosen not in self._composed:
+                self._composed[chosen] = hydra_compose("config", list(chosen))
+            config = copy.deepcopy(self._composed[chosen])
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        except _REFUSED:
+            raise SettingsError(_find_mistakes(overrides, multirun=False)) from None
+        return config
+
+    def _chooses(self, override: Override) -> bool:
+        key = override.key_or_group
+        return key.startswith("hydra") or (key in self._groups and not isinstance(override.value(), dict))
 
 
 def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:

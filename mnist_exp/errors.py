@@ -30,5 +30,17 @@ class TrackingError(SettingsError):
     """The tracking store cannot be reached or written."""
 
 
+class TrainingError(MnistExpError):
+    """The training went where no result can come from, as a loss that is not a number."""
+
+
 class RunError(MnistExpError):
-    """A run broke off; the message is its traceback."""
+    """A run broke off, or some of a sweep did; the message says why, with a traceback where it is a bug."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what went wrong in one line: the sentence of an error of ours, kind and message of any other."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, MnistExpError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -26,9 +26,13 @@ def draw_all(
         probabilities: what the model says of them, shape (n, classes).
         names: one name a class.
     """
-    learning_curves(history).savefig(folder / "learning_curves.png")
-    confusion_matrix(y, probabilities.argmax(axis=1), names).savefig(folder / "confusion_matrix.png")
-    confident_mistakes(x, y, probabilities, names).savefig(folder / "confident_mistakes.png")
+    drawn = {
+        "learning_curves.png": learning_curves(history),
+        "confusion_matrix.png": confusion_matrix(y, probabilities.argmax(axis=1), names),
+        "confident_mistakes.png": confident_mistakes(x, y, probabilities, names),
+    }
+    for name, figure in drawn.items():
+        figure.savefig(folder / name, pil_kwargs={"compress_level": 1})  # Half the time, a fifth more bytes.
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:

@@ -9,12 +9,15 @@ from mnist_exp.errors import DataError, SettingsError, TrackingError
 from mnist_exp.settings import DataSettings, Settings, TrackingSettings
 
 
-def load_data(settings: Settings) -> tuple[Dataset, Split]:
+def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Dataset, Split]:
     """Return the data set and what of it is used, and make sure that the model fits it; needs no Keras.
 
+    Args:
+        settings: of the run.
+        dataset: if it is loaded already.
     Raises: SettingsError: with everything that is wrong.
     """
-    dataset = data.load(settings.data)
+    dataset = dataset or data.load(settings.data)
     problems = components.check_sizes(settings.model, dataset.image_shape)
     try:
         split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)

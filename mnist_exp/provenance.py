@@ -1,5 +1,6 @@
 """Where a run came from: command, code, machine, versions, and the key that tells equal jobs."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -9,16 +10,16 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mnist_exp import components
 from mnist_exp.redaction import redact
 from mnist_exp.settings import Settings
 
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
-# What may differ between two jobs that are the same job: where they are recorded and where the data lie.
-_VOLATILE = {"tracking": None, "trusted_modules": None, "data": ("path", "mirrors", "fallback")}
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,25 @@ class Commit:
 
 
 def job_key(settings: Settings, data_sha256: str) -> str:
-    """Return the SHA-256, in hex, of what decides a run's result: its configuration and its data."""
-    config = settings.to_config()
-    for name, keys in _VOLATILE.items():
-        section = config.pop(name)
-        if keys is not None:
-            config[name] = {key: value for key, value in section.items() if key not in keys}
-    text = json.dumps({"config": config, "data": data_sha256}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the SHA-256, in hex, of what decides a run's result: its configuration and its data.
+
+    Where it is recorded, where the data lie and what they are called, and whether a default is written out or left
+    away, make no difference.
+    """
+    config: dict[str, Any] = {
+        group: {"_target_": component.target, **components.essential(component)}
+        for group in ("model", "optimizer", "schedule", "augment")
+        for component in [getattr(settings, group)]
+    }
+    config["data"] = {"limit": settings.data.limit, "validation": settings.data.validation}
+    config["trainer"] = dataclasses.asdict(settings.trainer)
+    config |= {"seed": settings.seed, "objective": settings.objective, "direction": settings.direction}
+    return digest({"config": config, "data": data_sha256})
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256, in hex, of nested plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -54,6 +66,12 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def command_of(overrides: Sequence[str], config_dir: str | Path | None = None) -> str:
+    """Return the command line that runs one experiment, as it would be typed, without secrets."""
+    own = ["--config-dir", str(config_dir)] if config_dir else []
+    return shlex.join(["python", "-m", "mnist_exp.run", *own, *map(redact, overrides)])
 
 
 def command() -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 import traceback
 import types
@@ -16,20 +15,17 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp import composition, runner, startup
-from mnist_exp.errors import RunError, SettingsError
-from mnist_exp.screen import Screen, print_problems
+from mnist_exp.errors import RunError, SettingsError, TrainingError
+from mnist_exp.screen import print_problems
 from mnist_exp.settings import check
+from mnist_exp.stopping import Terminated, end_on_sigterm
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
-class Terminated(SystemExit):
-    """A signal asked this process to end; the code says which."""
-
-
 def main() -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 mistaken, 130 and 143 interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
+    end_on_sigterm()
     code = launch()
     startup.quick_exit()
     sys.exit(code)
@@ -51,11 +47,6 @@ def launch() -> int:
                 name = "--" + flag.replace("_", "-")
                 raise SettingsError(f"{name} is not supported: name a folder of your own with --config-dir")
         composition.check_hydra(options.overrides, options.config_dir)
-        if options.multirun and composition.check_sweep(options.overrides, options.config_dir):
-            Screen().warn(
-                "these jobs are validated on the test set: to choose the best of them, hold training images out "
-                "with data.validation=5000"
-            )
         composition.register_search_path()
         hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
     except SettingsError as error:
@@ -89,6 +80,8 @@ def train(config: DictConfig) -> float:
         raise SystemExit(error) from error
     except Terminated:
         raise
+    except TrainingError as error:
+        raise RunError(f"the run failed: {error}") from error
     except (Exception, SystemExit) as error:
         raise RunError(traceback.format_exc()) from error
 
@@ -104,13 +97,6 @@ def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
     except SettingsError as mistake:
         problems = mistake.problems
     return problems or [str(error).strip().splitlines()[0]]
-
-
-def _terminate(number: int, frame: types.FrameType | None) -> None:
-    # A second signal must not cut off the record of the first.
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)
-    raise Terminated(128 + number)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """One experiment from settings to record: `run` reads as the experiment."""
 
 import contextlib
+import math
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from mnist_exp import provenance, startup, tracking
+from mnist_exp import processes, provenance, startup, tracking
 from mnist_exp.data import Dataset, Split
+from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.preflight import load_data
 from mnist_exp.redaction import redact, redact_config
 from mnist_exp.screen import Screen
@@ -31,6 +33,7 @@ class Result:
         metrics: those logged at the end.
         history: each metric's values, epoch by epoch.
         model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes).
+        pruned: whether a sweep stopped it early; it was not tested then.
     """
 
     run_id: str | None
@@ -38,18 +41,42 @@ class Result:
     metrics: dict[str, float]
     history: dict[str, list[float]]
     model: "keras.Model" = field(repr=False)
+    pruned: bool = False
 
 
-def run(settings: Settings, screen: Screen | None = None) -> Result:
+@dataclass(frozen=True)
+class Job:
+    """What a sweep says of one of its runs.
+
+    Args:
+        name: of the run; None makes one from what was changed.
+        command: that runs it alone.
+        tags: more of them.
+        dataset: if it is loaded already.
+        on_start: called with the run's id.
+        on_epoch: called with each epoch's number, from 1, and its metrics; false stops the run as pruned.
+    """
+
+    name: str | None = None
+    command: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    dataset: Dataset | None = None
+    on_start: Callable[[str | None], None] | None = None
+    on_epoch: Callable[[int, dict[str, float]], bool] | None = None
+
+
+def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> Result:
     """Train and test what the settings describe, and record it.
 
     Args:
         settings: from `compose` or `check`.
         screen: where to show it; the terminal if None.
+        job: its part in a sweep.
     Raises: SettingsError: data, model or store are not as the settings need them; nothing was recorded then.
+        TrainingError: the loss became NaN or infinite.
     """
     screen = screen or Screen()
-    dataset, split = load_data(settings)
+    dataset, split = load_data(settings, job.dataset)
     tracker = tracking.open_tracker(settings.tracking)
     with startup.quick_imports():
         from mnist_exp import training
@@ -57,57 +84,74 @@ def run(settings: Settings, screen: Screen | None = None) -> Result:
         tracker.load()
         training.set_up(settings.seed, settings.trainer)
         model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    _announce(screen, settings, dataset, split, model.kept.count_params())
+    parameters = model.kept.count_params()
+    _announce(screen, settings, dataset, split, parameters)
 
-    with _recorded(tracker, settings, dataset):
+    with _recorded(tracker, settings, dataset, job):
         on_step = screen.step if screen.is_live else None
+        goes_on = True
         began = time.perf_counter()
         with screen.training(settings.trainer.epochs, -(-len(split.x_train) // settings.trainer.batch_size)):
 
-            def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+            def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
+                nonlocal goes_on
                 tracker.log_metrics(metrics, step=epoch)
                 screen.epoch(epoch, metrics)
+                goes_on = job.on_epoch is None or job.on_epoch(epoch, metrics)
+                return goes_on
 
             history = training.fit(model.trained, split, settings, on_epoch, on_step)
-        fit_time_s = time.perf_counter() - began
+        best = _best_epoch(settings, history)
+        objective = history[settings.objective][best if settings.trainer.restore_best else -1]
+        metrics = {
+            "best_val_accuracy": max(history["val_accuracy"]),
+            "best_epoch": float(best + 1),
+            "fit_time_s": time.perf_counter() - began,
+            "epochs": float(len(history["loss"])),
+            "parameters": float(parameters),
+            "objective": objective,
+        }
+        if not math.isfinite(objective):
+            raise TrainingError(f"{settings.objective} ended as {objective}")
+        last = len(history["loss"])
+        if not goes_on:
+            tracker.log_metrics(metrics, step=last)
+            tracker.log_tags({"pruned": "true"})
+            return Result(tracker.run_id, objective, metrics, history, model.kept, pruned=True)
 
         probabilities = training.predict(model.trained, dataset.x_test)
         test = training.score(probabilities, dataset.y_test)
-        best = _best_epoch(settings, history)
-        metrics = {
-            "test_loss": test["loss"],
-            "test_accuracy": test["accuracy"],
-            "best_val_accuracy": max(history["val_accuracy"]),
-            "best_epoch": float(best + 1),
-            "fit_time_s": fit_time_s,
-        }
-        tracker.log_metrics(metrics, step=len(history["loss"]))
+        metrics |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
+        tracker.log_metrics(metrics, step=last)
         # The model first: a picture that fails must not cost it.
         tracker.log_model(model.kept, dataset)
         _record_pictures(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
-    kept_epoch = best if settings.trainer.restore_best else -1
-    return Result(tracker.run_id, history[settings.objective][kept_epoch], metrics, history, model.kept)
+    return Result(tracker.run_id, objective, metrics, history, model.kept)
 
 
 @contextlib.contextmanager
-def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset) -> Iterator[None]:
+def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> Iterator[None]:
     """Open the run, and close it with the status that is true, whatever happens in it."""
     config = redact_config(settings.to_config())
     commit = provenance.commit()
     tags = {
         "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
-        "mnist_exp.command": provenance.command(),
+        "mnist_exp.command": job.command or provenance.command(),
         "mnist_exp.overrides": " ".join(map(redact, settings.overrides)),
         "mnist_exp.data_sha256": dataset.sha256,
         "mnist_exp.git_commit": commit.sha if commit else "none",
         "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
+        "mnist_exp.process": processes.identify(),
+        **job.tags,
     }
     if dataset.fallback:
         tags["mnist_exp.data_fallback"] = redact(dataset.fallback)
-    tracker.start(_run_name(settings), provenance.flatten(config), tags)
+    tracker.start(job.name or _run_name(settings), provenance.flatten(config), tags)
     try:
+        if job.on_start is not None:
+            job.on_start(tracker.run_id)
         with tracking.folder() as folder:
             (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
             (folder / "environment.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(provenance.environment())))
@@ -119,8 +163,9 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset) -> Iterato
     except (KeyboardInterrupt, SystemExit):
         tracker.end("KILLED")
         raise
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(Exception):
+            tracker.log_tags({"mnist_exp.failure": redact(first_line(error))})
             tracker.log_text(redact(traceback.format_exc()), "traceback.txt")
         with contextlib.suppress(Exception):
             tracker.end("FAILED")
@@ -133,7 +178,8 @@ def _record_pictures(tracker: Tracker, history: dict[str, list[float]], dataset:
         return
     from mnist_exp import figures
 
-    with tracking.folder() as folder:
+    # Drawing makes many objects and little garbage: collecting meanwhile takes a third of the time.
+    with startup.paused_collection(), tracking.folder() as folder:
         figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
         tracker.log_files(folder)
 

@@ -1,6 +1,6 @@
 """What a person sees: what is about to run, how it goes, what came out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -26,6 +26,24 @@ class Screen:
     def warn(self, text: str) -> None:
         """Say what the user should know but need not stop for."""
         self.err.print(Text("warning: ", style="bold yellow").append(text, style="not bold default"))
+
+    def error(self, text: str) -> None:
+        """Say what went wrong."""
+        self.err.print(Text(text))
+
+    def columns(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: Container[str] = ()) -> None:
+        """Print rows under a head, each column as wide as it needs: a run id that is cut off is of no use.
+
+        Args:
+            head: names of the columns.
+            rows: their cells.
+            left: the columns that are aligned to the left.
+        """
+        widths = [max(map(len, cells)) for cells in zip(head, *rows, strict=True)]
+        for number, cells in enumerate([head, *rows]):
+            sides = zip(cells, widths, head, strict=True)
+            line = "  ".join(f"{cell:<{wide}}" if name in left else f"{cell:>{wide}}" for cell, wide, name in sides)
+            self.out.print(Text(line.rstrip(), style="bold" if number == 0 else ""))
 
     def table(self, rows: Mapping[str, str]) -> None:
         """Print names and values side by side."""

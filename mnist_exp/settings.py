@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,12 +13,15 @@ from pydantic import Field
 from mnist_exp import components, fields
 from mnist_exp.components import Component
 from mnist_exp.errors import SettingsError
-from mnist_exp.fields import Allowed, Count
+from mnist_exp.fields import Allowed, Count, Positive, Share
 from mnist_exp.signatures import REQUIRED, Parameter
 
 Validation = Annotated[
     Literal["test"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)],
     Allowed("test, a number of training images (5000), or a share of them above 0 and below 1 (0.1)"),
+]
+Points = Annotated[
+    list[dict[str, Any]], Field(min_length=1), Allowed("a list of combinations: [{model.filters: 16, seed: 1}, …]")
 ]
 Objective = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
 
@@ -56,6 +59,29 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True)
+class SweepSettings:
+    """How `-m` goes through several values; no part of any one experiment."""
+
+    sampler: Literal["tpe", "random", "qmc", "cmaes", "nsgaii"] | None = None
+    n_trials: Count = 20
+    timeout_s: Positive | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    pruner: Literal["none", "asha", "hyperband", "median"] = "none"
+    prune_after: Count = 1
+    minimize_too: Literal["parameters", "fit_time_s"] | None = None
+    storage: str | None = None
+    study: str | None = None
+    zip: bool = False
+    points: Points | None = None
+    reuse: bool = True
+    retry_failed: bool = False
+    fail_fast: bool = False
+    max_failure_rate: Share | None = None
+    job_timeout_s: Positive | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """A whole experiment, typed and range-checked. Made by `check` or `compose`, never by hand.
 
@@ -74,10 +100,11 @@ class Settings:
     objective: Objective = "val_accuracy"
     direction: Literal["maximize", "minimize"] = "maximize"
     trusted_modules: tuple[str, ...] = ()
+    sweep: SweepSettings = field(default_factory=SweepSettings, compare=False)
     overrides: tuple[str, ...] = ()
 
     def to_config(self) -> dict[str, Any]:
-        """Return the configuration as nested plain values, in the shape that `check` takes."""
+        """Return the configuration of this one run as nested plain values, in the shape that `check` takes."""
         config: dict[str, Any] = {}
         for group in ("model", "optimizer", "schedule"):
             config[group] = _component_config(getattr(self, group))
@@ -102,7 +129,7 @@ _SCALARS: dict[str, Parameter] = {
     "trusted_modules": Parameter(list[str], ()),
 }
 _BUILDER_GROUPS = ("model", "optimizer", "schedule", "augment")
-_NAMES = [*_BUILDER_GROUPS, "data", "trainer", "tracking", *_SCALARS]
+_NAMES = [*_BUILDER_GROUPS, "data", "trainer", "tracking", "sweep", *_SCALARS]
 
 
 def check(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
@@ -121,6 +148,20 @@ def check(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
     return settings
 
 
+def sweep_settings(config: DictConfig) -> SweepSettings:
+    """Return how a sweep goes, from a configuration whose other parts differ from job to job.
+
+    Raises: SettingsError: with every mistake in the section `sweep`.
+    """
+    section = OmegaConf.to_container(config.sweep, resolve=True)
+    if not isinstance(section, dict):
+        raise SettingsError(f"sweep={fields.show(section)} is not allowed: it must be a section of options")
+    checked, problems = fields.check_all("sweep.", {str(k): v for k, v in section.items()}, _parameters(SweepSettings))
+    if problems:
+        raise SettingsError(problems)
+    return SweepSettings(**checked)
+
+
 def find_problems(
     config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> tuple[Settings | None, list[str]]:
@@ -132,8 +173,8 @@ def find_problems(
     assert isinstance(values, dict)
     problems = [fields.unknown(str(name), str(name), _NAMES) for name in values if name not in _NAMES]
     sections: dict[str, dict[str, Any]] = {}
-    for name in (*_BUILDER_GROUPS, "data", "trainer", "tracking"):
-        section = values.get(name)
+    for name in (*_BUILDER_GROUPS, "data", "trainer", "tracking", "sweep"):
+        section = values.get(name, {} if name == "sweep" else None)  # The record of one run has no sweep.
         if not isinstance(section, dict):
             problems.append(f"{name}={fields.show(section)} is not allowed: it must be a section of options")
         sections[name] = section if isinstance(section, dict) else {}
@@ -150,7 +191,7 @@ def find_problems(
         problems += found
     parts["data"], found = _check_data(sections["data"], trusted)
     problems += found
-    for name, kind in (("trainer", TrainerSettings), ("tracking", TrackingSettings)):
+    for name, kind in (("trainer", TrainerSettings), ("tracking", TrackingSettings), ("sweep", SweepSettings)):
         checked, found = fields.check_all(f"{name}.", sections[name], _parameters(kind))
         problems += found
         parts[name] = kind(**checked) if not found else None

@@ -24,16 +24,26 @@ def quick_imports() -> Iterator[None]:
     collection walks through them, 0.3 s each; what is garbage already is collected before.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    was_enabled, is_first = gc.isenabled(), "keras" not in sys.modules
+    is_first = "keras" not in sys.modules
     if is_first:
         gc.collect()
+    with paused_collection():
+        try:
+            with quiet_stderr():
+                yield
+        finally:
+            if is_first:
+                gc.freeze()
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Pause the garbage collector, where many objects are made that live on."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
-        with _quiet_stderr():
-            yield
+        yield
     finally:
-        if is_first:
-            gc.freeze()
         if was_enabled:
             gc.enable()
 
@@ -44,7 +54,7 @@ def quick_exit() -> None:
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Hold back what native code writes to stderr, then pass on all but the known noise."""
     sys.stderr.flush()
     try:

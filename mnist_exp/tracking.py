@@ -99,14 +99,14 @@ class NoTracker:
 
 
 class MlflowTracker:
-    """Records in an MLflow store. Nothing of MLflow is imported before `start`."""
+    """Records in an MLflow store. Nothing of MLflow is imported before `load`."""
 
     def __init__(self, settings: TrackingSettings) -> None:
         self.run_id: str | None = None
         self._uri = store.locate(settings.uri)
         self._experiment = settings.experiment
         self._ended = contextlib.ExitStack()
-        self.how_to_look = _how_to_look(self._uri)
+        self.how_to_look = how_to_look(settings)
         store.check(self._uri)
         self._creation = store.begin_creation(self._uri, self._experiment)
 
@@ -246,7 +246,9 @@ def _understood(uri: str) -> Iterator[None]:
         raise TrackingError(f"tracking.uri={redact(uri)} refuses the run: {text}") from error
 
 
-def _how_to_look(uri: str) -> str:
+def how_to_look(settings: TrackingSettings) -> str:
+    """Return what shows the runs in a browser: a server's address, or the command that starts one."""
+    uri = store.locate(settings.uri)
     if uri.startswith(("http://", "https://")):
         return redact(uri)
     option = "" if uri == store.DEFAULT_URI else f" --backend-store-uri {redact(uri)}"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mnist_exp.batches import Batches
 from mnist_exp.callbacks import EpochMetrics, Metrics, shortest
 from mnist_exp.data.splits import Split
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import SettingsError, TrainingError
 from mnist_exp.settings import Settings, TrainerSettings
 
 EVALUATION_BATCH = 500
@@ -36,7 +36,7 @@ def set_up(seed: int, trainer: TrainerSettings) -> None:
 
     Raises: SettingsError: the number of threads cannot be changed any more.
     """
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(trainer.precision)
     if trainer.threads is not None:
@@ -75,7 +75,7 @@ def fit(
     model: keras.Model,
     split: Split,
     settings: Settings,
-    on_epoch: Callable[[int, Metrics], None],
+    on_epoch: Callable[[int, Metrics], bool],
     on_step: Callable[[int, Metrics], None] | None = None,
 ) -> dict[str, list[float]]:
     """Train, and return each metric's values, epoch by epoch.
@@ -84,8 +84,9 @@ def fit(
         model: compiled.
         split: what it trains and is validated on.
         settings: how long, and what selects.
-        on_epoch: called with the epoch's number, from 1, and its metrics.
+        on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
+    Raises: TrainingError: the loss became NaN or infinite.
     """
     trainer = settings.trainer
     metrics = EpochMetrics(len(split.x_train), on_epoch, on_step)
@@ -107,6 +108,9 @@ def fit(
         verbose=0,
         callbacks=callbacks,
     )
+    if metrics.diverged is not None:
+        fix = "lower optimizer.learning_rate, or clip with optimizer.global_clipnorm=1"
+        raise TrainingError(f"{metrics.diverged}: {fix}")
     return metrics.history
 
 

@@ -1,0 +1,50 @@
+"""What Hydra discovers of mnist_exp: it takes sweepers and launchers from this namespace only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper as HydraSweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Sweeper(HydraSweeper):
+    """Run the sweep that the command line and `hydra.sweeper.params` describe."""
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self._params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives; a launcher is made when there is something to launch."""
+        self._context, self._config = hydra_context, config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run every job, and return the best objective; None if no job came to one."""
+        from mnist_exp.sweeping.sweep import sweep
+
+        return sweep(self._params, arguments, self._config, self._context.config_loader, self._launcher)
+
+    def _launcher(self, task_function: TaskFunction) -> Launcher:
+        return Plugins.instance().instantiate_launcher(
+            hydra_context=self._context, task_function=task_function, config=self._config
+        )
+
+
+class LocalLauncher(Launcher):
+    """Run jobs in worker processes of this machine that live on from job to job."""
+
+    def __init__(self, n_workers: int = 1) -> None:
+        self._n_workers = n_workers
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Make the workers, not yet started."""
+        from mnist_exp.workers import Workers
+
+        self.workers = Workers(self._n_workers, hydra_context, task_function, config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs, each by the next free worker, and return what became of them."""
+        return self.workers.run(job_overrides, initial_job_idx)

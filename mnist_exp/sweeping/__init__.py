@@ -1,0 +1,1 @@
+"""Sweeps: planned and checked whole, carried by any Hydra launcher, recorded under one parent, never repeated."""

@@ -1,0 +1,62 @@
+"""How jobs tell a sweep what happens, whichever launcher carries them: lines in a folder that both can see.
+
+Each process appends to a file of its own, so that nobody waits for anybody, and the sweep reads what is new.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_STOP = "stop"
+
+
+class Writer:
+    """One job's voice.
+
+    Args:
+        folder: of the sweep.
+        job: the job's number in it.
+    """
+
+    def __init__(self, folder: Path, job: int) -> None:
+        self._folder, self._job = folder, job
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Tell of an event: started, epoch, done, pruned, failed, killed, skipped or warning."""
+        line = json.dumps({"job": self._job, "event": event, "time": time.time(), **facts})
+        file = self._folder / f"{socket.gethostname()}-{os.getpid()}.jsonl"
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(line + "\n")
+
+
+class Reader:
+    """Reads what is new in a sweep's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield the events written since the last call, those of each process in their order."""
+        for file in sorted(self._folder.glob("*.jsonl")):
+            with file.open("rb") as opened:
+                opened.seek(self._read.get(file, 0))
+                new = opened.read()
+            whole = new[: new.rfind(b"\n") + 1]  # A line may be half written.
+            self._read[file] = self._read.get(file, 0) + len(whole)
+            for line in whole.splitlines():
+                yield json.loads(line)
+
+
+def give_up(folder: Path, reason: str) -> None:
+    """Ask the jobs that have not started to leave at once."""
+    (folder / _STOP).write_text(reason, encoding="utf-8")
+
+
+def is_given_up(folder: Path) -> bool:
+    """Tell whether a job that starts now should leave."""
+    return (folder / _STOP).exists()

@@ -1,0 +1,269 @@
+"""One job of a sweep, in whatever process a launcher starts it: what Hydra calls for each point or trial."""
+
+import contextlib
+import gc
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from mnist_exp import composition, data, provenance, runner
+from mnist_exp.data import Dataset
+from mnist_exp.errors import MnistExpError, first_line
+from mnist_exp.redaction import redact
+from mnist_exp.screen import Screen
+from mnist_exp.settings import Settings, check
+from mnist_exp.sweeping import events, study
+from mnist_exp.sweeping.space import brief, short_names, values_of
+from mnist_exp.sweeping.study import Study
+
+if TYPE_CHECKING:
+    import optuna
+
+NO_RESULT = float("nan")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What every job of a sweep is told; small and picklable, for it travels with each.
+
+    Args:
+        sweep_id: tells this sweep from any other that the process may have worked for.
+        folder: where events are written.
+        parent: run id of the sweep, if it is recorded.
+        keys: the options that differ between jobs.
+        study: where a search keeps its trials.
+        deadline: no trial starts later, seconds since 1970.
+        config_dir: a folder of the user's with groups of their own.
+    """
+
+    sweep_id: str
+    folder: Path
+    parent: str | None
+    keys: tuple[str, ...]
+    study: Study | None = None
+    deadline: float | None = None
+    config_dir: str | None = None
+
+
+@dataclass
+class Task:
+    """What a launcher calls for each job; told its assignment after the launcher was made, before it launches."""
+
+    assignment: Assignment | None = None
+
+    def __call__(self, config: DictConfig) -> float:
+        """Run one job."""
+        assert self.assignment is not None
+        return run_job(self.assignment, config)
+
+
+def run_job(assignment: Assignment, config: DictConfig) -> float:
+    """Run one point, or the next trial, and return its objective; NaN where there is none.
+
+    What goes wrong is told to the sweep and not raised: Hydra's launchers would give up the rest.
+    """
+    hydra = HydraConfig.get()
+    out = events.Writer(assignment.folder, int(hydra.job.num))
+    late = assignment.deadline is not None and time.time() > assignment.deadline
+    if late or events.is_given_up(assignment.folder):
+        out.write("skipped")
+        return NO_RESULT
+    overrides = list(hydra.overrides.task)
+    with _collected():
+        if assignment.study is None:
+            return _Attempt(assignment, out, overrides).run(lambda: check(config, overrides))
+        return _run_trial(assignment, assignment.study, overrides, out)
+
+
+def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
+    """Return what is special about a job: `filters=16 dropout=0.1`; long numbers to four digits."""
+    names = short_names(keys)
+    return redact(" ".join(f"{names[key]}={brief(value)}" for key, value in values_of(overrides, keys).items()))
+
+
+@dataclass
+class _Attempt:
+    """One try at one job.
+
+    Args:
+        assignment: of the sweep.
+        out: where it tells what happens.
+        overrides: all that lead to its configuration.
+        trial: of the search, asked after each epoch whether to go on.
+    """
+
+    assignment: Assignment
+    out: events.Writer
+    overrides: Sequence[str]
+    trial: "optuna.Trial | None" = None
+    outcome: str = field(default="", init=False)
+    second: float = field(default=NO_RESULT, init=False)
+
+    def run(self, make_settings: Callable[[], Settings]) -> float:
+        """Run it, and return its objective; NaN where there is none."""
+        name = label(self.overrides, self.assignment.keys)
+        began = time.perf_counter()
+        facts: dict[str, Any] = {"name": name, "overrides": list(self.overrides)}
+        facts["values"] = values_of(self.overrides, self.assignment.keys)
+        facts["command"] = provenance.command_of(self.overrides, self.assignment.config_dir)
+        try:
+            settings = make_settings()
+            if self.trial is not None and (earlier := self._done_before(settings)):
+                return self._take_over(earlier, facts, settings)
+            result = runner.run(settings, _Silent(self.out), self._job(name, settings, facts))
+        except (KeyboardInterrupt, SystemExit):
+            self.outcome = "killed"
+            self.out.write("killed", **facts)
+            raise
+        except Exception as error:
+            self.outcome = "failed"
+            trace = "" if isinstance(error, MnistExpError) else redact(traceback.format_exc())
+            self.out.write("failed", reason=redact(first_line(error)), traceback=trace, **facts)
+            return NO_RESULT
+        self.outcome = "pruned" if result.pruned else "done"
+        minimized = self.assignment.study.settings.minimize_too if self.assignment.study else None
+        self.second = result.metrics[minimized] if minimized else NO_RESULT
+        self.out.write(
+            self.outcome,
+            objective=result.objective,
+            metrics=result.metrics,
+            epochs=len(result.history["loss"]),
+            seconds=time.perf_counter() - began,
+            **facts,
+        )
+        return result.objective
+
+    def _done_before(self, settings: Settings) -> dict[str, Any] | None:
+        """Return the run that has done the same job already, in this sweep's experiment."""
+        file = self.assignment.folder / "done.json"
+        if not file.exists():
+            return None
+        key = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
+        found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")).get(key)
+        return found
+
+    def _take_over(self, earlier: dict[str, Any], facts: dict[str, Any], settings: Settings) -> float:
+        assert self.trial is not None and self.assignment.study is not None
+        study.note_run(self.trial, earlier["run_id"])
+        self.outcome, objective = "done", float(earlier["metrics"]["objective"])
+        minimized = self.assignment.study.settings.minimize_too
+        self.second = earlier["metrics"][minimized] if minimized else NO_RESULT
+        self.out.write("done", objective=objective, reused=True, **(facts | earlier))
+        return objective
+
+    def _job(self, name: str, settings: Settings, facts: dict[str, Any]) -> runner.Job:
+        parent, epochs = self.assignment.parent, settings.trainer.epochs
+
+        def on_start(run_id: str | None) -> None:
+            if self.trial is not None:
+                study.note_run(self.trial, run_id)
+            facts["run_id"] = run_id
+            self.out.write("started", of=epochs, **facts)
+
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
+            value, seconds = metrics[settings.objective], metrics["epoch_time_s"]
+            self.out.write("epoch", epoch=epoch, objective=value, seconds=seconds)
+            return not (self.trial is not None and self._is_hopeless(epoch, epochs, value))
+
+        return runner.Job(
+            name=name,
+            command=facts["command"],
+            tags={"mnist_exp.point": json.dumps(facts["values"])} | ({"mlflow.parentRunId": parent} if parent else {}),
+            dataset=_dataset(self.assignment.sweep_id, settings),
+            on_start=on_start,
+            on_epoch=on_epoch,
+        )
+
+    def _is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
+        assert self.trial is not None
+        if len(self.trial.study.directions) > 1:
+            return False
+        self.trial.report(value, epoch)
+        # After the last epoch there is nothing left to save.
+        return epoch < epochs and self.trial.should_prune()
+
+
+def _run_trial(assignment: Assignment, search: Study, fixed: Sequence[str], out: events.Writer) -> float:
+    from optuna.trial import TrialState
+
+    opened = search.open()
+    if search.left(opened) == 0:
+        out.write("skipped")
+        return NO_RESULT
+    trial, suggested = search.ask(opened)
+    overrides = [*fixed, *suggested]
+    attempt = _Attempt(assignment, out, overrides, trial)
+
+    def make_settings() -> Settings:
+        with composition.composer(assignment.config_dir):
+            return check(compose("config", overrides), overrides)
+
+    try:
+        value = study.known(opened, trial)
+        if value is not None:
+            out.write("skipped")
+            opened.tell(trial, value)
+            return value[0]
+        reached = attempt.run(make_settings)
+    except (KeyboardInterrupt, SystemExit):
+        search.interrupt(opened, trial)
+        raise
+    if attempt.outcome == "failed":
+        opened.tell(trial, state=TrialState.FAIL)
+    elif attempt.outcome == "pruned":
+        opened.tell(trial, state=TrialState.PRUNED)
+    else:
+        opened.tell(trial, [reached, attempt.second] if search.settings.minimize_too else reached)
+    return reached
+
+
+class _Silent(Screen):
+    """A job's screen: the sweep shows what there is to show; warnings are passed on to it."""
+
+    def __init__(self, out: events.Writer) -> None:
+        super().__init__()
+        self._warn_to = out
+        self.out.quiet = self.err.quiet = True
+
+    @property
+    def is_live(self) -> bool:
+        """Never: many jobs cannot share a line."""
+        return False
+
+    def warn(self, text: str) -> None:
+        """Pass it on."""
+        self._warn_to.write("warning", text=text)
+
+
+@contextlib.contextmanager
+def _collected() -> Iterator[None]:
+    """Give the memory of a job back before the next one; Keras's models hold themselves in circles."""
+    try:
+        yield
+    finally:
+        if "keras" in sys.modules:
+            sys.modules["keras"].utils.clear_session()
+            # What is alive now stays for good: later collections need not walk through it.
+            gc.freeze()
+
+
+_loaded: dict[tuple[Any, ...], Dataset] = {}
+
+
+def _dataset(sweep_id: str, settings: Settings) -> Dataset:
+    """Return the data set, kept from job to job while they are of one sweep and use the same."""
+    loader = settings.data.loader
+    key = (sweep_id, settings.data.name, loader.target, repr(sorted(loader.arguments.items())))
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = data.load(settings.data)
+    return _loaded[key]

@@ -1,0 +1,181 @@
+"""Pictures of a sweep: where the objective is high, what it depends on, how each job got there."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from mnist_exp.sweeping.board import Row, in_order, pareto
+from mnist_exp.sweeping.space import number, short_names
+
+_MOST_LABELS = 12
+_MOST_CELLS = 15
+_MOST_TICKS = 8
+_WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
+
+
+def draw_all(
+    folder: Path,
+    rows: Sequence[Row],
+    keys: Sequence[str],
+    objective: str,
+    direction: str,
+    curves: Sequence[tuple[str, Sequence[float]]],
+    importances: Mapping[str, float],
+    minimized: str | None,
+) -> None:
+    """Write the pictures that the sweep has material for.
+
+    Args:
+        folder: where.
+        rows: the jobs that are done.
+        keys: the swept options.
+        objective: its name.
+        direction: maximize or minimize.
+        curves: name and objective, epoch by epoch, of each job.
+        importances: share of the variance that each option explains.
+        minimized: the second objective's name.
+    """
+    names = short_names(keys)
+    done = [row for row in rows if row.outcome == "done" and not math.isnan(row.objective)]
+    varied = [key for key in keys if len({row.values.get(key) for row in done}) > 1]
+    if len(varied) == 2 and _is_grid(done, varied):
+        heat_map(done, varied[0], varied[1], objective, direction, names).savefig(folder / "heat_map.png")
+    if varied:
+        against_each(done, varied, objective, names).savefig(folder / "objective_by_option.png")
+    if curves:
+        learning_curves(curves, objective, direction).savefig(folder / "learning_curves.png")
+    if importances:
+        importance({names[key]: share for key, share in importances.items()}).savefig(folder / "importance.png")
+    if minimized and done:
+        front(done, objective, direction, minimized).savefig(folder / "pareto_front.png")
+
+
+def heat_map(
+    rows: Sequence[Row], down: str, across: str, objective: str, direction: str, names: Mapping[str, str]
+) -> Figure:
+    """Return the mean objective for each pair of values; the best cell is framed."""
+    y, x = (in_order([row.values[key] for row in rows]) for key in (down, across))
+    cells: list[list[list[float]]] = [[[] for _ in x] for _ in y]
+    for row in rows:
+        cells[y.index(row.values[down])][x.index(row.values[across])].append(row.objective)
+    means = np.array([[np.mean(cell) if cell else np.nan for cell in line] for line in cells])
+    several = max(len(cell) for line in cells for cell in line)
+    width, height = max(4.6, 1.6 + 0.85 * len(x)), max(3.4, 1.5 + 0.6 * len(y))
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(means, cmap="viridis" if direction == "maximize" else "viridis_r", aspect="auto")
+    figure.colorbar(image, label=objective)
+    axes.set_xticks(range(len(x)), x, parse_math=False)
+    axes.set_yticks(range(len(y)), y, parse_math=False)
+    note = f", mean of up to {several} runs" if several > 1 else ""
+    axes.set(xlabel=names[across], ylabel=names[down], title=f"{objective}{note}")
+    low, high = np.nanmin(means), np.nanmax(means)
+    for (i, j), value in np.ndenumerate(means):
+        if not np.isnan(value) and len(x) <= _MOST_CELLS and len(y) <= _MOST_CELLS:
+            bright = (value - low) / (high - low or 1)
+            bright = bright if direction == "maximize" else 1 - bright
+            axes.text(
+                j, i, f"{value:.4f}", ha="center", va="center", fontsize=9, color="black" if bright > 0.6 else "white"
+            )
+    best = np.nanargmax(means) if direction == "maximize" else np.nanargmin(means)
+    i, j = np.unravel_index(best, means.shape)
+    axes.add_patch(Rectangle((float(j) - 0.5, float(i) - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=2))
+    return figure
+
+
+def against_each(rows: Sequence[Row], keys: Sequence[str], objective: str, names: Mapping[str, str]) -> Figure:
+    """Return the objective against each swept option, every job a point, the mean of each value a line."""
+    columns = min(len(keys), 3)
+    lines = -(-len(keys) // columns)
+    figure = Figure(figsize=(4 * columns, 3.2 * lines), layout="constrained")
+    for place, key in enumerate(keys, start=1):
+        axes = figure.add_subplot(lines, columns, place)
+        _against(axes, rows, key)
+        axes.set(xlabel=names[key], ylabel=objective if place % columns == 1 or columns == 1 else "")
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: str, direction: str) -> Figure:
+    """Return the objective of each job, epoch by epoch; with many jobs only the best are named."""
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    sign = -1 if direction == "maximize" else 1
+    order = sorted(curves, key=lambda curve: sign * curve[1][-1])
+    for rank, (name, values) in enumerate(order):
+        named = rank < _MOST_LABELS
+        axes.plot(
+            range(1, len(values) + 1),
+            values,
+            marker="o",
+            markersize=3,
+            label=name.replace("$", r"\$") if named else None,
+            color=None if named else "0.75",
+            linewidth=1.4 if named else 0.7,
+            zorder=3 if named else 1,
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    every = np.concatenate([values for _, values in order])
+    axes.set(xlabel="epoch", ylabel=objective, title=f"{len(order)} jobs, the best first")
+    if len(every) > len(order):  # A poor first epoch would flatten all the rest.
+        low, high = np.quantile(every, [0.1, 1.0] if direction == "maximize" else [0.0, 0.9])
+        margin = 0.05 * (high - low) or 0.01
+        axes.set_ylim(low - margin, high + margin)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right center", fontsize=8, frameon=False)
+    return figure
+
+
+def importance(shares: Mapping[str, float]) -> Figure:
+    """Return how much of the objective's variance each option explains."""
+    figure = Figure(figsize=(6, 1 + 0.45 * len(shares)), layout="constrained")
+    axes = figure.add_subplot()
+    names = sorted(shares, key=lambda name: shares[name])
+    bars = axes.barh(names, [shares[name] for name in names])
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set(xlabel="share of the variance explained (fANOVA)", xlim=(0, 1.1))
+    return figure
+
+
+def front(rows: Sequence[Row], objective: str, direction: str, minimized: str) -> Figure:
+    """Return the objective against what is minimized beside it, with the jobs that nothing beats in both."""
+    best = pareto(rows, direction, minimized)
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter([r.metrics[minimized] for r in rows], [r.objective for r in rows], color="0.7", label="dominated")
+    axes.plot([r.metrics[minimized] for r in best], [r.objective for r in best], marker="o", label="Pareto front")
+    axes.set(xlabel=minimized, ylabel=objective, xscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def _against(axes: Axes, rows: Sequence[Row], key: str) -> None:
+    values = in_order([row.values[key] for row in rows if key in row.values])
+    numbers = [n for n in map(number, values) if n is not None]
+    are_numbers = len(numbers) == len(values)
+    place = dict(zip(values, numbers if are_numbers else map(float, range(len(values))), strict=True))
+    x = [place[row.values[key]] for row in rows if key in row.values]
+    y = [row.objective for row in rows if key in row.values]
+    axes.scatter(x, y, s=16, alpha=0.6)
+    if len(values) < len(x):
+        means = [np.mean([b for a, b in zip(x, y, strict=True) if a == place[value]]) for value in values]
+        axes.plot(list(place.values()), means, color="C1", linewidth=1.2, label="mean")
+        axes.legend(fontsize=8)
+    if are_numbers and min(numbers) > 0 and max(numbers) > _WIDE * min(numbers):
+        axes.set_xscale("log")
+    if not are_numbers or len(values) <= _MOST_TICKS:
+        axes.set_xticks(list(place.values()), values, parse_math=False)
+        axes.minorticks_off()
+
+
+def _is_grid(rows: Sequence[Row], keys: Sequence[str]) -> bool:
+    """Tell whether the jobs share few values, so that they lie in the cells of a table."""
+    sizes = [len({row.values.get(key) for row in rows}) for key in keys]
+    return all(key in row.values for row in rows for key in keys) and math.prod(sizes) <= 4 * len(rows)

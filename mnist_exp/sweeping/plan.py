@@ -1,0 +1,119 @@
+"""Every job of a sweep, composed and checked before the first one starts."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnist_exp import composition, preflight, provenance
+from mnist_exp.composition import PointComposer
+from mnist_exp.data import Dataset
+from mnist_exp.errors import SettingsError
+from mnist_exp.settings import Settings, find_problems
+from mnist_exp.sweeping.job import label
+from mnist_exp.sweeping.space import Space
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One job to be.
+
+    Args:
+        overrides: that lead to it.
+        name: what is special about it.
+        key: its job key.
+        epochs: how many it trains.
+        commanded: the command that runs it alone.
+    """
+
+    overrides: tuple[str, ...]
+    name: str
+    key: str
+    epochs: int
+    commanded: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is going to do.
+
+    Args:
+        space: that it goes through.
+        jobs: of a grid, each point once; of a search, empty.
+        settings: of its first job, which stands for what all have in common.
+        data_sha256: digest of the first job's data.
+        on_test: whether jobs are validated on the test set.
+        repeated: how many points of the grid were the same job as another one.
+    """
+
+    space: Space
+    jobs: tuple[Planned, ...]
+    settings: Settings
+    data_sha256: str
+    on_test: bool
+    repeated: int = 0
+
+
+def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
+    """Return the plan, its data fetched, every combination or every corner checked against configuration and data.
+
+    Raises: SettingsError: each mistake once, with the first job that makes it.
+    """
+    points = list(space.corners() if is_search else space.grid())
+    settings = _check(points, config_dir, "corner" if is_search else "job")
+    digests = _check_data(settings, points, space)
+    jobs: dict[str, Planned] = {}
+    for overrides, each, digest in zip(points, settings, digests, strict=True):
+        key = provenance.job_key(each, digest)
+        command = provenance.command_of(overrides, config_dir)
+        jobs.setdefault(key, Planned(tuple(overrides), label(overrides, space.keys), key, each.trainer.epochs, command))
+    return Plan(
+        space,
+        () if is_search else tuple(jobs.values()),
+        settings[0],
+        digests[0],
+        any(each.data.validation == "test" for each in settings),
+        0 if is_search else len(points) - len(jobs),
+    )
+
+
+def _check(points: Sequence[Sequence[str]], config_dir: str | None, word: str) -> list[Settings]:
+    problems: dict[str, str] = {}
+    checked: list[Settings] = []
+    with composition.composer(config_dir) as loader:
+        composer = PointComposer(loader)
+        for number, overrides in enumerate(points, start=1):
+            try:
+                settings, found = find_problems(composer.compose(overrides), overrides)
+            except SettingsError as error:
+                settings, found = None, error.problems
+            for problem in found:
+                problems.setdefault(problem, f"{word} {number} of {len(points)}: {problem}")
+            if settings is not None:
+                checked.append(settings)
+    if problems:
+        raise SettingsError(list(problems.values()))
+    return checked
+
+
+def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space) -> list[str]:
+    """Load each data set once, and each split of it; return the digest of every job's data."""
+    digests: list[str] = []
+    loaded: dict[str, Dataset] = {}
+    seen: set[str] = set()
+    problems: dict[str, None] = {}
+    for each, overrides in zip(settings, points, strict=True):
+        loader = json.dumps([each.data.name, each.data.loader.target, each.data.loader.arguments], default=str)
+        uses = json.dumps([loader, each.data.limit, each.data.validation, dataclasses.asdict(each.model)], default=str)
+        try:
+            if loader not in loaded or uses not in seen:
+                loaded[loader], _ = preflight.load_data(each, loaded.get(loader))
+                seen.add(uses)
+        except SettingsError as error:
+            name = label(overrides, space.keys)
+            problems |= dict.fromkeys(f"{name}: {problem}" if name else problem for problem in error.problems)
+            continue
+        digests.append(loaded[loader].sha256)
+    if problems:
+        raise SettingsError(list(problems))
+    return digests

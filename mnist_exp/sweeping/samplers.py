@@ -1,0 +1,74 @@
+"""Optuna's samplers, each trial drawn from (seed, trial number), so that a search is the same however it is run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna import Study, samplers
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+
+class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
+    """One of Optuna's samplers, made anew for each trial.
+
+    Optuna draws from a generator that lives in the process. Jobs in several processes would then repeat each other's
+    draws, and a search that is interrupted and issued again would repeat its own.
+
+    Args:
+        name: tpe, random, qmc, cmaes or nsgaii.
+        seed: of the search.
+    """
+
+    def __init__(self, name: str, seed: int) -> None:
+        self._name, self._seed = name, seed
+        self._made: tuple[int, samplers.BaseSampler] | None = None
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Ask the sampler of this trial."""
+        return dict(self._for(trial).infer_relative_search_space(study, trial))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Ask the sampler of this trial."""
+        return dict(self._for(trial).sample_relative(study, trial, search_space))
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Ask the sampler of this trial."""
+        return self._for(trial).sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Tell the sampler of this trial."""
+        self._for(trial).before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Tell the sampler of this trial."""
+        self._for(trial).after_trial(study, trial, state, values)
+
+    def _for(self, trial: FrozenTrial) -> samplers.BaseSampler:
+        if self._made is None or self._made[0] != trial.number:
+            self._made = trial.number, _make(self._name, self._seed, trial.number)
+        return self._made[1]
+
+
+def _make(name: str, seed: int, number: int) -> samplers.BaseSampler:
+    drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    makers: Mapping[str, Any] = {
+        "tpe": lambda: samplers.TPESampler(seed=drawn, multivariate=True, constant_liar=True),
+        "random": lambda: samplers.RandomSampler(seed=drawn),
+        # Its points are one sequence, counted in the study: the seed scrambles the whole of it.
+        "qmc": lambda: samplers.QMCSampler(
+            scramble=True,
+            seed=seed,
+            independent_sampler=samplers.RandomSampler(seed=drawn),
+            warn_independent_sampling=False,
+        ),
+        "cmaes": lambda: samplers.CmaEsSampler(
+            seed=drawn, independent_sampler=samplers.RandomSampler(seed=drawn), warn_independent_sampling=False
+        ),
+        "nsgaii": lambda: samplers.NSGAIISampler(seed=drawn),
+    }
+    return makers[name]()

@@ -1,0 +1,190 @@
+"""The search: an Optuna study that any number of processes share, asked by each job as it starts.
+
+A job asks when it starts, not when it is launched: so any Hydra launcher can carry a search, in one batch, and a free
+worker takes the next trial at once, with all results so far in it.
+"""
+
+import warnings
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_exp import processes
+from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.redaction import redact
+from mnist_exp.settings import SweepSettings
+from mnist_exp.sweeping.space import Axis
+
+if TYPE_CHECKING:
+    import optuna
+
+_PROCESS, _RUN, _INTERRUPTED = "mnist_exp.process", "mnist_exp.run_id", "mnist_exp.interrupted"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where the trials of a search are kept, and how new ones are made; small, so that it travels to every job.
+
+    Args:
+        name: of the Optuna study.
+        storage: a journal file, or the address of a database.
+        axes: what is searched.
+        settings: sampler, pruner, seed and number of trials.
+        directions: maximize or minimize, one an objective.
+        epochs: most epochs of a trial, for the pruner's rungs.
+    """
+
+    name: str
+    storage: str
+    axes: tuple[Axis, ...]
+    settings: SweepSettings
+    directions: tuple[str, ...]
+    epochs: int
+
+    def open(self) -> "optuna.Study":
+        """Return the study, made if it is new.
+
+        Raises: SettingsError: the storage cannot be used.
+        """
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Optuna marks parts that we use as experimental; the user can do nothing about it.
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        try:
+            return optuna.create_study(
+                study_name=self.name,
+                storage=_storage(self.storage),
+                sampler=_sampler(self.settings),
+                pruner=_pruner(self.settings, self.epochs),
+                directions=list(self.directions),
+                load_if_exists=True,
+            )
+        except Exception as error:  # Drivers raise their own.
+            reason = redact(first_line(error))
+            raise SettingsError(f"sweep.storage={redact(self.storage)} cannot be used: {reason}") from error
+
+    def left(self, study: "optuna.Study") -> int:
+        """Return how many trials are still to be started; interrupted ones do not count as started."""
+        started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and not _is_interrupted(t)]
+        return max(self.settings.n_trials - len(started), 0)
+
+    def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
+        """Return a new trial of this process, and the overrides that it stands for."""
+        distributions = {axis.key: _distribution(axis) for axis in self.axes}
+        try:
+            trial = study.ask(distributions)
+        except ValueError as error:
+            raise SettingsError(
+                f"sweep.study={self.name} was made for another space ({first_line(error)}): choose another name"
+            ) from error
+        trial.set_user_attr(_PROCESS, processes.identify())
+        return trial, [f"{axis.prefix}={trial.params[axis.key]}" for axis in self.axes]
+
+    def revive(self, study: "optuna.Study") -> int:
+        """Give the trials of dead processes to the next ones that ask, and return how many they were."""
+        import optuna
+
+        count = 0
+        for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+            if processes.is_gone(trial.user_attrs.get(_PROCESS, "")):
+                self.interrupt(study, trial)
+                count += 1
+        return count
+
+    def fail(self, study: "optuna.Study", run_ids: Container[str | None]) -> None:
+        """End the trials of runs whose process was ended in the middle of them."""
+        import optuna
+
+        for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+            if trial.user_attrs.get(_RUN) in run_ids:
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+
+    def interrupt(self, study: "optuna.Study", trial: "optuna.Trial | optuna.trial.FrozenTrial") -> None:
+        """End a trial without a result; its values are tried again by the next one that asks."""
+        import optuna
+
+        study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(dict(trial.params))
+
+
+def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
+    """Return the values of an earlier trial with the same parameters, which need not be found out again."""
+    import optuna
+
+    for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+        if other.params == trial.params:
+            note_run(trial, other.user_attrs.get(_RUN))
+            return list(other.values)
+    return None
+
+
+def note_run(trial: "optuna.Trial", run_id: str | None) -> None:
+    """Note in a trial which run it is."""
+    trial.set_user_attr(_RUN, run_id)
+
+
+def importances(study: "optuna.Study") -> dict[str, float]:
+    """Return the share of the objective's variance that each option explains; empty where too little is known.
+
+    Source: Hutter, Hoos & Leyton-Brown 2014, fANOVA, as Optuna computes it.
+    """
+    import optuna
+
+    try:
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+    except (ValueError, RuntimeError):
+        return {}
+
+
+def default_storage(store_file: Path | None, name: str) -> str:
+    """Return the journal file of a study, beside the SQLite store of the runs, else in the working folder."""
+    folder = (store_file.parent if store_file else Path.cwd()) / "studies"
+    return str(folder / f"{name}.journal")
+
+
+def _storage(address: str) -> "optuna.storages.BaseStorage":
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    if "://" in address:
+        return optuna.storages.get_storage(address)
+    Path(address).parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(address))
+
+
+def _sampler(settings: SweepSettings) -> "optuna.samplers.BaseSampler":
+    from mnist_exp.sweeping.samplers import SeededSampler
+
+    return SeededSampler(settings.sampler or "tpe", settings.seed)
+
+
+def _pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner":
+    from optuna import pruners
+
+    first = settings.prune_after
+    if settings.pruner == "asha":
+        return pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=3)
+    if settings.pruner == "hyperband":
+        return pruners.HyperbandPruner(min_resource=first, max_resource=epochs, reduction_factor=3)
+    if settings.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=first)
+    return pruners.NopPruner()
+
+
+def _distribution(axis: Axis) -> "optuna.distributions.BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    row = axis.interval
+    if row is None:
+        return CategoricalDistribution(axis.values)
+    if isinstance(row.low, int) and isinstance(row.high, int):
+        return IntDistribution(row.low, row.high, log=row.log, step=1 if row.step is None else int(row.step))
+    return FloatDistribution(float(row.low), float(row.high), log=row.log, step=row.step)
+
+
+def _is_interrupted(trial: "optuna.trial.FrozenTrial") -> bool:
+    return bool(trial.user_attrs.get(_INTERRUPTED))

@@ -1,0 +1,219 @@
+"""What a sweep came to: on the screen, and on its parent run."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+
+from mnist_exp import composition, tracking
+from mnist_exp.redaction import redact_config
+from mnist_exp.screen import Screen
+from mnist_exp.settings import SweepSettings, TrackingSettings
+from mnist_exp.sweeping import board, study
+from mnist_exp.sweeping.board import Row
+from mnist_exp.sweeping.ledger import Ledger, Record
+from mnist_exp.sweeping.plan import Plan
+from mnist_exp.sweeping.study import Study
+
+if TYPE_CHECKING:
+    import optuna
+
+_MOST_CURVES = 100
+_MOST_FAILURES = 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A sweep as far as it has come.
+
+    Args:
+        plan: what was to be done.
+        how: it was to be done.
+        rows: one a job.
+        parent: run id of the sweep, if it is recorded.
+        config_dir: a folder of the user's with groups of their own.
+        study: of a search.
+        opened: the same, opened.
+    """
+
+    plan: Plan
+    how: SweepSettings
+    rows: list[Row]
+    parent: str | None
+    config_dir: str | None = None
+    study: Study | None = None
+    opened: "optuna.Study | None" = None
+
+    @property
+    def objective(self) -> str:
+        """Name of the metric that ranks."""
+        return self.plan.settings.objective
+
+    @property
+    def ranked(self) -> list[Row]:
+        """The jobs that are done, the best first; of a search for two objectives, the Pareto front first."""
+        direction = self.plan.settings.direction
+        rows = board.ranked(self.rows, direction)
+        if self.how.minimize_too is None:
+            return rows
+        front = board.pareto(self.rows, direction, self.how.minimize_too)
+        return [*reversed(front), *(row for row in rows if row not in front)]
+
+    @property
+    def failed(self) -> list[Row]:
+        """The jobs that failed, in this call or before."""
+        return [row for row in self.rows if row.outcome == "failed"]
+
+    def count(self, outcome: str) -> int:
+        """Return how many jobs came to that."""
+        return sum(row.outcome == outcome for row in self.rows)
+
+
+def fill(row: Row, record: Record) -> None:
+    """Take over into a row what the store says of its job, from before."""
+    row.reused = True
+    row.run_id, row.metrics, row.seconds = record.run_id, record.metrics, record.seconds
+    row.objective = record.metrics.get("objective", math.nan)
+    row.outcome = "pruned" if record.is_pruned else "done" if record.is_done else "failed"
+    row.reason = record.tags.get("mnist_exp.failure", "" if row.outcome != "failed" else "see its traceback.txt")
+    row.epochs = int(record.metrics.get("epochs", 0))
+
+
+def row_of(record: Record, keys: Sequence[str]) -> Row:
+    """Return the row of a run that a search made before."""
+    values = json.loads(record.tags.get("mnist_exp.point", "{}"))
+    row = Row(record.tags.get("mlflow.runName", ""), {key: values[key] for key in keys if key in values})
+    row.command = record.tags.get("mnist_exp.command", "")
+    row.planned_epochs = int(record.params.get("trainer.epochs", 0))
+    fill(row, record)
+    return row
+
+
+def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
+    """Say what is about to happen."""
+    total, left = len(outcome.rows), outcome.count("left")
+    before = [f"{outcome.count(kind)} {kind}" for kind in ("done", "pruned", "failed") if outcome.count(kind)]
+    word = "trial" if outcome.study else "job"
+    jobs = f"{total} {word}{'s' * (total != 1)}: {outcome.plan.space.words}"
+    if outcome.plan.repeated:
+        jobs += f" ({outcome.plan.repeated} combinations repeat others)"
+    rows = {"sweep": jobs, "to do": f"{left}, {' and '.join(before)} already" if before else str(left)}
+    if outcome.study:
+        how = outcome.how
+        pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
+        rows["search"] = f"{how.sampler or 'tpe'}, seed {how.seed}{pruner}; study {outcome.study.name}"
+    if outcome.parent:
+        rows["parent"] = f"{outcome.parent} in experiment {experiment}"
+    screen.table(rows)
+
+
+def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
+    """Print the table of jobs, and what is known of each."""
+    if not rows:
+        screen.table({"search": plan.space.words, "checked": "its corners; nothing was run (sweep.dry_run=true)"})
+        return
+    states = {"left": "to do"}
+    lines = [
+        [str(number), row.name or "-", states.get(row.outcome, row.outcome), row.run_id or "-"]
+        for number, row in enumerate(rows, start=1)
+    ]
+    screen.columns(["job", "what differs", "state", "run"], lines, left=("what differs", "state", "run"))
+    left = sum(row.outcome == "left" for row in rows)
+    screen.out.print(f"\n{len(rows)} jobs, {left} to do; nothing was run (sweep.dry_run=true)")
+
+
+def show(screen: Screen, outcome: Outcome, settings: TrackingSettings) -> None:
+    """Print the leaderboard, the counts, the best job's command and each failed one's."""
+    ranked, how = outcome.ranked, outcome.how
+    keys = outcome.plan.space.keys
+    if ranked:
+        screen.columns(*board.table(ranked, keys, outcome.objective, how.minimize_too))
+        if len(ranked) > board.MOST_SHOWN:
+            screen.out.print(f"… and {len(ranked) - board.MOST_SHOWN} more, in leaderboard.csv of the parent run")
+        screen.out.print()
+    told = [f"{outcome.count(kind)} {kind}" for kind in board.OUTCOMES if outcome.count(kind)]
+    reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)
+    rows = {"sweep": ", ".join(told) + (f"; {reused} of them done before" if reused else "")}
+    if saved := _saved_epochs(outcome):
+        rows["saved"] = f"{saved} of {saved + _spent_epochs(outcome)} epochs, by pruning"
+    if ranked:
+        best = ranked[0]
+        rows["best"] = f"{best.name or 'the only job'}: {outcome.objective} {best.objective:.4f}"
+        rows["again"] = best.command
+    if outcome.count("left") or outcome.count("killed"):
+        rows["rest"] = "issue the same command again to finish"
+    if outcome.parent:
+        rows["parent"] = f"{outcome.parent} in experiment {settings.experiment}"
+        rows["look"] = tracking.how_to_look(settings)
+    screen.table(rows)
+    for row in outcome.failed[:_MOST_FAILURES]:
+        before = " (in an earlier call; sweep.retry_failed=true runs it again)" if row.reused else ""
+        screen.error(f"failed: {row.name}: {row.reason}{before}\n  {row.command}")
+    if len(outcome.failed) > _MOST_FAILURES:
+        screen.error(f"… and {len(outcome.failed) - _MOST_FAILURES} more failed, in leaderboard.csv of the parent run")
+
+
+def record(ledger: Ledger, outcome: Outcome) -> None:
+    """Put the leaderboard, the pictures, the best configuration and the counts on the parent run."""
+    assert outcome.parent is not None
+    keys, settings = outcome.plan.space.keys, outcome.plan.settings
+    ranked = outcome.ranked
+    rest = [row for row in outcome.rows if row.outcome != "done"]
+    metrics = {f"jobs_{kind}": float(outcome.count(kind)) for kind in board.OUTCOMES}
+    metrics["epochs_spent"] = float(_spent_epochs(outcome))
+    metrics["epochs_saved"] = float(_saved_epochs(outcome))
+    metrics["compute_time_s"] = sum(row.seconds for row in outcome.rows)
+    if ranked:
+        metrics["best_objective"] = ranked[0].objective
+    with tracking.folder() as folder:
+        board.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
+        if ranked:
+            _write_best(folder / "best.yaml", ranked[0], outcome)
+            _draw(folder, ledger, outcome)
+        ledger.log(outcome.parent, metrics, folder)
+    if ranked:
+        best = ranked[0]
+        note = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
+        ledger.tag(outcome.parent, {"mlflow.note.content": f"{note}\n\n    {best.command}"})
+
+
+def _draw(folder: Path, ledger: Ledger, outcome: Outcome) -> None:
+    from mnist_exp.sweeping import pictures
+
+    settings = outcome.plan.settings
+    with_run = [row for row in outcome.rows if row.run_id and row.outcome in ("done", "pruned")]
+    best_first = [*outcome.ranked, *(row for row in with_run if row.outcome == "pruned")][:_MOST_CURVES]
+    curves = [(row.name, ledger.history(row.run_id, settings.objective)) for row in best_first if row.run_id]
+    importances = study.importances(outcome.opened) if outcome.opened and outcome.how.minimize_too is None else {}
+    pictures.draw_all(
+        folder,
+        outcome.rows,
+        outcome.plan.space.keys,
+        settings.objective,
+        settings.direction,
+        [(name, values) for name, values in curves if values],
+        importances,
+        outcome.how.minimize_too,
+    )
+
+
+def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
+    if best.overrides:
+        config = redact_config(composition.compose(best.overrides, config_dir=outcome.config_dir).to_config())
+        text = OmegaConf.to_yaml(OmegaConf.create(config))
+    else:
+        text = "# found in an earlier call: see config.yaml of its run\n"
+    head = f"# {outcome.objective} {best.objective:.6g}, run {best.run_id}\n# {best.command}\n"
+    file.write_text(head + text, encoding="utf-8")
+
+
+def _spent_epochs(outcome: Outcome) -> int:
+    return sum(row.epochs for row in outcome.rows)
+
+
+def _saved_epochs(outcome: Outcome) -> int:
+    return sum(max(row.planned_epochs - row.epochs, 0) for row in outcome.rows if row.outcome == "pruned")

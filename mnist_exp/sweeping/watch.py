@@ -1,0 +1,191 @@
+"""What a person sees of a sweep while it runs: a line that lives, and a line for each job that ends."""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.live import Live
+from rich.text import Text
+
+from mnist_exp.screen import Screen
+from mnist_exp.sweeping import events
+from mnist_exp.sweeping.board import Row
+
+_PERIOD_S = 0.2
+_STYLES = {"done": "green", "pruned": "yellow", "failed": "bold red", "killed": "red"}
+
+
+class Watch:
+    """Follows the events of a sweep's jobs in a thread, and keeps what became of each.
+
+    Args:
+        folder: where the jobs write.
+        screen: where it is shown.
+        rows: one a job, of those done before too.
+        to_run: positions, in `rows`, of the jobs that are launched, in the order of their numbers.
+        direction: maximize or minimize.
+        objective: its name.
+        on_failure: called with the row of each job that fails, before it is told.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        screen: Screen,
+        rows: Sequence[Row],
+        to_run: Sequence[int],
+        direction: str,
+        objective: str,
+        on_failure: Callable[[Row], None],
+    ) -> None:
+        self.rows = list(rows)
+        self._jobs = {number: self.rows[position] for number, position in enumerate(to_run)}
+        self._reader = events.Reader(folder)
+        self._screen, self._on_failure = screen, on_failure
+        self._maximizes, self._objective = direction == "maximize", objective
+        self._epoch_s: deque[float] = deque(maxlen=50)
+        self._began: dict[int, float] = {}
+        self._said_time_left = False
+        self._warned: set[str] = set()
+        self._over = threading.Event()
+        self._lock = threading.RLock()
+        self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Watch":
+        """Begin to follow."""
+        if self._screen.is_live:
+            self._live = Live(get_renderable=self._line, console=self._screen.out, refresh_per_second=2, transient=True)
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Read the last of it."""
+        self._over.set()
+        self._thread.join()
+        self._read()
+        if self._live is not None:
+            self._live.stop()
+        for number, row in self._jobs.items():
+            if row.outcome in ("running", "killed"):  # Whoever ran it can tell no more.
+                self._end(number, row, {"event": "killed"})
+        self._screen.out.print()
+
+    def lost(self, number: int, reason: str) -> None:
+        """Note that the process of a job ended before the job did."""
+        self._read()
+        with self._lock:
+            row = self._jobs[number]
+            if row.outcome in ("left", "running", "killed"):
+                self._end(number, row, {"event": "failed", "reason": reason})
+
+    def _follow(self) -> None:
+        while not self._over.wait(_PERIOD_S):
+            self._read()
+
+    def _read(self) -> None:
+        with self._lock:
+            for event in self._reader.read():
+                self._take(event)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        number, kind = int(event["job"]), event["event"]
+        row = self._jobs[number]
+        if kind == "warning":
+            if event["text"] not in self._warned:
+                self._warned.add(event["text"])
+                self._screen.warn(event["text"])
+        elif kind == "epoch":
+            row.epochs = event["epoch"]
+            self._epoch_s.append(event["seconds"])
+            self._say_time_left()
+        elif kind == "started":
+            self._began[number] = event["time"]
+            row.outcome, row.planned_epochs = "running", event["of"]
+            self._describe(row, event)
+        elif kind == "killed":  # Whether with the sweep or for itself, `lost` will tell.
+            row.outcome = "killed"
+        elif kind != "skipped":
+            self._describe(row, event)
+            self._end(number, row, event)
+
+    def _describe(self, row: Row, event: dict[str, Any]) -> None:
+        row.name, row.values, row.overrides = event["name"], event["values"], tuple(event["overrides"])
+        row.command, row.run_id = event["command"], event.get("run_id")
+
+    def _end(self, number: int, row: Row, event: dict[str, Any]) -> None:
+        row.outcome = event["event"]
+        row.objective = event.get("objective", math.nan)
+        row.metrics = event.get("metrics", {})
+        row.epochs = event.get("epochs", row.epochs)
+        row.seconds = event.get("seconds", time.time() - self._began.get(number, time.time()))
+        row.reason = event.get("reason", "")
+        row.reused = event.get("reused", False)
+        row.traceback = event.get("traceback", "")
+        if row.outcome == "failed":
+            self._on_failure(row)
+        ended = sum(r.outcome not in ("left", "running") for r in self.rows)
+        run = f"   run {row.run_id}" if row.run_id else ""
+        if row.outcome == "failed":
+            told = row.reason
+        elif row.outcome == "killed":
+            told = "interrupted"
+        else:
+            plural = "s" * (row.epochs != 1)
+            told = f"{self._objective} {row.objective:.4f}   {row.epochs} epoch{plural}   {row.seconds:.1f} s"
+        line = Text(f"{row.outcome:<6}", style=_STYLES[row.outcome])
+        line.append(
+            f" {ended:>{len(str(len(self.rows)))}}/{len(self.rows)}   {row.name}   {told}{run}", style="default"
+        )
+        self._screen.out.print(line)
+
+    def _line(self) -> Text:
+        with self._lock:
+            counts = dict.fromkeys(("done", "running", "failed", "pruned", "killed", "left"), 0)
+            for row in self.rows:
+                counts[row.outcome] += 1
+            always = ("done", "running", "left")
+            shown = "  ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind in always)
+            return Text(f"{shown}{self._best()}{self._time_left()}", overflow="ellipsis", no_wrap=True)
+
+    def _best(self) -> str:
+        done = [row for row in self.rows if row.outcome == "done" and not math.isnan(row.objective)]
+        if not done:
+            return ""
+        best = (max if self._maximizes else min)(done, key=lambda row: row.objective)
+        return f"   best {self._objective} {best.objective:.4f} ({best.name})"
+
+    def _time_left(self) -> str:
+        seconds = self._seconds_left()
+        return "" if seconds is None else f"   about {duration(seconds)} left"
+
+    def _seconds_left(self) -> float | None:
+        """Estimate it from the epochs left and how long the last ones took; None before the first one."""
+        running = [row for row in self.rows if row.outcome == "running"]
+        if not self._epoch_s:
+            return None
+        known = [row.planned_epochs for row in self.rows if row.planned_epochs]
+        usual = sum(known) / len(known) if known else 1.0
+        epochs = float(sum(row.planned_epochs - row.epochs for row in running))
+        epochs += sum(row.planned_epochs or usual for row in self.rows if row.outcome == "left")
+        return epochs * sum(self._epoch_s) / len(self._epoch_s) / max(len(running), 1)
+
+    def _say_time_left(self) -> None:
+        if not self._said_time_left and not self._screen.is_live:
+            self._said_time_left = True
+            self._screen.out.print(f"time left{self._time_left().removesuffix(' left')}")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person would say it: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,228 @@
+"""Worker processes of this machine: each starts TensorFlow once and takes job after job.
+
+Pebble's pool keeps them: a worker that dies takes only its own job with it, and another one comes in its place.
+"""
+
+import functools
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from multiprocessing import get_context, resource_tracker
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from hydra import version
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from mnist_exp import startup
+from mnist_exp.errors import MnistExpError
+from mnist_exp.stopping import Terminated, end_on_sigterm
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import pebble
+
+# How long a worker has to record that its job was killed.
+_LAST_WORDS_S = 10.0
+_LOOK_FOR_PARENT_S = 0.5
+_THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+class JobLostError(MnistExpError):
+    """The process of a job ended, or was ended, before the job did."""
+
+
+class Workers:
+    """A pool of worker processes for the jobs of one sweep.
+
+    Args:
+        count: how many jobs run at a time.
+        hydra_context: what Hydra needs to compose a job.
+        task_function: what a job calls with its configuration.
+        config: of the sweep.
+    """
+
+    def __init__(
+        self, count: int, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self._count = count
+        self._told = hydra_context, task_function, config
+        self._folder = Path(str(config.hydra.sweep.dir))
+        self._pool: pebble.ProcessPool | None = None
+        self.job_timeout_s: float | None = None
+        self.on_lost: Callable[[int, JobLostError], None] | None = None
+
+    def start(self) -> None:
+        """Start the workers, so that they import while other things are made ready."""
+        if self._pool is None:
+            import pebble
+
+            self._folder.mkdir(parents=True, exist_ok=True)
+            pebble.CONSTS.term_timeout = _LAST_WORDS_S
+            with startup.quiet_stderr():
+                # It would tell the user of each semaphore that a killed worker left behind.
+                resource_tracker.ensure_running()
+            self._pool = pebble.ProcessPool(
+                max_workers=self._count,
+                max_tasks=0,
+                initializer=_start_worker,
+                initargs=(self._count, str(self._folder)),
+                context=get_context("spawn"),
+            )
+            self._pool.schedule(_ready)
+
+    def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+        """Run jobs, each by the next free worker, and return what became of them, in their order."""
+        self.start()
+        assert self._pool is not None
+        told = pickle.dumps(self._told)
+        returned: dict[int, JobReturn] = {}
+        try:
+            futures = [
+                self._pool.schedule(_work, (first + i, list(overrides), told), timeout=self.job_timeout_s)
+                for i, overrides in enumerate(job_overrides)
+            ]
+            for i, future in enumerate(futures):
+                future.add_done_callback(functools.partial(self._look, first + i))
+            for i, future in enumerate(futures):
+                returned[i] = self._result(first + i, future)
+        except BaseException:
+            self.stop()
+            raise
+        self._pool.close()  # type: ignore[no-untyped-call]
+        self._pool.join()
+        return [returned[i] for i in range(len(futures))]
+
+    def stop(self) -> None:
+        """End the workers, with a moment for each to record that its job was killed."""
+        if self._pool is not None:
+            # All at once: the pool ends one after the other.
+            for worker in psutil.Process().children():
+                if "spawn_main" in " ".join(worker.cmdline()):
+                    worker.terminate()
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
+            self._pool = None
+
+    def _look(self, job: int, future: "Future[JobReturn]") -> None:
+        if self.on_lost is not None and not future.cancelled() and (error := future.exception()) is not None:
+            self.on_lost(job, _lost(error))
+
+    def _result(self, job: int, future: "Future[JobReturn]") -> JobReturn:
+        try:
+            return future.result()
+        except (CancelledError, Exception) as error:
+            failed = JobReturn(status=JobStatus.FAILED)
+            failed.return_value = _lost(error)
+            return failed
+
+
+def _lost(error: BaseException) -> JobLostError:
+    import pebble
+
+    if isinstance(error, TimeoutError):
+        return JobLostError("it took longer than sweep.job_timeout_s")
+    if isinstance(error, pebble.ProcessExpired):
+        code = error.exitcode or 0
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return JobLostError(f"its process was ended {how}{hint}")
+    return JobLostError(f"{type(error).__name__}: {error}")
+
+
+def _start_worker(count: int, folder: str) -> None:
+    """Make a new process ready: quiet, its share of threads, its GPU, everything imported."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    slot = _take_slot(Path(folder), count)
+    log = os.open(Path(folder) / f"worker-{slot}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    if count > 1:
+        share = max(_usable_cpus() // count, 1)
+        for variable in _THREAD_VARIABLES:
+            os.environ.setdefault(variable, str(share))
+    gpus = _visible_gpus()
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+    with startup.quick_imports():
+        from mnist_exp import figures, training  # noqa: F401
+
+
+def _work(job: int, overrides: list[str], told: bytes) -> JobReturn:
+    """Compose and run one job, as Hydra's own launchers do."""
+    end_on_sigterm()
+    hydra_context, task_function, config = pickle.loads(told)  # noqa: S301  our own parent's
+    setup_globals()
+    version.setbase("1.3")
+    composed = hydra_context.config_loader.load_sweep_config(config, overrides)
+    with open_dict(composed):
+        composed.hydra.job.id = composed.hydra.job.num = job
+    HydraConfig.instance().set_config(composed)
+    try:
+        done = run_job(
+            hydra_context=hydra_context,
+            task_function=task_function,
+            config=composed,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        done.cfg = done.hydra_cfg = None  # Nobody asks for them, and they are large.
+        return done
+    except Terminated as ended:
+        # What was to be recorded is recorded; the pool would go on with the next job.
+        sys.stderr.flush()
+        os._exit(int(ended.code or 1) if isinstance(ended.code, int) else 1)
+
+
+def _ready() -> None:
+    """Nothing: a first task makes the pool start its workers."""
+
+
+def _take_slot(folder: Path, count: int) -> int:
+    """Return the first free number below `count`, held until this process ends, however it does."""
+    import filelock
+
+    for slot in range(count):
+        lock = filelock.FileLock(folder / f"worker-{slot}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            continue
+        _held.append(lock)
+        return slot
+    return 0
+
+
+_held: list[Any] = []
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a sweep that was killed must not train on unseen."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_FOR_PARENT_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_LAST_WORDS_S)
+    os._exit(1)
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, without starting a GPU library."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
+    return [device.name.removeprefix("nvidia") for device in devices]
