@@ -148,8 +148,8 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) 
     }
     if dataset.fallback:
         tags["mnist_exp.data_fallback"] = redact(dataset.fallback)
-    tracker.start(job.name or _run_name(settings), provenance.flatten(config), tags)
     try:
+        tracker.start(job.name or _run_name(settings), provenance.flatten(config), tags)
         if job.on_start is not None:
             job.on_start(tracker.run_id)
         with tracking.folder() as folder:
@@ -164,9 +164,10 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) 
         tracker.end("KILLED")
         raise
     except BaseException as error:
-        with contextlib.suppress(Exception):
-            tracker.log_tags({"mnist_exp.failure": redact(first_line(error))})
-            tracker.log_text(redact(traceback.format_exc()), "traceback.txt")
+        if tracker.run_id is not None:
+            with contextlib.suppress(Exception):
+                tracker.log_tags({"mnist_exp.failure": redact(first_line(error))})
+                tracker.log_text(redact(traceback.format_exc()), "traceback.txt")
         with contextlib.suppress(Exception):
             tracker.end("FAILED")
         raise

@@ -3,7 +3,9 @@
 import contextlib
 import importlib.metadata
 import os
+import random
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,9 +19,11 @@ from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
     import keras
+    import mlflow
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
+_ATTEMPTS = 10
 
 
 class Tracker(Protocol):
@@ -131,11 +135,7 @@ class MlflowTracker:
             run = client.create_run(experiment, run_name=name, tags=_context_tags() | dict(tags))
             self.run_id = run.info.run_id
             mlflow.start_run(run_id=self.run_id, nested=True)
-            try:
-                client.log_batch(self.run_id, params=[Param(key, text(value)) for key, value in params.items()])
-            except BaseException:
-                self.end("FAILED")
-                raise
+            client.log_batch(self.run_id, params=[Param(key, text(value)) for key, value in params.items()])
 
     def log_data(self, data: Dataset) -> None:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
@@ -147,31 +147,30 @@ class MlflowTracker:
         for context, (x, y) in arrays.items():
             digest = data.sha256[:_DIGEST_LENGTH]
             logged = mlflow.data.from_numpy(x, source=source, targets=y, name=f"{data.name}_{context}", digest=digest)
-            mlflow.log_input(logged, context=context)
+            _log_input(logged, context)
+
+    # By the run's id, not by MLflow's active run: without one it would begin another run.
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at one step, in one call."""
-        import mlflow
+        from mlflow.entities import Metric
 
-        mlflow.log_metrics(dict(metrics), step=step, synchronous=True)
+        now = round(time.time() * 1000)
+        self._client().log_batch(self.run_id, metrics=[Metric(k, v, now, step) for k, v in metrics.items()])
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
-        import mlflow
+        from mlflow.entities import RunTag
 
-        mlflow.set_tags(dict(tags))
+        self._client().log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def log_files(self, folder: Path) -> None:
         """Log every file of a folder as an artifact."""
-        import mlflow
-
-        mlflow.log_artifacts(str(folder))
+        self._client().log_artifacts(self.run_id, str(folder))
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as an artifact."""
-        import mlflow
-
-        mlflow.log_text(text, name)
+        self._client().log_text(self.run_id, text, name)
 
     def log_model(self, model: "keras.Model", data: Dataset) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements.
@@ -198,9 +197,32 @@ class MlflowTracker:
         """Close the run as FINISHED, FAILED or KILLED."""
         import mlflow
 
-        if self.run_id is not None:
+        active = mlflow.active_run()
+        if active is not None and active.info.run_id == self.run_id:
             mlflow.end_run(status)
+        elif self.run_id is not None:  # Interrupted while it was being created.
+            self._client().set_terminated(self.run_id, status)
         self._ended.close()
+
+    def _client(self) -> "mlflow.MlflowClient":
+        import mlflow
+
+        return mlflow.MlflowClient(tracking_uri=self._uri)
+
+
+def _log_input(dataset: Any, context: str) -> None:
+    """Log an input of the run; MLflow fails where two processes are the first to log the same one."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            mlflow.log_input(dataset, context=context)
+            return
+        except MlflowException as error:
+            if "datasets" not in str(error) or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
 
 
 def _context_tags() -> dict[str, str]:

@@ -105,6 +105,7 @@ class Workers:
 
     def stop(self) -> None:
         """End the workers, with a moment for each to record that its job was killed."""
+        self.on_lost = None  # They are not lost, but ended.
         if self._pool is not None:
             # All at once: the pool ends one after the other.
             for worker in psutil.Process().children():

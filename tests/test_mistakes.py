@@ -76,9 +76,9 @@ MISTAKES = {
     "schedule without a rate": ("~optimizer.learning_rate schedule=cosine", "schedule=cosine has nothing to change"),
     "mistake with --cfg": ("--cfg job model=cnnn", "model=cnnn does not exist"),
     "mistake with --help": ("--help model=cnnn", "model=cnnn does not exist"),
-    "mistake late in a sweep": ("-m model.filters=1,2,0", "job 2 of 3: model.filters=0 is not allowed"),
-    "mistake in a range of a sweep": ("-m model.dropout=0.1,1.5", "job 1 of 2: model.dropout=1.5"),
-    "unknown choice in a sweep": ("-m model=cnn,mlpp", "job 1 of 2: model=mlpp does not exist", "model=mlp"),
+    "mistake late in a sweep": ("-m model.filters=1,2,0", "job 3 of 3: model.filters=0 is not allowed"),
+    "mistake in a range of a sweep": ("-m model.dropout=0.1,1.5", "job 2 of 2: model.dropout=1.5"),
+    "unknown choice in a sweep": ("-m model=cnn,mlpp", "job 2 of 2: model=mlpp does not exist", "model=mlp"),
     "output folder that cannot be written": ("hydra.run.dir=/proc/x", "output folder cannot be written", "/proc/x"),
     "server that does not answer": (
         "tracking.uri=http://127.0.0.1:9",

@@ -9,7 +9,7 @@ from typing import Any
 
 from mnist_exp.sweeping.space import brief, number, short_names
 
-OUTCOMES = ("done", "pruned", "failed", "killed", "left")
+OUTCOMES = ("done", "repeated", "pruned", "failed", "killed", "left")
 MOST_SHOWN = 20
 
 
@@ -22,7 +22,7 @@ class Row:
         values: the swept options and their values, as written.
         overrides: that lead to it.
         command: that runs it alone.
-        outcome: done, pruned, failed, killed or left; running while it runs.
+        outcome: done, repeated (a trial that another one was already), pruned, failed, killed or left; or running.
         run_id: its MLflow run.
         objective: NaN where there is none.
         metrics: those at its end.

@@ -26,7 +26,7 @@ class Writer:
         self._folder, self._job = folder, job
 
     def write(self, event: str, **facts: Any) -> None:
-        """Tell of an event: started, epoch, done, pruned, failed, killed, skipped or warning."""
+        """Tell of an event: started, epoch, done, repeated, pruned, failed, killed, skipped or warning."""
         line = json.dumps({"job": self._job, "event": event, "time": time.time(), **facts})
         file = self._folder / f"{socket.gethostname()}-{os.getpid()}.jsonl"
         with file.open("a", encoding="utf-8") as opened:

@@ -210,7 +210,7 @@ def _run_trial(assignment: Assignment, search: Study, fixed: Sequence[str], out:
     try:
         value = study.known(opened, trial)
         if value is not None:
-            out.write("skipped")
+            out.write("repeated", name=label(overrides, assignment.keys))
             opened.tell(trial, value)
             return value[0]
         reached = attempt.run(make_settings)

@@ -23,14 +23,14 @@ class Planned:
         name: what is special about it.
         key: its job key.
         epochs: how many it trains.
-        commanded: the command that runs it alone.
+        command: that runs it alone.
     """
 
     overrides: tuple[str, ...]
     name: str
     key: str
     epochs: int
-    commanded: str
+    command: str
 
 
 @dataclass(frozen=True)

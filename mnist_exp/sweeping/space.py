@@ -78,6 +78,13 @@ class Space:
         return tuple(dict.fromkeys([*named, *(axis.key for axis in self.axes)]))
 
     @property
+    def words_of(self) -> dict[str, str]:
+        """The values of each option, as a person would write them."""
+        listed = {key: [values_of(point, [key]).get(key) for point in self.points] for key in self.keys}
+        words = {key: ",".join(dict.fromkeys(v for v in values if v is not None)) for key, values in listed.items()}
+        return words | {axis.key: axis.words for axis in self.axes}
+
+    @property
     def words(self) -> str:
         """What is swept, for people: `filters 16,32 × dropout 0.1,0.5`."""
         short = short_names(self.keys)

@@ -1,7 +1,5 @@
 """What a sweep came to: on the screen, and on its parent run."""
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from mnist_exp import composition, tracking
+from mnist_exp import composition, provenance, tracking
 from mnist_exp.redaction import redact_config
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings
@@ -73,26 +71,6 @@ class Outcome:
         return sum(row.outcome == outcome for row in self.rows)
 
 
-def fill(row: Row, record: Record) -> None:
-    """Take over into a row what the store says of its job, from before."""
-    row.reused = True
-    row.run_id, row.metrics, row.seconds = record.run_id, record.metrics, record.seconds
-    row.objective = record.metrics.get("objective", math.nan)
-    row.outcome = "pruned" if record.is_pruned else "done" if record.is_done else "failed"
-    row.reason = record.tags.get("mnist_exp.failure", "" if row.outcome != "failed" else "see its traceback.txt")
-    row.epochs = int(record.metrics.get("epochs", 0))
-
-
-def row_of(record: Record, keys: Sequence[str]) -> Row:
-    """Return the row of a run that a search made before."""
-    values = json.loads(record.tags.get("mnist_exp.point", "{}"))
-    row = Row(record.tags.get("mlflow.runName", ""), {key: values[key] for key in keys if key in values})
-    row.command = record.tags.get("mnist_exp.command", "")
-    row.planned_epochs = int(record.params.get("trainer.epochs", 0))
-    fill(row, record)
-    return row
-
-
 def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
     """Say what is about to happen."""
     total, left = len(outcome.rows), outcome.count("left")
@@ -109,6 +87,17 @@ def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
     if outcome.parent:
         rows["parent"] = f"{outcome.parent} in experiment {experiment}"
     screen.table(rows)
+
+
+def warn_of_other_commits(screen: Screen, rows: Sequence[Row], records: Sequence[Record]) -> None:
+    """Say how many jobs count with a result that other code gave."""
+    commit = provenance.commit()
+    reused = {row.run_id for row in rows if row.reused and row.outcome == "done"}
+    commits = [record.tags.get("mnist_exp.git_commit") for record in records if record.run_id in reused]
+    others = sum(commit is not None and sha != commit.sha for sha in commits)
+    if others:
+        jobs = "1 job was" if others == 1 else f"{others} jobs were"
+        screen.warn(f"{jobs} done by another commit of the code; sweep.reuse=false runs all again")
 
 
 def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:

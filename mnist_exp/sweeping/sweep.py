@@ -4,7 +4,8 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,26 +13,22 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from mnist_exp import fields, provenance, store
+from mnist_exp import provenance, store
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.screen import Screen
-from mnist_exp.settings import SweepSettings, sweep_settings
-from mnist_exp.sweeping import events, plan, summary
-from mnist_exp.sweeping import study as studies
+from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
+from mnist_exp.sweeping import events, past, plan, rules, summary
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.job import Assignment, Task
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan
-from mnist_exp.sweeping.space import Space, parse
-from mnist_exp.sweeping.study import Study
+from mnist_exp.sweeping.space import parse
+from mnist_exp.sweeping.study import Study, default_storage
 from mnist_exp.sweeping.summary import Outcome
 from mnist_exp.sweeping.watch import Watch
 
 if TYPE_CHECKING:
     import optuna
-
-_LOCAL = "hydra_plugins.mnist_exp_plugins.LocalLauncher"
-_ORPHANS_END_S = 15.0
 
 
 def sweep(
@@ -54,293 +51,222 @@ def sweep(
     """
     how = sweep_settings(config)
     space = parse(params, arguments, how)
-    is_search = how.sampler is not None or any(axis.is_continuous for axis in space.axes)
-    problems = _problems(how, config, space, is_search=is_search)
-    if problems:
-        raise SettingsError(problems)
-    config_dir = next((p.path for p in loader.get_search_path().get_path() if p.provider == "command-line"), None)
-    config_dir = config_dir.removeprefix("file://") if config_dir else None
-    made = plan.make(space, config_dir, is_search=is_search)
+    rules.check(how, space, config.hydra.launcher)
+    search = rules.is_search(how, space)
+    own_folder = _own_folder(loader)
+    made = plan.make(space, own_folder, is_search=search)
     screen = Screen()
-    _about_the_test_set(made, screen, is_search=is_search)
-    return _Sweep(how, made, config, config_dir, screen, is_search).run(make_launcher)
+    rules.check_selection(made.settings, screen, on_test=made.on_test, search=search)
+    study = _study(made, how) if search else None
+    if how.dry_run:
+        rows = [] if study else past.rows_of_grid(made, _peek(made, how), retry_failed=how.retry_failed)
+        summary.show_jobs(screen, rows, made)
+        return None
+    folder = Path(str(config.hydra.sweep.dir)).resolve()
+    task = Task()
+    with _launching(make_launcher, task, how) as launcher:
+        return _Sweep(how, made, study, folder, own_folder, screen, task, launcher).run()
 
 
+@dataclass
 class _Sweep:
-    """One call of a sweep, which is checked."""
+    """One call of a sweep, which is checked.
 
-    def __init__(
-        self,
-        how: SweepSettings,
-        made: Plan,
-        config: DictConfig,
-        config_dir: str | None,
-        screen: Screen,
-        is_search: bool,
-    ) -> None:
-        self._how, self._plan, self._screen = how, made, screen
-        self._config_dir, self._is_search = config_dir, is_search
-        self._folder = Path(str(config.hydra.sweep.dir)).resolve()
-        settings = made.settings
-        self._objective, self._direction = settings.objective, settings.direction
-        self._key = _identity(made, how, is_search=is_search)
-        self._study: Study | None = None
-        if is_search:
-            name = how.study or f"mnist_exp-{self._key[:16]}"
-            file = store.sqlite_file(store.locate(settings.tracking.uri))
-            directions = [settings.direction] + ["minimize"] * (how.minimize_too is not None)
-            self._study = Study(
-                name,
-                how.storage or studies.default_storage(file, name),
-                made.space.axes,
-                how,
-                tuple(directions),
-                settings.trainer.epochs,
-            )
+    Args:
+        how: it goes.
+        plan: what is to be done.
+        study: of a search.
+        folder: where jobs tell what happens.
+        own_folder: of the user's, with groups of their own.
+        screen: where it is shown.
+        task: what the launcher carries.
+        launcher: Hydra's, or ours.
+    """
 
-    def run(self, make_launcher: Callable[[Task], Launcher]) -> float | None:
-        if self._how.dry_run:
-            summary.show_jobs(self._screen, self._rows([]) if self._is_search else self._rows(self._peek()), self._plan)
-            return None
-        task = Task()
-        launcher = make_launcher(task)
-        workers = getattr(launcher, "workers", None)
-        if workers is not None:
-            workers.job_timeout_s = self._how.job_timeout_s
-            workers.start()  # They import while the store is opened.
-        try:
-            return self._record(task, launcher)
-        finally:
-            if workers is not None:
-                workers.stop()
+    how: SweepSettings
+    plan: Plan
+    study: Study | None
+    folder: Path
+    own_folder: str | None
+    screen: Screen
+    task: Task
+    launcher: Launcher
+    ledger: Ledger | None = field(default=None, init=False)
+    opened: "optuna.Study | None" = field(default=None, init=False)
 
-    def _record(self, task: Task, launcher: Launcher) -> float | None:
-        tracking = self._plan.settings.tracking
-        ledger = Ledger(tracking) if tracking.store == "mlflow" else None
-        parent, records, owns = None, [], True
-        opened = self._study.open() if self._study else None
-        if self._study and opened:
-            self._study.revive(opened)
-        if ledger is not None:
-            records = ledger.records()
-            found = ledger.find_parent(self._key)
-            owns = not (found and found.lives)
-            if found is not None and not owns and not self._is_search:
-                raise SettingsError(_running_already(found))
-            records = self._without_orphans(ledger, records)
-            children = ledger.children(found.run_id) if found and self._is_search else []
-            rows = self._rows(records if self._how.reuse else [], children)
-            parent = ledger.open_parent(found, *self._parent_facts()) if owns or not found else found.run_id
-        else:
-            rows = self._rows([])
-        if self._study and opened:
-            rows += [Row("", planned_epochs=self._study.epochs) for _ in range(self._study.left(opened))]
-        outcome = Outcome(self._plan, self._how, rows, parent, self._config_dir, self._study, opened)
-        summary.announce(self._screen, outcome, tracking.experiment)
-        self._warn_of_other_commits(rows, records)
+    def run(self) -> float | None:
+        tracking = self.plan.settings.tracking
+        outcome, owns_parent = self._open(tracking)
+        summary.announce(self.screen, outcome, tracking.experiment)
         status = "KILLED"
         try:
-            self._launch(task, launcher, ledger, outcome, records)
+            if outcome.count("left"):
+                self._launch(outcome)
             status = "FAILED" if outcome.failed else "FINISHED"
         finally:
-            if ledger is not None and parent is not None:
-                self._settle(ledger, outcome, opened)
-                summary.record(ledger, outcome)
-                if owns or not ledger.get(parent).lives:
-                    ledger.end(parent, status)
-            summary.show(self._screen, outcome, tracking)
+            if self.ledger is not None and outcome.parent is not None:
+                self._settle(outcome)
+                summary.record(self.ledger, outcome)
+                if owns_parent or not self.ledger.get(outcome.parent).lives:
+                    self.ledger.end(outcome.parent, status)
+            summary.show(self.screen, outcome, tracking)
         if outcome.failed:
             raise RunError(f"{len(outcome.failed)} of {len(outcome.rows)} jobs failed")
         return outcome.ranked[0].objective if outcome.ranked else None
 
-    def _launch(
-        self, task: Task, launcher: Launcher, ledger: Ledger | None, outcome: Outcome, records: Sequence[Record]
-    ) -> None:
-        to_run = [position for position, row in enumerate(outcome.rows) if row.outcome == "left"]
-        if not to_run:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if self._is_search and self._how.reuse:
+    def _open(self, tracking: TrackingSettings) -> tuple[Outcome, bool]:
+        """Open store and study, and return the sweep as far as earlier calls came, and whether the parent is ours.
+
+        A search whose parent another living process owns is joined; a grid is refused.
+        """
+        how, parent, owns, rows, records = self.how, None, True, [], []
+        if tracking.store == "mlflow":
+            self.ledger = ledger = Ledger(tracking)
+            records = ledger.records()
+            found = ledger.find_parent(self._key)
+            owns = found is None or not found.lives
+            if found is not None and not owns and self.study is None:
+                raise SettingsError(past.running_already(found))
+            records = past.without_orphans(ledger, records, {job.key for job in self.plan.jobs})
+            if self.study is not None and found is not None:
+                rows = past.rows_of_search(ledger.children(found.run_id), self.plan.space.keys)
+            parent = found.run_id if found and not owns else ledger.open_parent(found, *self._parent_facts())
+        if self.study is None:
+            rows = past.rows_of_grid(self.plan, records if how.reuse else [], retry_failed=how.retry_failed)
+        else:
+            self.opened = self.study.open()
+            self.study.revive(self.opened)
+            rows += [Row("", planned_epochs=self.study.epochs) for _ in range(self.study.left(self.opened))]
+        self._prepare(parent, records)
+        summary.warn_of_other_commits(self.screen, rows, records)
+        return Outcome(self.plan, how, rows, parent, self.own_folder, self.study, self.opened), owns
+
+    def _prepare(self, parent: str | None, records: Sequence[Record]) -> None:
+        """Tell the jobs what they need to know."""
+        how = self.how
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.study is not None and how.reuse:
             done = {r.key: {"run_id": r.run_id, "metrics": r.metrics} for r in records if r.is_done}
-            (self._folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
-        task.assignment = Assignment(
+            (self.folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+        self.task.assignment = Assignment(
             sweep_id=f"{self._key}/{time.time()}",
-            folder=self._folder,
-            parent=outcome.parent,
-            keys=self._plan.space.keys,
-            study=self._study,
-            deadline=time.time() + self._how.timeout_s if self._how.timeout_s else None,
-            config_dir=self._config_dir,
+            folder=self.folder,
+            parent=parent,
+            keys=self.plan.space.keys,
+            study=self.study,
+            deadline=time.time() + how.timeout_s if how.timeout_s else None,
+            config_dir=self.own_folder,
         )
 
+    def _launch(self, outcome: Outcome) -> None:
+        to_run = [position for position, row in enumerate(outcome.rows) if row.outcome == "left"]
+        on_failure = functools.partial(self._note_failure, outcome)
+        settings = self.plan.settings
         watch = Watch(
-            self._folder,
-            self._screen,
-            outcome.rows,
-            to_run,
-            self._direction,
-            self._objective,
-            functools.partial(self._note_failure, ledger, outcome),
+            self.folder, self.screen, outcome.rows, to_run, settings.direction, settings.objective, on_failure
         )
-        workers = getattr(launcher, "workers", None)
+        workers = getattr(self.launcher, "workers", None)
         if workers is not None:
             workers.on_lost = lambda job, error: watch.lost(job, str(error))
-        jobs = [list(outcome.rows[position].overrides or self._plan.space.fixed) for position in to_run]
+        jobs = [list(outcome.rows[position].overrides or self.plan.space.fixed) for position in to_run]
         with watch:
-            returned = launcher.launch(jobs, initial_job_idx=0)
-            for number, job in enumerate(returned):
+            for number, job in enumerate(self.launcher.launch(jobs, initial_job_idx=0)):
                 if job.status.name == "FAILED":
                     watch.lost(number, str(job._return_value))
 
-    def _rows(self, records: Sequence[Record], children: Sequence[Record] = ()) -> list[Row]:
-        """Return a row for each job, with what earlier calls have made of it."""
-        if self._is_search:
-            known = [r for r in children if r.status in ("FINISHED", "FAILED")]
-            return [summary.row_of(record, self._plan.space.keys) for record in reversed(known)]
-        by_key: dict[str, Record] = {}
-        for record in records:  # Newest first; one that is done beats any other.
-            if record.key not in by_key or (record.is_done and not by_key[record.key].is_done):
-                by_key[record.key] = record
-        rows = []
-        for job in self._plan.jobs:
-            row = Row(job.name, _values(job.overrides, self._plan), job.overrides, job.commanded)
-            row.planned_epochs, row.key = job.epochs, job.key
-            earlier = by_key.get(job.key)
-            if earlier and (earlier.is_done or (earlier.status == "FAILED" and not self._how.retry_failed)):
-                summary.fill(row, earlier)
-            rows.append(row)
-        return rows
-
-    def _peek(self) -> list[Record]:
-        """Return what is recorded, without making a store that is not there."""
-        tracking = self._plan.settings.tracking
-        file = store.sqlite_file(store.locate(tracking.uri))
-        if tracking.store != "mlflow" or not self._how.reuse or (file is not None and not file.exists()):
-            return []
-        return Ledger(tracking).records()
-
-    def _without_orphans(self, ledger: Ledger, records: list[Record]) -> list[Record]:
-        """Wait for jobs of a sweep that was killed: they end by themselves soon after it."""
-        keys = {job.key for job in self._plan.jobs}
-        until = time.monotonic() + _ORPHANS_END_S
-        while living := [r for r in records if r.lives and r.key in keys]:
-            if time.monotonic() > until:
-                raise SettingsError(_running_already(living[0]))
-            time.sleep(0.5)
-            records = ledger.records()
-        return records
-
-    def _settle(self, ledger: Ledger, outcome: Outcome, opened: "optuna.Study | None") -> None:
+    def _settle(self, outcome: Outcome) -> None:
         """Set right what jobs whose process was ended could not record themselves."""
-        for row in outcome.rows:
-            if row.outcome == "killed" and row.run_id and not row.reused:
+        assert self.ledger is not None
+        ended = [row for row in outcome.rows if row.outcome in ("killed", "failed") and not row.reused]
+        for row in ended:
+            if row.outcome == "killed" and row.run_id:
                 with contextlib.suppress(Exception):  # The rest of the summary is worth more.
-                    if ledger.get(row.run_id).status == "RUNNING":
-                        ledger.end(row.run_id, "KILLED")
-        if self._study and opened:
-            lost = {row.run_id for row in outcome.rows if row.outcome == "failed" and row.run_id}
-            self._study.fail(opened, lost)
-            self._study.revive(opened)
+                    if self.ledger.get(row.run_id).status == "RUNNING":
+                        self.ledger.end(row.run_id, "KILLED")
+        if ended:
+            self.ledger.records()  # It buries those that were ended before they could tell their run.
+        if self.study and self.opened:
+            self.study.fail(self.opened, {row.run_id for row in ended if row.outcome == "failed" and row.run_id})
+            self.study.revive(self.opened)
 
-    def _note_failure(self, ledger: Ledger | None, outcome: Outcome, row: Row) -> None:
+    def _note_failure(self, outcome: Outcome, row: Row) -> None:
         """Record a job that failed, and give the sweep up if it was one too many."""
-        if ledger is not None:
+        if self.ledger is not None:
             tags = {"mnist_exp.failure": row.reason, "mlflow.parentRunId": outcome.parent or ""}
             tags |= {"mnist_exp.command": row.command, "mnist_exp.point": json.dumps(dict(row.values))}
             if row.key:
                 tags["mnist_exp.job_key"] = row.key
             with contextlib.suppress(Exception):  # A store that is gone must not end the sweep.
-                row.run_id = ledger.record_failure(row.run_id, row.name, tags, row.traceback)
+                row.run_id = self.ledger.record_failure(row.run_id, row.name, tags, row.traceback)
         failures = sum(each.outcome == "failed" and not each.reused for each in outcome.rows)
-        rate = self._how.max_failure_rate
-        if self._how.fail_fast or (rate is not None and failures > rate * len(outcome.rows)):
-            events.give_up(self._folder, f"{failures} jobs failed")
+        rate = self.how.max_failure_rate
+        if self.how.fail_fast or (rate is not None and failures > rate * len(outcome.rows)):
+            events.give_up(self.folder, f"{failures} jobs failed")
 
     def _parent_facts(self) -> tuple[str, dict[str, Any], dict[str, str]]:
-        space, tracking = self._plan.space, self._plan.settings.tracking
-        params: dict[str, Any] = {axis.key: axis.words for axis in space.axes}
-        if space.points != ((),):
-            for key in space.keys:
-                values = [_values(point, self._plan).get(key) for point in space.points]
-                params.setdefault(key, ",".join(dict.fromkeys(v for v in values if v is not None)))
-        if self._is_search:
-            params["sweep.sampler"] = self._how.sampler or "tpe"
-            params["sweep.pruner"] = self._how.pruner
+        space = self.plan.space
+        params: dict[str, Any] = dict(space.words_of)
+        if self.study is not None:
+            params |= {"sweep.sampler": self.how.sampler or "tpe", "sweep.pruner": self.how.pruner}
         commit = provenance.commit()
         tags = {
             "mnist_exp.sweep": self._key,
             "mnist_exp.command": provenance.command(),
-            "mnist_exp.data_sha256": self._plan.data_sha256,
+            "mnist_exp.data_sha256": self.plan.data_sha256,
             "mnist_exp.git_commit": commit.sha if commit else "none",
             "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
         }
-        if self._study:
-            tags["mnist_exp.study"] = self._study.name
-        return tracking.run_name or f"sweep {space.words}"[:200], params, tags
+        name = self.plan.settings.tracking.run_name or f"sweep {space.words}"[:200]
+        return name, params, tags | ({"mnist_exp.study": self.study.name} if self.study else {})
 
-    def _warn_of_other_commits(self, rows: Sequence[Row], records: Sequence[Record]) -> None:
-        commit = provenance.commit()
-        reused = {row.run_id for row in rows if row.reused and row.outcome == "done"}
-        commits = [r.tags.get("mnist_exp.git_commit") for r in records if r.run_id in reused]
-        others = [sha for sha in commits if commit is not None and sha != commit.sha]
-        if others:
-            jobs = "1 job was" if len(others) == 1 else f"{len(others)} jobs were"
-            self._screen.warn(f"{jobs} done by another commit of the code; sweep.reuse=false runs all again")
+    @functools.cached_property
+    def _key(self) -> str:
+        return _identity(self.plan, self.how, is_search=self.study is not None)
 
 
-def _problems(how: SweepSettings, config: DictConfig, space: Space, *, is_search: bool) -> list[str]:
-    """Return the problems that show when the options of a sweep meet."""
-    problems = []
-    launcher = config.hydra.launcher
-    if is_search:
-        if how.zip or how.points:
-            problems.append("sweep.zip and sweep.points are combinations to try; a search makes up its own")
-        if not space.axes:
-            problems.append(f"sweep.sampler={how.sampler} has nothing to search: sweep over an option")
-    else:
-        for name, value in (("pruner", how.pruner), ("minimize_too", how.minimize_too), ("timeout_s", how.timeout_s)):
-            if value not in (None, "none"):
-                problems.append(f"sweep.{name}={value} needs a search: add sweep.sampler=tpe")
-    if how.minimize_too and how.pruner != "none":
-        problems.append(f"sweep.pruner={how.pruner} cannot tell poor trials by two objectives: leave one of both away")
-    if how.job_timeout_s and launcher._target_ != _LOCAL:
-        problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local")
-    if launcher._target_ == _LOCAL:
-        _, problem = fields.check("hydra.launcher.n_workers", launcher.get("n_workers"), fields.Count)
-        problems += [problem] if problem else []
-    return problems
-
-
-def _about_the_test_set(made: Plan, screen: Screen, *, is_search: bool) -> None:
-    if not made.on_test or not made.settings.objective.startswith("val_"):
+@contextlib.contextmanager
+def _launching(make_launcher: Callable[[Task], Launcher], task: Task, how: SweepSettings) -> Iterator[Launcher]:
+    """Make the launcher; workers of ours start at once, to import while the store is opened, and end with it."""
+    launcher = make_launcher(task)
+    workers = getattr(launcher, "workers", None)
+    if workers is None:
+        yield launcher
         return
-    fix = "hold training images out with data.validation=5000 or data.validation=0.1"
-    if is_search:
-        raise SettingsError(
-            "a search would select on the test set (data.validation=test), and its score would no longer be honest: "
-            + fix
-        )
-    screen.warn(f"these jobs are validated on the test set: to choose the best of them, {fix}")
+    workers.job_timeout_s = how.job_timeout_s
+    workers.start()
+    try:
+        yield launcher
+    finally:
+        workers.stop()
+
+
+def _study(made: Plan, how: SweepSettings) -> Study:
+    settings = made.settings
+    name = how.study or f"mnist_exp-{_identity(made, how, is_search=True)[:16]}"
+    storage = how.storage or default_storage(store.sqlite_file(store.locate(settings.tracking.uri)), name)
+    directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
+    return Study(name, storage, made.space.axes, how, directions, settings.trainer.epochs)
 
 
 def _identity(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
+    """Return the digest by which the same sweep is known again: of its jobs, or of its space and its sampler."""
     if not is_search:
         return provenance.digest([sorted(job.key for job in made.jobs), sorted(made.space.keys)])
-    told = [(axis.key, axis.words, axis.values) for axis in made.space.axes]
+    axes = [(axis.key, axis.words, axis.values) for axis in made.space.axes]
     first = provenance.job_key(made.settings, made.data_sha256)
     sampling = [how.sampler or "tpe", how.pruner, how.prune_after, how.seed, how.minimize_too, how.study]
-    return provenance.digest([told, sampling, first])
+    return provenance.digest([axes, sampling, first])
 
 
-def _values(overrides: Sequence[str], made: Plan) -> dict[str, str]:
-    from mnist_exp.sweeping.space import values_of
+def _peek(made: Plan, how: SweepSettings) -> list[Record]:
+    """Return what is recorded, without making a store that is not there."""
+    tracking = made.settings.tracking
+    file = store.sqlite_file(store.locate(tracking.uri))
+    if tracking.store != "mlflow" or not how.reuse or (file is not None and not file.exists()):
+        return []
+    return Ledger(tracking).records()
 
-    return values_of(overrides, made.space.keys)
 
-
-def _running_already(record: Record) -> str:
-    process = record.tags.get("mnist_exp.process", "unknown")
-    return (
-        f"this sweep runs already (run {record.run_id}, process {process}): wait for it or stop it; if that process is "
-        "gone for good, run everything with sweep.reuse=false"
-    )
+def _own_folder(loader: ConfigLoader) -> str | None:
+    paths = [element.path for element in loader.get_search_path().get_path() if element.provider == "command-line"]
+    return paths[0].removeprefix("file://") if paths else None

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mnist_exp.screen import Screen
 from mnist_exp.sweeping import events
-from mnist_exp.sweeping.board import Row
+from mnist_exp.sweeping.board import OUTCOMES, Row
 
 _PERIOD_S = 0.2
 _STYLES = {"done": "green", "pruned": "yellow", "failed": "bold red", "killed": "red"}
@@ -111,6 +111,8 @@ class Watch:
             self._began[number] = event["time"]
             row.outcome, row.planned_epochs = "running", event["of"]
             self._describe(row, event)
+        elif kind == "repeated":
+            row.outcome, row.name = "repeated", event["name"]
         elif kind == "killed":  # Whether with the sweep or for itself, `lost` will tell.
             row.outcome = "killed"
         elif kind != "skipped":
@@ -149,7 +151,7 @@ class Watch:
 
     def _line(self) -> Text:
         with self._lock:
-            counts = dict.fromkeys(("done", "running", "failed", "pruned", "killed", "left"), 0)
+            counts = dict.fromkeys(("done", "running", *OUTCOMES), 0)
             for row in self.rows:
                 counts[row.outcome] += 1
             always = ("done", "running", "left")

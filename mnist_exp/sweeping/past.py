@@ -1,0 +1,92 @@
+"""What earlier calls have made of a sweep: rows that need no job, and jobs that are still at it."""
+
+import json
+import math
+import time
+from collections.abc import Collection, Sequence
+
+from mnist_exp.errors import SettingsError
+from mnist_exp.sweeping.board import Row
+from mnist_exp.sweeping.ledger import Ledger, Record
+from mnist_exp.sweeping.plan import Plan
+from mnist_exp.sweeping.space import values_of
+
+_ORPHANS_END_S = 15.0
+
+
+def rows_of_grid(plan: Plan, records: Sequence[Record], *, retry_failed: bool) -> list[Row]:
+    """Return a row for each job, with its result where an earlier run has it.
+
+    Args:
+        plan: of the sweep.
+        records: of the experiment, newest first.
+        retry_failed: whether jobs that failed are left to do.
+    """
+    by_key: dict[str, Record] = {}
+    for record in records:  # One that is done beats any newer one.
+        if record.key not in by_key or (record.is_done and not by_key[record.key].is_done):
+            by_key[record.key] = record
+    rows = []
+    for job in plan.jobs:
+        values = values_of(job.overrides, plan.space.keys)
+        row = Row(job.name, values, job.overrides, job.command, planned_epochs=job.epochs, key=job.key)
+        earlier = by_key.get(job.key)
+        if earlier and (earlier.is_done or (earlier.status == "FAILED" and not retry_failed)):
+            _fill(row, earlier)
+        rows.append(row)
+    return rows
+
+
+def rows_of_search(children: Sequence[Record], keys: Sequence[str]) -> list[Row]:
+    """Return a row for each trial that came to an end.
+
+    Args:
+        children: of the parent run, newest first.
+        keys: the options that are searched.
+    """
+    rows = []
+    for child in reversed(children):
+        if child.status not in ("FINISHED", "FAILED"):
+            continue
+        values = json.loads(child.tags.get("mnist_exp.point", "{}"))
+        row = Row(
+            child.tags.get("mlflow.runName", ""),
+            {key: values[key] for key in keys if key in values},
+            command=child.tags.get("mnist_exp.command", ""),
+            planned_epochs=int(child.params.get("trainer.epochs", 0)),
+        )
+        _fill(row, child)
+        rows.append(row)
+    return rows
+
+
+def without_orphans(ledger: Ledger, records: list[Record], keys: Collection[str]) -> list[Record]:
+    """Wait for jobs of a sweep that was killed, which end by themselves soon after it, and return the records then.
+
+    Raises: SettingsError: one of the jobs runs on.
+    """
+    until = time.monotonic() + _ORPHANS_END_S
+    while living := [record for record in records if record.lives and record.key in keys]:
+        if time.monotonic() > until:
+            raise SettingsError(running_already(living[0]))
+        time.sleep(0.5)
+        records = ledger.records()
+    return records
+
+
+def running_already(record: Record) -> str:
+    """Return the sentence for a sweep, or a job of it, that another process is at."""
+    process = record.tags.get("mnist_exp.process", "unknown")
+    return (
+        f"this sweep runs already (run {record.run_id}, process {process}): wait for it or stop it; if that process is "
+        "gone for good, run everything with sweep.reuse=false"
+    )
+
+
+def _fill(row: Row, record: Record) -> None:
+    row.reused = True
+    row.run_id, row.metrics, row.seconds = record.run_id, record.metrics, record.seconds
+    row.objective = record.metrics.get("objective", math.nan)
+    row.outcome = "pruned" if record.is_pruned else "done" if record.is_done else "failed"
+    row.reason = record.tags.get("mnist_exp.failure", "" if row.outcome != "failed" else "see its traceback.txt")
+    row.epochs = int(record.metrics.get("epochs", 0))

@@ -1,0 +1,73 @@
+"""What may not be asked of a sweep: problems that only show when its options meet."""
+
+from omegaconf import DictConfig
+
+from mnist_exp import fields
+from mnist_exp.errors import SettingsError
+from mnist_exp.screen import Screen
+from mnist_exp.settings import Settings, SweepSettings
+from mnist_exp.sweeping.space import Space
+
+_LOCAL = "hydra_plugins.mnist_exp_plugins.LocalLauncher"
+
+
+def is_search(how: SweepSettings, space: Space) -> bool:
+    """Tell a search from a list of jobs: by a sampler, or by an interval, which no list can hold."""
+    return how.sampler is not None or any(axis.is_continuous for axis in space.axes)
+
+
+def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
+    """Check how a sweep is to go.
+
+    Args:
+        how: its options.
+        space: what it goes through.
+        launcher: the section `hydra.launcher`.
+    Raises: SettingsError: with everything that does not go together.
+    """
+    problems = _of_a_search(how, space) if is_search(how, space) else _of_a_grid(how)
+    if how.job_timeout_s and launcher._target_ != _LOCAL:
+        problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local")
+    if launcher._target_ == _LOCAL:
+        _, problem = fields.check("hydra.launcher.n_workers", launcher.get("n_workers"), fields.Count)
+        problems += [problem] if problem else []
+    if problems:
+        raise SettingsError(problems)
+
+
+def check_selection(settings: Settings, screen: Screen, *, on_test: bool, search: bool) -> None:
+    """Refuse a search that would select on the test set, and warn of a grid that is compared on it.
+
+    Raises: SettingsError: it is a search.
+    """
+    if not on_test or not settings.objective.startswith("val_"):
+        return
+    fix = "hold training images out with data.validation=5000 or data.validation=0.1"
+    if search:
+        raise SettingsError(
+            "a search would select on the test set (data.validation=test), and its score would no longer be honest: "
+            + fix
+        )
+    screen.warn(f"these jobs are validated on the test set: to choose the best of them, {fix}")
+
+
+def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
+    problems = []
+    if how.zip or how.points:
+        problems.append(
+            "sweep.zip and sweep.points are combinations to try; a search makes up its own: leave them away"
+        )
+    elif not space.axes:
+        problems.append(f"sweep.sampler={how.sampler} has nothing to search: sweep over an option")
+    if how.minimize_too and how.pruner != "none":
+        problems.append(f"sweep.pruner={how.pruner} cannot tell poor trials by two objectives: leave one of both away")
+    return problems
+
+
+def _of_a_grid(how: SweepSettings) -> list[str]:
+    options = {"pruner": how.pruner, "minimize_too": how.minimize_too, "timeout_s": how.timeout_s}
+    return [
+        f"sweep.{name}={value} needs a search: add sweep.sampler=tpe"
+        for name, value in options.items()
+        if value not in (None, "none")
+    ]
