@@ -113,8 +113,8 @@ def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None) 
     Raises: SettingsError: the section `hydra` names code.
     """
     problems: dict[str, None] = {}
-    with composer(config_dir):
-        for variant in _variants(overrides):
+    with composer(config_dir) as loader:
+        for variant in _variants(overrides, loader):
             try:
                 hydra = hydra_compose("config", variant, return_hydra_config=True).hydra
             except _REFUSED:
@@ -130,18 +130,18 @@ def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None) 
         raise SettingsError(list(problems))
 
 
-def _variants(overrides: Sequence[str]) -> Iterator[list[str]]:
+def _variants(overrides: Sequence[str], loader: ConfigLoader) -> Iterator[list[str]]:
     """Yield the overrides with the first value of each sweep, then with each other value in its turn."""
-    parser = OverridesParser.create()
+    parser = OverridesParser.create(loader)
     try:
-        parsed = [parser.parse_override(text) for text in overrides]
+        parsed = parser.parse_overrides(list(overrides))
     except HydraException:
         return
     first = [_one_value(override) for override in parsed]
     yield first
     for position, override in enumerate(parsed):
         if override.is_sweep_override() and override.is_discrete_sweep() and "." not in override.key_or_group:
-            for value in list(override.sweep_string_iterator())[1:]:
+            for value in _values(override)[1:]:
                 yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
 
 
@@ -193,18 +193,22 @@ def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:
     """Add the overrides one by one, choices of groups first, and note those that do not go in."""
     problems: list[str] = []
     parsed: list[Override] = []
+    loader = GlobalHydra.instance().config_loader()
     for text in overrides:
         try:
             parsed.append(OverridesParser.create().parse_override(text))
+            parsed[-1].config_loader = loader
         except HydraException as error:
             problems.append(f"{text} cannot be read: {_first_line(error)}; the form is option=value")
-    loader = GlobalHydra.instance().config_loader()
     groups = set(_groups(loader))
     config: DictConfig | None = None
     accepted: list[str] = []
     for override in sorted(parsed, key=lambda o: o.key_or_group not in groups):
         if override.is_sweep_override() and not multirun:
             problems.append(f"{override.input_line} names several values: give one, or sweep over them all with -m")
+            continue
+        if override.is_discrete_sweep() and not _values(override):
+            problems.append(f"{override.input_line} has no value")
             continue
         text = _one_value(override)
         try:
@@ -225,13 +229,16 @@ def _describe(override: Override, error: Exception, loader: ConfigLoader, config
     key, value = override.key_or_group, override.value()
     text = f"{key}={fields.show(value)}"
     groups = _groups(loader)
-    if key in groups:
+    if key in groups or key.startswith("hydra/"):
         choices = loader.get_group_options(key, ObjectType.CONFIG)
         if not isinstance(value, list) and str(value) not in choices:
             guess = fields.nearest(str(value), choices)
             hint = f"did you mean {key}={guess}? " if guess else ""
-            return f"{text} does not exist: {hint}it must be one of {', '.join(choices)}"
+            others = "; others come with a plug-in of Hydra's, to be installed" if key.startswith("hydra/") else ""
+            return f"{text} does not exist: {hint}it must be one of {', '.join(choices)}{others}"
         return f"{text}: {_first_line(error)}"
+    if key.startswith("hydra."):
+        config = hydra_compose("config", [], return_hydra_config=True)
     if config is not None and not _exists(config, key):
         parent, _, name = key.rpartition(".")
         section: Any = OmegaConf.select(config, parent) if parent else config
@@ -266,8 +273,16 @@ def _one_value(override: Override) -> str:
     if not override.is_sweep_override():
         return override.input_line or ""
     if override.is_discrete_sweep():
-        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+        return f"{override.get_key_element()}={next(iter(_values(override)), 'null')}"
     return f"{override.get_key_element()}={getattr(override.value(), 'start', 'null')}"
+
+
+def _values(override: Override) -> list[str]:
+    """Return what a sweep over several values goes through; nothing for a range that leads nowhere."""
+    try:
+        return list(override.sweep_string_iterator())
+    except ValueError:  # step 0
+        return []
 
 
 def _compose_or_none(overrides: list[str]) -> DictConfig | None:

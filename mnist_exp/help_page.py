@@ -16,14 +16,25 @@ from mnist_exp import composition
 from mnist_exp.fields import show
 
 _OPTION = re.compile(r"^(?P<name>\w+):[^#]*#\s*(?P<meaning>.+)$")
-_GROUPS = ("model", "optimizer", "schedule", "data", "augment", "trainer", "tracking", "experiment")
+_GROUPS = (
+    "model",
+    "optimizer",
+    "schedule",
+    "data",
+    "augment",
+    "trainer",
+    "tracking",
+    "sweep",
+    "experiment",
+    "hydra/launcher",
+)
 _HEAD = """\
 Train a Keras image classifier, recorded in MLflow.
 
   python -m mnist_exp.run                                 the baseline
   python -m mnist_exp.run model.dropout=0.5               another value
   python -m mnist_exp.run model=mlp data=mnist_5k         another choice of a group
-  python -m mnist_exp.run -m model.filters=16,32          every value in turn
+  python -m mnist_exp.run -m model.filters=16,32          every value in turn; -m sweep=PRESET for those of a preset
   python -m mnist_exp.run --cfg job                       print the configuration and stop
   python -m mnist_exp.run --config-dir DIR model=my_net   with groups of your own
   python -m mnist_exp.run --hydra-help                    Hydra's own options"""
@@ -38,11 +49,11 @@ def text(overrides: Sequence[str] = (), config_dir: str | Path | None = None) ->
         for group in _GROUPS:
             options = loader.get_group_options(group, ObjectType.CONFIG)
             names = ", ".join(f"{name}*" if name == choices[group] else name for name in options)
-            lines.append(f"  {group:<10} {names}")
+            lines.append(f"  {group:<14} {names}")
         folders = [Path(path.path.removeprefix("file://")) for path in loader.get_search_path().get_path() if path.path]
     plain: Any = OmegaConf.to_container(config, resolve=False)
-    values: dict[str, Any] = {name: value for name, value in plain.items() if name != "hydra"}
-    top = {name: value for name, value in values.items() if not isinstance(value, dict)}
+    values: dict[str, Any] = {**plain, "hydra": None, "hydra/launcher": plain["hydra"]["launcher"]}
+    top = {name: value for name, value in plain.items() if not isinstance(value, dict)}
     lines += ["", "Options (OPTION=VALUE)", *_rows("", top, _meanings(folders, "config.yaml"))]
     for group in _GROUPS:
         if set(values.get(group) or {}) - {"_target_"}:
@@ -50,7 +61,7 @@ def text(overrides: Sequence[str] = (), config_dir: str | Path | None = None) ->
             # A choice may build on another one of its group, as trainer=smoke does on trainer=default.
             for name in ("default", str(choices[group])):
                 meanings |= _meanings(folders, f"{group}/{name}.yaml")
-            lines += ["", *_rows(f"{group}.", values[group], meanings)]
+            lines += ["", *_rows(f"{group.replace('/', '.')}.", values[group], meanings)]
     return "\n".join(lines)
 
 

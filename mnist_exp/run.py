@@ -89,9 +89,8 @@ def train(config: DictConfig) -> float:
 def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
     # Hydra's error for a choice that does not exist is an OSError as well.
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        return [
-            f"the output folder cannot be written: {error.strerror}: {error.filename}; change it with hydra.run.dir"
-        ]
+        option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
+        return [f"the output folder cannot be written: {error.strerror}: {error.filename}; change it with {option}"]
     try:
         problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
     except SettingsError as mistake:

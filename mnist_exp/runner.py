@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -88,47 +89,66 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
     _announce(screen, settings, dataset, split, parameters)
 
     with _recorded(tracker, settings, dataset, job):
-        on_step = screen.step if screen.is_live else None
-        goes_on = True
         began = time.perf_counter()
-        with screen.training(settings.trainer.epochs, -(-len(split.x_train) // settings.trainer.batch_size)):
-
-            def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
-                nonlocal goes_on
-                tracker.log_metrics(metrics, step=epoch)
-                screen.epoch(epoch, metrics)
-                goes_on = job.on_epoch is None or job.on_epoch(epoch, metrics)
-                return goes_on
-
-            history = training.fit(model.trained, split, settings, on_epoch, on_step)
-        best = _best_epoch(settings, history)
-        objective = history[settings.objective][best if settings.trainer.restore_best else -1]
-        metrics = {
-            "best_val_accuracy": max(history["val_accuracy"]),
-            "best_epoch": float(best + 1),
+        history, is_pruned = _fit(training, model.trained, split, settings, tracker, screen, job)
+        metrics = _outcome(settings, history) | {
             "fit_time_s": time.perf_counter() - began,
-            "epochs": float(len(history["loss"])),
             "parameters": float(parameters),
-            "objective": objective,
         }
-        if not math.isfinite(objective):
-            raise TrainingError(f"{settings.objective} ended as {objective}")
-        last = len(history["loss"])
-        if not goes_on:
-            tracker.log_metrics(metrics, step=last)
+        if is_pruned:
+            tracker.log_metrics(metrics, step=len(history["loss"]))
             tracker.log_tags({"pruned": "true"})
-            return Result(tracker.run_id, objective, metrics, history, model.kept, pruned=True)
+            return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, pruned=True)
 
         probabilities = training.predict(model.trained, dataset.x_test)
         test = training.score(probabilities, dataset.y_test)
         metrics |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
-        tracker.log_metrics(metrics, step=last)
+        tracker.log_metrics(metrics, step=len(history["loss"]))
         # The model first: a picture that fails must not cost it.
         tracker.log_model(model.kept, dataset)
         _record_pictures(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
-    return Result(tracker.run_id, objective, metrics, history, model.kept)
+    return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept)
+
+
+def _fit(
+    training: types.ModuleType,
+    model: "keras.Model",
+    split: Split,
+    settings: Settings,
+    tracker: Tracker,
+    screen: Screen,
+    job: Job,
+) -> tuple[dict[str, list[float]], bool]:
+    """Train, each epoch recorded and shown; return the history, and whether the sweep stopped it."""
+    is_pruned = False
+
+    def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
+        nonlocal is_pruned
+        tracker.log_metrics(metrics, step=epoch)
+        screen.epoch(epoch, metrics)
+        is_pruned = job.on_epoch is not None and not job.on_epoch(epoch, metrics)
+        return not is_pruned
+
+    with screen.training(settings.trainer.epochs, math.ceil(len(split.x_train) / settings.trainer.batch_size)):
+        on_step = screen.step if screen.is_live else None
+        return training.fit(model, split, settings, on_epoch, on_step), is_pruned
+
+
+def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, float]:
+    """Return what the epochs came to. Raises: TrainingError: the objective is no number."""
+    values = history[settings.objective]
+    best = values.index(max(values) if settings.direction == "maximize" else min(values))
+    objective = values[best if settings.trainer.restore_best else -1]
+    if not math.isfinite(objective):
+        raise TrainingError(f"{settings.objective} ended as {objective}")
+    return {
+        "objective": objective,
+        "best_val_accuracy": max(history["val_accuracy"]),
+        "best_epoch": float(best + 1),
+        "epochs": float(len(values)),
+    }
 
 
 @contextlib.contextmanager
@@ -183,12 +203,6 @@ def _record_pictures(tracker: Tracker, history: dict[str, list[float]], dataset:
     with startup.paused_collection(), tracking.folder() as folder:
         figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
         tracker.log_files(folder)
-
-
-def _best_epoch(settings: Settings, history: dict[str, list[float]]) -> int:
-    values = history[settings.objective]
-    best = max(values) if settings.direction == "maximize" else min(values)
-    return values.index(best)
 
 
 def _run_name(settings: Settings) -> str:

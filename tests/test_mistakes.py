@@ -79,6 +79,58 @@ MISTAKES = {
     "mistake late in a sweep": ("-m model.filters=1,2,0", "job 3 of 3: model.filters=0 is not allowed"),
     "mistake in a range of a sweep": ("-m model.dropout=0.1,1.5", "job 2 of 2: model.dropout=1.5"),
     "unknown choice in a sweep": ("-m model=cnn,mlpp", "job 2 of 2: model=mlpp does not exist", "model=mlp"),
+    "pruner without a search": ("-m model.filters=1,2 sweep.pruner=asha", "sweep.pruner=asha needs a search"),
+    "time limit of a grid": ("-m model.filters=1,2 sweep.timeout_s=9", "sweep.timeout_s=9.0 needs a search"),
+    "interval the wrong way": ("-m model.dropout=interval(0.5,0.1)", "its start 0.5 must be below its end 0.1"),
+    "end of an interval": (
+        "-m model.dropout=interval(0.1,1.5) data.validation=0.1",
+        "corner 2 of 2: model.dropout=1.5",
+    ),
+    "search on the test set": (
+        "-m model.dropout=interval(0.1,0.5)",
+        "would select on the test set",
+        "data.validation=0.1",
+    ),
+    "nothing to search": ("-m sweep.sampler=tpe", "sweep.sampler=tpe has nothing to search"),
+    "two objectives and a pruner": (
+        "-m model.filters=1,2 sweep.sampler=tpe sweep.pruner=asha sweep.minimize_too=parameters",
+        "sweep.pruner=asha cannot tell poor trials by two objectives",
+    ),
+    "unknown sampler": ("-m model.filters=1,2 sweep.sampler=tpee", "sweep.sampler=tpee is not allowed", "tpe, random"),
+    "unknown option of a sweep": (
+        "-m model.filters=1,2 sweep.trials=3",
+        "sweep.trials",
+        "did you mean sweep.n_trials?",
+    ),
+    "unknown preset": ("-m sweep=serch", "did you mean sweep=search?"),
+    "lists of different lengths zipped": (
+        "-m seed=1,2 model.filters=1,2,3 sweep.zip=true",
+        "seed has 2, model.filters has 3",
+    ),
+    "bad point": ("-m sweep.points=[{model.filters:0}]", "job 1 of 1: model.filters=0 is not allowed"),
+    "points that are none": ("-m sweep.points=3", "sweep.points=3 is not allowed", "a list of combinations"),
+    "sweep over the store": ("-m tracking.experiment=a,b", "tracking.experiment cannot be swept over"),
+    "no worker": ("-m seed=1,2 hydra.launcher.n_workers=0", "hydra.launcher.n_workers=0 is not allowed", "at least 1"),
+    "typo in a launcher's option": ("-m seed=1,2 hydra.launcher.n_worker=2", "did you mean hydra.launcher.n_workers?"),
+    "launcher that is not installed": (
+        "-m seed=1,2 hydra/launcher=slurmm",
+        "hydra/launcher=slurmm does not exist",
+        "local",
+    ),
+    "job time-out elsewhere": ("-m seed=1,2 hydra/launcher=basic sweep.job_timeout_s=9", "needs hydra/launcher=local"),
+    "kernel too large late in a sweep": ("-m model.kernel_size=3,29", "kernel_size=29: model.kernel_size=29 is larger"),
+    "limit too high late in a sweep": (
+        "-m data=mnist_5k data.limit=10,4001",
+        "limit=4001: data.limit=4001 is more than",
+    ),
+    "folder of a sweep that cannot be written": (
+        "-m seed=1,2 data.validation=0.1 hydra.sweep.dir=/proc/x",
+        "change it with hydra.sweep.dir",
+    ),
+    "study that cannot be opened": (
+        "-m model.dropout=interval(0.1,0.5) data.validation=0.1 sweep.storage=nope://x",
+        "sweep.storage=nope://x cannot be used",
+    ),
     "output folder that cannot be written": ("hydra.run.dir=/proc/x", "output folder cannot be written", "/proc/x"),
     "server that does not answer": (
         "tracking.uri=http://127.0.0.1:9",

@@ -90,11 +90,11 @@ def table(
 
 def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: str) -> None:
     """Write every job, the ranked ones first."""
-    metrics = sorted({name for row in rows for name in row.metrics} - {"objective", "best_epoch", "test_accuracy"})
-    head = ["rank", *keys, "outcome", objective, "test_accuracy", "epochs", "seconds", "run_id", *metrics, "reason"]
+    first = ["rank", *keys, "outcome", objective, "test_accuracy", "epochs", "seconds", "run_id"]
+    metrics = sorted({name for row in rows for name in row.metrics} - {"objective", "best_epoch", *first})
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
-        writer.writerow(head)
+        writer.writerow([*first, *metrics, "reason"])
         rank = 0
         for row in rows:
             rank += row.outcome == "done"

@@ -72,12 +72,13 @@ class Ledger:
         self._id = store.experiment_id(self.uri, self._experiment)
 
     def records(self) -> list[Record]:
-        """Return every run of the experiment that has a job key, newest first, and bury the dead among them.
+        """Return every run of the experiment that has a job key, newest first; bury the dead, and dead sweeps, first.
 
         One pass over the experiment for a whole sweep, however many jobs it has.
         """
         found = list(self._search("tags.`mnist_exp.job_key` LIKE '%'"))
-        dead = [r for r in found if r.status == "RUNNING" and not r.lives]
+        running = [*found, *self._search("tags.`mnist_exp.sweep` LIKE '%' and attributes.status = 'RUNNING'")]
+        dead = [r for r in running if r.status == "RUNNING" and not r.lives]
         for record in dead:
             self.end(record.run_id, "KILLED")
         gone = {record.run_id for record in dead}

@@ -1,10 +1,13 @@
 """Pictures of a sweep: where the objective is high, what it depends on, how each job got there."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,6 +19,9 @@ from mnist_exp.sweeping.space import number, short_names
 _MOST_LABELS = 12
 _MOST_CELLS = 15
 _MOST_TICKS = 8
+_MOST_TEXTS = 12
+_LONGEST_TICK = 20
+_LONGEST_LABEL = 40
 _WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
 
 
@@ -41,6 +47,7 @@ def draw_all(
         importances: share of the variance that each option explains.
         minimized: the second objective's name.
     """
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn; the tables have the text.
     names = short_names(keys)
     done = [row for row in rows if row.outcome == "done" and not math.isnan(row.objective)]
     varied = [key for key in keys if len({row.values.get(key) for row in done}) > 1]
@@ -51,7 +58,9 @@ def draw_all(
     if curves:
         learning_curves(curves, objective, direction).savefig(folder / "learning_curves.png")
     if importances:
-        importance({names[key]: share for key, share in importances.items()}).savefig(folder / "importance.png")
+        # Others that share the study may have searched more.
+        shares = {names.get(key, key): share for key, share in importances.items()}
+        importance(shares).savefig(folder / "importance.png")
     if minimized and done:
         front(done, objective, direction, minimized).savefig(folder / "pareto_front.png")
 
@@ -71,8 +80,8 @@ def heat_map(
     axes = figure.add_subplot()
     image = axes.imshow(means, cmap="viridis" if direction == "maximize" else "viridis_r", aspect="auto")
     figure.colorbar(image, label=objective)
-    axes.set_xticks(range(len(x)), x, parse_math=False)
-    axes.set_yticks(range(len(y)), y, parse_math=False)
+    _name_ticks(axes, range(len(x)), x)
+    axes.set_yticks(range(len(y)), [_shorten(value, _LONGEST_TICK) for value in y], parse_math=False)
     note = f", mean of up to {several} runs" if several > 1 else ""
     axes.set(xlabel=names[across], ylabel=names[down], title=f"{objective}{note}")
     low, high = np.nanmin(means), np.nanmax(means)
@@ -107,7 +116,8 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: st
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     axes = figure.add_subplot()
     sign = -1 if direction == "maximize" else 1
-    order = sorted(curves, key=lambda curve: sign * curve[1][-1])
+    order = sorted(curves, key=lambda curve: sign * curve[1][-1] if math.isfinite(curve[1][-1]) else math.inf)
+    colours = colormaps["tab20"].colors[::2] + colormaps["tab20"].colors[1::2]  # type: ignore[attr-defined]
     for rank, (name, values) in enumerate(order):
         named = rank < _MOST_LABELS
         axes.plot(
@@ -115,20 +125,24 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: st
             values,
             marker="o",
             markersize=3,
-            label=name.replace("$", r"\$") if named else None,
-            color=None if named else "0.75",
+            # Without the space a name like _target_=… would be left out.
+            label=" " + _shorten(name, _LONGEST_LABEL).replace("$", r"\$") if named else None,
+            color=colours[rank] if named else "0.75",
             linewidth=1.4 if named else 0.7,
             zorder=3 if named else 1,
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     every = np.concatenate([values for _, values in order])
-    axes.set(xlabel="epoch", ylabel=objective, title=f"{len(order)} jobs, the best first")
-    if len(every) > len(order):  # A poor first epoch would flatten all the rest.
-        low, high = np.quantile(every, [0.1, 1.0] if direction == "maximize" else [0.0, 0.9])
+    title = f"{len(order)} jobs, the best first" if len(order) > 1 else "1 job"
+    axes.set(xlabel="epoch", ylabel=objective, title=title)
+    every = every[np.isfinite(every)]
+    if every.size:
+        low, high = _shown_range(every, direction)
         margin = 0.05 * (high - low) or 0.01
         axes.set_ylim(low - margin, high + margin)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right center", fontsize=8, frameon=False)
+    if len(order) > 1:
+        figure.legend(loc="outside right center", fontsize=8, frameon=False)
     return figure
 
 
@@ -145,15 +159,26 @@ def importance(shares: Mapping[str, float]) -> Figure:
 
 def front(rows: Sequence[Row], objective: str, direction: str, minimized: str) -> Figure:
     """Return the objective against what is minimized beside it, with the jobs that nothing beats in both."""
-    best = pareto(rows, direction, minimized)
+    known = [row for row in rows if minimized in row.metrics]
+    best = pareto(known, direction, minimized)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter([r.metrics[minimized] for r in rows], [r.objective for r in rows], color="0.7", label="dominated")
+    axes.scatter([r.metrics[minimized] for r in known], [r.objective for r in known], color="0.7", label="dominated")
     axes.plot([r.metrics[minimized] for r in best], [r.objective for r in best], marker="o", label="Pareto front")
     axes.set(xlabel=minimized, ylabel=objective, xscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+def _shown_range(values: npt.NDArray[np.float64], direction: str) -> tuple[float, float]:
+    """Return the ends of the axis; the poorest tenth is cut off where it would flatten all the rest."""
+    low, high = float(np.min(values)), float(np.max(values))
+    if direction == "maximize":
+        tenth = float(np.quantile(values, 0.1))
+        return (tenth if tenth - low > high - tenth else low), high
+    tenth = float(np.quantile(values, 0.9))
+    return low, (tenth if high - tenth > tenth - low else high)
 
 
 def _against(axes: Axes, rows: Sequence[Row], key: str) -> None:
@@ -168,11 +193,24 @@ def _against(axes: Axes, rows: Sequence[Row], key: str) -> None:
         means = [np.mean([b for a, b in zip(x, y, strict=True) if a == place[value]]) for value in values]
         axes.plot(list(place.values()), means, color="C1", linewidth=1.2, label="mean")
         axes.legend(fontsize=8)
-    if are_numbers and min(numbers) > 0 and max(numbers) > _WIDE * min(numbers):
+    if are_numbers and min(numbers) > 0 and max(numbers) >= _WIDE * min(numbers):
         axes.set_xscale("log")
     if not are_numbers or len(values) <= _MOST_TICKS:
-        axes.set_xticks(list(place.values()), values, parse_math=False)
+        every = math.ceil(len(values) / _MOST_TEXTS)
+        _name_ticks(axes, list(place.values())[::every], values[::every])
         axes.minorticks_off()
+
+
+def _name_ticks(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+    shown = [_shorten(name, _LONGEST_TICK) for name in names]
+    axes.set_xticks(places, shown, parse_math=False)
+    if max(map(len, shown)) > _LONGEST_TICK // 2:
+        for label in axes.get_xticklabels():
+            label.set(rotation=35, ha="right", rotation_mode="anchor")
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest // 2 - 1]}…{text[-(longest // 2) :]}"
 
 
 def _is_grid(rows: Sequence[Row], keys: Sequence[str]) -> bool:

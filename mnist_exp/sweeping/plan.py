@@ -43,6 +43,7 @@ class Plan:
         settings: of its first job, which stands for what all have in common.
         data_sha256: digest of the first job's data.
         on_test: whether jobs are validated on the test set.
+        validated_on: number of images that the first job is validated on.
         repeated: how many points of the grid were the same job as another one.
     """
 
@@ -51,6 +52,7 @@ class Plan:
     settings: Settings
     data_sha256: str
     on_test: bool
+    validated_on: int
     repeated: int = 0
 
 
@@ -61,9 +63,9 @@ def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
     """
     points = list(space.corners() if is_search else space.grid())
     settings = _check(points, config_dir, "corner" if is_search else "job")
-    digests = _check_data(settings, points, space)
+    data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
-    for overrides, each, digest in zip(points, settings, digests, strict=True):
+    for overrides, each, (digest, _) in zip(points, settings, data, strict=True):
         key = provenance.job_key(each, digest)
         command = provenance.command_of(overrides, config_dir)
         jobs.setdefault(key, Planned(tuple(overrides), label(overrides, space.keys), key, each.trainer.epochs, command))
@@ -71,8 +73,9 @@ def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
         space,
         () if is_search else tuple(jobs.values()),
         settings[0],
-        digests[0],
+        data[0][0],
         any(each.data.validation == "test" for each in settings),
+        data[0][1],
         0 if is_search else len(points) - len(jobs),
     )
 
@@ -96,24 +99,30 @@ def _check(points: Sequence[Sequence[str]], config_dir: str | None, word: str) -
     return checked
 
 
-def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space) -> list[str]:
-    """Load each data set once, and each split of it; return the digest of every job's data."""
-    digests: list[str] = []
+def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space) -> list[tuple[str, int]]:
+    """Load each data set once, and make each split of it once; return the digest and validation size of each job."""
+    found: list[tuple[str, int]] = []
     loaded: dict[str, Dataset] = {}
-    seen: set[str] = set()
-    problems: dict[str, None] = {}
+    validated_on: dict[str, int] = {}
+    refused: set[str] = set()  # It would be no other time, and may have to wait for a network.
+    problems: dict[str, str] = {}
     for each, overrides in zip(settings, points, strict=True):
         loader = json.dumps([each.data.name, each.data.loader.target, each.data.loader.arguments], default=str)
         uses = json.dumps([loader, each.data.limit, each.data.validation, dataclasses.asdict(each.model)], default=str)
-        try:
-            if loader not in loaded or uses not in seen:
-                loaded[loader], _ = preflight.load_data(each, loaded.get(loader))
-                seen.add(uses)
-        except SettingsError as error:
-            name = label(overrides, space.keys)
-            problems |= dict.fromkeys(f"{name}: {problem}" if name else problem for problem in error.problems)
+        if loader in refused:
             continue
-        digests.append(loaded[loader].sha256)
+        try:
+            if uses not in validated_on:
+                loaded[loader], split = preflight.load_data(each, loaded.get(loader))
+                validated_on[uses] = len(split.y_val)
+        except SettingsError as error:
+            if loader not in loaded:
+                refused.add(loader)
+            name = label(overrides, space.keys)
+            for problem in error.problems:
+                problems.setdefault(problem, f"{name}: {problem}" if name else problem)
+            continue
+        found.append((loaded[loader].sha256, validated_on[uses]))
     if problems:
-        raise SettingsError(list(problems))
-    return digests
+        raise SettingsError(list(problems.values()))
+    return found

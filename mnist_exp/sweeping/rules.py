@@ -35,7 +35,7 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
         raise SettingsError(problems)
 
 
-def check_selection(settings: Settings, screen: Screen, *, on_test: bool, search: bool) -> None:
+def check_selection(settings: Settings, screen: Screen, *, on_test: bool, search: bool, jobs: int) -> None:
     """Refuse a search that would select on the test set, and warn of a grid that is compared on it.
 
     Raises: SettingsError: it is a search.
@@ -48,7 +48,8 @@ def check_selection(settings: Settings, screen: Screen, *, on_test: bool, search
             "a search would select on the test set (data.validation=test), and its score would no longer be honest: "
             + fix
         )
-    screen.warn(f"these jobs are validated on the test set: to choose the best of them, {fix}")
+    if jobs > 1:
+        screen.warn(f"these jobs are validated on the test set: to choose the best of them, {fix}")
 
 
 def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
@@ -61,6 +62,8 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
         problems.append(f"sweep.sampler={how.sampler} has nothing to search: sweep over an option")
     if how.minimize_too and how.pruner != "none":
         problems.append(f"sweep.pruner={how.pruner} cannot tell poor trials by two objectives: leave one of both away")
+    if how.minimize_too and how.sampler == "cmaes":
+        problems.append("sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc or nsgaii")
     return problems
 
 

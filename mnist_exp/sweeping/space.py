@@ -1,13 +1,16 @@
 """What a sweep goes through: Hydra's override grammar as axes, a grid of them, or a space to search."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import FloatRange, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
 from mnist_exp import fields
@@ -17,7 +20,7 @@ from mnist_exp.settings import SweepSettings
 Number = int | float
 # Where the runs are recorded, and how the sweep goes about it, is the same for all jobs.
 _NOT_SWEPT = ("hydra", "tracking", "sweep")
-_PLAIN = re.compile(r"[\w./-]+")
+_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
 _MOST_CORNERS = 64
 
 
@@ -90,7 +93,7 @@ class Space:
         short = short_names(self.keys)
         crossed = [f"{short[axis.key]} {axis.words}" for axis in self.axes]
         listed = [f"{len(self.points)} points"] if self.points != ((),) else []
-        return " × ".join(listed + crossed) or "one job"
+        return " × ".join(listed + crossed) or "the configuration as it is"
 
     def grid(self) -> Iterator[list[str]]:
         """Yield the overrides of each job, every combination."""
@@ -115,13 +118,16 @@ class Space:
             yield [*self.fixed, *(f"{axis.prefix}={value}" for axis, value in zip(self.axes, values, strict=True))]
 
 
-def parse(params: Mapping[str, Any], arguments: Sequence[str], settings: SweepSettings) -> Space:
+def parse(
+    params: Mapping[str, Any], arguments: Sequence[str], settings: SweepSettings, loader: ConfigLoader | None = None
+) -> Space:
     """Return the space that a preset and a command line describe; the command line wins.
 
     Args:
         params: `hydra.sweeper.params`, option by option.
         arguments: the overrides of the command line.
         settings: whether values are zipped, and the points.
+        loader: Hydra's, which knows what `glob` stands for.
     Raises: SettingsError: something in it cannot be swept over.
     """
     overrides: dict[str, Override] = {}
@@ -129,10 +135,10 @@ def parse(params: Mapping[str, Any], arguments: Sequence[str], settings: SweepSe
     for text in [*(f"{key}={fields.text(value)}" for key, value in params.items()), *arguments]:
         try:
             override = OverridesParser.create().parse_override(text)
+            override.config_loader = loader
         except HydraException as error:
             problems.append(f"{text} cannot be read: {str(error).strip().splitlines()[0]}")
             continue
-        overrides.pop(override.key_or_group, None)
         overrides[override.key_or_group] = override
     fixed: list[str] = []
     axes: list[Axis] = []
@@ -140,15 +146,17 @@ def parse(params: Mapping[str, Any], arguments: Sequence[str], settings: SweepSe
         if not override.is_sweep_override():
             if not key.startswith("sweep."):  # How the sweep goes is nothing to a job.
                 fixed.append(_text(override))
-        elif re.split(r"[./]", key)[0] in _NOT_SWEPT:
-            problems.append(f"{key} cannot be swept over: it is the same for all jobs of a sweep")
+        elif not _may_vary(key):
+            problems.append(_same_for_all(key))
         else:
             try:
-                axes.append(_axis(override))
-            except HydraException as error:
+                axes.append(_axis(override, distinct=not settings.zip))
+            except (HydraException, ValueError) as error:  # a range with step 0
                 problems.append(f"{override.input_line} cannot be swept over: {error}")
     points = [tuple(_point_text(key, value) for key, value in point.items()) for point in settings.points or [{}]]
-    twice = {axis.key for axis in axes} & {_key(text) for point in points for text in point}
+    listed = dict.fromkeys(_key(text) for point in points for text in point)
+    problems += [_same_for_all(key) for key in listed if not _may_vary(key)]
+    twice = {axis.key for axis in axes} & listed.keys()
     problems += [f"{key} is swept over both on its own and in sweep.points: leave one away" for key in sorted(twice)]
     space = Space(tuple(fixed), tuple(axes), tuple(points))
     if settings.zip:
@@ -172,11 +180,12 @@ def values_of(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
 
 
 def number(value: str) -> float | None:
-    """Return a value, as written, as a number; None if it is none."""
+    """Return a value, as written, as a finite number; None if it is none."""
     try:
-        return float(value)
+        found = float(value)
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
 
 
 def brief(value: str) -> str:
@@ -185,7 +194,7 @@ def brief(value: str) -> str:
     return f"{found:.4g}" if found is not None and len(value) > 8 else value
 
 
-def _axis(override: Override) -> Axis:
+def _axis(override: Override, *, distinct: bool) -> Axis:
     swept = override.value()
     key, prefix = override.key_or_group, override.get_key_element()
     if isinstance(swept, IntervalSweep):
@@ -196,14 +205,24 @@ def _axis(override: Override) -> Axis:
             raise HydraException(f"the start {swept.start} of a logarithmic interval must be above 0")
         interval = Interval(swept.start, swept.end, log="log" in swept.tags)
         return Axis(key, prefix, (str(swept.start), str(swept.end)), interval, is_continuous=True)
-    values = tuple(override.sweep_string_iterator())
+    row = None
+    if isinstance(swept, RangeSweep) and not swept.shuffle:
+        numbers = _numbers(swept)
+        values = tuple(map(str, numbers))
+        row = Interval(min(numbers), max(numbers), abs(swept.step)) if len(numbers) > 1 else None
+    else:
+        values = tuple(override.sweep_string_iterator())
     if not values:
         raise HydraException("it has no value")
-    row = None
-    if isinstance(swept, RangeSweep) and not swept.shuffle and len(values) > 1:
-        numbers = list(swept.range())
-        row = Interval(min(numbers), max(numbers), abs(swept.step))
-    return Axis(key, prefix, tuple(dict.fromkeys(values)), row)
+    return Axis(key, prefix, tuple(dict.fromkeys(values)) if distinct else values, row)
+
+
+def _numbers(swept: RangeSweep) -> list[Number]:
+    """Return the numbers of a range; those with decimals as they are written, 0.3 and not 0.30000000000000004."""
+    whole = swept.range()
+    if isinstance(whole, range):
+        return list(whole)
+    return list(FloatRange(*(Decimal(str(end)) for end in (swept.start, swept.stop, swept.step))))
 
 
 def _zipped(space: Space) -> tuple[Space, list[str]]:
@@ -213,7 +232,7 @@ def _zipped(space: Space) -> tuple[Space, list[str]]:
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{key} has {length}" for key, length in lengths.items())
         return space, [f"sweep.zip=true takes values together, so that each option needs as many: {found}"]
-    rows = zip(*([f"{axis.prefix}={value}" for value in axis.values] for axis in space.axes), strict=True)
+    rows = list(zip(*([f"{axis.prefix}={value}" for value in axis.values] for axis in space.axes), strict=True))
     points = [(*point, *row) for point in space.points for row in rows] if space.axes else list(space.points)
     return replace(space, axes=(), points=tuple(points)), []
 
@@ -225,9 +244,33 @@ def _text(override: Override) -> str:
 
 
 def _point_text(key: str, value: Any) -> str:
-    if isinstance(value, str) and not _PLAIN.fullmatch(value):
-        return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
-    return f"{key}={Override._get_value_element_as_str(value)}"
+    return f"{key}={Override._get_value_element_as_str(_quoted(value))}"
+
+
+def _quoted(value: Any) -> Any:
+    """Return a value with those texts in quotes that would be read as something else without them."""
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _quoted(item) for name, item in value.items()}
+    if isinstance(value, str) and not (_PLAIN.fullmatch(value) and _reads_as_text(value)):
+        return QuotedString(value, Quote.single)
+    return value
+
+
+def _reads_as_text(value: str) -> bool:
+    try:
+        return isinstance(OverridesParser.create().parse_rule(value, "element"), str)
+    except HydraException:
+        return False
+
+
+def _may_vary(key: str) -> bool:
+    return re.split(r"[./]", key)[0] not in _NOT_SWEPT
+
+
+def _same_for_all(key: str) -> str:
+    return f"{key} cannot be swept over: it is the same for all jobs of a sweep"
 
 
 def _key(text: str) -> str:

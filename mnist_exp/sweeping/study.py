@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_exp import processes
 from mnist_exp.errors import SettingsError, first_line
@@ -45,7 +45,7 @@ class Study:
     def open(self) -> "optuna.Study":
         """Return the study, made if it is new.
 
-        Raises: SettingsError: the storage cannot be used.
+        Raises: SettingsError: the storage cannot be used, or the study in it is for something else.
         """
         import optuna
 
@@ -53,7 +53,7 @@ class Study:
         # Optuna marks parts that we use as experimental; the user can do nothing about it.
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         try:
-            return optuna.create_study(
+            study = optuna.create_study(
                 study_name=self.name,
                 storage=_storage(self.storage),
                 sampler=_sampler(self.settings),
@@ -64,6 +64,8 @@ class Study:
         except Exception as error:  # Drivers raise their own.
             reason = redact(first_line(error))
             raise SettingsError(f"sweep.storage={redact(self.storage)} cannot be used: {reason}") from error
+        self._check(study)
+        return study
 
     def left(self, study: "optuna.Study") -> int:
         """Return how many trials are still to be started; interrupted ones do not count as started."""
@@ -72,15 +74,9 @@ class Study:
 
     def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
         """Return a new trial of this process, and the overrides that it stands for."""
-        distributions = {axis.key: _distribution(axis) for axis in self.axes}
-        try:
-            trial = study.ask(distributions)
-        except ValueError as error:
-            raise SettingsError(
-                f"sweep.study={self.name} was made for another space ({first_line(error)}): choose another name"
-            ) from error
+        trial = study.ask({axis.key: _distribution(axis) for axis in self.axes})
         trial.set_user_attr(_PROCESS, processes.identify())
-        return trial, [f"{axis.prefix}={trial.params[axis.key]}" for axis in self.axes]
+        return trial, [f"{axis.prefix}={_written(axis, trial.params[axis.key])}" for axis in self.axes]
 
     def revive(self, study: "optuna.Study") -> int:
         """Give the trials of dead processes to the next ones that ask, and return how many they were."""
@@ -108,6 +104,27 @@ class Study:
         study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(dict(trial.params))
+
+    def _check(self, study: "optuna.Study") -> None:
+        """Make sure that the trials which the study has are of this search; Optuna would take what it can."""
+        from optuna.distributions import check_distribution_compatibility
+
+        theirs = [direction.name.lower() for direction in study.directions]
+        if theirs != list(self.directions):
+            raise SettingsError(
+                f"sweep.study={self.name} was made to {' and '.join(theirs)}, not to {' and '.join(self.directions)}: "
+                "choose another name"
+            )
+        for trial in study.get_trials(deepcopy=False):
+            for axis in self.axes:
+                try:
+                    if axis.key in trial.distributions:
+                        check_distribution_compatibility(trial.distributions[axis.key], _distribution(axis))
+                except ValueError as error:
+                    raise SettingsError(
+                        f"sweep.study={self.name} was made for other values of {axis.key} ({first_line(error)}): "
+                        "choose another name"
+                    ) from error
 
 
 def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
@@ -184,6 +201,13 @@ def _distribution(axis: Axis) -> "optuna.distributions.BaseDistribution":
     if isinstance(row.low, int) and isinstance(row.high, int):
         return IntDistribution(row.low, row.high, log=row.log, step=1 if row.step is None else int(row.step))
     return FloatDistribution(float(row.low), float(row.high), log=row.log, step=row.step)
+
+
+def _written(axis: Axis, value: Any) -> Any:
+    """Return a value as a grid would write it: Optuna makes 0.30000000000000004 of a range's 0.3."""
+    if axis.interval is None or axis.is_continuous:
+        return value
+    return min(axis.values, key=lambda written: abs(float(written) - value))
 
 
 def _is_interrupted(trial: "optuna.trial.FrozenTrial") -> bool:

@@ -1,5 +1,6 @@
 """What a sweep came to: on the screen, and on its parent run."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,8 @@ def show(screen: Screen, outcome: Outcome, settings: TrackingSettings) -> None:
         best = ranked[0]
         rows["best"] = f"{best.name or 'the only job'}: {outcome.objective} {best.objective:.4f}"
         rows["again"] = best.command
+    if close := _within_chance(outcome):
+        rows["chance"] = close
     if outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "issue the same command again to finish"
     if outcome.parent:
@@ -198,6 +201,21 @@ def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
         text = "# found in an earlier call: see config.yaml of its run\n"
     head = f"# {outcome.objective} {best.objective:.6g}, run {best.run_id}\n# {best.command}\n"
     file.write_text(head + text, encoding="utf-8")
+
+
+def _within_chance(outcome: Outcome) -> str | None:
+    """Say which jobs the validation images are too few to tell from the best one."""
+    images = outcome.plan.validated_on
+    if outcome.objective != "val_accuracy" or len(outcome.ranked) < 2 or outcome.how.minimize_too:
+        return None
+    best = outcome.ranked[0].objective
+    # Of a difference between two shares of the same images, at the most: as if they were independent.
+    error = math.sqrt(2 * best * (1 - best) / images)
+    close = sum(best - row.objective <= error for row in outcome.ranked[1:])
+    if not close:
+        return None
+    jobs = "1 other job is" if close == 1 else f"{close} other jobs are"
+    return f"{jobs} within one standard error of the best ({error:.4f}, {images:,} images): more seeds would tell"
 
 
 def _spent_epochs(outcome: Outcome) -> int:

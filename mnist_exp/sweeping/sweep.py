@@ -50,13 +50,13 @@ def sweep(
         RunError: a job failed.
     """
     how = sweep_settings(config)
-    space = parse(params, arguments, how)
+    space = parse(params, arguments, how, loader)
     rules.check(how, space, config.hydra.launcher)
     search = rules.is_search(how, space)
     own_folder = _own_folder(loader)
     made = plan.make(space, own_folder, is_search=search)
     screen = Screen()
-    rules.check_selection(made.settings, screen, on_test=made.on_test, search=search)
+    rules.check_selection(made.settings, screen, on_test=made.on_test, search=search, jobs=len(made.jobs))
     study = _study(made, how) if search else None
     if how.dry_run:
         rows = [] if study else past.rows_of_grid(made, _peek(made, how), retry_failed=how.retry_failed)
@@ -120,22 +120,24 @@ class _Sweep:
         A search whose parent another living process owns is joined; a grid is refused.
         """
         how, parent, owns, rows, records = self.how, None, True, [], []
+        if self.study is not None:
+            self.opened = self.study.open()
+            self.study.revive(self.opened)
         if tracking.store == "mlflow":
             self.ledger = ledger = Ledger(tracking)
             records = ledger.records()
-            found = ledger.find_parent(self._key)
+            found = ledger.find_parent(self._key) if how.reuse else None
             owns = found is None or not found.lives
             if found is not None and not owns and self.study is None:
                 raise SettingsError(past.running_already(found))
-            records = past.without_orphans(ledger, records, {job.key for job in self.plan.jobs})
+            if how.reuse:
+                records = past.without_orphans(ledger, records, {job.key for job in self.plan.jobs})
             if self.study is not None and found is not None:
                 rows = past.rows_of_search(ledger.children(found.run_id), self.plan.space.keys)
             parent = found.run_id if found and not owns else ledger.open_parent(found, *self._parent_facts())
-        if self.study is None:
+        if self.study is None or self.opened is None:
             rows = past.rows_of_grid(self.plan, records if how.reuse else [], retry_failed=how.retry_failed)
         else:
-            self.opened = self.study.open()
-            self.study.revive(self.opened)
             rows += [Row("", planned_epochs=self.study.epochs) for _ in range(self.study.left(self.opened))]
         self._prepare(parent, records)
         summary.warn_of_other_commits(self.screen, rows, records)
@@ -242,7 +244,8 @@ def _launching(make_launcher: Callable[[Task], Launcher], task: Task, how: Sweep
 
 def _study(made: Plan, how: SweepSettings) -> Study:
     settings = made.settings
-    name = how.study or f"mnist_exp-{_identity(made, how, is_search=True)[:16]}"
+    again = "" if how.reuse else f"-{time.time_ns():x}"
+    name = how.study or f"mnist_exp-{_identity(made, how, is_search=True)[:16]}{again}"
     storage = how.storage or default_storage(store.sqlite_file(store.locate(settings.tracking.uri)), name)
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
     return Study(name, storage, made.space.axes, how, directions, settings.trainer.epochs)

@@ -1,0 +1,287 @@
+"""Sweeps from the command line to what lies in the store: what a user does and what they find."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from omegaconf import OmegaConf
+
+SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.dense_units=8", "trainer.epochs=2"]
+BAD_NET = '''
+"""A model that breaks in the way it is told."""
+import os, signal, time
+
+def net(input_shape, classes, *, how: str = "well"):
+    import keras
+
+    if how == "raises":
+        raise RuntimeError("the builder has a bug")
+    if how == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "hangs":
+        time.sleep(600)
+    bias = keras.initializers.Constant(float("nan")) if how == "diverges" else "zeros"
+    layers = [keras.Input(input_shape), keras.layers.Flatten()]
+    return keras.Sequential([*layers, keras.layers.Dense(classes, activation="softmax", bias_initializer=bias)])
+'''
+
+
+def sweep(*arguments, code=0, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "mnist_exp.run", "-m", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=300,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def recorded(uri=None):
+    """The store's client, the parent runs, and the children by what differs."""
+    client = MlflowClient(uri or f"sqlite:///{Path.cwd()}/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("mnist_exp").experiment_id])
+    parents = [run for run in found if "mnist_exp.sweep" in run.data.tags]
+    return client, parents, {run.info.run_name: run for run in found if run not in parents}
+
+
+def artifacts(run):
+    return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """A preset's grid, cut to 2×2, swept once."""
+    folder = tmp_path_factory.mktemp("grid")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        arguments = ["sweep=filters_x_dropout", *SMALL, "model.filters=1,2", "model.dropout=0.1,0.5"]
+        return arguments, sweep(*arguments).stdout, folder
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def swept(grid, monkeypatch):
+    monkeypatch.chdir(grid[2])
+    return grid[0], grid[1], *recorded()
+
+
+def test_grid_is_one_parent_with_a_child_for_each_combination(swept):
+    _, _, _, parents, children = swept
+    (parent,) = parents
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params == {"model.filters": "1,2", "model.dropout": "0.1,0.5"}
+    assert sorted(children) == [f"filters={f} dropout={d}" for f in (1, 2) for d in (0.1, 0.5)]
+    for child in children.values():
+        assert child.info.status == "FINISHED"
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.params["data.validation"] == "0.2"
+
+
+def test_parent_says_which_is_best_and_how_to_have_it_again(swept):
+    _, out, _, parents, children = swept
+    (parent,) = parents
+    best = max(children.values(), key=lambda run: run.data.metrics["objective"])
+    with (artifacts(parent) / "leaderboard.csv").open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert len(rows) == 4
+    assert rows[0]["rank"] == "1"
+    values = [float(row["val_accuracy"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert values[0] == pytest.approx(best.data.metrics["val_accuracy"])
+    assert {row["run_id"] for row in rows} == {run.info.run_id for run in children.values()}
+    config = (artifacts(parent) / "best.yaml").read_text()
+    first = next(run for run in children.values() if run.info.run_id == rows[0]["run_id"])
+    assert OmegaConf.create(config) == OmegaConf.load(artifacts(first) / "config.yaml")
+    assert first.data.tags["mnist_exp.command"] in config
+    assert "-m mnist_exp.run sweep=filters_x_dropout" in first.data.tags["mnist_exp.command"]
+    assert parent.data.metrics["best_objective"] == values[0]
+    assert {name: parent.data.metrics[name] for name in ("jobs_done", "jobs_failed", "epochs_spent")} == {
+        "jobs_done": 4,
+        "jobs_failed": 0,
+        "epochs_spent": 8,
+    }
+    for name in ("heat_map", "objective_by_option", "learning_curves"):
+        assert (artifacts(parent) / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert rows[0]["run_id"] in out
+    assert "4 done" in out
+    assert len(re.findall(r"^done +\d/4 ", out, re.MULTILINE)) == 4
+    assert "time left" in out
+
+
+def test_same_command_again_runs_nothing_and_keeps_the_parent(swept):
+    arguments, _, _, parents, children = swept
+    again = sweep(*arguments)
+    assert "to do   0, 4 done already" in again.stdout
+    assert "4 of them done before" in again.stdout
+    _, parents_after, children_after = recorded()
+    assert [run.info.run_id for run in parents_after] == [run.info.run_id for run in parents]
+    assert {r.info.run_id for r in children_after.values()} == {r.info.run_id for r in children.values()}
+
+
+def test_dry_run_shows_what_a_larger_sweep_would_do(swept):
+    arguments, _, _, _, children = swept
+    shown = sweep(*arguments, "model.filters=1,2,4", "sweep.dry_run=true").stdout
+    assert "6 jobs, 2 to do; nothing was run" in shown
+    for name, run in children.items():
+        assert re.search(rf"{re.escape(name)} +done +{run.info.run_id}", shown)
+    assert re.search(r"filters=4 dropout=0.1 +to do", shown)
+
+
+def test_larger_sweep_counts_what_a_smaller_one_did(swept):
+    arguments, _, _, _, children = swept
+    done = sweep(*arguments, "model.filters=2,4", "sweep.fail_fast=true")
+    assert "to do   2, 2 done already" in done.stdout
+    _, parents, after = recorded()
+    assert len(parents) == 2
+    assert len(after) == 6
+    board = (artifacts(parents[0]) / "leaderboard.csv").read_text()
+    assert children["filters=2 dropout=0.5"].info.run_id in board
+
+
+def test_dry_run_leaves_no_store_behind(alone):
+    sweep(*SMALL, "model.filters=1,2", "sweep.dry_run=true")
+    assert not Path("mlflow.db").exists()
+    assert not Path("mlruns").exists()
+
+
+@pytest.fixture
+def bad_net(alone):
+    Path("bad.py").write_text(BAD_NET)
+    Path("own/model").mkdir(parents=True)
+    Path("own/model/bad.yaml").write_text("_target_: bad.net\ntrusted_modules: [bad]\nhow: well\n")
+    return ["--config-dir", "own", "model=bad", *(o for o in SMALL if not o.startswith("model"))]
+
+
+def test_jobs_that_fail_are_told_and_do_not_stop_the_others(bad_net):
+    arguments = [*bad_net, "model.how=raises,diverges,dies,hangs,well", "sweep.job_timeout_s=20"]
+    done = sweep(*arguments, "hydra.launcher.n_workers=2", code=1)
+    reasons = {
+        "how=raises": "RuntimeError: the builder has a bug",
+        "how=diverges": "the loss became nan in epoch 1, step 1",
+        "how=dies": "its process was ended by SIGKILL",
+        "how=hangs": "it took longer than sweep.job_timeout_s",
+    }
+    _, (parent,), children = recorded()
+    assert parent.info.status == "FAILED"
+    assert children["how=well"].info.status == "FINISHED"
+    for name, reason in reasons.items():
+        run = children[name]
+        assert re.search(rf"^failed +\d/5 +{name} +{re.escape(reason)}.*{run.info.run_id}$", done.stdout, re.MULTILINE)
+        assert f"failed: {name}: {reason}" in done.stderr
+        assert run.info.status == "FAILED"
+        assert reason in run.data.tags["mnist_exp.failure"]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert f"python -m mnist_exp.run --config-dir {Path.cwd()}/own model=bad" in done.stderr
+    assert "4 of 5 jobs failed" in done.stderr
+    assert "builder has a bug" in (artifacts(children["how=raises"]) / "traceback.txt").read_text()
+
+    again = sweep(*arguments, code=1)
+    assert "to do   0, 1 done and 4 failed already" in again.stdout
+    Path("bad.py").write_text(BAD_NET.replace('how == "', 'how == "no longer '))
+    mended = sweep(*arguments, "sweep.retry_failed=true")
+    assert "to do   4, 1 done already" in mended.stdout
+    assert recorded()[1][0].info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_sweep_gives_up_when_told_to(bad_net):
+    fast = sweep(*bad_net, "model.how=raises,well", "seed=1,2,3", "sweep.fail_fast=true", code=1).stdout
+    assert int(re.search(r"^sweep .*?(\d) left", fast, re.MULTILINE)[1]) >= 3
+    rate = sweep(*bad_net, "model.how=raises,well", "seed=4,5,6", "sweep.max_failure_rate=0.4", code=1).stdout
+    assert re.search(r"^sweep   3 failed, 3 left|^sweep   1 done, 3 failed, 2 left", rate, re.MULTILINE)
+
+
+SEARCH = [*SMALL, "trainer.epochs=4", "model.filters=1,4", "model.dropout=interval(0.0,0.6)", "sweep.pruner=asha"]
+
+
+@pytest.mark.slow
+def test_search_prunes_goes_on_and_is_shared(alone):
+    first = sweep(*SEARCH, "sweep.n_trials=6", "hydra.launcher.n_workers=2").stdout
+    client, (parent,), children = recorded()
+    assert len(children) == 6
+    pruned = [run for run in children.values() if run.data.tags.get("pruned") == "true"]
+    whole = [run for run in children.values() if run not in pruned]
+    assert pruned and whole
+    assert f"{len(whole)} done, {len(pruned)} pruned" in first
+    for run in pruned:
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "val_accuracy")]
+        assert run.info.status == "FINISHED"
+        assert steps == list(range(1, len(steps) + 1))
+        assert 1 <= len(steps) < 4
+        assert "test_accuracy" not in run.data.metrics
+    spent = sum(int(run.data.metrics["epochs"]) for run in children.values())
+    assert parent.data.metrics["epochs_spent"] == spent
+    assert parent.data.metrics["epochs_saved"] == 4 * 6 - spent
+    assert parent.data.params["sweep.sampler"] == "tpe"
+
+    # Two processes at once finish the same study together.
+    words = [sys.executable, "-m", "mnist_exp.run", "-m", *SEARCH, "sweep.n_trials=12"]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=200)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    _, parents, _ = recorded()
+    assert [run.info.run_id for run in parents] == [parent.info.run_id]
+    assert parents[0].info.status == "FINISHED"
+    found = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    points = [json.dumps(json.loads(run.data.tags["mnist_exp.point"])) for run in found]
+    assert 12 <= len(points) <= 13  # Both may take the last one.
+    assert len(set(points)) == len(points)
+    assert (artifacts(parent) / "importance.png").exists()
+
+
+def test_search_for_two_objectives_draws_the_pareto_front(alone):
+    out = sweep(
+        *SMALL, "model.filters=1,2,4", "sweep.sampler=random", "sweep.n_trials=5", "sweep.minimize_too=parameters"
+    )
+    _, (parent,), children = recorded()
+    assert (artifacts(parent) / "pareto_front.png").exists()
+    assert len(children) <= 3  # There are but three: others are repeated, not run.
+    assert re.search(r"rank +filters +val_accuracy +parameters", out.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_other_launchers_carry_sweeps(alone, launcher):
+    arguments = [*SMALL, "model.filters=1,2", f"hydra/launcher={launcher}"]
+    assert "2 done" in sweep(*arguments).stdout
+    search = [*SMALL, "model.filters=int(interval(1,9))", f"hydra/launcher={launcher}", "sweep.n_trials=2"]
+    assert re.search(r"^sweep   (1 done, 1 repeated|2 done)", sweep(*search).stdout, re.MULTILINE)
+    assert {run.info.status for run in recorded()[2].values()} == {"FINISHED"}
+
+
+@pytest.mark.slow
+def test_points_and_zip(alone):
+    zipped = sweep(*SMALL, "model.filters=1,2", "model.dropout=0.1,0.5", "sweep.zip=true").stdout
+    assert "2 jobs" in zipped
+    points = "sweep.points=[{model.filters: 2, model.dropout: 0.5}, {model.filters: 4, model.dropout: 0.1}]"
+    assert "to do   1, 1 done already" in sweep(*SMALL, points).stdout
+    assert sorted(recorded()[2]) == ["filters=1 dropout=0.1", "filters=2 dropout=0.5", "filters=4 dropout=0.1"]
+
+
+def test_nothing_recorded_but_swept(alone):
+    out = sweep(*SMALL, "model.filters=1,2", "tracking=none").stdout
+    assert "2 done" in out
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_jobs_of_another_commit_are_counted_with_a_warning(alone):
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True, capture_output=True)
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "one")
+    sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2")
+    git("commit", "-q", "--allow-empty", "-m", "two")
+    again = sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2")
+    assert "warning: 2 jobs were done by another commit" in again.stderr
