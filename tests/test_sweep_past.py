@@ -1,0 +1,165 @@
+"""What earlier calls have made of a sweep: which record stands for a job, and what it says."""
+
+import itertools
+import json
+import math
+import socket
+
+import pytest
+
+from mnist_exp import processes
+from mnist_exp.errors import SettingsError
+from mnist_exp.settings import SweepSettings
+from mnist_exp.sweeping import past
+from mnist_exp.sweeping.ledger import Record
+from mnist_exp.sweeping.plan import Plan, Planned
+from mnist_exp.sweeping.space import parse
+
+NOBODY = f"{socket.gethostname()}/1/1.00"  # Process 1 started at another time.
+
+
+def record(kind, key="k1", run_id=None):
+    """A record as the store would give it, of a run that came to this."""
+    status = {"done": "FINISHED", "pruned": "FINISHED", "resultless": "FINISHED"}.get(kind, kind.upper())
+    metrics = {"epochs": 3.0, "test_accuracy": 0.8}
+    if kind in ("done", "pruned"):
+        metrics["objective"] = 0.9
+    tags = {"pruned": "true"} if kind == "pruned" else {}
+    tags |= {"mlflow.runName": f"filters={kind}", "mnist_exp.command": f"python {kind}"}
+    tags["mnist_exp.point"] = json.dumps({"model.filters": kind, "seed": "1", "gone": "x"})
+    return Record(run_id or kind, key, status, metrics, {"trainer.epochs": "5"}, tags, 12.5)
+
+
+@pytest.fixture
+def plan():
+    space = parse({}, ["seed=3", "model.filters=16,32"], SweepSettings())
+    jobs = [
+        Planned(tuple(overrides), f"filters={number}", f"k{number}", 10, f"python {number}")
+        for number, overrides in enumerate(space.grid(), start=1)
+    ]
+    return Plan(space, tuple(jobs), None, "0", on_test=False, validated_on=100)
+
+
+def test_what_nobody_did_is_left(plan):
+    rows = past.rows_of_grid(plan, [], retry_failed=False)
+    assert [(row.outcome, row.run_id, row.reused, row.epochs) for row in rows] == [("left", None, False, 0)] * 2
+    assert [row.values for row in rows] == [{"model.filters": "16"}, {"model.filters": "32"}]
+    assert [row.overrides for row in rows] == [job.overrides for job in plan.jobs]
+    assert [(row.name, row.key, row.command, row.planned_epochs) for row in rows] == [
+        ("filters=1", "k1", "python 1", 10),
+        ("filters=2", "k2", "python 2", 10),
+    ]
+    assert all(math.isnan(row.objective) for row in rows)
+
+
+def test_a_job_that_is_done_has_the_results_of_its_run(plan):
+    first, second = past.rows_of_grid(plan, [record("done", "k2")], retry_failed=False)
+    assert first.outcome == "left"
+    assert (second.outcome, second.run_id, second.reused) == ("done", "done", True)
+    assert (second.objective, second.test_accuracy, second.epochs, second.seconds) == (0.9, 0.8, 3, 12.5)
+    assert (second.reason, second.key, second.planned_epochs) == ("", "k2", 10)
+    assert second.command == "python 2", "what runs it alone now"
+
+
+KINDS = ("done", "failed", "killed", "pruned", "running", "resultless")
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_which_record_stands_for_a_job(plan, count, retry_failed):
+    """Done beats all; else the newest decides, and only a failure that is not to be tried again ends the job."""
+    for kinds in itertools.product(KINDS, repeat=count):
+        records = [record(kind, run_id=f"{kind}{place}") for place, kind in enumerate(kinds)]
+        row, other = past.rows_of_grid(plan, records, retry_failed=retry_failed)
+        found = row.outcome, row.run_id, row.reused
+        if "done" in kinds:
+            assert found == ("done", f"done{kinds.index('done')}", True), kinds
+        elif kinds[0] == "failed" and not retry_failed:
+            assert found == ("failed", "failed0", True), kinds
+        else:
+            assert found == ("left", None, False), kinds
+        assert other.outcome == "left"
+
+
+def test_a_failed_job_says_why(plan):
+    failed = record("failed")
+    assert past.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "see its traceback.txt"
+    failed.tags["mnist_exp.failure"] = "the loss is NaN"
+    assert past.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "the loss is NaN"
+
+
+def test_runs_of_other_jobs_are_nothing_to_a_grid(plan):
+    rows = past.rows_of_grid(plan, [record("done", "k3"), record("failed", "")], retry_failed=False)
+    assert [row.outcome for row in rows] == ["left", "left"]
+
+
+def test_a_search_has_a_row_for_each_trial_that_came_to_an_end_the_oldest_first():
+    children = [record(kind) for kind in ("running", "pruned", "killed", "failed", "done")]
+    rows = past.rows_of_search(children, ["seed", "model.filters", "missing"])
+    assert [(row.outcome, row.run_id) for row in rows] == [("done", "done"), ("failed", "failed"), ("pruned", "pruned")]
+    assert [row.objective for row in rows] == pytest.approx([0.9, math.nan, 0.9], nan_ok=True)
+    done = rows[0]
+    assert (done.name, done.command, done.planned_epochs) == ("filters=done", "python done", 5)
+    assert list(done.values.items()) == [("seed", "1"), ("model.filters", "done")], "as the sweep orders them"
+    assert all(row.reused for row in rows)
+
+
+def test_a_trial_that_came_to_no_run_of_its_own_has_a_row_too():
+    bare = Record("r", "", "FAILED", {}, {}, {"mnist_exp.failure": "out of memory"}, 0.0)
+    (row,) = past.rows_of_search([bare], ["seed"])
+    assert (row.outcome, row.reason, row.values, row.planned_epochs) == ("failed", "out of memory", {}, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_a_whole_finished_run_with_a_result_is_done(kind):
+    assert record(kind).is_done == (kind == "done")
+    assert record(kind).is_pruned == (kind == "pruned")
+
+
+def test_a_run_lives_while_its_process_may():
+    running = record("running")
+    assert running.lives, "nobody knows its process"
+    running.tags["mnist_exp.process"] = processes.identify()
+    assert running.lives
+    running.tags["mnist_exp.process"] = NOBODY
+    assert not running.lives
+    finished = record("done")
+    finished.tags["mnist_exp.process"] = processes.identify()
+    assert not finished.lives
+
+
+class FakeLedger:
+    """A ledger whose runs end when they were asked for so many times."""
+
+    def __init__(self, ends_after):
+        self.left = ends_after
+
+    def records(self):
+        self.left -= 1
+        return [record("running" if self.left > 0 else "killed")]
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """No waiting; each look at the clock is a second later."""
+    clock = itertools.count()
+    monkeypatch.setattr(past.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(past.time, "sleep", lambda seconds: None)
+
+
+def test_orphans_of_a_killed_sweep_are_waited_for(hurried):
+    ledger = FakeLedger(ends_after=5)
+    (found,) = past.without_orphans(ledger, [record("running")], {"k1"})
+    assert (found.status, ledger.left) == ("KILLED", 0)
+
+
+def test_jobs_of_other_sweeps_are_not_waited_for(hurried):
+    records = [record("running", "k3"), record("done", "k1")]
+    assert past.without_orphans(None, records, {"k1", "k2"}) is records
+
+
+def test_a_job_that_runs_on_is_told(hurried):
+    running = record("running")
+    running.tags["mnist_exp.process"] = processes.identify()
+    with pytest.raises(SettingsError, match=r"runs already \(run running, process .*sweep\.reuse=false"):
+        past.without_orphans(FakeLedger(ends_after=10**6), [running], {"k1"})

@@ -1,0 +1,358 @@
+"""Every job composed as Hydra would and checked before the first one starts; which of them are the same job."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import yaml
+from hydra import compose as hydra_compose
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from mnist_exp import preflight, provenance
+from mnist_exp.composition import EXPERIMENTS, PointComposer, compose, composer
+from mnist_exp.errors import SettingsError
+from mnist_exp.settings import SweepSettings, find_problems, sweep_settings
+from mnist_exp.sweeping import plan, rules
+from mnist_exp.sweeping.space import parse
+
+SMALL = ["data=mnist_5k", "data.validation=0.2"]
+PRESETS = sorted(file.stem for file in (EXPERIMENTS / "sweep").glob("*.yaml"))
+# What may stand on one command line together: at most one of each line.
+CHOICES = [
+    ["model=mlp", "model=lenet5", "model=resnet", "model=cnn"],
+    ["optimizer=adamw", "optimizer=sgd", "optimizer=lion"],
+    ["schedule=one_cycle", "schedule=cosine"],
+    ["data=mnist_5k", "data=npz", "data=image_folder"],
+    ["augment=shift", "~augment", "augment=affine"],
+    ["trainer=smoke", "tracking=none"],
+    ["experiment=overfit_one_batch"],
+    ["sweep=search", "sweep=dropout", "sweep=filters_x_dropout"],
+    ["seed=3", "++seed=4"],
+    ["trainer.epochs=2", "trainer.threads=null", "trainer.epochs=${seed}"],
+    ["data.validation=0.1", "data.limit=null", "+data.path=/a b/c"],
+    ["optimizer.learning_rate=1e-4", "~optimizer.learning_rate"],
+    ["+optimizer.clipnorm=1.5", "++optimizer.clipnorm=2"],
+    ["trusted_modules=[my_pkg,other]", "+trusted_modules=[a]"],
+    ["tracking.experiment='a, b'", "tracking.uri=sqlite:///x.db", "tracking.run_name='a=b'"],
+    ["+model.extra={a:1,b:[2,x]}", "++model={activation:tanh}", "model={_target_:mnist_exp.models.mlp}"],
+    ["sweep.n_trials=3", "sweep.points=[{model.filters:16},{seed:2}]"],
+]
+# Which Hydra refuses.
+WRONG = [
+    ["model=mpl", "model.dorpout=1", "+model.dropout=1", "~nothing", "model=[cnn,mlp]", "model=null", "seed=1,2"],
+    ["optimizer.nothing.deep=1", "x", "trainer=3", "~model=mlp", "model.dropout.deep=1", "hydra.nothing=1"],
+]
+
+
+def combinations(*rows):
+    drawn = st.tuples(*(st.none() | st.sampled_from(row) for row in rows))
+    return drawn.flatmap(lambda chosen: st.permutations([text for text in chosen if text is not None]))
+
+
+def outcome(function, overrides):
+    """What composing comes to: the configuration, all but Hydra's own part of it; or that it is refused."""
+    try:
+        config = function(overrides)
+    except Exception as error:
+        return None, error
+    assert OmegaConf.is_struct(config)
+    return OmegaConf.to_container(config), None
+
+
+@pytest.fixture(scope="module")
+def composers():
+    with composer(None) as loader:
+        yield PointComposer(loader).compose, lambda overrides: hydra_compose("config", list(overrides))
+
+
+@settings(max_examples=25, deadline=None)
+@given(overrides=combinations(*CHOICES))
+def test_a_point_is_composed_as_hydra_composes_it(composers, overrides):
+    (ours, our_error), (theirs, their_error) = (outcome(function, overrides) for function in composers)
+    assert ours == theirs
+    assert (our_error is None) == (their_error is None)
+    assert their_error is not None or list(ours) == list(theirs)
+
+
+@settings(max_examples=10, deadline=None)
+@given(overrides=combinations(*CHOICES[:4], *WRONG))
+def test_what_hydra_refuses_is_refused_with_words(composers, overrides):
+    (ours, our_error), (theirs, their_error) = (outcome(function, overrides) for function in composers)
+    assert ours == theirs
+    assert (our_error is None) == (their_error is None)
+    assert our_error is None or (isinstance(our_error, SettingsError) and our_error.problems)
+
+
+def test_points_do_not_leak_into_each_other(composers):
+    ours, theirs = composers
+    first = ours(["model=mlp", "+model.extra={a:1}", "trusted_modules=[x]"])
+    assert OmegaConf.to_container(ours(["model=mlp"])) == OmegaConf.to_container(theirs(["model=mlp"]))
+    first.model.extra.a = 2
+    assert ours(["model=mlp", "+model.extra={a:1}"]).model.extra.a == 1
+
+
+def space_of(*arguments, **how):
+    return parse({}, [*SMALL, *arguments], SweepSettings(**how))
+
+
+def make(*arguments, is_search=False, **how):
+    return plan.make(space_of(*arguments, **how), None, is_search=is_search)
+
+
+def problems_of(*arguments, is_search=False, **how):
+    with pytest.raises(SettingsError) as error:
+        make(*arguments, is_search=is_search, **how)
+    return error.value.problems
+
+
+def test_a_plan_names_every_job_of_a_grid():
+    made = make("trainer.epochs=3", "model.filters=16,32", "model.dropout=0.1,0.25")
+    assert [job.name for job in made.jobs] == [
+        f"filters={filters} dropout={dropout}" for filters in (16, 32) for dropout in (0.1, 0.25)
+    ]
+    assert len({job.key for job in made.jobs}) == 4
+    assert {job.epochs for job in made.jobs} == {3}
+    last = made.jobs[-1]
+    assert last.overrides == (*SMALL, "trainer.epochs=3", "model.filters=32", "model.dropout=0.25")
+    assert last.command == f"python -m mnist_exp.run {' '.join(last.overrides)}"
+    assert last.key == provenance.job_key(compose(last.overrides), made.data_sha256)
+    assert made.settings == compose(made.jobs[0].overrides)
+    assert (made.repeated, made.on_test) == (0, False)
+
+
+def test_a_search_has_no_jobs_yet():
+    made = make("model.dropout=interval(0,0.5)", "model.filters=int(interval(8,16))", is_search=True)
+    assert (made.jobs, made.repeated) == ((), 0)
+    assert made.settings.model.arguments["dropout"] == 0.0
+    assert made.settings.model.arguments["filters"] == 8
+
+
+def test_the_bad_point_of_a_grid_is_told_with_its_place():
+    assert problems_of("model.filters=16,32,0", "model.dropout=0.1,0.2") == [
+        "job 5 of 6: model.filters=0 is not allowed: it must be a whole number, at least 1"
+    ]
+    assert problems_of("seed=1,2", "trainer.epochs=1,abc", "model.dorpout=1") == [
+        "job 1 of 4: model.dorpout does not exist: did you mean model.dropout?",
+        "job 2 of 4: trainer.epochs=abc is not allowed: it must be a whole number, at least 1",
+    ]
+
+
+def test_a_bad_point_among_points_is_told_with_its_place():
+    points = [{"model": "mlp", "model.dropout": 0.1}, {"model": "mlp", "model.filters": 3}]
+    (problem,) = problems_of(points=points)
+    assert problem.startswith("job 2 of 2: model.filters does not exist")
+
+
+@pytest.mark.parametrize(
+    ("interval", "problem"),
+    [
+        ("interval(0,1.5)", "corner 2 of 2: model.dropout=1.5 is not allowed: it must be a number, at least 0"),
+        ("interval(-1,0.5)", "corner 1 of 2: model.dropout=-1.0 is not allowed"),
+        ("interval(0,inf)", "corner 2 of 2: model.dropout=inf is not allowed"),
+        ("interval(nan,0.5)", "corner 1 of 2: model.dropout=nan is not allowed"),
+    ],
+)
+def test_the_bad_corner_of_a_search_is_told(interval, problem):
+    (found,) = problems_of(f"model.dropout={interval}", is_search=True)
+    assert found.startswith(problem)
+
+
+def test_only_int_gives_whole_numbers_to_search():
+    for problem, end in zip(problems_of("model.filters=interval(8,16)", is_search=True), (8, 16), strict=True):
+        assert f"model.filters={end}.0 is not allowed: it must be a whole number" in problem
+
+
+def test_what_the_data_do_not_have_is_told_with_the_first_job_that_asks_for_it():
+    assert problems_of("data.limit=100,5000", "seed=1,2") == [
+        "limit=5000 seed=1: data.limit=5000 is more than the 4,000 training images of data=mnist_5k"
+    ]
+    (problem,) = problems_of("data.validation=0.1,4000")
+    assert problem.startswith("validation=4000: data.validation=4000 would hold out 4,000 of 4,000")
+
+
+def test_a_model_too_deep_for_the_images_is_told_before_anything_runs():
+    (problem,) = problems_of("model.kernel_size=3,29", "seed=1,2")
+    assert problem.startswith("kernel_size=29 seed=1: ")
+
+
+def test_each_data_set_is_loaded_once_and_each_missing_one_asked_for_once(monkeypatch, tmp_path, digits):
+    calls = []
+    load_data = preflight.load_data
+    monkeypatch.setattr(preflight, "load_data", lambda *given: calls.append(given) or load_data(*given))
+    (x_train, y_train), (x_test, y_test) = digits
+    np.savez(tmp_path / "there.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    npz = ["data=npz", "data.validation=0.2", "seed=1,2,3", "model.dropout=0.1,0.2"]
+    made = plan.make(parse({}, [*npz, f"data.path={tmp_path}/there.npz"], SweepSettings()), None, is_search=False)
+    assert len(made.jobs) == 6
+    assert sum(len(given) < 2 or given[1] is None for given in calls) == 1
+
+    calls.clear()
+    paths = f"data.path={tmp_path}/gone.npz,{tmp_path}/there.npz,{tmp_path}/lost.npz"
+    with pytest.raises(SettingsError) as error:
+        plan.make(parse({}, [*npz, paths], SweepSettings()), None, is_search=False)
+    assert ["gone" in problem or "lost" in problem for problem in error.value.problems] == [True, True]
+    assert sum(len(given) < 2 or given[1] is None for given in calls) == 3
+
+
+def test_points_that_are_the_same_job_are_run_once():
+    made = make(points=[{"model.dropout": 0.5}, {"+optimizer.weight_decay": None}, {}, {"model": "cnn"}])
+    assert [job.name for job in made.jobs] == ["dropout=0.5", "weight_decay=null"]
+    assert made.repeated == 2
+    made = make("seed=1,1,2", "model.dropout=0.25,0.25,0.25", zip=True)
+    assert [job.name for job in made.jobs] == ["seed=1 dropout=0.25", "seed=2 dropout=0.25"]
+    assert made.repeated == 1
+
+
+def test_validation_on_the_test_set_is_noticed_in_any_job():
+    assert make("data.validation=0.1,test").on_test
+    assert not make("data.validation=0.1,100").on_test
+
+
+def key(*overrides, sha="0"):
+    return provenance.job_key(compose(["data=mnist_5k", *overrides]), sha)
+
+
+SAME = [
+    ["model=cnn", "seed=7", "trainer.epochs=10", "optimizer=adam", "augment=none"],
+    ["optimizer.beta_1=0.9", "+optimizer.amsgrad=false"],
+    ["+optimizer.weight_decay=null"],
+    ["optimizer.learning_rate=1e-3"],
+    ["tracking=none"],
+    ["tracking.experiment=another", "tracking.run_name=x", "tracking.uri=sqlite:///other.db"],
+    ["data.name=other"],
+    ["trusted_modules=[my_pkg]"],
+    ["sweep=search", "data.validation=test"],
+    ["sweep.n_trials=3", "sweep.points=[{seed:3}]"],
+    ["data.limit=null", "objective=val_accuracy", "direction=maximize"],
+    ["~trainer.restore_best"],
+]
+OTHER = [
+    ["model=mlp"],
+    ["model.filters=33"],
+    ["model.dropout=0.31"],
+    ["optimizer=sgd"],
+    ["optimizer=adamw"],
+    ["optimizer.learning_rate=0.002"],
+    ["optimizer.beta_1=0.8"],
+    ["+optimizer.clipnorm=1"],
+    ["schedule=cosine"],
+    ["augment=shift"],
+    ["data.limit=1000"],
+    ["data.validation=0.1"],
+    ["data.validation=400"],
+    ["trainer.epochs=3"],
+    ["trainer.batch_size=100"],
+    ["data.validation=0.1", "trainer.early_stopping_patience=3"],
+    ["data.validation=0.1", "trainer.restore_best=true"],
+    ["trainer.precision=mixed_bfloat16"],
+    ["trainer.threads=1"],
+    ["seed=8"],
+    ["objective=val_loss", "direction=minimize"],
+]
+
+
+@pytest.mark.parametrize("overrides", SAME, ids=" ".join)
+def test_what_does_not_change_the_result_does_not_change_the_key(overrides):
+    assert key(*overrides) == key()
+
+
+def test_whatever_changes_the_result_changes_the_key():
+    keys = [key(), *(key(*overrides) for overrides in OTHER), key(sha="1")]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_knows_data_by_their_bytes_not_by_their_place(tmp_path):
+    def settings_for(*overrides):
+        return compose(["data=npz", "data.validation=0.1", *overrides])
+
+    here, there = (settings_for(f"data.path={tmp_path}/{name}.npz") for name in ("here", "there"))
+    assert provenance.job_key(here, "0") == provenance.job_key(there, "0")
+    assert provenance.job_key(here, "0") != provenance.job_key(here, "1")
+
+
+def test_a_change_of_a_builders_default_would_change_no_key_of_a_value_that_is_written_out():
+    """The record of a run has every value; composed again from it, it is the same job."""
+    for overrides in (["model=resnet"], ["optimizer=sgd", "schedule=one_cycle"], ["augment=affine"]):
+        once = compose(["data=mnist_5k", *overrides])
+        again, problems = find_problems(once.to_config())
+        assert problems == []
+        assert provenance.job_key(again, "0") == provenance.job_key(once, "0")
+
+
+def test_the_order_of_keys_does_not_change_a_digest():
+    assert provenance.digest({"a": 1, "b": [1, 2]}) == provenance.digest({"b": [1, 2], "a": 1})
+    assert provenance.digest({"a": 1, "b": [1, 2]}) != provenance.digest({"a": 1, "b": [2, 1]})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_checked_sweep_on_held_out_images(preset):
+    with composer(None):
+        config = hydra_compose("config", [f"sweep={preset}", "data=mnist_5k"], return_hydra_config=True)
+    how = sweep_settings(config)
+    params = OmegaConf.to_container(config.hydra.sweeper.params)
+    assert params, "it sweeps over something"
+    space = parse(params, [f"sweep={preset}", "data=mnist_5k"], how)
+    assert set(space.keys) == set(params)
+    is_search = rules.is_search(how, space)
+    rules.check(how, space, config.hydra.launcher)
+    made = plan.make(space, None, is_search=is_search)
+    assert not made.on_test, "the best of them is chosen"
+    assert made.repeated == 0
+    assert is_search or len(made.jobs) > 1
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_says_what_it_asks_how_it_is_called_and_what_it_costs(preset):
+    file = EXPERIMENTS / "sweep" / f"{preset}.yaml"
+    lines = file.read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert lines[1].startswith("# ")
+    assert lines[2].startswith(f"# Command: python -m mnist_exp.run -m sweep={preset}")
+    assert lines[3].startswith("# Cost: ")
+    assert set(yaml.safe_load(file.read_text())) <= {"defaults", "hydra", "sweep", "data", "trainer"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how", "sentence"),
+    [
+        (["seed=1,2"], {"pruner": "asha"}, "sweep.pruner=asha needs a search: add sweep.sampler=tpe"),
+        (["seed=1,2"], {"minimize_too": "parameters"}, "sweep.minimize_too=parameters needs a search"),
+        (["seed=1,2"], {"timeout_s": 3.0}, "sweep.timeout_s=3.0 needs a search"),
+        (["seed=1"], {"sampler": "tpe"}, "sweep.sampler=tpe has nothing to search: sweep over an option"),
+        ([], {"sampler": "tpe", "points": [{"seed": 1}]}, "a search makes up its own: leave them away"),
+        (["seed=1,2"], {"sampler": "tpe", "zip": True}, "a search makes up its own: leave them away"),
+        (
+            ["seed=1,2"],
+            {"sampler": "tpe", "minimize_too": "parameters", "pruner": "median"},
+            "sweep.pruner=median cannot tell poor trials by two objectives",
+        ),
+        (
+            ["seed=1,2"],
+            {"sampler": "cmaes", "minimize_too": "parameters"},
+            "sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc or nsgaii",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(arguments, how, sentence):
+    settings = SweepSettings(**how)
+    launcher = OmegaConf.create({"_target_": "hydra_plugins.mnist_exp_plugins.LocalLauncher", "n_workers": 1})
+    with pytest.raises(SettingsError) as error:
+        rules.check(settings, parse({}, arguments, settings), launcher)
+    (problem,) = error.value.problems
+    assert sentence in problem
+
+
+def test_what_the_launcher_cannot_do_is_told():
+    how = dataclasses.replace(SweepSettings(), job_timeout_s=3.0)
+    space = parse({}, ["seed=1,2"], how)
+    with pytest.raises(SettingsError, match=r"sweep\.job_timeout_s=3.0 needs hydra/launcher=local"):
+        rules.check(how, space, OmegaConf.create({"_target_": "joblib"}))
+    local = {"_target_": "hydra_plugins.mnist_exp_plugins.LocalLauncher"}
+    for wrong in (0, "two", None, 1.5):
+        with pytest.raises(
+            SettingsError, match=r"hydra.launcher.n_workers=.* is not allowed: it must be a whole number"
+        ):
+            rules.check(how, space, OmegaConf.create({**local, "n_workers": wrong}))
+    rules.check(how, space, OmegaConf.create({**local, "n_workers": 2}))
