@@ -150,7 +150,7 @@ MATERIAL = {
     "one job of one epoch": ([row(0.5, metrics={"parameters": 3.0})], [("a=1", [0.5])]),
     "one value": (grid(["1"], ["0.1", "0.2", "0.3"]), [("b=1", [0.1])]),
     "texts": (grid(["cnn", "null", "true"], ["'a b'", "[1,2]"]), [("a=null", [0.1]), ("a='a b'", [0.2])]),
-    "dollars": (grid(["$x$", "$\\frac{", "a$b"], ["$", "\\$"]), [("a=$x$", [0.1]), ("a=$\\frac{ \\$", [0.2])]),
+    "dollars": (grid(["$x$", "$\\frac{$", "a$b"], ["$\\x{$", "\\$"]), [("a=$x$", [0.1]), ("a=$\\frac{$", [0.2])]),
     "names with _": (grid(["_a", "_b"], ["1"]), [("_target_=x", [0.1]), ("_b", [0.2])]),
     "long texts": (grid([f"{LONG}{i}" for i in range(3)], [f"{LONG}{i}" for i in range(3)]), [(LONG * 3, [0.1])] * 2),
     "foreign texts": (grid(["数字", "é"], ["😀", "x"]), [("数字=é", [0.1]), ("x", [0.2])]),
@@ -180,7 +180,7 @@ def is_picture(file):
         return opened.format == "PNG" and min(opened.size) > 150
 
 
-TURNED = ("plain", "one job", "only NaN", "endless curves", "equal objectives")
+TURNED = ("plain", "only NaN", "endless curves")
 
 
 @pytest.mark.parametrize(

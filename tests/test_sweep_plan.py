@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from hydra import compose as hydra_compose
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -69,6 +69,8 @@ def composers():
 
 @settings(max_examples=25, deadline=None)
 @given(overrides=combinations(*CHOICES))
+@example(overrides=["+model.extra={a:1}", "model.extra.a=2", "++model.extra.a=3"])
+@example(overrides=["seed=3", "seed=4"])
 def test_a_point_is_composed_as_hydra_composes_it(composers, overrides):
     (ours, our_error), (theirs, their_error) = (outcome(function, overrides) for function in composers)
     assert ours == theirs
@@ -76,7 +78,7 @@ def test_a_point_is_composed_as_hydra_composes_it(composers, overrides):
     assert their_error is not None or list(ours) == list(theirs)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(overrides=combinations(*CHOICES[:4], *WRONG))
 def test_what_hydra_refuses_is_refused_with_words(composers, overrides):
     (ours, our_error), (theirs, their_error) = (outcome(function, overrides) for function in composers)

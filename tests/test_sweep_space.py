@@ -42,7 +42,7 @@ def test_the_grid_has_every_combination_the_first_option_slowest():
 def test_without_several_values_there_is_one_job():
     space = read("seed=3", "model=mlp")
     assert list(space.grid()) == list(space.corners()) == [["seed=3", "model=mlp"]]
-    assert (space.keys, space.words) == ((), "one job")
+    assert (space.keys, space.words) == ((), "the configuration as it is")
 
 
 def test_the_command_line_wins_over_the_preset():
