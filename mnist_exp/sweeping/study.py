@@ -4,6 +4,7 @@ A job asks when it starts, not when it is launched: so any Hydra launcher can ca
 worker takes the next trial at once, with all results so far in it.
 """
 
+import time
 import warnings
 from collections.abc import Container
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from mnist_exp.sweeping.space import Axis
 if TYPE_CHECKING:
     import optuna
 
+_SAYS_WHOSE_IT_IS_S = 60.0
 _PROCESS, _RUN, _INTERRUPTED = "mnist_exp.process", "mnist_exp.run_id", "mnist_exp.interrupted"
 
 
@@ -84,7 +86,10 @@ class Study:
 
         count = 0
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            if processes.is_gone(trial.user_attrs.get(_PROCESS, "")):
+            owner = trial.user_attrs.get(_PROCESS, "")
+            # One that was killed before it could say whose it is has none, and never will.
+            nobodys = not owner and time.time() - trial.datetime_start.timestamp() > _SAYS_WHOSE_IT_IS_S
+            if nobodys or processes.is_gone(owner):
                 self.interrupt(study, trial)
                 count += 1
         return count
@@ -101,8 +106,11 @@ class Study:
         """End a trial without a result; its values are tried again by the next one that asks."""
         import optuna
 
-        study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        try:
+            study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        except (RuntimeError, ValueError):  # Another process was quicker.
+            return
         study.enqueue_trial(dict(trial.params))
 
     def _check(self, study: "optuna.Study") -> None:

@@ -113,7 +113,7 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
     ]
     screen.columns(["job", "what differs", "state", "run"], lines, left=("what differs", "state", "run"))
     left = sum(row.outcome == "left" for row in rows)
-    screen.out.print(f"\n{len(rows)} jobs, {left} to do; nothing was run (sweep.dry_run=true)")
+    screen.out.print(f"\n{len(rows)} job{'s' * (len(rows) != 1)}, {left} to do; nothing was run (sweep.dry_run=true)")
 
 
 def show(screen: Screen, outcome: Outcome, settings: TrackingSettings) -> None:
