@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from mnist_exp import stopping
+
 Metrics = dict[str, float]
 
 
@@ -38,6 +40,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Show the progress, and note when the last training step ended, and the first with a loss that is none."""
         self._trained = time.perf_counter()
+        stopping.check()
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss) and self.diverged is None:
             # Stopped, not raised: an exception here would leave Keras's reading threads behind.

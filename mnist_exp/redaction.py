@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-_USER_INFO = re.compile(r"([a-zA-Z][\w+.-]*://)[^\s'\"]*@")
+# Hydra writes the colon of a value as `\:`.
+_USER_INFO = re.compile(r"([a-zA-Z][\w+.-]*\\?://)[^\s'\"]*@")
 _NAME = (
     r"(?:[\w-]*[_-])?(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?)"
     r"(?:_\w*key)?"

@@ -16,16 +16,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp import composition, runner, startup
 from mnist_exp.errors import RunError, SettingsError, TrainingError
-from mnist_exp.screen import print_problems
+from mnist_exp.screen import Screen, print_problems
 from mnist_exp.settings import check
-from mnist_exp.stopping import Terminated, end_on_sigterm
+from mnist_exp.stopping import Terminated, end_on_signals
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 def main() -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 mistaken, 130 and 143 interrupted."""
-    end_on_sigterm()
+    end_on_signals()
     code = launch()
     startup.quick_exit()
     sys.exit(code)
@@ -74,6 +74,7 @@ def train(config: DictConfig) -> float:
     """Run one composed configuration and return its objective to the sweeper."""
     try:
         settings = check(config, HydraConfig.get().overrides.task)
+        _warn_of_unswept()
         return runner.run(settings).objective
     except SettingsError as error:
         # Hydra prints lines of its own about any other kind of exception.
@@ -84,6 +85,15 @@ def train(config: DictConfig) -> float:
         raise RunError(f"the run failed: {error}") from error
     except (Exception, SystemExit) as error:
         raise RunError(traceback.format_exc()) from error
+
+
+def _warn_of_unswept() -> None:
+    """Say that a preset of a sweep sweeps with -m only, unless the run was told where in it it stands."""
+    hydra = HydraConfig.get()
+    given = {text.partition("=")[0].lstrip("+") for text in hydra.overrides.task}
+    unswept = [key for key in hydra.sweeper.get("params") or {} if key not in given]
+    if unswept:
+        Screen().warn(f"this is one run, not a sweep over {', '.join(unswept)}: for that add -m")
 
 
 def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:

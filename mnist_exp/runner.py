@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from mnist_exp import processes, provenance, startup, tracking
+from mnist_exp import processes, provenance, startup, stopping, tracking
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.preflight import load_data
@@ -184,6 +184,11 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) 
         tracker.end("KILLED")
         raise
     except BaseException as error:
+        try:
+            stopping.check()  # What a signal broke off is no failure, whatever it came out as.
+        except stopping.Terminated:
+            tracker.end("KILLED")
+            raise
         if tracker.run_id is not None:
             with contextlib.suppress(Exception):
                 tracker.log_tags({"mnist_exp.failure": redact(first_line(error))})

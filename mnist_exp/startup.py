@@ -24,6 +24,8 @@ def quick_imports() -> Iterator[None]:
     collection walks through them, 0.3 s each; what is garbage already is collected before.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    # MLflow prints the address of each run that ends, with the password in it.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     is_first = "keras" not in sys.modules
     if is_first:
         gc.collect()

@@ -3,6 +3,7 @@
 Pebble's pool keeps them: a worker that dies takes only its own job with it, and another one comes in its place.
 """
 
+import contextlib
 import functools
 import os
 import pickle
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from hydra import version
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from mnist_exp import startup
 from mnist_exp.errors import MnistExpError
-from mnist_exp.stopping import Terminated, end_on_sigterm
+from mnist_exp.stopping import Terminated, end_on_signals
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -101,6 +102,7 @@ class Workers:
             raise
         self._pool.close()  # type: ignore[no-untyped-call]
         self._pool.join()
+        self._pool = None
         return [returned[i] for i in range(len(futures))]
 
     def stop(self) -> None:
@@ -114,6 +116,15 @@ class Workers:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what is of no use any more: locks, empty logs, an empty folder."""
+        for file in (*self._folder.glob("worker-*.lock"), *self._folder.glob("worker-*.log")):
+            if file.suffix == ".lock" or not file.stat().st_size:
+                file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
 
     def _look(self, job: int, future: "Future[JobReturn]") -> None:
         if self.on_lost is not None and not future.cancelled() and (error := future.exception()) is not None:
@@ -161,10 +172,11 @@ def _start_worker(count: int, folder: str) -> None:
 
 def _work(job: int, overrides: list[str], told: bytes) -> JobReturn:
     """Compose and run one job, as Hydra's own launchers do."""
-    end_on_sigterm()
+    end_on_signals()
     hydra_context, task_function, config = pickle.loads(told)  # noqa: S301  our own parent's
     setup_globals()
     version.setbase("1.3")
+    JobRuntime.instance().set("name", config.hydra.job.name)
     composed = hydra_context.config_loader.load_sweep_config(config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = job

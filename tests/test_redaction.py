@@ -10,6 +10,7 @@ from mnist_exp.redaction import redact, redact_config
     [
         "postgresql://me:SECRET@host/db",
         "http://me:p@SECRET@host",
+        "'tracking.uri=http\\://me\\:SECRET@host'",  # as Hydra writes it
         "data.token=SECRET",
         "password: SECRET",
         'PASSWORD = "SECRET of two words"',

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,23 @@ def test_points_and_zip(alone):
     points = "sweep.points=[{model.filters: 2, model.dropout: 0.5}, {model.filters: 4, model.dropout: 0.1}]"
     assert "to do   1, 1 done already" in sweep(*SMALL, points).stdout
     assert sorted(recorded()[2]) == ["filters=1 dropout=0.1", "filters=2 dropout=0.5", "filters=4 dropout=0.1"]
+
+
+def test_password_of_the_store_is_nowhere_to_be_found(alone):
+    secret = uuid.uuid4().hex  # Not written here: the record has the repository's uncommitted changes.
+    address = f"sqlite:///{alone}/m.db?timeout=30&password={secret}"
+    sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2", f'tracking.uri="{address}"')
+    searched = [file for file in alone.rglob("*") if file.is_file()]
+    assert len(searched) > 20
+    assert [file for file in searched if secret.encode() in file.read_bytes()] == []
+
+
+def test_preset_without_m_says_that_it_is_one_run(alone):
+    words = [sys.executable, "-m", "mnist_exp.run", "sweep=dropout", *SMALL, "trainer.epochs=1", "tracking=none"]
+    warning = "warning: this is one run, not a sweep over model.dropout: for that add -m"
+    assert warning in subprocess.run(words, capture_output=True, text=True).stderr
+    named = subprocess.run([*words, "model.dropout=0.5"], capture_output=True, text=True)
+    assert warning not in named.stderr
 
 
 def test_nothing_recorded_but_swept(alone):

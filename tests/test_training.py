@@ -7,13 +7,14 @@ import sys
 
 import keras
 import numpy as np
+import psutil
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from mnist_exp import data, training
 from mnist_exp.batches import Batches
 from mnist_exp.composition import compose
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import SettingsError, TrainingError
 from mnist_exp.settings import TrainerSettings
 
 SMALL = ["data=mnist_5k", "tracking=none", "data.limit=500", "data.validation=100"]
@@ -42,7 +43,7 @@ def train(overrides, dataset, after_epoch=lambda epoch, built: None):
     split = split_of(settings, dataset)
     training.set_up(settings.seed, settings.trainer)
     built = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    history = training.fit(built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built))
+    history = training.fit(built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None)
     return settings, built, history
 
 
@@ -82,6 +83,32 @@ def test_the_same_seed_gives_the_same_training_bit_for_bit(overrides, dataset):
     assert first_history == second_history
 
 
+def test_training_stops_when_told_to(dataset):
+    _, _, history = train(["trainer.epochs=5"], dataset, lambda epoch, built: "enough" if epoch == 2 else None)
+    assert len(history["loss"]) == 2
+
+
+def test_loss_that_is_lost_ends_the_training_with_epoch_and_step(dataset):
+    def spoil(epoch, built):
+        built.trained.get_layer(index=-1).set_weights(
+            [np.full_like(w, np.nan) for w in built.trained.get_layer(index=-1).get_weights()]
+        )
+
+    with pytest.raises(TrainingError, match=r"the loss became nan in epoch 2, step 1: lower optimizer\.learning_rate"):
+        train(["trainer.epochs=3"], dataset, spoil)
+
+
+@pytest.mark.slow
+def test_memory_of_a_training_is_given_back(dataset):
+    sizes = []
+    for seed in range(12):
+        train([f"seed={seed}", "trainer.epochs=1"], dataset)
+        training.forget()
+        sizes.append(psutil.Process().memory_info().rss / 1e6)
+    # 10 MB a training without it.
+    assert sizes[-1] - sizes[2] < 30, sizes
+
+
 def test_another_seed_gives_other_weights(dataset):
     def weights(seed):
         settings = compose([*SMALL, f"seed={seed}"])
@@ -102,7 +129,7 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
         built.trained,
         split,
         settings,
-        lambda epoch, metrics: told.append((epoch, metrics)),
+        lambda epoch, metrics: told.append((epoch, metrics)) is None,
         lambda step, metrics: steps.append(step),
     )
     assert [epoch for epoch, _ in told] == [1, 2, 3]
@@ -136,7 +163,7 @@ def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):
 
     model = Recorder()
     model.compile(optimizer="sgd", run_eagerly=True)
-    training.fit(model, split, settings, lambda epoch, metrics: None)
+    training.fit(model, split, settings, lambda epoch, metrics: True)
     for epoch in (0, 1):
         batches = Batches(split.x_train, split.y_train, batch_size=64, seed=settings.seed)
         batches.start_epoch(epoch)
@@ -240,7 +267,7 @@ def test_global_clipnorm_limits_the_step(dataset):
     training.set_up(settings.seed, settings.trainer)
     model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train)).trained
     before = model.get_weights()
-    training.fit(model, split, settings, lambda epoch, metrics: None)
+    training.fit(model, split, settings, lambda epoch, metrics: True)
     change = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(model.get_weights(), before, strict=True)))
     assert change == pytest.approx(0.001, rel=0.01)
 

@@ -58,9 +58,9 @@ class Row:
 
 
 def ranked(rows: Sequence[Row], direction: str) -> list[Row]:
-    """Return the jobs that are done, the best first; equal ones in their order."""
+    """Return the jobs that are done, the best first; equal ones by their names, so that it is always the same."""
     done = [row for row in rows if row.outcome == "done" and not math.isnan(row.objective)]
-    return sorted(done, key=lambda row: -row.objective if direction == "maximize" else row.objective)
+    return sorted(done, key=lambda row: (-row.objective if direction == "maximize" else row.objective, row.name))
 
 
 def pareto(rows: Sequence[Row], direction: str, minimized: str) -> list[Row]:

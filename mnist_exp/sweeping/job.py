@@ -112,9 +112,8 @@ class _Attempt:
     def run(self, make_settings: Callable[[], Settings]) -> float:
         """Run it, and return its objective; NaN where there is none."""
         name = label(self.overrides, self.assignment.keys)
-        began = time.perf_counter()
-        facts: dict[str, Any] = {"name": name, "overrides": list(self.overrides)}
-        facts["values"] = values_of(self.overrides, self.assignment.keys)
+        # Not the overrides themselves: there may be a password in them.
+        facts: dict[str, Any] = {"name": name, "values": values_of(self.overrides, self.assignment.keys)}
         facts["command"] = provenance.command_of(self.overrides, self.assignment.config_dir)
         try:
             settings = make_settings()
@@ -138,7 +137,6 @@ class _Attempt:
             objective=result.objective,
             metrics=result.metrics,
             epochs=len(result.history["loss"]),
-            seconds=time.perf_counter() - began,
             **facts,
         )
         return result.objective

@@ -145,7 +145,7 @@ def parse(
     for key, override in overrides.items():
         if not override.is_sweep_override():
             if not key.startswith("sweep."):  # How the sweep goes is nothing to a job.
-                fixed.append(_text(override))
+                fixed.append(override.input_line or "")
         elif not _may_vary(key):
             problems.append(_same_for_all(key))
         else:
@@ -235,12 +235,6 @@ def _zipped(space: Space) -> tuple[Space, list[str]]:
     rows = list(zip(*([f"{axis.prefix}={value}" for value in axis.values] for axis in space.axes), strict=True))
     points = [(*point, *row) for point in space.points for row in rows] if space.axes else list(space.points)
     return replace(space, axes=(), points=tuple(points)), []
-
-
-def _text(override: Override) -> str:
-    if override.is_delete():
-        return override.input_line or ""
-    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
 
 
 def _point_text(key: str, value: Any) -> str:

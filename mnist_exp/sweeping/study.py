@@ -64,7 +64,8 @@ class Study:
                 load_if_exists=True,
             )
         except Exception as error:  # Drivers raise their own.
-            reason = redact(first_line(error))
+            driver = "; install the database's driver, as psycopg[binary]" if isinstance(error, ImportError) else ""
+            reason = redact(first_line(error)) + driver
             raise SettingsError(f"sweep.storage={redact(self.storage)} cannot be used: {reason}") from error
         self._check(study)
         return study

@@ -104,7 +104,14 @@ def warn_of_other_commits(screen: Screen, rows: Sequence[Row], records: Sequence
 def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
     """Print the table of jobs, and what is known of each."""
     if not rows:
-        screen.table({"search": plan.space.words, "checked": "its corners; nothing was run (sweep.dry_run=true)"})
+        how = plan.settings.sweep
+        pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
+        told = {
+            "search": plan.space.words,
+            "by": f"{how.sampler or 'tpe'}, seed {how.seed}, {how.n_trials} trials{pruner}",
+            "checked": "the corners of the space; nothing was run (sweep.dry_run=true)",
+        }
+        screen.table(told)
         return
     states = {"left": "to do"}
     lines = [
@@ -194,11 +201,11 @@ def _draw(folder: Path, ledger: Ledger, outcome: Outcome) -> None:
 
 
 def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
-    if best.overrides:
-        config = redact_config(composition.compose(best.overrides, config_dir=outcome.config_dir).to_config())
-        text = OmegaConf.to_yaml(OmegaConf.create(config))
-    else:
-        text = "# found in an earlier call: see config.yaml of its run\n"
+    space = outcome.plan.space
+    found = [f"{axis.prefix}={best.values[axis.key]}" for axis in space.axes if axis.key in best.values]
+    overrides = best.overrides or [*space.fixed, *found]
+    config = redact_config(composition.compose(overrides, config_dir=outcome.config_dir).to_config())
+    text = OmegaConf.to_yaml(OmegaConf.create(config))
     head = f"# {outcome.objective} {best.objective:.6g}, run {best.run_id}\n# {best.command}\n"
     file.write_text(head + text, encoding="utf-8")
 

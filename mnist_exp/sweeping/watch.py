@@ -120,7 +120,7 @@ class Watch:
             self._end(number, row, event)
 
     def _describe(self, row: Row, event: dict[str, Any]) -> None:
-        row.name, row.values, row.overrides = event["name"], event["values"], tuple(event["overrides"])
+        row.name, row.values = event["name"], event["values"]
         row.command, row.run_id = event["command"], event.get("run_id")
 
     def _end(self, number: int, row: Row, event: dict[str, Any]) -> None:
@@ -128,7 +128,8 @@ class Watch:
         row.objective = event.get("objective", math.nan)
         row.metrics = event.get("metrics", {})
         row.epochs = event.get("epochs", row.epochs)
-        row.seconds = event.get("seconds", time.time() - self._began.get(number, time.time()))
+        now = event.get("time", time.time())
+        row.seconds = now - self._began.get(number, now)
         row.reason = event.get("reason", "")
         row.reused = event.get("reused", False)
         row.traceback = event.get("traceback", "")
