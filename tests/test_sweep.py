@@ -195,6 +195,13 @@ def test_jobs_that_fail_are_told_and_do_not_stop_the_others(bad_net):
 
 
 @pytest.mark.slow
+def test_folder_of_an_earlier_call_can_be_used_again(bad_net):
+    arguments = [*bad_net, "model.how=raises,well", "seed=1,2", "hydra.sweep.dir=same"]
+    assert re.search(r"^sweep   [12] failed, [23] left", sweep(*arguments, "sweep.fail_fast=true", code=1).stdout, re.M)
+    assert "2 done, 2 failed" in sweep(*arguments, "sweep.retry_failed=true", code=1).stdout
+
+
+@pytest.mark.slow
 def test_sweep_gives_up_when_told_to(bad_net):
     fast = sweep(*bad_net, "model.how=raises,well", "seed=1,2,3", "sweep.fail_fast=true", code=1).stdout
     assert int(re.search(r"^sweep .*?(\d) left", fast, re.MULTILINE)[1]) >= 3

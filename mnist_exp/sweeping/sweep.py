@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 
 from mnist_exp import provenance, store
 from mnist_exp.errors import RunError, SettingsError
+from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
 from mnist_exp.sweeping import events, past, plan, rules, summary
@@ -62,7 +64,8 @@ def sweep(
         rows = [] if study else past.rows_of_grid(made, _peek(made, how), retry_failed=how.retry_failed)
         summary.show_jobs(screen, rows, made)
         return None
-    folder = Path(str(config.hydra.sweep.dir)).resolve()
+    # A folder of its own for each call: the one that Hydra names may have been used before.
+    folder = Path(str(config.hydra.sweep.dir)).resolve() / "events" / f"{time.time_ns():x}"
     task = Task()
     with _launching(make_launcher, task, how) as launcher:
         return _Sweep(how, made, study, folder, own_folder, screen, task, launcher).run()
@@ -93,6 +96,7 @@ class _Sweep:
     launcher: Launcher
     ledger: Ledger | None = field(default=None, init=False)
     opened: "optuna.Study | None" = field(default=None, init=False)
+    records: list[Record] = field(default_factory=list, init=False)
 
     def run(self) -> float | None:
         tracking = self.plan.settings.tracking
@@ -105,10 +109,7 @@ class _Sweep:
             status = "FAILED" if outcome.failed else "FINISHED"
         finally:
             if self.ledger is not None and outcome.parent is not None:
-                self._settle(outcome)
-                summary.record(self.ledger, outcome)
-                if owns_parent or not self.ledger.get(outcome.parent).lives:
-                    self.ledger.end(outcome.parent, status)
+                self._close(self.ledger, outcome, outcome.parent, status, owns=owns_parent)
             summary.show(self.screen, outcome, tracking)
         if outcome.failed:
             raise RunError(f"{len(outcome.failed)} of {len(outcome.rows)} jobs failed")
@@ -139,16 +140,16 @@ class _Sweep:
             rows = past.rows_of_grid(self.plan, records if how.reuse else [], retry_failed=how.retry_failed)
         else:
             rows += [Row("", planned_epochs=self.study.epochs) for _ in range(self.study.left(self.opened))]
-        self._prepare(parent, records)
+        self.records = records
         summary.warn_of_other_commits(self.screen, rows, records)
         return Outcome(self.plan, how, rows, parent, self.own_folder, self.study, self.opened), owns
 
-    def _prepare(self, parent: str | None, records: Sequence[Record]) -> None:
+    def _prepare(self, parent: str | None) -> None:
         """Tell the jobs what they need to know."""
         how = self.how
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.study is not None and how.reuse:
-            done = {r.key: {"run_id": r.run_id, "metrics": r.metrics} for r in records if r.is_done}
+            done = {r.key: {"run_id": r.run_id, "metrics": r.metrics} for r in self.records if r.is_done}
             (self.folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
         self.task.assignment = Assignment(
             sweep_id=f"{self._key}/{time.time()}",
@@ -161,6 +162,7 @@ class _Sweep:
         )
 
     def _launch(self, outcome: Outcome) -> None:
+        self._prepare(outcome.parent)
         to_run = [position for position, row in enumerate(outcome.rows) if row.outcome == "left"]
         on_failure = functools.partial(self._note_failure, outcome)
         settings = self.plan.settings
@@ -176,17 +178,30 @@ class _Sweep:
                 if job.status.name == "FAILED":
                     watch.lost(number, str(job._return_value))
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _close(self, ledger: Ledger, outcome: Outcome, parent: str, status: str, *, owns: bool) -> None:
+        """Complete the parent run, and end it unless another living process owns it; what fails is told, not raised."""
+        for step in (
+            functools.partial(self._settle, ledger, outcome),
+            functools.partial(summary.record, ledger, outcome),
+        ):
+            try:
+                step()
+            except Exception:  # The jobs are done; they must not look as if they were not.
+                self.screen.warn(f"the parent run is not complete:\n{redact(traceback.format_exc())}")
+        record = ledger.get(parent)
+        if owns or (record.status == "RUNNING" and not record.lives):
+            ledger.end(parent, status)
+
+    def _settle(self, ledger: Ledger, outcome: Outcome) -> None:
         """Set right what jobs whose process was ended could not record themselves."""
-        assert self.ledger is not None
         ended = [row for row in outcome.rows if row.outcome in ("killed", "failed") and not row.reused]
         for row in ended:
             if row.outcome == "killed" and row.run_id:
                 with contextlib.suppress(Exception):  # The rest of the summary is worth more.
-                    if self.ledger.get(row.run_id).status == "RUNNING":
-                        self.ledger.end(row.run_id, "KILLED")
+                    if ledger.get(row.run_id).status == "RUNNING":
+                        ledger.end(row.run_id, "KILLED")
         if ended:
-            self.ledger.records()  # It buries those that were ended before they could tell their run.
+            ledger.records()  # It buries those that were ended before they could tell their run.
         if self.study and self.opened:
             self.study.fail(self.opened, {row.run_id for row in ended if row.outcome == "failed" and row.run_id})
             self.study.revive(self.opened)
