@@ -264,6 +264,7 @@ def test_completion_in_bash(alone):
     assert "optimizer=adam optimizer=adamw optimizer=lion" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_experiment_overfits_one_batch(alone):
     done = command("experiment=overfit_one_batch", "data=mnist_5k")
     assert done.returncode == 0, done.stderr

@@ -164,7 +164,7 @@ def bad_net(alone):
 
 
 def test_jobs_that_fail_are_told_and_do_not_stop_the_others(bad_net):
-    arguments = [*bad_net, "model.how=raises,diverges,dies,hangs,well", "sweep.job_timeout_s=20"]
+    arguments = [*bad_net, "model.how=raises,diverges,dies,hangs,well", "sweep.job_timeout_s=12"]
     done = sweep(*arguments, "hydra.launcher.n_workers=2", code=1)
     reasons = {
         "how=raises": "RuntimeError: the builder has a bug",
@@ -247,6 +247,7 @@ def test_search_prunes_goes_on_and_is_shared(alone):
     assert (artifacts(parent) / "importance.png").exists()
 
 
+@pytest.mark.slow
 def test_search_for_two_objectives_draws_the_pareto_front(alone):
     out = sweep(
         *SMALL, "model.filters=1,2,4", "sweep.sampler=random", "sweep.n_trials=5", "sweep.minimize_too=parameters"
@@ -285,6 +286,7 @@ def test_password_of_the_store_is_nowhere_to_be_found(alone):
     assert [file for file in searched if secret.encode() in file.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_preset_without_m_says_that_it_is_one_run(alone):
     words = [sys.executable, "-m", "mnist_exp.run", "sweep=dropout", *SMALL, "trainer.epochs=1", "tracking=none"]
     warning = "warning: this is one run, not a sweep over model.dropout: for that add -m"
@@ -293,6 +295,7 @@ def test_preset_without_m_says_that_it_is_one_run(alone):
     assert warning not in named.stderr
 
 
+@pytest.mark.slow
 def test_nothing_recorded_but_swept(alone):
     out = sweep(*SMALL, "model.filters=1,2", "tracking=none").stdout
     assert "2 done" in out
