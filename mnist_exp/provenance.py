@@ -92,6 +92,19 @@ def commit() -> Commit | None:
     return None
 
 
+def commit_tags(commit: Commit | None) -> dict[str, str]:
+    """Return the tags of a run that say what code it ran."""
+    return {
+        "mnist_exp.git_commit": commit.sha if commit else "none",
+        "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
+    }
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment() -> dict[str, Any]:
     """Return versions, machine and thread counts; call it once TensorFlow runs."""
     return {
@@ -111,7 +124,7 @@ def environment() -> dict[str, Any]:
 
 def threads() -> dict[str, int]:
     """Return how many threads TensorFlow was told to use (0: its own choice) and how many it may run on."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cpus()
     if _backend() != "tensorflow":
         return {"usable": usable}
     import tensorflow as tf

@@ -161,8 +161,7 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) 
         "mnist_exp.command": job.command or provenance.command(),
         "mnist_exp.overrides": " ".join(map(redact, settings.overrides)),
         "mnist_exp.data_sha256": dataset.sha256,
-        "mnist_exp.git_commit": commit.sha if commit else "none",
-        "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
+        **provenance.commit_tags(commit),
         "mnist_exp.process": processes.identify(),
         **job.tags,
     }

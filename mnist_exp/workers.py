@@ -24,7 +24,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_gl
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from mnist_exp import startup
+from mnist_exp import provenance, startup
 from mnist_exp.errors import MnistExpError
 from mnist_exp.stopping import Terminated, end_on_signals
 
@@ -160,7 +160,7 @@ def _start_worker(count: int, folder: str) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     if count > 1:
-        share = max(_usable_cpus() // count, 1)
+        share = max(provenance.usable_cpus() // count, 1)
         for variable in _THREAD_VARIABLES:
             os.environ.setdefault(variable, str(share))
     gpus = _visible_gpus()
@@ -226,10 +226,6 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_LAST_WORDS_S)
     os._exit(1)
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _visible_gpus() -> list[str]:

@@ -95,18 +95,16 @@ class Ledger:
     def open_parent(self, found: Record | None, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create the parent run, or open the one found again, and return its id."""
         from mlflow.entities import Param
-        from mlflow.tracking.context import registry
 
         tags = {**tags, "mnist_exp.process": processes.identify()}
         if found is not None:
             self._client.update_run(found.run_id, status="RUNNING")
             self.tag(found.run_id, tags)
             return found.run_id
-        all_tags = dict(registry.resolve_tags()) | tags
-        run = self._client.create_run(self._id, run_name=name, tags=all_tags)
+        run_id = self._create(name, tags)
         shown = [Param(key, text(value)) for key, value in provenance.flatten(dict(params)).items()]
-        self._client.log_batch(run.info.run_id, params=shown)
-        return str(run.info.run_id)
+        self._client.log_batch(run_id, params=shown)
+        return run_id
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
@@ -122,11 +120,8 @@ class Ledger:
 
     def record_failure(self, run_id: str | None, name: str, tags: Mapping[str, str], traceback: str) -> str:
         """Record a job that failed, also one that did not come to a run of its own, and return its run's id."""
-        from mlflow.tracking.context import registry
-
         if run_id is None:
-            run = self._client.create_run(self._id, run_name=name, tags=dict(registry.resolve_tags()) | dict(tags))
-            run_id = str(run.info.run_id)
+            run_id = self._create(name, tags)
             if traceback:
                 self._client.log_text(run_id, traceback, "traceback.txt")
         else:
@@ -146,6 +141,12 @@ class Ledger:
         """Return a metric's values, epoch by epoch."""
         points = self._client.get_metric_history(run_id, metric)
         return [point.value for point in sorted(points, key=lambda p: p.step)]
+
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
+        from mlflow.tracking.context import registry
+
+        run = self._client.create_run(self._id, run_name=name, tags=dict(registry.resolve_tags()) | dict(tags))
+        return str(run.info.run_id)
 
     def _search(self, condition: str) -> Iterator[Record]:
         token = None

@@ -106,10 +106,7 @@ class Space:
         """Yield overrides that reach every end of the space: all combinations of ends, or each end at least once."""
         ends = [a.values if a.interval is None else (a.values[0], a.values[-1]) for a in self.axes]
         ends = [tuple(dict.fromkeys(values)) for values in ends]
-        combinations = 1
-        for values in ends:
-            combinations *= len(values)
-        if combinations <= _MOST_CORNERS:
+        if math.prod(map(len, ends)) <= _MOST_CORNERS:
             chosen: Iterator[tuple[str, ...]] = itertools.product(*ends)
         else:
             longest = max(map(len, ends))

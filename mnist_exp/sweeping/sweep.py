@@ -180,12 +180,9 @@ class _Sweep:
 
     def _close(self, ledger: Ledger, outcome: Outcome, parent: str, status: str, *, owns: bool) -> None:
         """Complete the parent run, and end it unless another living process owns it; what fails is told, not raised."""
-        for step in (
-            functools.partial(self._settle, ledger, outcome),
-            functools.partial(summary.record, ledger, outcome),
-        ):
+        for step in (self._settle, summary.record):
             try:
-                step()
+                step(ledger, outcome)
             except Exception:  # The jobs are done; they must not look as if they were not.
                 self.screen.warn(f"the parent run is not complete:\n{redact(traceback.format_exc())}")
         record = ledger.get(parent)
@@ -225,13 +222,11 @@ class _Sweep:
         params: dict[str, Any] = dict(space.words_of)
         if self.study is not None:
             params |= {"sweep.sampler": self.how.sampler or "tpe", "sweep.pruner": self.how.pruner}
-        commit = provenance.commit()
         tags = {
             "mnist_exp.sweep": self._key,
             "mnist_exp.command": provenance.command(),
             "mnist_exp.data_sha256": self.plan.data_sha256,
-            "mnist_exp.git_commit": commit.sha if commit else "none",
-            "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
+            **provenance.commit_tags(provenance.commit()),
         }
         name = self.plan.settings.tracking.run_name or f"sweep {space.words}"[:200]
         return name, params, tags | ({"mnist_exp.study": self.study.name} if self.study else {})
