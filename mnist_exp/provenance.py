@@ -35,11 +35,11 @@ class Commit:
         return bool(self.diff)
 
 
-def job_key(settings: Settings, data_sha256: str) -> str:
-    """Return the SHA-256, in hex, of what decides a run's result: its configuration and its data.
+def decisive(settings: Settings) -> dict[str, Any]:
+    """Return the part of a configuration that decides a run's result.
 
-    Where it is recorded, where the data lie and what they are called, and whether a default is written out or left
-    away, make no difference.
+    Where it is recorded, where the data lie and what they are called, how often it is saved, and whether a default is
+    written out or left away, make no difference.
     """
     config: dict[str, Any] = {
         group: {"_target_": component.target, **components.essential(component)}
@@ -47,9 +47,14 @@ def job_key(settings: Settings, data_sha256: str) -> str:
         for component in [getattr(settings, group)]
     }
     config["data"] = {"limit": settings.data.limit, "validation": settings.data.validation}
-    config["trainer"] = dataclasses.asdict(settings.trainer)
-    config |= {"seed": settings.seed, "objective": settings.objective, "direction": settings.direction}
-    return digest({"config": config, "data": data_sha256})
+    trainer = dataclasses.asdict(settings.trainer)
+    config["trainer"] = {name: value for name, value in trainer.items() if name != "checkpoint_every"}
+    return config | {"seed": settings.seed, "objective": settings.objective, "direction": settings.direction}
+
+
+def job_key(settings: Settings, data_sha256: str) -> str:
+    """Return the SHA-256, in hex, of what decides a run's result: its configuration and its data."""
+    return digest({"config": decisive(settings), "data": data_sha256})
 
 
 def digest(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import time
 import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,8 @@ from mnist_exp.tracking import Tracker
 
 if TYPE_CHECKING:
     import keras
+
+    from mnist_exp.training import Fitted
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
     _announce(screen, settings, dataset, split, parameters)
 
     with _recorded(tracker, settings, dataset, job):
-        began = time.perf_counter()
-        history, is_pruned = _fit(training, model.trained, split, settings, tracker, screen, job)
+        fitted, is_pruned = _fit(training, model.trained, split, settings, tracker, screen, job)
+        history = fitted.history
         metrics = _outcome(settings, history) | {
-            "fit_time_s": time.perf_counter() - began,
+            "fit_time_s": fitted.seconds,
             "parameters": float(parameters),
         }
         if is_pruned:
@@ -120,8 +121,8 @@ def _fit(
     tracker: Tracker,
     screen: Screen,
     job: Job,
-) -> tuple[dict[str, list[float]], bool]:
-    """Train, each epoch recorded and shown; return the history, and whether the sweep stopped it."""
+) -> tuple["Fitted", bool]:
+    """Train, each epoch recorded and shown; return what came of it, and whether the sweep stopped it."""
     is_pruned = False
 
     def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
@@ -185,7 +186,7 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) 
     except BaseException as error:
         try:
             stopping.check()  # What a signal broke off is no failure, whatever it came out as.
-        except stopping.Terminated:
+        except (KeyboardInterrupt, stopping.Terminated):
             tracker.end("KILLED")
             raise
         if tracker.run_id is not None:

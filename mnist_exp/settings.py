@@ -44,18 +44,22 @@ class TrainerSettings:
     batch_size: Count = 200
     early_stopping_patience: Count | None = None
     restore_best: bool = False
+    plateau_patience: Count | None = None
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     threads: Count | None = None
+    checkpoint_every: Count | None = 1
 
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """Where the run is recorded."""
+    """Where the run is recorded, and what is not recorded yet."""
 
     store: Literal["mlflow", "none"] = "mlflow"
     uri: str | None = None
     experiment: Annotated[str, Field(min_length=1), Allowed("a name")] = "mnist_exp"
     run_name: str | None = None
+    local_dir: str | None = None
 
 
 @dataclass(frozen=True)
@@ -241,10 +245,16 @@ def _rules(settings: Settings) -> list[str]:
             f"schedule={settings.schedule.name} has nothing to change: set optimizer.learning_rate, its highest rate"
         )
     trainer = settings.trainer
+    if trainer.plateau_patience is not None and settings.schedule.name != "constant":
+        problems.append(
+            f"trainer.plateau_patience={trainer.plateau_patience} cannot change the rate of "
+            f"schedule={settings.schedule.name}: it needs schedule=constant"
+        )
     selecting = {
         f"trainer.early_stopping_patience={trainer.early_stopping_patience}": trainer.early_stopping_patience
         is not None,
         f"trainer.restore_best={fields.show(trainer.restore_best)}": trainer.restore_best,
+        f"trainer.plateau_patience={trainer.plateau_patience}": trainer.plateau_patience is not None,
     }
     if settings.data.validation == "test" and settings.objective.startswith("val_"):
         problems += [

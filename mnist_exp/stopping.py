@@ -1,9 +1,16 @@
-"""What SIGTERM and a hang-up do: the process ends as by sys.exit, and what it was at is recorded as KILLED."""
+"""What signals do: a training ends after its current step, anything else at once, and is recorded as KILLED."""
 
+import contextlib
 import signal
+import threading
 import types
+from collections.abc import Iterator
+
+# Clusters kill for good some time after SIGTERM: within 10 s a run has to have stopped and to be recorded.
+GRACE_S = 4.0
 
 _asked: list[int] = []
+_deferring: list[bool] = []
 
 
 class Terminated(SystemExit):
@@ -11,20 +18,64 @@ class Terminated(SystemExit):
 
 
 def end_on_signals() -> None:
-    """Raise `Terminated` in the main thread when SIGTERM comes, or SIGHUP unless `nohup` has it ignored."""
+    """Raise `Terminated` in the main thread when SIGTERM comes, or SIGHUP unless `nohup` has it ignored.
+
+    Ctrl-C stays a KeyboardInterrupt. While a training lasts, both wait for the end of its step: see `deferred`.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _terminate)
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Only note signals for a while, so that what runs can `check` where it may stop; after GRACE_S they are raised.
+
+    A second Ctrl-C is raised at once.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) != _terminate or not hasattr(signal, "SIGALRM"):
+        yield  # In a notebook, say: signals are not ours there.
+        return
+    before = signal.signal(signal.SIGALRM, _out_of_patience)
+    _deferring.append(True)
+    try:
+        yield
+        check()
+    finally:
+        _deferring.pop()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def is_asked() -> bool:
+    """Tell whether a signal has come."""
+    return bool(_asked)
 
 
 def check() -> None:
-    """Raise `Terminated` if a signal has come before.
+    """Raise what the first signal stands for, if one has come: `Terminated` or KeyboardInterrupt.
 
     Where the interpreter was in native code, as while TensorFlow traces a graph, the first exception may come out as
     another one, `SystemError`, or not at all.
     """
     if _asked:
-        raise Terminated(128 + _asked[0])
+        raise KeyboardInterrupt if _asked[0] == signal.SIGINT else Terminated(128 + _asked[0])
+
+
+def _out_of_patience(number: int, frame: types.FrameType | None) -> None:
+    check()
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    is_second = bool(_asked)
+    _asked.append(number)
+    if _deferring and not is_second:
+        signal.setitimer(signal.ITIMER_REAL, GRACE_S)
+        return
+    check()
 
 
 def _terminate(number: int, frame: types.FrameType | None) -> None:
@@ -32,4 +83,7 @@ def _terminate(number: int, frame: types.FrameType | None) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.SIG_IGN)
     _asked.append(number)
+    if _deferring:
+        signal.setitimer(signal.ITIMER_REAL, GRACE_S)
+        return
     check()

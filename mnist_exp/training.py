@@ -9,8 +9,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from mnist_exp import stopping
 from mnist_exp.batches import Batches
-from mnist_exp.callbacks import EpochMetrics, Metrics, shortest
+from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, Saving, shortest, variables
+from mnist_exp.checkpoints import Checkpoint, Position
 from mnist_exp.data.splits import Split
 from mnist_exp.errors import SettingsError, TrainingError
 from mnist_exp.settings import Settings, TrainerSettings
@@ -86,14 +88,28 @@ def build(settings: Settings, input_shape: tuple[int, int, int], classes: int, i
     return Built(trained, kept)
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What a training came to.
+
+    Args:
+        history: each metric's values, epoch by epoch.
+        seconds: that it took, those before an interruption included.
+    """
+
+    history: dict[str, list[float]]
+    seconds: float
+
+
 def fit(
     model: keras.Model,
     split: Split,
     settings: Settings,
     on_epoch: Callable[[int, Metrics], bool],
     on_step: Callable[[int, Metrics], None] | None = None,
-) -> dict[str, list[float]]:
-    """Train, and return each metric's values, epoch by epoch.
+    saving: Saving | None = None,
+) -> Fitted:
+    """Train.
 
     Args:
         model: compiled.
@@ -101,32 +117,33 @@ def fit(
         settings: how long, and what selects.
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
+        saving: where checkpoints go, and which to go on from; None keeps none.
     Raises: TrainingError: the loss became NaN or infinite.
+        SettingsError: the checkpoint is of another model.
     """
     trainer = settings.trainer
+    model.optimizer.build(model.trainable_variables)
+    start = saving.start if saving else None
+    if start is not None:
+        _check_fits(model, start)
     metrics = EpochMetrics(len(split.x_train), on_epoch, on_step)
     batches = Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed)
-    callbacks: list[Any] = [batches.counted(), metrics]
-    if trainer.restore_best or trainer.early_stopping_patience is not None:
-        stopping = keras.callbacks.EarlyStopping(
-            monitor=settings.objective,
-            mode=settings.direction[:3],
-            patience=trainer.early_stopping_patience or trainer.epochs,
-            restore_best_weights=trainer.restore_best,
+    selecting = _selecting(settings)
+    checkpointing = Checkpointing(saving, len(batches), metrics, selecting)
+    with stopping.deferred():
+        model.fit(
+            batches,
+            validation_data=Batches(split.x_val, split.y_val, batch_size=EVALUATION_BATCH),
+            initial_epoch=_first_epoch(start, trainer.epochs),
+            epochs=trainer.epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=[batches.counted(), metrics, *selecting, checkpointing],
         )
-        callbacks.append(stopping)
-    model.fit(
-        batches,
-        validation_data=Batches(split.x_val, split.y_val, batch_size=EVALUATION_BATCH),
-        epochs=trainer.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=callbacks,
-    )
     if metrics.diverged is not None:
         fix = "lower optimizer.learning_rate, or clip with optimizer.global_clipnorm=1"
         raise TrainingError(f"{metrics.diverged}: {fix}")
-    return metrics.history
+    return Fitted(metrics.history, checkpointing.seconds)
 
 
 def predict(model: keras.Model, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -149,6 +166,45 @@ def score(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> M
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     loss = -np.log(np.maximum(true, np.finfo(np.float32).tiny)).mean()
     return {"loss": shortest(loss), "accuracy": float((probabilities.argmax(axis=1) == labels).mean())}
+
+
+def _selecting(settings: Settings) -> list[keras.callbacks.Callback]:
+    """Return Keras's callbacks that act on the objective."""
+    trainer, callbacks = settings.trainer, []
+    watched = {"monitor": settings.objective, "mode": settings.direction[:3]}
+    if trainer.restore_best or trainer.early_stopping_patience is not None:
+        patience = trainer.early_stopping_patience or math.inf
+        stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=trainer.restore_best, **watched)
+        callbacks.append(stop)
+    if trainer.plateau_patience is not None:
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(
+                patience=trainer.plateau_patience, factor=trainer.plateau_factor, min_delta=0, **watched
+            )
+        )
+    return callbacks
+
+
+def _first_epoch(start: Checkpoint | None, epochs: int) -> int:
+    """Return the epoch to begin with, from 0; past the last one if the training was over already."""
+    position = start.position if start else Position()
+    return epochs if start and start.facts["is_over"] else position.epoch
+
+
+def _check_fits(model: keras.Model, start: Checkpoint) -> None:
+    """Make sure that a checkpoint is of this model. Raises: SettingsError: with the differences."""
+    kinds = ("model/", "optimizer/")
+    here = {name: tuple(v.shape) for name, v in variables(model).items() if name.startswith(kinds)}
+    there = {name: array.shape for name, array in start.arrays.items() if name.startswith(kinds)}
+    differences = [
+        f"{name.partition('/')[2].partition('/')[2]} has the shape {here.get(name, 'none')}, "
+        f"in the checkpoint {there.get(name, 'none')}"
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    ]
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise SettingsError(f"the checkpoint is of another model: {'; '.join(differences[:3])}{more}")
 
 
 def _optimizer(settings: Settings, steps: int) -> keras.optimizers.Optimizer:

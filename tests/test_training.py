@@ -43,7 +43,9 @@ def train(overrides, dataset, after_epoch=lambda epoch, built: None):
     split = split_of(settings, dataset)
     training.set_up(settings.seed, settings.trainer)
     built = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    history = training.fit(built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None)
+    history = training.fit(
+        built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None
+    ).history
     return settings, built, history
 
 
@@ -131,7 +133,7 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
         settings,
         lambda epoch, metrics: told.append((epoch, metrics)) is None,
         lambda step, metrics: steps.append(step),
-    )
+    ).history
     assert [epoch for epoch, _ in told] == [1, 2, 3]
     assert steps == [*range(1, STEPS + 1)] * 3
     names = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"}

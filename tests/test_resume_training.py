@@ -1,0 +1,153 @@
+"""A training that is stopped and goes on is the same training, to the last bit; in one process, at any step."""
+
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from mnist_exp import checkpoints, compose, data, stopping, training
+from mnist_exp.callbacks import Saving, variables
+from mnist_exp.checkpoints import Position
+from mnist_exp.errors import SettingsError
+
+SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
+SMALL += ["trainer.batch_size=64", "trainer.epochs=3"]  # 5 steps an epoch, the last one smaller
+NOT_TIMES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return data.load(compose(SMALL).data)
+
+
+@pytest.fixture(autouse=True)
+def full_precision():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def sitting(overrides, dataset, folder, stop_at=None):
+    """Train until the end, or until a signal comes in an epoch at a step; return model, history and what was told."""
+    settings = compose([*SMALL, *overrides])
+    split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
+    training.set_up(settings.seed, settings.trainer)
+    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    start, _ = checkpoints.load(folder)
+    epochs, told = [start.position.epoch if start else 0], []
+
+    def on_epoch(epoch, metrics):
+        epochs[0] = epoch
+        return True
+
+    def on_step(step, metrics):
+        if (epochs[0], step) == stop_at:
+            stopping._asked.append(signal.SIGTERM)
+
+    saving = Saving(folder, settings.trainer.checkpoint_every, start, told.append)
+    try:
+        fitted = training.fit(model.trained, split, settings, on_epoch, on_step, saving)
+    finally:
+        stopping._asked.clear()
+    return model, fitted, told
+
+
+def state(model):
+    """All that training changed."""
+    named = variables(model.trained)
+    return {name: keras.ops.convert_to_numpy(variable) for name, variable in named.items()}
+
+
+def assert_same(one, other):
+    (model, fitted, _), (other_model, other_fitted, _) = one, other
+    for name in NOT_TIMES:
+        assert fitted.history[name] == other_fitted.history[name]
+    assert len(fitted.history["epoch_time_s"]) == len(other_fitted.history["epoch_time_s"])
+    here, there = state(model), state(other_model)
+    assert here.keys() == there.keys()
+    for name, array in here.items():
+        np.testing.assert_array_equal(array, there[name], err_msg=name)
+
+
+KINDS = {
+    "augmented, with momentum": ["augment=affine", "optimizer=sgd"],
+    "best weights": ["trainer.restore_best=true", "trainer.early_stopping_patience=2", "optimizer.learning_rate=0.05"],
+    "plateau": ["trainer.plateau_patience=1", "trainer.plateau_factor=0.5", "optimizer.learning_rate=0.05"],
+    "schedule": ["schedule=one_cycle"],
+    "float16": ["trainer.precision=mixed_float16"],
+    "moving averages": ["+optimizer.use_ema=true"],
+    "a checkpoint every other epoch": ["trainer.checkpoint_every=2"],
+}
+
+
+@pytest.mark.parametrize("stop_at", [(0, 1), (0, 5), (1, 3), (2, 5)])
+def test_stopped_after_a_step_it_goes_on_from_there(stop_at, dataset, tmp_path):
+    whole = sitting([], dataset, tmp_path / "whole")
+    with pytest.raises(stopping.Terminated):
+        sitting([], dataset, tmp_path / "cut", stop_at)
+    assert checkpoints.load(tmp_path / "cut")[0].position == Position(*stop_at)
+    assert_same(sitting([], dataset, tmp_path / "cut"), whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stopped_twice_it_is_the_same_training(kind, dataset, tmp_path):
+    whole = sitting(KINDS[kind], dataset, tmp_path / "whole")
+    for stop_at in ((0, 4), (1, 2)):
+        with pytest.raises(stopping.Terminated):
+            sitting(KINDS[kind], dataset, tmp_path / "cut", stop_at)
+    assert_same(sitting(KINDS[kind], dataset, tmp_path / "cut"), whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_between_epochs_it_is_the_same_training(kind, dataset, tmp_path):
+    whole = sitting(KINDS[kind], dataset, tmp_path / "whole")
+    for file in sorted((tmp_path / "whole").iterdir())[1:]:  # The last epoch's never came to be.
+        file.unlink()
+    start, _ = checkpoints.load(tmp_path / "whole")
+    assert start.position == Position(2)
+    assert_same(sitting(KINDS[kind], dataset, tmp_path / "whole"), whole)
+
+
+def test_over_it_trains_no_more(dataset, tmp_path):
+    stopped_early = ["trainer.early_stopping_patience=1", "trainer.restore_best=true", "optimizer.learning_rate=1.0"]
+    whole = sitting(stopped_early, dataset, tmp_path)
+    assert len(whole[1].history["loss"]) == 2
+    again = sitting(stopped_early, dataset, tmp_path)
+    assert_same(again, whole)
+
+
+def test_layer_with_keras_own_generator_goes_on_drawing(dataset, tmp_path, monkeypatch):
+    (tmp_path / "noisy.py").write_text(
+        "import keras\n\n\n"
+        "class Noise(keras.layers.Layer):\n"
+        "    def call(self, x, training=False):\n"
+        "        return x + keras.random.normal(keras.ops.shape(x)) if training else x\n\n\n"
+        "def net(input_shape, classes):\n"
+        "    layers = [keras.Input(input_shape), Noise(), keras.layers.Flatten()]\n"
+        "    return keras.Sequential([*layers, keras.layers.Dense(classes, 'softmax')])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    noisy = ["model._target_=noisy.net", "trusted_modules=[noisy]", "~model.filters", "~model.dense_units"]
+    noisy += [f"~model.{name}" for name in ("kernel_size", "pool_size", "dropout", "activation")]
+    whole = sitting(noisy, dataset, tmp_path / "whole")
+    with pytest.raises(stopping.Terminated):
+        sitting(noisy, dataset, tmp_path / "cut", (1, 2))
+    assert_same(sitting(noisy, dataset, tmp_path / "cut"), whole)
+
+
+def test_checkpoint_of_another_model_is_refused(dataset, tmp_path):
+    with pytest.raises(stopping.Terminated):
+        sitting([], dataset, tmp_path, (0, 1))
+    with pytest.raises(
+        SettingsError, match=r"of another model: cnn/dense/kernel has the shape \(.*, 9\), .* \(.*, 8\)"
+    ):
+        sitting(["model.dense_units=9"], dataset, tmp_path)
+
+
+def test_folder_that_cannot_be_written_costs_the_checkpoint_only(dataset, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    _, fitted, told = sitting([], dataset, tmp_path / "file")
+    assert len(fitted.history["loss"]) == 3
+    assert len(told) == 3
+    assert "no checkpoint at epoch 2, the last one stays: " in told[0]
