@@ -3,8 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +11,7 @@ from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
 from mnist_exp import checkpoints, stopping
-from mnist_exp.checkpoints import Arrays, Checkpoint, Position
+from mnist_exp.checkpoints import Arrays, Checkpoint, Position, Saving
 
 Metrics = dict[str, float]
 _SHARED = "shared_seed_generator"
@@ -78,23 +76,6 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
             self.history.setdefault(name, []).append(value)
         if not self._on_epoch(epoch + 1, metrics):
             self.model.stop_training = True
-
-
-@dataclass(frozen=True)
-class Saving:
-    """Where checkpoints are kept, and which one to go on from.
-
-    Args:
-        folder: of the run.
-        every: how many epochs there are between two; None keeps one only where a signal ends the training.
-        start: to go on from.
-        warn: told why one could not be written; the training goes on.
-    """
-
-    folder: Path
-    every: int | None
-    start: Checkpoint | None
-    warn: Callable[[str], None]
 
 
 class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,23 @@ class Checkpoint:
     position: Position
     arrays: Arrays
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where checkpoints are kept, and which one to go on from.
+
+    Args:
+        folder: of the run.
+        every: how many epochs there are between two; None keeps one only where a signal ends the training.
+        start: to go on from.
+        warn: told why one could not be written; the training goes on.
+    """
+
+    folder: Path
+    every: int | None
+    start: Checkpoint | None
+    warn: Callable[[str], None]
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:

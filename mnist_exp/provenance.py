@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -10,15 +11,16 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import components
+from mnist_exp import components, threads
 from mnist_exp.redaction import redact
 from mnist_exp.settings import Settings
 
+_NUMERIC = ("tensorflow", "keras", "numpy")
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
 
 
@@ -55,6 +57,35 @@ def decisive(settings: Settings) -> dict[str, Any]:
 def job_key(settings: Settings, data_sha256: str) -> str:
     """Return the SHA-256, in hex, of what decides a run's result: its configuration and its data."""
     return digest({"config": decisive(settings), "data": data_sha256})
+
+
+def code_sha256(trusted_modules: Sequence[str]) -> str:
+    """Return the SHA-256, in hex, of what turns a configuration into numbers: this package, what it trusts, Keras.
+
+    Args:
+        trusted_modules: of the user's; found by their names, not imported.
+    """
+    content = hashlib.sha256()
+    for name in (__package__, *sorted(trusted_modules)):
+        for file in _sources(name):
+            content.update(file.read_bytes() + b"\0")
+    for package in _NUMERIC:
+        content.update(f"{package}=={importlib.metadata.version(package)}".encode())
+    return content.hexdigest()
+
+
+def _sources(module: str) -> list[Path]:
+    """Return the source files of a module, or of a whole package; none if it cannot be found."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if folders:
+        return sorted(file for folder in folders for file in folder.rglob("*.py"))
+    return [Path(spec.origin)] if spec.origin and Path(spec.origin).is_file() else []
 
 
 def digest(value: Any) -> str:
@@ -105,20 +136,12 @@ def commit_tags(commit: Commit | None) -> dict[str, str]:
     }
 
 
-def usable_cpus() -> int:
-    """Return how many CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def environment() -> dict[str, Any]:
     """Return versions, machine and thread counts; call it once TensorFlow runs."""
     return {
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "platform": platform.platform(),
-        "cpu": _cpu(),
+        **_machine(),
         "cpu_count": os.cpu_count(),
-        "threads": threads(),
+        "threads": threads.counts(),
         "backend": _backend(),
         "gpus": _gpus(),
         "hostname": socket.gethostname(),
@@ -127,18 +150,23 @@ def environment() -> dict[str, Any]:
     }
 
 
-def threads() -> dict[str, int]:
-    """Return how many threads TensorFlow was told to use (0: its own choice) and how many it may run on."""
-    usable = usable_cpus()
-    if _backend() != "tensorflow":
-        return {"usable": usable}
-    import tensorflow as tf
+def drift(recorded: Mapping[str, Any]) -> list[str]:
+    """Return what is different from a recorded environment, and can change results; needs no TensorFlow."""
+    then, now = (flatten(dict(each)) for each in (recorded, _machine()))
+    return [
+        f"{name.removeprefix('packages.')} is {now[name]}, was {then.get(name)}"
+        for name in now
+        if name in then and now[name] != then[name]
+    ]
 
-    within, between = (
-        tf.config.threading.get_intra_op_parallelism_threads(),
-        tf.config.threading.get_inter_op_parallelism_threads(),
-    )
-    return {"intra_op": within, "inter_op": between, "usable": usable}
+
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+    }
 
 
 def _backend() -> str:

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import types
+from collections.abc import Sequence
 
 import hydra
 import yaml
@@ -14,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import composition, runner, startup
+from mnist_exp import composition, resuming, runner, startup
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.screen import Screen, print_problems
 from mnist_exp.settings import check
@@ -73,18 +74,27 @@ def launch() -> int:
 def train(config: DictConfig) -> float:
     """Run one composed configuration and return its objective to the sweeper."""
     try:
-        settings = check(config, HydraConfig.get().overrides.task)
+        overrides = HydraConfig.get().overrides.task
+        if config.get("resume") is not None:
+            return _resume(config, overrides)
+        settings = check(config, overrides)
         _warn_of_unswept()
         return runner.run(settings).objective
     except SettingsError as error:
         # Hydra prints lines of its own about any other kind of exception.
         raise SystemExit(error) from error
-    except Terminated:
+    except (Terminated, RunError):
         raise
     except TrainingError as error:
         raise RunError(f"the run failed: {error}") from error
     except (Exception, SystemExit) as error:
         raise RunError(traceback.format_exc()) from error
+
+
+def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
+    screen = Screen()
+    with resuming.opened(config, overrides, screen) as (settings, dataset, resumption):
+        return runner.run(settings, screen, runner.Job(dataset=dataset, resumption=resumption)).objective
 
 
 def _warn_of_unswept() -> None:

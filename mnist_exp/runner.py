@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from mnist_exp import processes, provenance, startup, stopping, tracking
+from mnist_exp import delivery, processes, provenance, startup, stopping, tracking
+from mnist_exp.checkpoints import Saving
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.preflight import load_data
 from mnist_exp.redaction import redact, redact_config
+from mnist_exp.resuming import Resumption
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings
 from mnist_exp.tracking import Tracker
@@ -57,6 +59,8 @@ class Job:
         dataset: if it is loaded already.
         on_start: called with the run's id.
         on_epoch: called with each epoch's number, from 1, and its metrics; false stops the run as pruned.
+        resumption: the interrupted run that it goes on with; None begins a new one.
+        patience_s: how long to wait at the end for a store that does not take records.
     """
 
     name: str | None = None
@@ -65,6 +69,8 @@ class Job:
     dataset: Dataset | None = None
     on_start: Callable[[str | None], None] | None = None
     on_epoch: Callable[[int, dict[str, float]], bool] | None = None
+    resumption: Resumption | None = None
+    patience_s: float = delivery.PATIENCE_S
 
 
 def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> Result:
@@ -76,21 +82,26 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
         job: its part in a sweep.
     Raises: SettingsError: data, model or store are not as the settings need them; nothing was recorded then.
         TrainingError: the loss became NaN or infinite.
+        UndeliveredError: all was done, but the store did not take all records; they wait on disk.
     """
     screen = screen or Screen()
     dataset, split = load_data(settings, job.dataset)
-    tracker = tracking.open_tracker(settings.tracking)
+    tracker = tracking.open_tracker(settings.tracking, screen.warn)
     with startup.quick_imports():
         from mnist_exp import training
 
         tracker.load()
         training.set_up(settings.seed, settings.trainer)
         model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    start = job.resumption.checkpoint if job.resumption else None
+    if start is not None:
+        training.check_fits(model.trained, start)
     parameters = model.kept.count_params()
-    _announce(screen, settings, dataset, split, parameters)
+    _announce(screen, settings, dataset, split, parameters, job.resumption)
 
     with _recorded(tracker, settings, dataset, job):
         fitted, is_pruned = _fit(training, model.trained, split, settings, tracker, screen, job)
+        tracker.log_tags({"mnist_exp.weights_sha256": training.weights_sha256(model.kept)})
         history = fitted.history
         metrics = _outcome(settings, history) | {
             "fit_time_s": fitted.seconds,
@@ -106,7 +117,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
         metrics |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
         tracker.log_metrics(metrics, step=len(history["loss"]))
         # The model first: a picture that fails must not cost it.
-        tracker.log_model(model.kept, dataset)
+        tracker.log_model(model.kept, dataset, settings.trusted_modules)
         _record_pictures(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
@@ -124,6 +135,10 @@ def _fit(
 ) -> tuple["Fitted", bool]:
     """Train, each epoch recorded and shown; return what came of it, and whether the sweep stopped it."""
     is_pruned = False
+    start = job.resumption.checkpoint if job.resumption else None
+    saving = None
+    if tracker.folder is not None:
+        saving = Saving(tracker.folder.path, settings.trainer.checkpoint_every, start, screen.warn)
 
     def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
         nonlocal is_pruned
@@ -134,7 +149,7 @@ def _fit(
 
     with screen.training(settings.trainer.epochs, math.ceil(len(split.x_train) / settings.trainer.batch_size)):
         on_step = screen.step if screen.is_live else None
-        return training.fit(model, split, settings, on_epoch, on_step), is_pruned
+        return training.fit(model, split, settings, on_epoch, on_step, saving), is_pruned
 
 
 def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, float]:
@@ -155,48 +170,68 @@ def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, f
 @contextlib.contextmanager
 def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> Iterator[None]:
     """Open the run, and close it with the status that is true, whatever happens in it."""
-    config = redact_config(settings.to_config())
-    commit = provenance.commit()
-    tags = {
-        "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
-        "mnist_exp.command": job.command or provenance.command(),
-        "mnist_exp.overrides": " ".join(map(redact, settings.overrides)),
-        "mnist_exp.data_sha256": dataset.sha256,
-        **provenance.commit_tags(commit),
-        "mnist_exp.process": processes.identify(),
-        **job.tags,
-    }
-    if dataset.fallback:
-        tags["mnist_exp.data_fallback"] = redact(dataset.fallback)
     try:
-        tracker.start(job.name or _run_name(settings), provenance.flatten(config), tags)
-        if job.on_start is not None:
-            job.on_start(tracker.run_id)
-        with tracking.folder() as folder:
-            (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
-            (folder / "environment.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(provenance.environment())))
-            if commit and commit.is_dirty:
-                (folder / "uncommitted.diff").write_text(redact(commit.diff))
-            tracker.log_files(folder)
-        tracker.log_data(dataset)
+        _open(tracker, settings, dataset, job)
         yield
-    except (KeyboardInterrupt, SystemExit):
-        tracker.end("KILLED")
-        raise
     except BaseException as error:
-        try:
-            stopping.check()  # What a signal broke off is no failure, whatever it came out as.
-        except (KeyboardInterrupt, stopping.Terminated):
+        if _is_interruption(error):
             tracker.end("KILLED")
             raise
         if tracker.run_id is not None:
             with contextlib.suppress(Exception):
                 tracker.log_tags({"mnist_exp.failure": redact(first_line(error))})
-                tracker.log_text(redact(traceback.format_exc()), "traceback.txt")
+                with tracking.folder() as folder:
+                    (folder / "traceback.txt").write_text(redact(traceback.format_exc()), encoding="utf-8")
+                    tracker.log_files(folder)
         with contextlib.suppress(Exception):
-            tracker.end("FAILED")
+            tracker.end("FAILED", job.patience_s)
         raise
-    tracker.end("FINISHED")
+    tracker.end("FINISHED", job.patience_s)
+
+
+def _open(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> None:
+    """Begin a run, or go on with one, and record all that is known of it beforehand."""
+    config = redact_config(settings.to_config())
+    params = provenance.flatten(config)
+    commit = provenance.commit()
+    tags = {
+        "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
+        "mnist_exp.data_sha256": dataset.sha256,
+        "mnist_exp.code_sha256": provenance.code_sha256(settings.trusted_modules),
+        "mnist_exp.process": processes.identify(),
+        **job.tags,
+    }
+    if dataset.fallback:
+        tags["mnist_exp.data_fallback"] = redact(dataset.fallback)
+    if job.resumption is not None:
+        tracker.resume(job.resumption.folder, params, tags | job.resumption.tags())
+    else:
+        tags |= {
+            "mnist_exp.command": job.command or provenance.command(),
+            "mnist_exp.overrides": " ".join(map(redact, settings.overrides)),
+            **provenance.commit_tags(commit),
+        }
+        tracker.start(job.name or _run_name(settings), params, tags)
+    if job.on_start is not None:
+        job.on_start(tracker.run_id)
+    suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""
+    with tracking.folder() as folder:
+        files = {"config": config, f"environment{suffix}": provenance.environment()}
+        for name, content in files.items():
+            text = OmegaConf.to_yaml(OmegaConf.create(content))
+            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        if commit and commit.is_dirty:
+            (folder / f"uncommitted{suffix}.diff").write_text(redact(commit.diff), encoding="utf-8")
+        tracker.log_files(folder)
+    tracker.log_data(dataset)
+    if job.resumption is not None:
+        for epoch, metrics in enumerate(job.resumption.epochs(), start=1):
+            tracker.log_metrics(metrics, step=epoch)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Tell whether someone asked the run to stop; what a signal broke off is no failure, whatever it came out as."""
+    return isinstance(error, KeyboardInterrupt | SystemExit) or stopping.is_asked()
 
 
 def _record_pictures(tracker: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
@@ -217,14 +252,23 @@ def _run_name(settings: Settings) -> str:
     return settings.tracking.run_name or redact(named)[:200] or settings.model.name
 
 
-def _announce(screen: Screen, settings: Settings, dataset: Dataset, split: Split, parameters: int) -> None:
+def _announce(
+    screen: Screen,
+    settings: Settings,
+    dataset: Dataset,
+    split: Split,
+    parameters: int,
+    resumption: "Resumption | None",
+) -> None:
     height, width, channels = dataset.image_shape
     watched = f"the {len(split.x_val):,} test images" if split.validated_on_test else f"{len(split.x_val):,} held out"
     rate = settings.optimizer.arguments.get("learning_rate", "its own")
     augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
     trainer = settings.trainer
+    resumed = {"resumes": f"run {resumption.run_id}, {resumption.where}"} if resumption else {}
     screen.table(
-        {
+        resumed
+        | {
             "model": f"{settings.model.name}, {parameters:,} parameters",
             "data": f"{settings.data.name}, {len(split.x_train):,} training images {height}×{width}×{channels}{augment}"
             f", validated on {watched}; from {dataset.place}",

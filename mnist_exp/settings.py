@@ -157,13 +157,25 @@ def sweep_settings(config: DictConfig) -> SweepSettings:
 
     Raises: SettingsError: with every mistake in the section `sweep`.
     """
-    section = OmegaConf.to_container(config.sweep, resolve=True)
+    return SweepSettings(**_checked("sweep", config, SweepSettings))
+
+
+def tracking_settings(config: DictConfig) -> TrackingSettings:
+    """Return where runs are recorded, from a configuration whose other parts do not matter.
+
+    Raises: SettingsError: with every mistake in the section `tracking`.
+    """
+    return TrackingSettings(**_checked("tracking", config, TrackingSettings))
+
+
+def _checked(name: str, config: DictConfig, kind: type) -> dict[str, Any]:
+    section = OmegaConf.to_container(config[name], resolve=True) if config[name] is not None else None
     if not isinstance(section, dict):
-        raise SettingsError(f"sweep={fields.show(section)} is not allowed: it must be a section of options")
-    checked, problems = fields.check_all("sweep.", {str(k): v for k, v in section.items()}, _parameters(SweepSettings))
+        raise SettingsError(f"{name}={fields.show(section)} is not allowed: it must be a section of options")
+    checked, problems = fields.check_all(f"{name}.", {str(k): v for k, v in section.items()}, _parameters(kind))
     if problems:
         raise SettingsError(problems)
-    return SweepSettings(**checked)
+    return checked
 
 
 def find_problems(
@@ -175,6 +187,11 @@ def find_problems(
     except OmegaConfBaseException as error:
         return None, [f"the configuration cannot be resolved: {str(error).splitlines()[0]}"]
     assert isinstance(values, dict)
+    resume = values.pop("resume", None)
+    if resume is not None:
+        return None, [
+            f"resume={fields.show(resume)} goes on with one run, alone: python -m mnist_exp.run resume=RUN_ID"
+        ]
     problems = [fields.unknown(str(name), str(name), _NAMES) for name in values if name not in _NAMES]
     sections: dict[str, dict[str, Any]] = {}
     for name in (*_BUILDER_GROUPS, "data", "trainer", "tracking", "sweep"):

@@ -1,35 +1,34 @@
 """Record a run in MLflow, or nowhere: one small class each, with the same methods."""
 
 import contextlib
-import importlib.metadata
-import os
-import random
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mnist_exp import store
+from mnist_exp import delivery, store, unfinished
 from mnist_exp.data.dataset import Dataset
+from mnist_exp.delivery import Courier, UndeliveredError
 from mnist_exp.errors import TrackingError
 from mnist_exp.fields import text
+from mnist_exp.outbox import Message, Outbox
 from mnist_exp.redaction import redact
 from mnist_exp.settings import TrackingSettings
+from mnist_exp.unfinished import RunFolder
 
 if TYPE_CHECKING:
     import keras
-    import mlflow
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
-_ATTEMPTS = 10
 
 
 class Tracker(Protocol):
-    """Where a run is recorded. `open_tracker` makes one; `start` comes first and `end` last."""
+    """Where a run is recorded. `open_tracker` makes one; `start` or `resume` comes first and `end` last."""
 
     run_id: str | None
+    folder: RunFolder | None
     how_to_look: str
 
     def load(self) -> None:
@@ -38,11 +37,14 @@ class Tracker(Protocol):
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
 
+    def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Go on with the run of a folder, status RUNNING again. Raises: TrackingError: the store refuses it."""
+
     def log_data(self, data: Dataset) -> None:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics at one step, in one call."""
+        """Log metrics at one step; those that a resumed run has at this step already are left as they are."""
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
@@ -50,28 +52,32 @@ class Tracker(Protocol):
     def log_files(self, folder: Path) -> None:
         """Log every file of a folder as an artifact."""
 
-    def log_text(self, text: str, name: str) -> None:
-        """Log a text as an artifact."""
-
-    def log_model(self, model: "keras.Model", data: Dataset) -> None:
+    def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
 
-    def end(self, status: str) -> None:
-        """Close the run as FINISHED, FAILED or KILLED."""
+    def end(self, status: str, patience_s: float = 0.0) -> None:
+        """Close the run as FINISHED, FAILED or KILLED.
+
+        Args:
+            status: of the run.
+            patience_s: how long to wait for a store that does not take records.
+        Raises: UndeliveredError: it did not take all of them.
+        """
 
 
-def open_tracker(settings: TrackingSettings) -> Tracker:
+def open_tracker(settings: TrackingSettings, warn: Callable[[str], None]) -> Tracker:
     """Return the tracker that the settings name, its store checked and, if new, already being created.
 
-    Raises: TrackingError: the store does not answer or cannot be written.
+    Raises: SettingsError: the store does not answer, or it or the folder of unfinished runs cannot be written.
     """
-    return MlflowTracker(settings) if settings.store == "mlflow" else NoTracker()
+    return MlflowTracker(settings, warn) if settings.store == "mlflow" else NoTracker()
 
 
 class NoTracker:
     """Records nothing."""
 
     run_id: str | None = None
+    folder: RunFolder | None = None
     how_to_look = ""
 
     def load(self) -> None:
@@ -80,6 +86,9 @@ class NoTracker:
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Do nothing."""
 
+    def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Do nothing."""
+
     def log_data(self, data: Dataset) -> None:
         """Do nothing."""
 
@@ -92,27 +101,30 @@ class NoTracker:
     def log_files(self, folder: Path) -> None:
         """Do nothing."""
 
-    def log_text(self, text: str, name: str) -> None:
+    def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Do nothing."""
 
-    def log_model(self, model: "keras.Model", data: Dataset) -> None:
-        """Do nothing."""
-
-    def end(self, status: str) -> None:
+    def end(self, status: str, patience_s: float = 0.0) -> None:
         """Do nothing."""
 
 
 class MlflowTracker:
-    """Records in an MLflow store. Nothing of MLflow is imported before `load`."""
+    """Records in an MLflow store, by the run's id. Nothing of MLflow is imported before `load`.
 
-    def __init__(self, settings: TrackingSettings) -> None:
+    A store that stops answering does not stop the run: see `delivery`.
+    """
+
+    def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
         self.run_id: str | None = None
-        self._uri = store.locate(settings.uri)
-        self._experiment = settings.experiment
-        self._ended = contextlib.ExitStack()
+        self.folder: RunFolder | None = None
         self.how_to_look = how_to_look(settings)
+        self._settings, self._warn = settings, warn
+        self._uri = store.locate(settings.uri)
+        self._courier: Courier | None = None
+        self._recorded: set[tuple[str, int]] = set()
         store.check(self._uri)
-        self._creation = store.begin_creation(self._uri, self._experiment)
+        unfinished.check(settings)
+        self._creation = store.begin_creation(self._uri, settings.experiment)
 
     def load(self) -> None:
         """Import what recording needs, all at once, where imports are quick."""
@@ -120,22 +132,44 @@ class MlflowTracker:
 
         if not self._uri.startswith("http"):
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        delivery.be_brief()
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
         import mlflow
-        from mlflow.entities import Param
 
         store.finish_creation(self._creation)
-        self._ended.enter_context(_tracking_uri(self._uri))
-        with _understood(self._uri):
-            experiment = store.experiment_id(self._uri, self._experiment)
-            client = mlflow.MlflowClient()
-            # Not by start_run alone: it would take over the run that $MLFLOW_RUN_ID names.
+        client = mlflow.MlflowClient(tracking_uri=self._uri)
+
+        def create() -> str:
+            experiment = store.experiment_id(self._uri, self._settings.experiment)
             run = client.create_run(experiment, run_name=name, tags=_context_tags() | dict(tags))
-            self.run_id = run.info.run_id
-            mlflow.start_run(run_id=self.run_id, nested=True)
-            client.log_batch(self.run_id, params=[Param(key, text(value)) for key, value in params.items()])
+            return str(run.info.run_id)
+
+        with understood(self._uri):
+            self.run_id = delivery.patiently(create)
+        self._open(unfinished.folder_of(self._settings, self.run_id))
+        self._send("params", {key: text(value) for key, value in params.items()})
+
+    def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Go on with the run of a folder, status RUNNING again. Raises: TrackingError: the store refuses it."""
+        import mlflow
+
+        self.run_id = folder.path.name
+        client = mlflow.MlflowClient(tracking_uri=self._uri)
+        self._open(folder)
+        assert self._courier is not None
+        if not self._courier.deliver(delivery.PATIENCE_S):
+            raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._courier.reason}")
+        with understood(self._uri):
+            run = delivery.patiently(lambda: client.get_run(self.run_id))
+            for metric in run.data.metrics:
+                self._recorded |= {(metric, point.step) for point in client.get_metric_history(self.run_id, metric)}
+            client.update_run(self.run_id, status="RUNNING")
+        missing = {key: text(value) for key, value in params.items() if key not in run.data.params}
+        if missing:
+            self._send("params", missing)
+        self.log_tags(tags)
 
     def log_data(self, data: Dataset) -> None:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
@@ -144,85 +178,76 @@ class MlflowTracker:
 
         source = CodeDatasetSource(tags={"place": data.place})
         arrays = {"training": (data.x_train, data.y_train), "testing": (data.x_test, data.y_test)}
+        inputs = {}
         for context, (x, y) in arrays.items():
             digest = data.sha256[:_DIGEST_LENGTH]
             logged = mlflow.data.from_numpy(x, source=source, targets=y, name=f"{data.name}_{context}", digest=digest)
-            _log_input(logged, context)
-
-    # By the run's id, not by MLflow's active run: without one it would begin another run.
+            facts = logged.to_dict()
+            names = ("name", "digest", "source_type", "source", "schema", "profile")
+            inputs[context] = {name: facts.get(name) for name in names}
+        self._send("inputs", inputs)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics at one step, in one call."""
-        from mlflow.entities import Metric
-
-        now = round(time.time() * 1000)
-        self._client().log_batch(self.run_id, metrics=[Metric(k, v, now, step) for k, v in metrics.items()])
+        """Log metrics at one step; those that a resumed run has at this step already are left as they are."""
+        new = {name: value for name, value in metrics.items() if (name, step) not in self._recorded}
+        if new:
+            self._send("metrics", {"metrics": new, "step": step, "time": _now_ms()})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
-        from mlflow.entities import RunTag
-
-        self._client().log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._send("tags", dict(tags))
 
     def log_files(self, folder: Path) -> None:
         """Log every file of a folder as an artifact."""
-        self._client().log_artifacts(self.run_id, str(folder))
+        self._send("files", {}, delivery.packed(folder))
 
-    def log_text(self, text: str, name: str) -> None:
-        """Log a text as an artifact."""
-        self._client().log_text(self.run_id, text, name)
+    def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
+        """Log the model in Keras's format, with its signature and fixed requirements."""
+        assert self._courier is not None
+        facts = {"image_shape": data.image_shape, "dtype": str(data.x_train.dtype), "classes": data.classes}
+        self._courier.send(Message("model", facts | {"trusted_modules": trusted_modules}), model)
 
-    def log_model(self, model: "keras.Model", data: Dataset) -> None:
-        """Log the model in Keras's format, with its signature and fixed requirements.
-
-        Requirements are named here because MLflow infers them by importing the model in a child process, 10 s.
-        """
-        import mlflow.keras
-        import numpy as np
-        from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
-
-        pixels = TensorSpec(data.x_train.dtype, (-1, *data.image_shape))
-        probabilities = TensorSpec(np.dtype(np.float32), (-1, data.classes))
-        packages = ("tensorflow", "keras", "numpy", "mlflow")
-        logged = mlflow.keras.log_model(
-            model,
-            name="model",
-            signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
-        )
-        self.log_tags({"mnist_exp.model_uri": logged.model_uri})
-
-    def end(self, status: str) -> None:
-        """Close the run as FINISHED, FAILED or KILLED."""
-        import mlflow
-
-        active = mlflow.active_run()
-        if active is not None and active.info.run_id == self.run_id:
-            mlflow.end_run(status)
-        elif self.run_id is not None:  # Interrupted while it was being created.
-            self._client().set_terminated(self.run_id, status)
-        self._ended.close()
-
-    def _client(self) -> "mlflow.MlflowClient":
-        import mlflow
-
-        return mlflow.MlflowClient(tracking_uri=self._uri)
-
-
-def _log_input(dataset: Any, context: str) -> None:
-    """Log an input of the run; MLflow fails where two processes are the first to log the same one."""
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    for attempt in range(_ATTEMPTS):
-        try:
-            mlflow.log_input(dataset, context=context)
+    def end(self, status: str, patience_s: float = 0.0) -> None:
+        """Close the run; its folder stays if it is not FINISHED. Raises: UndeliveredError: records wait in it."""
+        if self._courier is None or self.folder is None:
             return
-        except MlflowException as error:
-            if "datasets" not in str(error) or attempt == _ATTEMPTS - 1:
-                raise
-            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
+        try:
+            self._send("end", {"status": status, "time": _now_ms()})
+            if self._courier.deliver(patience_s):
+                if status == "FINISHED":
+                    self.folder.remove()
+                return
+            raise UndeliveredError(self._what_waits(self._courier))
+        finally:
+            self.folder.release()
+
+    def _what_waits(self, courier: Courier) -> str:
+        waiting, unsaved = len(courier.outbox), courier.outbox.in_memory
+        if unsaved:
+            return (
+                f"the tracking store does not take records ({courier.reason}), and {unsaved} of the {waiting} that "
+                f"wait could not be written to {courier.outbox.folder} either: make room there, then go on from the "
+                f"last checkpoint with resume={self.run_id}"
+            )
+        option = f" --tracking-uri {redact(self._uri)}" if self._settings.uri else ""
+        return (
+            f"the tracking store did not take all that there is of the run ({courier.reason}); nothing is lost: "
+            f"{waiting} records wait in {courier.outbox.folder}. When it is back:\n"
+            f"  python -m mnist_exp.deliver {self.run_id}{option}"
+        )
+
+    def _open(self, folder: RunFolder) -> None:
+        folder.claim()
+        self.folder = folder
+        self._courier = Courier(self._uri, folder.path.name, Outbox(folder.outbox), self._warn)
+
+    def _send(self, kind: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+        assert self._courier is not None
+        self._courier.send(Message(kind, facts, files or {}))
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)
 
 
 def _context_tags() -> dict[str, str]:
@@ -235,19 +260,6 @@ def _context_tags() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _tracking_uri(uri: str) -> Iterator[None]:
-    """Point MLflow at a store; it notes that in the environment too, where the next run would take it for a choice."""
-    import mlflow
-
-    variable = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(variable)
-
-
-@contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """Yield a folder for files on their way to the tracker; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
@@ -255,7 +267,7 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _understood(uri: str) -> Iterator[None]:
+def understood(uri: str) -> Iterator[None]:
     """Turn what MLflow says when a store cannot be opened into one sentence."""
     from mlflow.exceptions import MlflowException
 
@@ -265,7 +277,7 @@ def _understood(uri: str) -> Iterator[None]:
         text = str(error).splitlines()[0]
         if "out-of-date database schema" in text:
             text = f"it was made by another version of MLflow; run `mlflow db upgrade {redact(uri)}`"
-        raise TrackingError(f"tracking.uri={redact(uri)} refuses the run: {text}") from error
+        raise TrackingError(f"tracking.uri={redact(uri)} refuses the run: {redact(text)}") from error
 
 
 def how_to_look(settings: TrackingSettings) -> str:

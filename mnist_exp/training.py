@@ -1,5 +1,6 @@
 """Build, train and test a Keras model; nothing here knows of Hydra, MLflow or the screen."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import numpy.typing as npt
 
 from mnist_exp import stopping
 from mnist_exp.batches import Batches
-from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, Saving, shortest, variables
-from mnist_exp.checkpoints import Checkpoint, Position
+from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, shortest, variables
+from mnist_exp.checkpoints import Checkpoint, Position, Saving
 from mnist_exp.data.splits import Split
 from mnist_exp.errors import SettingsError, TrainingError
 from mnist_exp.settings import Settings, TrainerSettings
@@ -117,15 +118,12 @@ def fit(
         settings: how long, and what selects.
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
-        saving: where checkpoints go, and which to go on from; None keeps none.
+        saving: where checkpoints go, and which to go on from, which fits the model; None keeps none.
     Raises: TrainingError: the loss became NaN or infinite.
-        SettingsError: the checkpoint is of another model.
     """
     trainer = settings.trainer
     model.optimizer.build(model.trainable_variables)
     start = saving.start if saving else None
-    if start is not None:
-        _check_fits(model, start)
     metrics = EpochMetrics(len(split.x_train), on_epoch, on_step)
     batches = Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed)
     selecting = _selecting(settings)
@@ -144,6 +142,31 @@ def fit(
         fix = "lower optimizer.learning_rate, or clip with optimizer.global_clipnorm=1"
         raise TrainingError(f"{metrics.diverged}: {fix}")
     return Fitted(metrics.history, checkpointing.seconds)
+
+
+def check_fits(model: keras.Model, start: Checkpoint) -> None:
+    """Make sure that a checkpoint is of this model. Raises: SettingsError: with the differences."""
+    model.optimizer.build(model.trainable_variables)
+    kinds = ("model/", "optimizer/")
+    here = {name: tuple(v.shape) for name, v in variables(model).items() if name.startswith(kinds)}
+    there = {name: array.shape for name, array in start.arrays.items() if name.startswith(kinds)}
+    differences = [
+        f"{name.partition('/')[2].partition('/')[2]} has the shape {here.get(name, 'none')}, "
+        f"in the checkpoint {there.get(name, 'none')}"
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    ]
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise SettingsError(f"the checkpoint is of another model: {'; '.join(differences[:3])}{more}")
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """Return the SHA-256, in hex, of all weights of a model, in their order."""
+    content = hashlib.sha256()
+    for array in model.get_weights():
+        content.update(np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()
 
 
 def predict(model: keras.Model, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -189,22 +212,6 @@ def _first_epoch(start: Checkpoint | None, epochs: int) -> int:
     """Return the epoch to begin with, from 0; past the last one if the training was over already."""
     position = start.position if start else Position()
     return epochs if start and start.facts["is_over"] else position.epoch
-
-
-def _check_fits(model: keras.Model, start: Checkpoint) -> None:
-    """Make sure that a checkpoint is of this model. Raises: SettingsError: with the differences."""
-    kinds = ("model/", "optimizer/")
-    here = {name: tuple(v.shape) for name, v in variables(model).items() if name.startswith(kinds)}
-    there = {name: array.shape for name, array in start.arrays.items() if name.startswith(kinds)}
-    differences = [
-        f"{name.partition('/')[2].partition('/')[2]} has the shape {here.get(name, 'none')}, "
-        f"in the checkpoint {there.get(name, 'none')}"
-        for name in dict.fromkeys([*here, *there])
-        if here.get(name) != there.get(name)
-    ]
-    if differences:
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-        raise SettingsError(f"the checkpoint is of another model: {'; '.join(differences[:3])}{more}")
 
 
 def _optimizer(settings: Settings, steps: int) -> keras.optimizers.Optimizer:

@@ -24,7 +24,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_gl
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from mnist_exp import provenance, startup
+from mnist_exp import startup, threads
 from mnist_exp.errors import MnistExpError
 from mnist_exp.stopping import Terminated, end_on_signals
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 # How long a worker has to record that its job was killed.
 _LAST_WORDS_S = 10.0
 _LOOK_FOR_PARENT_S = 0.5
-_THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 class JobLostError(MnistExpError):
@@ -160,8 +159,8 @@ def _start_worker(count: int, folder: str) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     if count > 1:
-        share = max(provenance.usable_cpus() // count, 1)
-        for variable in _THREAD_VARIABLES:
+        share = max(threads.usable_cpus() // count, 1)
+        for variable in threads.VARIABLES.values():
             os.environ.setdefault(variable, str(share))
     gpus = _visible_gpus()
     if gpus:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mnist_exp import checkpoints, compose, data, stopping, training
-from mnist_exp.callbacks import Saving, variables
-from mnist_exp.checkpoints import Position
+from mnist_exp.callbacks import variables
+from mnist_exp.checkpoints import Position, Saving
 from mnist_exp.errors import SettingsError
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
@@ -34,6 +34,8 @@ def sitting(overrides, dataset, folder, stop_at=None):
     training.set_up(settings.seed, settings.trainer)
     model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     start, _ = checkpoints.load(folder)
+    if start is not None:
+        training.check_fits(model.trained, start)
     epochs, told = [start.position.epoch if start else 0], []
 
     def on_epoch(epoch, metrics):

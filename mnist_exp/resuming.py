@@ -1,0 +1,268 @@
+"""Go on with a run that was interrupted: the same run, or none."""
+
+import contextlib
+import copy
+import dataclasses
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from mnist_exp import checkpoints, data, processes, provenance, recorded, threads, unfinished
+from mnist_exp.checkpoints import Checkpoint, Position
+from mnist_exp.data import Dataset
+from mnist_exp.errors import SettingsError
+from mnist_exp.fields import show
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.screen import Screen
+from mnist_exp.settings import Settings, TrackingSettings, check, tracking_settings
+from mnist_exp.unfinished import RunFolder
+
+# Parts of a configuration that say how a run is recorded, not what it is.
+_OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A run to go on with.
+
+    Args:
+        folder: of the run, claimed.
+        checkpoint: to go on from; None begins with the first epoch again.
+        number: of this resumption, from 1.
+        changes: what is not as it was.
+    """
+
+    folder: RunFolder
+    checkpoint: Checkpoint | None
+    number: int
+    changes: tuple[str, ...] = ()
+
+    @property
+    def run_id(self) -> str:
+        """Of the run."""
+        return self.folder.path.name
+
+    @property
+    def where(self) -> str:
+        """Where it goes on, in words."""
+        return f"from {self.checkpoint.position if self.checkpoint else Position()}"
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that tell of it."""
+        commit = provenance.commit()
+        facts = {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "process": processes.identify(),
+            "from": self.where.removeprefix("from "),
+            "git_commit": commit.sha if commit else "none",
+            "changes": list(self.changes),
+        }
+        return {"mnist_exp.resumed": str(self.number), f"mnist_exp.resumption.{self.number}": json.dumps(facts)}
+
+    def epochs(self) -> Iterator[dict[str, float]]:
+        """Yield the metrics of each epoch that is done already."""
+        history = self.checkpoint.facts["history"] if self.checkpoint else {}
+        for values in zip(*history.values(), strict=True):
+            yield dict(zip(history, values, strict=True))
+
+
+@contextlib.contextmanager
+def opened(
+    config: DictConfig, overrides: Sequence[str], screen: Screen
+) -> Iterator[tuple[Settings, Dataset, Resumption]]:
+    """Yield settings and data of the run that the configuration names by `resume`, and where to go on.
+
+    The run is ours meanwhile.
+
+    Args:
+        config: composed.
+        overrides: that the user gave with `resume`; what they change must be what may change.
+        screen: told of what is not as it was.
+    Raises: SettingsError: the run cannot be resumed, or would not be the same run; nothing of it was changed.
+    """
+    tracking = tracking_settings(config)
+    if tracking.store != "mlflow":
+        raise SettingsError(f"tracking.store={tracking.store} keeps no runs: there is nothing to resume")
+    if not isinstance(config.resume, str):
+        raise SettingsError(f"resume={show(config.resume)} is no run id: it must be a text of 32 characters")
+    folder = unfinished.folder_of(tracking, config.resume)
+    is_new = not folder.path.exists()
+    with claimed(folder):
+        try:
+            run = recorded.find(tracking, config.resume)
+            _check_resumable(run, screen)
+            before = run.config()
+            trusted = _given_modules(config)
+            settings = check_recorded(_merged(before, config, overrides), trusted, run, tracking)
+            changes = _changes(check_recorded(before, trusted, run, tracking), settings)
+            dataset = load_data(settings, run)
+            drift = _drift(run, settings)
+        except SettingsError:
+            if is_new:
+                folder.remove()
+            raise
+        for change in [change for change in changes if change.startswith("trainer.threads")] + drift:
+            screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
+        settings = dataclasses.replace(settings, overrides=tuple(overrides))
+        yield settings, dataset, from_checkpoint(folder, run.tags, screen, changes + drift)
+
+
+@contextlib.contextmanager
+def claimed(folder: RunFolder) -> Iterator[None]:
+    """Hold the folder of a run. Raises: SettingsError: another process has it."""
+    folder.claim()
+    try:
+        yield
+    finally:
+        folder.release()
+
+
+def from_checkpoint(
+    folder: RunFolder, tags: Mapping[str, str], screen: Screen, changes: Sequence[str] = ()
+) -> Resumption:
+    """Return where to go on with a run, from its newest checkpoint that is whole.
+
+    Args:
+        folder: of the run, claimed.
+        tags: of the run.
+        screen: told of damaged checkpoints, and of none.
+        changes: what is not as it was.
+    """
+    checkpoint, damaged = checkpoints.load(folder.path)
+    for file in damaged:
+        screen.warn(f"{file} is damaged and not used")
+    if checkpoint is None:
+        screen.warn(
+            f"there is no checkpoint in {folder.path}: run {folder.path.name} begins with its first epoch again"
+        )
+    return Resumption(folder, checkpoint, int(tags.get("mnist_exp.resumed", 0)) + 1, tuple(changes))
+
+
+def _check_resumable(run: RecordedRun, screen: Screen) -> None:
+    process = run.tags.get("mnist_exp.process", "")
+    again = run.tags.get("mnist_exp.command", "its command")
+    if "mnist_exp.sweep" in run.tags:
+        raise SettingsError(f"resume={run.run_id} is a sweep, which goes on when it is started again: {again}")
+    if "mnist_exp.job_key" not in run.tags:
+        raise SettingsError(f"resume={run.run_id} is not a run of mnist_exp")
+    if run.status == "FINISHED":
+        raise SettingsError(
+            f"resume={run.run_id} is FINISHED: there is nothing to go on with; repeat it with "
+            f"`python -m mnist_exp.rerun {run.run_id}`, or train longer with a new run: {again} trainer.epochs=…"
+        )
+    if run.status == "RUNNING" and processes.is_here(process) and not processes.is_gone(process):
+        raise SettingsError(f"resume={run.run_id} runs already, in process {process}: wait for it or stop it")
+    if run.status == "RUNNING" and not processes.is_here(process):
+        screen.warn(
+            f"run {run.run_id} was run by {process}, another machine: make sure that it does not run there still"
+        )
+
+
+def _given_modules(config: DictConfig) -> set[str]:
+    """Return the modules that this command trusts, as a whole or in a group."""
+    sections = [config, *(section for section in config.values() if isinstance(section, DictConfig))]
+    return {str(name) for section in sections for name in section.get("trusted_modules") or ()}
+
+
+def check_recorded(
+    config: Mapping[str, Any], trusted: set[str], run: RecordedRun, tracking: TrackingSettings
+) -> Settings:
+    """Return the settings of a recorded configuration, which may come from someone else.
+
+    Args:
+        config: nested plain values.
+        trusted: modules whose code the user lets it name.
+        run: that it is of.
+        tracking: of this command, in the place of the recorded one.
+    Raises: SettingsError: it is mistaken, or names code that this command does not trust.
+    """
+    named = config.get("trusted_modules") or []
+    foreign = [str(name) for name in named if name not in trusted] if isinstance(named, list) else []
+    if foreign:
+        raise SettingsError(
+            f"run {run.run_id} uses code of {', '.join(foreign)}, which runs only if you trust it: add "
+            f"trusted_modules=[{','.join(foreign)}]"
+        )
+    own = {name: copy.deepcopy(section) for name, section in config.items() if name not in _OF_THE_COMMAND}
+    hidden = [key for key, value in provenance.flatten(own).items() if "***" in str(value)]
+    if hidden:
+        raise SettingsError([f"{key} was hidden when run {run.run_id} was recorded: give it again" for key in hidden])
+    try:
+        return check(own | {"tracking": dataclasses.asdict(tracking)})
+    except SettingsError as error:
+        raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in error.problems]) from error
+
+
+def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a recorded configuration with what the user's overrides change in it."""
+    now: Any = OmegaConf.to_container(config, resolve=True)
+    merged = copy.deepcopy(dict(before))
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        section, *inner = override.key_or_group.split(".")
+        if section in _OF_THE_COMMAND or section == "trusted_modules":
+            continue
+        if section not in before:  # A recipe, which may change anything.
+            return {name: value for name, value in now.items() if name not in ("experiment", "resume")}
+        source, target = now, merged
+        for name in inner:
+            source = source.get(section, {}) if isinstance(source, dict) else {}
+            target, section = target.setdefault(section, {}), name
+        if isinstance(source, dict) and section in source:
+            target[section] = source[section]
+        else:
+            target.pop(section, None)
+    return merged
+
+
+def _changes(before: Settings, now: Settings) -> list[str]:
+    """Return what is changed and may be. Raises: SettingsError: with what may not be."""
+    old, new = (provenance.flatten(provenance.decisive(settings)) for settings in (before, now))
+    different = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    changes, problems = [], []
+    for key in different:
+        change = f"{key}={show(new.get(key))} was {show(old.get(key))}"
+        if key == "trainer.threads":
+            changes.append(change)
+        elif key == "trainer.epochs" and now.trainer.epochs > before.trainer.epochs:
+            if now.schedule.name != "constant":
+                problems.append(
+                    f"{change}: with schedule={now.schedule.name} the rates of the epochs done depend on it"
+                )
+        elif key == "trainer.epochs":
+            problems.append(f"{change}: a resumed run may have more epochs, not fewer")
+        else:
+            problems.append(f"{change}: leave it as it was, or begin a new run")
+    if problems:
+        raise SettingsError(problems)
+    return changes
+
+
+def load_data(settings: Settings, run: RecordedRun) -> Dataset:
+    """Return the data set of a recorded run. Raises: SettingsError: what is found now is another one."""
+    dataset = data.load(settings.data)
+    recorded_sha256 = run.tags.get("mnist_exp.data_sha256")
+    if dataset.sha256 != recorded_sha256:
+        raise SettingsError(
+            f"data={settings.data.name} has the SHA-256 {dataset.sha256}, from {dataset.place}, but run {run.run_id} "
+            f"was trained on {recorded_sha256}: point data.path or $MNIST_EXP_DATA to the same data"
+        )
+    return dataset
+
+
+def _drift(run: RecordedRun, settings: Settings) -> list[str]:
+    """Take the thread counts that the run began with, and return what is different all the same."""
+    try:
+        environment = run.environment()
+    except SettingsError:
+        return []
+    drift = provenance.drift(environment)
+    if settings.trainer.threads is None:
+        drift += threads.adopt(environment.get("threads"))
+    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings.trusted_modules):
+        drift.append("the code was changed since")
+    return drift

@@ -1,0 +1,121 @@
+"""What a run keeps on disk until it is finished and recorded: checkpoints, and records that the store did not take.
+
+Each run has a folder of its own, named by its id, which one process at a time works on.
+"""
+
+import contextlib
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_exp import processes, store
+from mnist_exp.errors import SettingsError
+from mnist_exp.settings import TrackingSettings
+
+if TYPE_CHECKING:
+    import filelock
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_LOCK, _OWNER = "lock", "owner"
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: of it; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.outbox = path / "outbox"
+        self._lock: filelock.BaseFileLock | None = None
+
+    def claim(self) -> None:
+        """Make the folder and take it for this process, until it is released or the process ends, however it does.
+
+        Raises: SettingsError: another process has it, or it cannot be made.
+        """
+        import filelock
+
+        if self._lock is not None:
+            return
+        lock = filelock.FileLock(self.path / _LOCK)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+            (self.path / _OWNER).write_text(processes.identify(), encoding="utf-8")
+        except filelock.Timeout:
+            raise SettingsError(
+                f"run {self.path.name} is being worked on by another process ({self._owner()}): wait for it or stop it"
+            ) from None
+        except OSError as error:
+            raise SettingsError(
+                f"{self.path} cannot be written: {error.strerror}; change tracking.local_dir"
+            ) from error
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let another process have it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def remove(self) -> None:
+        """Remove the folder of a run that is finished and recorded, and the one around it if it was the last."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.release()
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
+
+    def _owner(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self.path / _OWNER).read_text(encoding="utf-8")
+        return "unknown"
+
+
+def place(settings: TrackingSettings) -> Path:
+    """Return the folder of all unfinished runs: beside an SQLite store, else in the working folder."""
+    if settings.local_dir is not None:
+        return Path(settings.local_dir).absolute()
+    file = store.sqlite_file(store.locate(settings.uri))
+    return (file.parent if file else Path.cwd()) / "unfinished"
+
+
+def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:
+    """Return the folder of a run. Raises: SettingsError: that is no run id."""
+    return RunFolder(place(settings) / checked(run_id))
+
+
+def folders(settings: TrackingSettings) -> list[RunFolder]:
+    """Return the folders of all runs that have one."""
+    around = place(settings)
+    found = sorted(around.iterdir()) if around.is_dir() else []
+    return [RunFolder(path) for path in found if path.is_dir() and _RUN_ID.fullmatch(path.name)]
+
+
+def checked(run_id: str) -> str:
+    """Return a run id. Raises: SettingsError: it is none, and might be a way out of a folder."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise SettingsError(
+            f"{run_id!r} is no run id: it must be 32 characters of 0-9 and a-f, as `mlflow ui` shows it"
+        )
+    return run_id
+
+
+def check(settings: TrackingSettings) -> None:
+    """Make sure that unfinished runs can be kept. Raises: SettingsError: with the reason and what to change."""
+    around = place(settings)
+    existing = next(folder for folder in (around, *around.parents) if folder.exists())
+    try:
+        if not existing.is_dir():
+            raise NotADirectoryError(20, "Not a directory", str(existing))
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+    except OSError as error:
+        raise SettingsError(
+            f"{around} cannot be written: {error.strerror}; checkpoints go there: change tracking.local_dir"
+        ) from error
