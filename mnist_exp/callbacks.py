@@ -32,6 +32,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.history: dict[str, list[float]] = {}
         self.diverged: str | None = None
+        self.is_refused = False
         self._epoch = 0
         self._images, self._on_epoch, self._on_step = images, on_epoch, on_step
         self._began = self._trained = self._earlier_s = 0.0
@@ -40,12 +41,13 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         """Return what a checkpoint has to keep."""
         is_within = self._epoch > len(self.history.get("loss", ()))
         epoch_s = self._trained - self._began + self._earlier_s if is_within else 0.0
-        return {"history": self.history, "epoch_s": epoch_s}
+        return {"history": self.history, "epoch_s": epoch_s, "is_refused": self.is_refused}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Go on from what `facts` returned."""
         self.history = {name: list(values) for name, values in facts["history"].items()}
         self._earlier_s = facts["epoch_s"]
+        self.is_refused = facts["is_refused"]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
@@ -75,7 +77,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         for name, value in metrics.items():
             self.history.setdefault(name, []).append(value)
         if not self._on_epoch(epoch + 1, metrics):
-            self.model.stop_training = True
+            self.is_refused = self.model.stop_training = True
 
 
 class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]

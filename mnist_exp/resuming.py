@@ -52,6 +52,11 @@ class Resumption:
         """Where it goes on, in words."""
         return f"from {self.checkpoint.position if self.checkpoint else Position()}"
 
+    @property
+    def done(self) -> int:
+        """How many epochs are done."""
+        return self.checkpoint.position.epoch if self.checkpoint else 0
+
     def tags(self) -> dict[str, str]:
         """Return the tags that tell of it."""
         commit = provenance.commit()
@@ -110,6 +115,48 @@ def opened(
             screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
         yield settings, dataset, from_checkpoint(folder, run.tags, screen, changes + drift)
+
+
+@contextlib.contextmanager
+def of_job(run_id: str | None, settings: Settings, screen: Screen) -> Iterator[Resumption | None]:
+    """Yield where to go on with a job of a sweep that was interrupted; None where it has to begin anew.
+
+    That is where nothing is kept of it on this machine, where the code is another one, or a process is at it.
+
+    Args:
+        run_id: of the interrupted run with the same job key; None if there is none.
+        settings: of the job.
+        screen: told of what is not as it was.
+    """
+    with contextlib.ExitStack() as held:
+        resumption = None
+        if run_id is not None and (folder := unfinished.folder_of(settings.tracking, run_id)).path.is_dir():
+            with contextlib.suppress(SettingsError):  # Another process has it.
+                held.enter_context(claimed(folder))
+                resumption = _job_again(folder, settings, screen)
+        yield resumption
+
+
+def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumption | None:
+    run = recorded.find(settings.tracking, folder.path.name)
+    if run.status == "FINISHED":
+        return None
+    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings.trusted_modules):
+        screen.warn("interrupted jobs begin anew: the code was changed since")
+        return None
+    drift = _drift(run, settings)
+    for change in drift:
+        screen.warn(f"{change}: resumed jobs may differ from uninterrupted ones in the last digits")
+    return from_checkpoint(folder, run.tags, screen, drift)
+
+
+def command(settings: Settings, run_id: str) -> str:
+    """Return the command line that goes on with a run, as it would be typed, without secrets."""
+    tracking = {name: getattr(settings.tracking, name) for name in ("uri", "local_dir")}
+    words = [f"resume={run_id}", *(f"tracking.{name}={value}" for name, value in tracking.items() if value)]
+    if settings.trusted_modules:
+        words.append(f"trusted_modules=[{','.join(settings.trusted_modules)}]")
+    return provenance.command_of(words)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from mnist_exp import delivery, processes, provenance, startup, stopping, tracking
+from mnist_exp import delivery, processes, provenance, resuming, startup, stopping, tracking
 from mnist_exp.checkpoints import Saving
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
@@ -99,15 +99,15 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
     parameters = model.kept.count_params()
     _announce(screen, settings, dataset, split, parameters, job.resumption)
 
-    with _recorded(tracker, settings, dataset, job):
-        fitted, is_pruned = _fit(training, model.trained, split, settings, tracker, screen, job)
+    with _recorded(tracker, settings, dataset, job, screen):
+        fitted = _fit(training, model.trained, split, settings, tracker, screen, job)
         tracker.log_tags({"mnist_exp.weights_sha256": training.weights_sha256(model.kept)})
         history = fitted.history
         metrics = _outcome(settings, history) | {
             "fit_time_s": fitted.seconds,
             "parameters": float(parameters),
         }
-        if is_pruned:
+        if fitted.is_refused:
             tracker.log_metrics(metrics, step=len(history["loss"]))
             tracker.log_tags({"pruned": "true"})
             return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, pruned=True)
@@ -132,24 +132,22 @@ def _fit(
     tracker: Tracker,
     screen: Screen,
     job: Job,
-) -> tuple["Fitted", bool]:
-    """Train, each epoch recorded and shown; return what came of it, and whether the sweep stopped it."""
-    is_pruned = False
+) -> "Fitted":
+    """Train, each epoch recorded and shown, and return what came of it."""
     start = job.resumption.checkpoint if job.resumption else None
     saving = None
     if tracker.folder is not None:
         saving = Saving(tracker.folder.path, settings.trainer.checkpoint_every, start, screen.warn)
 
     def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
-        nonlocal is_pruned
         tracker.log_metrics(metrics, step=epoch)
         screen.epoch(epoch, metrics)
-        is_pruned = job.on_epoch is not None and not job.on_epoch(epoch, metrics)
-        return not is_pruned
+        return job.on_epoch is None or job.on_epoch(epoch, metrics)
 
     with screen.training(settings.trainer.epochs, math.ceil(len(split.x_train) / settings.trainer.batch_size)):
         on_step = screen.step if screen.is_live else None
-        return training.fit(model, split, settings, on_epoch, on_step, saving), is_pruned
+        fitted: Fitted = training.fit(model, split, settings, on_epoch, on_step, saving)
+    return fitted
 
 
 def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, float]:
@@ -168,12 +166,14 @@ def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, f
 
 
 @contextlib.contextmanager
-def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> Iterator[None]:
+def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job, screen: Screen) -> Iterator[None]:
     """Open the run, and close it with the status that is true, whatever happens in it."""
     try:
         _open(tracker, settings, dataset, job)
         yield
     except BaseException as error:
+        if tracker.run_id is not None and not isinstance(error, TrainingError):
+            screen.error(f"to go on with this run:  {resuming.command(settings, tracker.run_id)}")
         if _is_interruption(error):
             tracker.end("KILLED")
             raise

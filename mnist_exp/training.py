@@ -96,10 +96,12 @@ class Fitted:
     Args:
         history: each metric's values, epoch by epoch.
         seconds: that it took, those before an interruption included.
+        is_refused: whether `on_epoch` stopped it.
     """
 
     history: dict[str, list[float]]
     seconds: float
+    is_refused: bool
 
 
 def fit(
@@ -141,7 +143,7 @@ def fit(
     if metrics.diverged is not None:
         fix = "lower optimizer.learning_rate, or clip with optimizer.global_clipnorm=1"
         raise TrainingError(f"{metrics.diverged}: {fix}")
-    return Fitted(metrics.history, checkpointing.seconds)
+    return Fitted(metrics.history, checkpointing.seconds, metrics.is_refused)
 
 
 def check_fits(model: keras.Model, start: Checkpoint) -> None:

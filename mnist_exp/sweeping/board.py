@@ -32,6 +32,7 @@ class Row:
         reason: why it failed.
         traceback: of an error that is no mistake of the user's.
         reused: whether it was done before this call.
+        begun: whether an earlier call broke it off.
         key: its job key, where it is known beforehand.
     """
 
@@ -49,6 +50,7 @@ class Row:
     reason: str = ""
     traceback: str = ""
     reused: bool = False
+    begun: bool = False
     key: str = ""
 
     @property

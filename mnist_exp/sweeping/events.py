@@ -7,10 +7,11 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+DONE, INTERRUPTED = "done", "interrupted"
 _STOP = "stop"
 
 
@@ -50,6 +51,20 @@ class Reader:
             self._read[file] = self._read.get(file, 0) + len(whole)
             for line in whole.splitlines():
                 yield json.loads(line)
+
+
+def write_known(folder: Path, name: str, known: Mapping[str, Any]) -> None:
+    """Tell the jobs what is known from earlier calls, by job key."""
+    if known:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps(known), encoding="utf-8")
+
+
+def read_known(folder: Path, name: str) -> dict[str, Any]:
+    """Return what `write_known` wrote."""
+    file = folder / f"{name}.json"
+    known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return known
 
 
 def give_up(folder: Path, reason: str) -> None:

@@ -16,10 +16,11 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mnist_exp import composition, data, provenance, runner
+from mnist_exp import composition, data, provenance, resuming, runner
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, first_line
 from mnist_exp.redaction import redact
+from mnist_exp.resuming import Resumption
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings, check
 from mnist_exp.sweeping import events, study
@@ -117,9 +118,11 @@ class _Attempt:
         facts["command"] = provenance.command_of(self.overrides, self.assignment.config_dir)
         try:
             settings = make_settings()
-            if self.trial is not None and (earlier := self._done_before(settings)):
+            if self.trial is not None and (earlier := self._earlier(events.DONE, settings)):
                 return self._take_over(earlier, facts, settings)
-            result = runner.run(settings, _Silent(self.out), self._job(name, settings, facts))
+            screen, interrupted = _Silent(self.out), self._earlier(events.INTERRUPTED, settings)
+            with resuming.of_job(interrupted, settings, screen) as resumption:
+                result = runner.run(settings, screen, self._job(name, settings, facts, resumption))
         except (KeyboardInterrupt, SystemExit):
             self.outcome = "killed"
             self.out.write("killed", **facts)
@@ -141,14 +144,12 @@ class _Attempt:
         )
         return result.objective
 
-    def _done_before(self, settings: Settings) -> dict[str, Any] | None:
-        """Return the run that has done the same job already, in this sweep's experiment."""
-        file = self.assignment.folder / "done.json"
-        if not file.exists():
+    def _earlier(self, name: str, settings: Settings) -> Any:
+        """Return what the sweep knows of the same job from earlier calls: None if that is nothing."""
+        known = events.read_known(self.assignment.folder, name)
+        if not known:
             return None
-        key = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
-        found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")).get(key)
-        return found
+        return known.get(provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256))
 
     def _take_over(self, earlier: dict[str, Any], facts: dict[str, Any], settings: Settings) -> float:
         assert self.trial is not None and self.assignment.study is not None
@@ -159,14 +160,17 @@ class _Attempt:
         self.out.write("done", objective=objective, reused=True, **(facts | earlier))
         return objective
 
-    def _job(self, name: str, settings: Settings, facts: dict[str, Any]) -> runner.Job:
+    def _job(self, name: str, settings: Settings, facts: dict[str, Any], resumption: Resumption | None) -> runner.Job:
         parent, epochs = self.assignment.parent, settings.trainer.epochs
+        if resumption is not None and self.trial is not None and len(self.trial.study.directions) == 1:
+            for epoch, metrics in enumerate(resumption.epochs(), start=1):
+                self.trial.report(metrics[settings.objective], epoch)
 
         def on_start(run_id: str | None) -> None:
             if self.trial is not None:
                 study.note_run(self.trial, run_id)
             facts["run_id"] = run_id
-            self.out.write("started", of=epochs, **facts)
+            self.out.write("started", of=epochs, done=resumption.done if resumption else 0, **facts)
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
             value, seconds = metrics[settings.objective], metrics["epoch_time_s"]
@@ -180,6 +184,7 @@ class _Attempt:
             dataset=_dataset(self.assignment.sweep_id, settings),
             on_start=on_start,
             on_epoch=on_epoch,
+            resumption=resumption,
         )
 
     def _is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:

@@ -26,6 +26,7 @@ def rows_of_grid(plan: Plan, records: Sequence[Record], *, retry_failed: bool) -
     for record in records:  # One that is done beats any newer one.
         if record.key not in by_key or (record.is_done and not by_key[record.key].is_done):
             by_key[record.key] = record
+    begun = interrupted(records, retry_failed=retry_failed)
     rows = []
     for job in plan.jobs:
         values = values_of(job.overrides, plan.space.keys)
@@ -33,6 +34,7 @@ def rows_of_grid(plan: Plan, records: Sequence[Record], *, retry_failed: bool) -
         earlier = by_key.get(job.key)
         if earlier and (earlier.is_done or (earlier.status == "FAILED" and not retry_failed)):
             _fill(row, earlier)
+        row.begun = not row.reused and job.key in begun
         rows.append(row)
     return rows
 
@@ -58,6 +60,19 @@ def rows_of_search(children: Sequence[Record], keys: Sequence[str]) -> list[Row]
         _fill(row, child)
         rows.append(row)
     return rows
+
+
+def interrupted(records: Sequence[Record], *, retry_failed: bool) -> dict[str, str]:
+    """Return the newest run that was broken off, by job key, of jobs that are not done.
+
+    Args:
+        records: of the experiment, newest first.
+        retry_failed: whether one that failed counts too.
+    """
+    states = ("KILLED", "FAILED") if retry_failed else ("KILLED",)
+    done = {record.key for record in records if record.is_done}
+    broken_off = [r for r in records if r.status in states and r.key not in done]
+    return {record.key: record.run_id for record in reversed(broken_off)}
 
 
 def without_orphans(ledger: Ledger, records: list[Record], keys: Collection[str]) -> list[Record]:

@@ -80,7 +80,10 @@ def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
     jobs = f"{total} {word}{'s' * (total != 1)}: {outcome.plan.space.words}"
     if outcome.plan.repeated:
         jobs += f" ({outcome.plan.repeated} combinations repeat others)"
-    rows = {"sweep": jobs, "to do": f"{left}, {' and '.join(before)} already" if before else str(left)}
+    begun = sum(row.begun for row in outcome.rows)
+    to_do = [str(left), *([f"{begun} of them begun"] if begun else [])]
+    to_do += [f"{' and '.join(before)} already"] if before else []
+    rows = {"sweep": jobs, "to do": ", ".join(to_do)}
     if outcome.study:
         how = outcome.how
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
@@ -115,7 +118,12 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
         return
     states = {"left": "to do"}
     lines = [
-        [str(number), row.name or "-", states.get(row.outcome, row.outcome), row.run_id or "-"]
+        [
+            str(number),
+            row.name or "-",
+            "begun" if row.begun else states.get(row.outcome, row.outcome),
+            row.run_id or "-",
+        ]
         for number, row in enumerate(rows, start=1)
     ]
     screen.columns(["job", "what differs", "state", "run"], lines, left=("what differs", "state", "run"))

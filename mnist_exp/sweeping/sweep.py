@@ -148,9 +148,13 @@ class _Sweep:
         """Tell the jobs what they need to know."""
         how = self.how
         self.folder.mkdir(parents=True, exist_ok=True)
+        if how.reuse:
+            events.write_known(
+                self.folder, events.INTERRUPTED, past.interrupted(self.records, retry_failed=how.retry_failed)
+            )
         if self.study is not None and how.reuse:
             done = {r.key: {"run_id": r.run_id, "metrics": r.metrics} for r in self.records if r.is_done}
-            (self.folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+            events.write_known(self.folder, events.DONE, done)
         self.task.assignment = Assignment(
             sweep_id=f"{self._key}/{time.time()}",
             folder=self.folder,

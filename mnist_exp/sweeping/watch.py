@@ -109,7 +109,7 @@ class Watch:
             self._say_time_left()
         elif kind == "started":
             self._began[number] = event["time"]
-            row.outcome, row.planned_epochs = "running", event["of"]
+            row.outcome, row.planned_epochs, row.epochs = "running", event["of"], event["done"]
             self._describe(row, event)
         elif kind == "repeated":
             row.outcome, row.name = "repeated", event["name"]
