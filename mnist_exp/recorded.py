@@ -1,19 +1,25 @@
 """Find a run that was recorded before, and read what it was made of; nothing that it says is believed unchecked."""
 
+import copy
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_exp import delivery, startup, store, tracking, unfinished
+from mnist_exp import data, delivery, provenance, startup, store, threads, tracking, unfinished
+from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.redaction import redact
-from mnist_exp.settings import TrackingSettings
+from mnist_exp.settings import Settings, TrackingSettings, check
 
 if TYPE_CHECKING:
     import mlflow
 
+# Parts of a configuration that say how a run is recorded, not what it is.
+OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
 _LARGEST_FILE = 1_000_000  # bytes
 
 
@@ -24,6 +30,7 @@ class RecordedRun:
     Args:
         run_id: of the run.
         name: of the run.
+        experiment: its name.
         status: RUNNING, FINISHED, FAILED or KILLED.
         params: as logged.
         metrics: last value of each.
@@ -33,6 +40,7 @@ class RecordedRun:
 
     run_id: str
     name: str
+    experiment: str
     status: str
     params: dict[str, str]
     metrics: dict[str, float]
@@ -87,6 +95,7 @@ def find(settings: TrackingSettings, run_id: str) -> RecordedRun:
         from mlflow.exceptions import MlflowException
     try:
         run = _client(uri).get_run(run_id)
+        experiment = _client(uri).get_experiment(run.info.experiment_id).name
     except MlflowException as error:
         if error.get_http_status_code() == 404:
             raise SettingsError(missing) from error
@@ -96,7 +105,67 @@ def find(settings: TrackingSettings, run_id: str) -> RecordedRun:
         raise SettingsError(f"run {run_id} was deleted: `mlflow runs restore --run-id {run_id}` brings it back")
     data = run.data
     name, status = run.info.run_name or run_id, run.info.status
-    return RecordedRun(run_id, name, status, dict(data.params), dict(data.metrics), dict(data.tags), uri)
+    return RecordedRun(run_id, name, experiment, status, dict(data.params), dict(data.metrics), dict(data.tags), uri)
+
+
+def check_config(
+    config: Mapping[str, Any],
+    trusted: set[str],
+    run: RecordedRun,
+    tracking: TrackingSettings,
+    how_to_trust: str = "trusted_modules=[{}]",
+) -> Settings:
+    """Return the settings of a recorded configuration, which may come from someone else.
+
+    Args:
+        config: nested plain values.
+        trusted: modules whose code the user lets it name.
+        run: that it is of.
+        tracking: of this command, in the place of the recorded one.
+        how_to_trust: modules, with {} for their names.
+    Raises: SettingsError: it is mistaken, or names code that this command does not trust.
+    """
+    named = config.get("trusted_modules") or []
+    foreign = [str(name) for name in named if name not in trusted] if isinstance(named, list) else []
+    if foreign:
+        raise SettingsError(
+            f"run {run.run_id} uses code of {', '.join(foreign)}, which runs only if you trust it: add "
+            + how_to_trust.format(",".join(foreign))
+        )
+    own = {name: copy.deepcopy(section) for name, section in config.items() if name not in OF_THE_COMMAND}
+    hidden = [key for key, value in provenance.flatten(own).items() if "***" in str(value)]
+    if hidden:
+        raise SettingsError([f"{key} was hidden when run {run.run_id} was recorded: give it again" for key in hidden])
+    try:
+        return check(own | {"tracking": dataclasses.asdict(tracking)})
+    except SettingsError as error:
+        raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in error.problems]) from error
+
+
+def load_data(run: RecordedRun, settings: Settings) -> Dataset:
+    """Return the data set of a recorded run. Raises: SettingsError: what is found now is another one."""
+    dataset = data.load(settings.data)
+    recorded_sha256 = run.tags.get("mnist_exp.data_sha256")
+    if dataset.sha256 != recorded_sha256:
+        raise SettingsError(
+            f"data={settings.data.name} has the SHA-256 {dataset.sha256}, from {dataset.place}, but run {run.run_id} "
+            f"was trained on {recorded_sha256}: point data.path or $MNIST_EXP_DATA to the same data"
+        )
+    return dataset
+
+
+def drift(run: RecordedRun, settings: Settings) -> list[str]:
+    """Take the thread counts that the run began with, and return what is different all the same."""
+    try:
+        environment = run.environment()
+    except SettingsError:
+        return []
+    different = provenance.drift(environment)
+    if settings.trainer.threads is None:
+        different += threads.adopt(environment.get("threads"))
+    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings.trusted_modules):
+        different.append("the code was changed since")
+    return different
 
 
 def parse(text: str, what: str) -> dict[str, Any]:

@@ -12,18 +12,15 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import checkpoints, data, processes, provenance, recorded, threads, unfinished
+from mnist_exp import checkpoints, processes, provenance, recorded, unfinished
 from mnist_exp.checkpoints import Checkpoint, Position
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.fields import show
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.screen import Screen
-from mnist_exp.settings import Settings, TrackingSettings, check, tracking_settings
+from mnist_exp.settings import Settings, tracking_settings
 from mnist_exp.unfinished import RunFolder
-
-# Parts of a configuration that say how a run is recorded, not what it is.
-_OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
 
 
 @dataclass(frozen=True)
@@ -103,18 +100,18 @@ def opened(
             _check_resumable(run, screen)
             before = run.config()
             trusted = _given_modules(config)
-            settings = check_recorded(_merged(before, config, overrides), trusted, run, tracking)
-            changes = _changes(check_recorded(before, trusted, run, tracking), settings)
-            dataset = load_data(settings, run)
-            drift = _drift(run, settings)
+            settings = recorded.check_config(_merged(before, config, overrides), trusted, run, tracking)
+            changes = _changes(recorded.check_config(before, trusted, run, tracking), settings)
+            dataset = recorded.load_data(run, settings)
+            differences = recorded.drift(run, settings)
         except SettingsError:
             if is_new:
                 folder.remove()
             raise
-        for change in [change for change in changes if change.startswith("trainer.threads")] + drift:
+        for change in [change for change in changes if change.startswith("trainer.threads")] + differences:
             screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
-        yield settings, dataset, from_checkpoint(folder, run.tags, screen, changes + drift)
+        yield settings, dataset, from_checkpoint(folder, run.tags, screen, changes + differences)
 
 
 @contextlib.contextmanager
@@ -144,10 +141,10 @@ def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumpt
     if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings.trusted_modules):
         screen.warn("interrupted jobs begin anew: the code was changed since")
         return None
-    drift = _drift(run, settings)
-    for change in drift:
+    differences = recorded.drift(run, settings)
+    for change in differences:
         screen.warn(f"{change}: resumed jobs may differ from uninterrupted ones in the last digits")
-    return from_checkpoint(folder, run.tags, screen, drift)
+    return from_checkpoint(folder, run.tags, screen, differences)
 
 
 def command(settings: Settings, run_id: str) -> str:
@@ -216,42 +213,13 @@ def _given_modules(config: DictConfig) -> set[str]:
     return {str(name) for section in sections for name in section.get("trusted_modules") or ()}
 
 
-def check_recorded(
-    config: Mapping[str, Any], trusted: set[str], run: RecordedRun, tracking: TrackingSettings
-) -> Settings:
-    """Return the settings of a recorded configuration, which may come from someone else.
-
-    Args:
-        config: nested plain values.
-        trusted: modules whose code the user lets it name.
-        run: that it is of.
-        tracking: of this command, in the place of the recorded one.
-    Raises: SettingsError: it is mistaken, or names code that this command does not trust.
-    """
-    named = config.get("trusted_modules") or []
-    foreign = [str(name) for name in named if name not in trusted] if isinstance(named, list) else []
-    if foreign:
-        raise SettingsError(
-            f"run {run.run_id} uses code of {', '.join(foreign)}, which runs only if you trust it: add "
-            f"trusted_modules=[{','.join(foreign)}]"
-        )
-    own = {name: copy.deepcopy(section) for name, section in config.items() if name not in _OF_THE_COMMAND}
-    hidden = [key for key, value in provenance.flatten(own).items() if "***" in str(value)]
-    if hidden:
-        raise SettingsError([f"{key} was hidden when run {run.run_id} was recorded: give it again" for key in hidden])
-    try:
-        return check(own | {"tracking": dataclasses.asdict(tracking)})
-    except SettingsError as error:
-        raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in error.problems]) from error
-
-
 def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """Return a recorded configuration with what the user's overrides change in it."""
     now: Any = OmegaConf.to_container(config, resolve=True)
     merged = copy.deepcopy(dict(before))
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         section, *inner = override.key_or_group.split(".")
-        if section in _OF_THE_COMMAND or section == "trusted_modules":
+        if section in recorded.OF_THE_COMMAND or section == "trusted_modules":
             continue
         if section not in before:  # A recipe, which may change anything.
             return {name: value for name, value in now.items() if name not in ("experiment", "resume")}
@@ -287,29 +255,3 @@ def _changes(before: Settings, now: Settings) -> list[str]:
     if problems:
         raise SettingsError(problems)
     return changes
-
-
-def load_data(settings: Settings, run: RecordedRun) -> Dataset:
-    """Return the data set of a recorded run. Raises: SettingsError: what is found now is another one."""
-    dataset = data.load(settings.data)
-    recorded_sha256 = run.tags.get("mnist_exp.data_sha256")
-    if dataset.sha256 != recorded_sha256:
-        raise SettingsError(
-            f"data={settings.data.name} has the SHA-256 {dataset.sha256}, from {dataset.place}, but run {run.run_id} "
-            f"was trained on {recorded_sha256}: point data.path or $MNIST_EXP_DATA to the same data"
-        )
-    return dataset
-
-
-def _drift(run: RecordedRun, settings: Settings) -> list[str]:
-    """Take the thread counts that the run began with, and return what is different all the same."""
-    try:
-        environment = run.environment()
-    except SettingsError:
-        return []
-    drift = provenance.drift(environment)
-    if settings.trainer.threads is None:
-        drift += threads.adopt(environment.get("threads"))
-    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings.trusted_modules):
-        drift.append("the code was changed since")
-    return drift

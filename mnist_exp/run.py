@@ -16,12 +16,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp import composition, resuming, runner, startup
+from mnist_exp.commands import DONE, FAILED, INTERRUPTED, MISTAKE
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.screen import Screen, print_problems
 from mnist_exp.settings import check
 from mnist_exp.stopping import Terminated, end_on_signals
-
-DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ class Result:
         history: each metric's values, epoch by epoch.
         model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes).
         pruned: whether a sweep stopped it early; it was not tested then.
+        weights_sha256: of all weights of the model, in hex.
     """
 
     run_id: str | None
@@ -46,6 +47,7 @@ class Result:
     history: dict[str, list[float]]
     model: "keras.Model" = field(repr=False)
     pruned: bool = False
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
 
     with _recorded(tracker, settings, dataset, job, screen):
         fitted = _fit(training, model.trained, split, settings, tracker, screen, job)
-        tracker.log_tags({"mnist_exp.weights_sha256": training.weights_sha256(model.kept)})
+        weights_sha256 = training.weights_sha256(model.kept)
+        tracker.log_tags({"mnist_exp.weights_sha256": weights_sha256})
         history = fitted.history
         metrics = _outcome(settings, history) | {
             "fit_time_s": fitted.seconds,
@@ -110,7 +113,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
         if fitted.is_refused:
             tracker.log_metrics(metrics, step=len(history["loss"]))
             tracker.log_tags({"pruned": "true"})
-            return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, pruned=True)
+            return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, True, weights_sha256)
 
         probabilities = training.predict(model.trained, dataset.x_test)
         test = training.score(probabilities, dataset.y_test)
@@ -121,7 +124,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
         _record_pictures(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
-    return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept)
+    return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, False, weights_sha256)
 
 
 def _fit(

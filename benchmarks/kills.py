@@ -1,0 +1,160 @@
+"""Kill runs with -9 at random moments, go on with them until they are done, and compare with uninterrupted ones.
+
+    python benchmarks/kills.py --runs 20 --sweep-kills 5
+
+Every metric of every epoch, the metrics at the end and the SHA-256 of all weights must be the same to the last bit. The
+runs differ in what a checkpoint has to keep: momentum, augmentation, schedules, early stopping, lowered rates.
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+DATA = ["data=mnist_5k", "data.validation=0.2", "trainer.epochs=4", "model.filters=16", "trainer.batch_size=50"]
+KINDS = {
+    "baseline": [],
+    "momentum, affine": ["optimizer=sgd", "augment=affine"],
+    "early stopping, best": ["trainer.early_stopping_patience=1", "trainer.restore_best=true"],
+    "plateau": ["trainer.plateau_patience=1", "optimizer.learning_rate=0.02"],
+    "one cycle, averages": ["schedule=one_cycle", "+optimizer.use_ema=true"],
+}
+GRID = ["-m", *DATA, "model.filters=4,8,12,16", "model.dropout=0.1,0.3,0.5", "hydra.launcher.n_workers=2"]
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    with (folder / "output.txt").open("ab") as output:
+        command = [sys.executable, "-m", "mnist_exp.run", *arguments]
+        return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
+
+
+def finish(folder: Path, *arguments: str) -> float:
+    began, process = time.perf_counter(), start(folder, *arguments)
+    if process.wait() != 0:
+        sys.exit((folder / "output.txt").read_text() + f"\nexit code {process.returncode} of {arguments}")
+    return time.perf_counter() - began
+
+
+def kill(folder: Path, after_s: float, *arguments: str) -> bool:
+    """Start a command and kill it; tell whether it was still running then."""
+    process = start(folder, *arguments)
+    try:
+        return process.wait(after_s) != 0
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def client(folder: Path) -> tuple[MlflowClient, list]:
+    found = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = found.get_experiment_by_name("mnist_exp")
+    return found, found.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def result(folder: Path, run) -> dict:
+    """Everything about a run that must not depend on interruptions, and that no step is there twice."""
+    store, _ = client(folder)
+    facts = {"status": run.info.status, "weights": run.data.tags.get("mnist_exp.weights_sha256")}
+    for name in METRICS:
+        points = store.get_metric_history(run.info.run_id, name)
+        facts[name] = [(point.step, point.value) for point in sorted(points, key=lambda point: point.step)]
+    return facts | {name: value for name, value in run.data.metrics.items() if name not in TIMES}
+
+
+def only_run(folder: Path) -> str | None:
+    """The id of the run that a killed command left, from what lies on disk."""
+    folders = [path.name for path in (folder / "unfinished").glob("*") if re.fullmatch("[0-9a-f]{32}", path.name)]
+    return folders[0] if folders else None
+
+
+def check_runs(work: Path, runs: int, kills: int, rng: random.Random) -> int:
+    same = 0
+    names = list(KINDS)
+    whole, seconds = {}, {}
+    for number in range(runs):
+        name = names[number % len(names)]
+        arguments = [*DATA, *KINDS[name]]
+        if name not in whole:
+            folder = work / f"whole-{len(whole)}"
+            folder.mkdir()
+            seconds[name] = finish(folder, *arguments)
+            whole[name] = result(folder, client(folder)[1][0])
+        folder = work / f"run-{number}"
+        folder.mkdir()
+        moments, run_id = [], None
+        for _ in range(kills):
+            # Before the run begins there is nothing to go on with: most moments after that.
+            after_s = rng.uniform(0.4, 0.98) * seconds[name]
+            if not kill(folder, after_s, *([f"resume={run_id}"] if run_id else arguments)):
+                break
+            moments.append(f"{after_s:.1f}")
+            run_id = run_id or only_run(folder)
+        else:
+            finish(folder, *([f"resume={run_id}"] if run_id else arguments))
+        done = [run for run in client(folder)[1] if run.info.status == "FINISHED"]
+        equal = len(done) == 1 and result(folder, done[0]) == whole[name]
+        resumed = done[0].data.tags.get("mnist_exp.resumed", "0") if done else "-"
+        same += equal
+        word = "identical" if equal else "DIFFERENT"
+        print(
+            f"{number + 1:>3}  {name:<22} killed after {', '.join(moments)} s, resumed {resumed} times: {word}",
+            flush=True,
+        )
+    print(f"runs   {same} of {runs} identical to the uninterrupted ones", flush=True)
+    return runs - same
+
+
+def check_sweep(work: Path, kills: int, rng: random.Random) -> int:
+    whole, cut = work / "sweep-whole", work / "sweep-cut"
+    whole.mkdir()
+    cut.mkdir()
+    seconds = finish(whole, *GRID)
+    moments = []
+    for _ in range(kills):
+        after_s = rng.uniform(6, max(seconds / 3, 12))
+        if not kill(cut, after_s, *GRID):
+            break
+        moments.append(f"{after_s:.1f}")
+    finish(cut, *GRID)
+    results = []
+    for folder in (whole, cut):
+        jobs = [run for run in client(folder)[1] if "mnist_exp.point" in run.data.tags]
+        results.append(
+            {run.data.tags["mnist_exp.point"]: result(folder, run) for run in jobs if run.info.status == "FINISHED"}
+        )
+        finished = len([run for run in jobs if run.info.status == "FINISHED"])
+        resumed = sum(int(run.data.tags.get("mnist_exp.resumed", 0)) for run in jobs)
+        words = ", ".join(sorted({run.info.status for run in jobs}))
+        print(f"sweep  {len(jobs)} runs ({words}), {finished} FINISHED, {resumed} resumptions", flush=True)
+    same = sum(results[0][point] == results[1].get(point) for point in results[0])
+    print(f"sweep  killed after {', '.join(moments)} s: {same} of {len(results[0])} jobs identical", flush=True)
+    return len(results[0]) - same
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=2, help="of each run")
+    parser.add_argument("--sweep-kills", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0, help="decides the moments")
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="kills-") as name:
+        different = check_runs(Path(name), options.runs, options.kills, rng)
+        different += check_sweep(Path(name), options.sweep_kills, rng) if options.sweep_kills else 0
+    sys.exit(bool(different))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What the commands share beside `mnist_exp.run`: exit codes, and how errors become them."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from mnist_exp import startup
+from mnist_exp.errors import RunError, SettingsError, TrainingError
+from mnist_exp.screen import print_problems
+from mnist_exp.settings import TrackingSettings
+from mnist_exp.stopping import end_on_signals
+
+DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+def leave_with(action: Callable[[], int]) -> NoReturn:
+    """Do something and leave with its exit code, or with that of what went wrong, which is told.
+
+    A mistake of the user's is told in words; a bug shows its traceback.
+    """
+    end_on_signals()
+    code = _code_of(action)
+    startup.quick_exit()
+    sys.exit(code)
+
+
+def _code_of(action: Callable[[], int]) -> int:
+    try:
+        return action()
+    except SettingsError as error:
+        print_problems(error.problems)
+        return MISTAKE
+    except (RunError, TrainingError) as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else DONE
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+
+
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where runs are recorded."""
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="tracking store; default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db in the working folder",
+    )
+
+
+def tracking(options: argparse.Namespace, experiment: str = "mnist_exp") -> TrackingSettings:
+    """Return what `add_tracking` took."""
+    return TrackingSettings(uri=options.tracking_uri, experiment=experiment)

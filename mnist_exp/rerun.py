@@ -1,0 +1,198 @@
+"""Repeat a recorded run, and compare: `python -m mnist_exp.rerun RUN_ID`."""
+
+import argparse
+import copy
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mnist_exp import commands, provenance, recorded, runner
+from mnist_exp.errors import SettingsError
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.runner import Result
+from mnist_exp.screen import Screen
+from mnist_exp.settings import Settings
+
+WEIGHTS = "weights"
+_TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
+_EPOCH_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One metric of both runs.
+
+    Args:
+        name: of the metric.
+        old: its last value in the recorded run; None if it has none.
+        new: its last value now.
+        difference: the largest over all epochs; NaN where one of them has no value.
+    """
+
+    name: str
+    old: float | str | None
+    new: float | str | None
+    difference: float
+
+    def is_within(self, tolerance: float) -> bool:
+        """Tell whether the difference is allowed."""
+        return self.difference <= tolerance
+
+
+def main() -> None:
+    """Run the command line."""
+    commands.leave_with(lambda: rerun(_parser().parse_args()))
+
+
+def rerun(options: argparse.Namespace) -> int:
+    """Run the experiment of a recorded run again, and return 0 if all of its numbers are the same.
+
+    Raises: SettingsError: the run cannot be repeated here; nothing was run.
+    """
+    if not options.tolerance >= 0:
+        raise SettingsError(f"--tolerance={options.tolerance} is not allowed: it must be a number, at least 0")
+    screen = Screen()
+    run = recorded.find(commands.tracking(options), options.run_id)
+    _check_repeatable(run)
+    settings = _settings(run, options)
+    dataset = recorded.load_data(run, settings)
+    drift = recorded.drift(run, settings)
+    _announce(screen, run, drift)
+    last_epoch = int(run.metrics["epochs"])
+    job = runner.Job(
+        name=f"rerun of {run.name}"[:200],
+        command=provenance.command(),
+        tags={"mnist_exp.rerun_of": run.run_id},
+        dataset=dataset,
+        on_epoch=(lambda epoch, _: epoch < last_epoch) if run.is_pruned else None,
+    )
+    result = runner.run(settings, screen, job)
+    rows = compare(run, result)
+    return _report(screen, run, rows, options.tolerance)
+
+
+def compare(run: RecordedRun, result: Result) -> list[Compared]:
+    """Return each metric that does not measure time, and the weights, of a recorded run and of its repetition."""
+    rows = [_compare_epochs(name, run.history(name), result.history[name]) for name in _EPOCH_METRICS]
+    for name in dict.fromkeys([*result.metrics, *run.metrics]):
+        if name not in (*_TIMES, *_EPOCH_METRICS):
+            old, new = run.metrics.get(name), result.metrics.get(name)
+            rows.append(Compared(name, old, new, _difference(old, new)))
+    before = run.tags.get("mnist_exp.weights_sha256")
+    if before is not None:
+        equal = before == result.weights_sha256
+        rows.append(Compared(WEIGHTS, before, result.weights_sha256, 0.0 if equal else math.inf))
+    return rows
+
+
+def _compare_epochs(name: str, old: Mapping[int, float], new: Sequence[float]) -> Compared:
+    now = dict(enumerate(new, start=1))
+    differences = [_difference(old.get(step), now.get(step)) for step in {*old, *now}]
+    largest = math.nan if any(map(math.isnan, differences)) else max(differences, default=math.nan)
+    return Compared(name, old.get(max(old, default=0)), now.get(max(now, default=0)), largest)
+
+
+def _difference(old: float | None, new: float | None) -> float:
+    if old is None or new is None:
+        return math.nan
+    return 0.0 if old == new or (math.isnan(old) and math.isnan(new)) else abs(old - new)
+
+
+def _check_repeatable(run: RecordedRun) -> None:
+    if "mnist_exp.sweep" in run.tags:
+        raise SettingsError(
+            f"run {run.run_id} is a sweep: name one of its jobs, or start it again with sweep.reuse=false: "
+            f"{run.tags.get('mnist_exp.command', 'its command')}"
+        )
+    if "mnist_exp.job_key" not in run.tags:
+        raise SettingsError(f"run {run.run_id} is not a run of mnist_exp")
+    if run.status != "FINISHED" or "epochs" not in run.metrics:
+        fix = "wait for it" if run.status == "RUNNING" else f"finish it with resume={run.run_id}"
+        raise SettingsError(f"run {run.run_id} is {run.status}: there is no result to compare with; {fix}")
+
+
+def _settings(run: RecordedRun, options: argparse.Namespace) -> Settings:
+    config: dict[str, Any] = copy.deepcopy(run.config())
+    if options.data_path is not None and isinstance(config.get("data"), dict):
+        config["data"]["path"] = options.data_path
+        if "mirrors" in config["data"]:
+            config["data"]["mirrors"] = []
+    trusted = {name for names in options.trusted_modules for name in names.split(",") if name}
+    tracking = commands.tracking(options, run.experiment)
+    settings = recorded.check_config(config, trusted, run, tracking, "--trusted-modules={}")
+    return dataclasses.replace(settings, overrides=tuple(run.tags.get("mnist_exp.overrides", "").split()))
+
+
+def _announce(screen: Screen, run: RecordedRun, drift: Sequence[str]) -> None:
+    commit = provenance.commit()
+    then, now = run.tags.get("mnist_exp.git_commit", "none"), commit.sha if commit else "none"
+    rows = {"repeats": f"run {run.run_id}, {run.name}"}
+    rows["commit"] = f"{now[:12]}, as it was" if then == now else f"{now[:12]}, was {then[:12]}"
+    if run.tags.get("mnist_exp.git_dirty") == "true":
+        rows["commit"] += "; it had uncommitted changes then, see its uncommitted.diff"
+    rows["drift"] = "; ".join(drift) or "none: the code, packages, machine and thread counts are as they were"
+    screen.table(rows)
+
+
+def _report(screen: Screen, run: RecordedRun, rows: Sequence[Compared], tolerance: float) -> int:
+    if tolerance > 0:
+        rows = [row for row in rows if row.name != WEIGHTS]
+    shown = [[row.name, _cell(row.old), _cell(row.new), _cell_of_difference(row)] for row in rows]
+    screen.columns(["metric", "old", "new", "difference"], shown, left=("metric",))
+    screen.out.print()
+    different = [row.name for row in rows if not row.is_within(tolerance)]
+    within = f"within {tolerance:g}" if tolerance else "to the last bit"
+    if different:
+        fix = "" if tolerance else "; on another machine allow the last digits with --tolerance=0.001"
+        verdict = f"not equal to run {run.run_id} {within}: {', '.join(different)}{fix}"
+    else:
+        verdict = f"equal to run {run.run_id} {within}, in every epoch"
+    screen.table({"rerun": verdict})
+    return commands.FAILED if different else commands.DONE
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value[:12]}…" if isinstance(value, str) else f"{value:.9g}"
+
+
+def _cell_of_difference(row: Compared) -> str:
+    if row.name == WEIGHTS:
+        return "0" if row.difference == 0 else "different"
+    return "-" if math.isnan(row.difference) else f"{row.difference:.3g}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_exp.rerun",
+        description="Run a recorded experiment again, as a new run, and compare all of its numbers.",
+        epilog="Exit codes: 0 equal, 1 not equal or failed, 2 the run cannot be repeated here.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run_id", metavar="RUN_ID", help="of a FINISHED run, as `mlflow ui` shows it")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="largest difference of a metric that counts as equal, for another machine; default 0: to the last bit",
+    )
+    parser.add_argument(
+        "--trusted-modules",
+        action="append",
+        default=[],
+        metavar="A,B",
+        help="modules of yours whose code the recorded configuration may name",
+    )
+    parser.add_argument(
+        "--data-path", metavar="PATH", help="where the same data lie here, instead of the recorded place"
+    )
+    commands.add_tracking(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
