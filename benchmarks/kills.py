@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-DATA = ["data=mnist_5k", "data.validation=0.2", "trainer.epochs=4", "model.filters=16", "trainer.batch_size=50"]
+DATA = ["data=mnist_5k", "data.validation=0.2", "trainer.epochs=4", "trainer.batch_size=50"]
 KINDS = {
     "baseline": [],
     "momentum, affine": ["optimizer=sgd", "augment=affine"],
@@ -136,7 +136,7 @@ def check_sweep(work: Path, kills: int, rng: random.Random) -> int:
         finished = len([run for run in jobs if run.info.status == "FINISHED"])
         resumed = sum(int(run.data.tags.get("mnist_exp.resumed", 0)) for run in jobs)
         words = ", ".join(sorted({run.info.status for run in jobs}))
-        print(f"sweep  {len(jobs)} runs ({words}), {finished} FINISHED, {resumed} resumptions", flush=True)
+        print(f"sweep  {len(jobs)} runs ({words}), {len(finished)} FINISHED, {resumed} resumptions", flush=True)
     same = sum(results[0][point] == results[1].get(point) for point in results[0])
     print(f"sweep  killed after {', '.join(moments)} s: {same} of {len(results[0])} jobs identical", flush=True)
     return len(results[0]) - same

@@ -98,6 +98,7 @@ def opened(
         try:
             run = recorded.find(tracking, config.resume)
             _check_resumable(run, screen)
+            tracking = dataclasses.replace(tracking, experiment=run.experiment)
             before = run.config()
             trusted = _given_modules(config)
             settings = recorded.check_config(_merged(before, config, overrides), trusted, run, tracking)
@@ -237,17 +238,16 @@ def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[s
 def _changes(before: Settings, now: Settings) -> list[str]:
     """Return what is changed and may be. Raises: SettingsError: with what may not be."""
     old, new = (provenance.flatten(provenance.decisive(settings)) for settings in (before, now))
+    shown_old, shown_new = (provenance.flatten(settings.to_config()) for settings in (before, now))
     different = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     changes, problems = [], []
     for key in different:
-        change = f"{key}={show(new.get(key))} was {show(old.get(key))}"
-        if key == "trainer.threads":
+        change = f"{key}={show(shown_new.get(key))} was {show(shown_old.get(key))}"
+        is_longer = key == "trainer.epochs" and now.trainer.epochs > before.trainer.epochs
+        if is_longer and now.schedule.name != "constant":
+            problems.append(f"{change}: with schedule={now.schedule.name} the rates of the epochs done depend on it")
+        elif is_longer or key == "trainer.threads":
             changes.append(change)
-        elif key == "trainer.epochs" and now.trainer.epochs > before.trainer.epochs:
-            if now.schedule.name != "constant":
-                problems.append(
-                    f"{change}: with schedule={now.schedule.name} the rates of the epochs done depend on it"
-                )
         elif key == "trainer.epochs":
             problems.append(f"{change}: a resumed run may have more epochs, not fewer")
         else:

@@ -1,0 +1,230 @@
+"""A recorded run is repeated, equal to the last bit, or it is told where not; nothing that a record names is trusted."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from mnist_exp import rerun
+from mnist_exp.errors import SettingsError
+
+SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
+SMALL += ["trainer.epochs=3", "augment=shift"]
+EVIL = """
+import pathlib
+pathlib.Path("proof").write_text("run")
+def net(input_shape, classes):
+    import keras
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")])
+"""
+
+
+def command(name, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", f"mnist_exp.{name}", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=240,
+    )
+
+
+def client():
+    return MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
+
+
+def finished(*arguments, **environment):
+    done = command("run", *arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return re.search(r"^run   ([0-9a-f]{32}) ", done.stdout, re.MULTILINE)[1]
+
+
+def artifact(run_id, name):
+    return Path(client().get_run(run_id).info.artifact_uri.removeprefix("file://")) / name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a run that had one thread, as a job of a sweep may have."""
+    place, before = tmp_path_factory.mktemp("rerun"), Path.cwd()
+    os.chdir(place)
+    try:
+        yield place, finished(*SMALL, TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def run_id(folder, monkeypatch):
+    monkeypatch.chdir(folder[0])
+    return folder[1]
+
+
+def test_rerun_is_equal_to_the_last_bit_with_the_threads_of_the_record(run_id):
+    done = command("rerun", run_id)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"rerun  equal to run {run_id} to the last bit, in every epoch" in done.stdout
+    for metric in ("loss", "val_accuracy", "test_loss", "objective", "weights"):
+        assert re.search(rf"^{metric} .* 0$", done.stdout, re.MULTILINE)
+    assert re.search(r"^drift    none", done.stdout, re.MULTILINE)
+    (new,) = client().search_runs(
+        [client().get_run(run_id).info.experiment_id], f"tags.`mnist_exp.rerun_of` = '{run_id}'"
+    )
+    assert new.data.tags["mnist_exp.job_key"] == client().get_run(run_id).data.tags["mnist_exp.job_key"]
+    assert new.data.tags["mnist_exp.command"] == f"python -m mnist_exp.rerun {run_id}"
+    threads = yaml.safe_load(artifact(new.info.run_id, "environment.yaml").read_text())["threads"]
+    assert threads["intra_op"] == 1
+
+
+def test_difference_is_told_and_fails(run_id):
+    store = client()
+    store.log_metric(run_id, "val_loss", 0.5, step=2)  # As if it had been another value.
+    store.set_tag(run_id, "mnist_exp.code_sha256", "of another code")
+    done = command("rerun", run_id)
+    assert done.returncode == 1
+    assert re.search(
+        rf"^rerun  not equal to run {run_id} to the last bit: val_loss; on another", done.stdout, re.MULTILINE
+    )
+    assert re.search(r"^drift    the code was changed since$", done.stdout, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+
+
+def row(difference, name="loss"):
+    return rerun.Compared(name, 1.0, 1.0 + difference, difference)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        ({1: 0.5, 2: 0.25}, [0.5, 0.25], 0.0),
+        ({1: 0.5, 2: 0.25}, [0.25, 0.25], 0.25),
+        ({1: float("nan")}, [float("nan")], 0.0),
+        ({1: float("inf")}, [float("inf")], 0.0),
+        ({1: 0.5}, [0.5, 0.25], None),
+        ({1: 0.5, 2: 0.25}, [0.5], None),
+        ({}, [], None),
+    ],
+)
+def test_epochs_are_compared_one_by_one(old, new, difference):
+    found = rerun._compare_epochs("loss", old, new)
+    if difference is None:
+        assert not found.is_within(1e9)
+    else:
+        assert found.difference == difference
+        assert found.is_within(difference)
+
+
+def test_tolerance_is_for_each_metric():
+    assert row(0.001).is_within(0.001)
+    assert not row(0.0011).is_within(0.001)
+
+
+@pytest.fixture(scope="module")
+def foreign(folder):
+    """Runs as someone else may have left them in a store, by what is wrong with them, and how each is answered."""
+    place, run_id = folder
+    before = Path.cwd()
+    os.chdir(place)
+    try:
+        Path("evil_pkg.py").write_text(EVIL)
+        good = yaml.safe_load(artifact(run_id, "config.yaml").read_text())
+        experiment = client().get_run(run_id).info.experiment_id
+        tags = client().get_run(run_id).data.tags
+
+        def forged(text, **more):
+            run = client().create_run(experiment, tags={**tags, **more})
+            client().log_text(run.info.run_id, text, "config.yaml")
+            client().log_metric(run.info.run_id, "epochs", 3)
+            client().set_terminated(run.info.run_id, "FINISHED")
+            return run.info.run_id
+
+        def with_model(**model):
+            return yaml.safe_dump(good | {"model": model})
+
+        cases = {
+            "code of another": forged(
+                yaml.safe_dump(good | {"model": {"_target_": "evil_pkg.net"}, "trusted_modules": ["evil_pkg"]})
+            ),
+            "code that nobody trusts": forged(with_model(_target_="evil_pkg.net")),
+            "system": forged(with_model(_target_="os.system", command="touch proof")),
+            "yaml tag": forged("model: !!python/object/apply:os.system ['touch proof']"),
+            "interpolation": forged(with_model(_target_="mnist_exp.models.cnn", filters="${oc.env:HOME}")),
+            "no configuration": forged("[1, 2]"),
+            "giant": forged("a: " + "x" * 1_100_000),
+            "other data": forged(yaml.safe_dump(good), **{"mnist_exp.data_sha256": "0" * 64}),
+        }
+        missing = client().create_run(experiment, tags=tags).info.run_id
+        client().log_metric(missing, "epochs", 3)
+        client().set_terminated(missing, "FINISHED")
+        running = client().create_run(experiment, tags=tags).info.run_id
+        not_ours = client().create_run(experiment).info.run_id
+        cases |= {"no config": missing, "running": running, "not ours": not_ours}
+        cases |= {"unknown": "0" * 32, "path": "../../etc/passwd", "upper": run_id.upper()}
+        script = (
+            "import contextlib, io, json, sys\n"
+            "from mnist_exp import commands, rerun\n"
+            "results = {}\n"
+            "for name, run_id in json.load(sys.stdin).items():\n"
+            "    err = io.StringIO()\n"
+            "    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):\n"
+            "        code = commands._code_of(lambda: rerun.rerun(rerun._parser().parse_args([run_id])))\n"
+            "    results[name] = [code, err.getvalue(), 'tensorflow' in sys.modules]\n"
+            "print('RESULTS' + json.dumps(results))\n"
+        )
+        count = len(client().search_runs([experiment]))
+        done = subprocess.run([sys.executable, "-c", script], input=json.dumps(cases), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert len(client().search_runs([experiment])) == count
+        return json.loads(done.stdout.rpartition("RESULTS")[2])
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("code of another", "uses code of evil_pkg, which runs only if you trust it: add --trusted-modules=evil_pkg"),
+        ("code that nobody trusts", "model._target_=evil_pkg.net is not allowed"),
+        ("system", "model._target_=os.system is not allowed"),
+        ("yaml tag", "cannot be read: could not determine a constructor"),
+        ("interpolation", "has interpolations (${…})"),
+        ("no configuration", "is not a configuration"),
+        ("giant", "has more than 1,000,000 bytes"),
+        ("other data", "has the SHA-256"),
+        ("no config", "there is no config.yaml of run"),
+        ("running", "is RUNNING: there is no result to compare with; wait for it"),
+        ("not ours", "is not a run of mnist_exp"),
+        ("unknown", "there is no run 00000000000000000000000000000000"),
+        ("path", "'../../etc/passwd' is no run id"),
+        ("upper", "is no run id: it must be 32 characters of 0-9 and a-f"),
+    ],
+)
+def test_run_that_cannot_be_repeated_is_refused_before_anything_runs(foreign, folder, case, words):
+    code, err, is_heavy = foreign[case]
+    assert code == 2
+    assert words in err
+    assert "Traceback" not in err
+    assert not is_heavy
+    assert not (folder[0] / "proof").exists()
+
+
+def test_code_that_the_user_trusts_is_run(alone):
+    Path("my_pkg.py").write_text(EVIL.replace('write_text("run")', 'write_text("mine")'))
+    Path("own/model").mkdir(parents=True)
+    Path("own/model/mine.yaml").write_text("_target_: my_pkg.net\ntrusted_modules: [my_pkg]\n")
+    run_id = finished("--config-dir", "own", "model=mine", *SMALL[:3], "trainer.epochs=1")
+    assert command("rerun", run_id).returncode == 2
+    done = command("rerun", run_id, "--trusted-modules", "my_pkg")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_negative_tolerance_is_a_mistake(run_id):
+    options = rerun._parser().parse_args([run_id, "--tolerance=-1"])
+    with pytest.raises(SettingsError, match=r"--tolerance=-1\.0 is not allowed: it must be a number, at least 0"):
+        rerun.rerun(options)
