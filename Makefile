@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: run test test-all check format bench lock clean
+.PHONY: run test test-all check audit format bench lock clean
 
 run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
 	$(BIN)/python -m mnist_exp.run $(ARGS)
@@ -22,6 +22,15 @@ check: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(VENV)/audit  ## known vulnerabilities in what requirements.lock names; asks pypi.org
+	@# Strict: a package that could not be looked up must not pass for a sound one.
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement requirements.lock
+
+# In an environment of its own, so that nothing it needs changes what is tested.
+$(VENV)/audit: $(INSTALLED)
+	$(BIN)/python -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.10,<3" || { rm -rf $@; exit 1; }
 
 format: $(INSTALLED)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

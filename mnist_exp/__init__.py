@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from mnist_exp.composition import compose
 from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
+from mnist_exp.model_files import load_model
 from mnist_exp.runner import Result, run
 from mnist_exp.settings import Settings, check
 
@@ -23,5 +24,6 @@ __all__ = [
     "TrackingError",
     "check",
     "compose",
+    "load_model",
     "run",
 ]

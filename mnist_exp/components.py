@@ -45,6 +45,17 @@ KINDS = {
 }
 
 
+# Readers of pickles, loaders of libraries, dispatchers to any other function: pandas.read_pickle, keras.utils.get_file.
+_NEVER_TRUSTED = frozenset(
+    (
+        "absl", "cloudpickle", "cv2", "dill", "flask", "google", "h5py", "hydra", "hydra_plugins", "jax", "joblib",
+        "keras", "matplotlib", "mlflow", "mlxtend", "mnist_exp", "numpy", "omegaconf", "optuna", "pandas", "pebble",
+        "PIL", "pip", "pkg_resources", "pooch", "psutil", "pydantic", "requests", "rich", "scipy", "setuptools",
+        "sklearn", "sqlalchemy", "tensorboard", "tensorflow", "tf_keras", "torch", "urllib3", "yaml",
+    )
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Component:
     """A builder and its arguments, as the configuration names them.
@@ -205,8 +216,20 @@ def _raised_at_call(error: Exception) -> bool:
 
 
 def may_be_trusted(module: str) -> bool:
-    """Tell whether a module can be one of a user's own; Python's own modules hold no builders, but much else."""
-    return _is_dotted_name(module) and module.partition(".")[0] not in sys.stdlib_module_names
+    """Tell whether a module can be one of a user's own.
+
+    Python's own modules, and those that this package stands on, hold no builders, but much else that can be called.
+    """
+    package = module.partition(".")[0]
+    return _is_dotted_name(module) and package not in sys.stdlib_module_names and package not in _NEVER_TRUSTED
+
+
+def import_trusted(module: str) -> None:
+    """Import a module that the user trusts. Raises: SettingsError: it cannot be imported."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise SettingsError(f"trusted_modules: {module} cannot be imported: {error}") from error
 
 
 def takes(group: str, target: str, name: str) -> bool:

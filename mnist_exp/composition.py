@@ -19,20 +19,15 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import components, fields
+from mnist_exp import components, fields, hydra_policy
 from mnist_exp.errors import SettingsError
 from mnist_exp.settings import Settings, check, find_problems
 
 # Hydra raises a bare ValueError for a group set to null.
 _REFUSED = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError)
-_LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
-_LOG_FACTORIES = {
-    "()": ("colorlog.ColoredFormatter",),
-    "class": ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter"),
-}
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -106,9 +101,7 @@ def explain(overrides: Sequence[str], config_dir: str | Path | None = None, *, m
 
 
 def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None) -> None:
-    """Refuse what Hydra would call before a run is checked: callbacks, and factories in the logging sections.
-
-    Launchers and sweepers need no check: Hydra takes them from `hydra_plugins` only.
+    """Refuse what Hydra would call, or let be called, before a run is checked.
 
     Raises: SettingsError: the section `hydra` names code.
     """
@@ -116,16 +109,10 @@ def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None) 
     with composer(config_dir) as loader:
         for variant in _variants(overrides, loader):
             try:
-                hydra = hydra_compose("config", variant, return_hydra_config=True).hydra
+                config = hydra_compose("config", variant, return_hydra_config=True)
             except _REFUSED:
                 continue  # Hydra will refuse it as well, and then it is explained.
-            problems |= {
-                f"hydra.callbacks.{name} is not allowed: callbacks run unchecked code": None
-                for name in hydra.callbacks or ()
-            }
-            for section in ("job_logging", "hydra_logging"):
-                found = _factories(f"hydra.{section}", OmegaConf.to_container(hydra[section], resolve=False))
-                problems |= dict.fromkeys(found)
+            problems |= dict.fromkeys(hydra_policy.problems(config.hydra))
     if problems:
         raise SettingsError(list(problems))
 
@@ -143,17 +130,6 @@ def _variants(overrides: Sequence[str], loader: ConfigLoader) -> Iterator[list[s
         if override.is_sweep_override() and override.is_discrete_sweep() and "." not in override.key_or_group:
             for value in _values(override)[1:]:
                 yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
-
-
-def _factories(path: str, node: Any) -> Iterator[str]:
-    for name, value in node.items() if isinstance(node, dict) else ():
-        allowed = _LOG_FACTORIES.get(name)
-        if allowed is not None and value not in allowed:
-            yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(allowed)}"
-        elif isinstance(value, str) and value.startswith("ext://") and value not in _LOG_STREAMS:
-            yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(_LOG_STREAMS)}"
-        else:
-            yield from _factories(f"{path}.{name}", value)
 
 
 class PointComposer:
@@ -177,7 +153,7 @@ class PointComposer:
             values = [o for o in parsed if not self._chooses(o)]
             chosen = tuple(o.input_line or "" for o in parsed if self._chooses(o))
             if chosen not in self._composed:
-                self._composed[chosen] = hydra_compose("config", list(chosen))
+                self._composed[chosen] = _without_hydra(hydra_compose("config", list(chosen), return_hydra_config=True))
             config = copy.deepcopy(self._composed[chosen])
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except _REFUSED:
@@ -187,6 +163,16 @@ class PointComposer:
     def _chooses(self, override: Override) -> bool:
         key = override.key_or_group
         return key.startswith("hydra") or (key in self._groups and not isinstance(override.value(), dict))
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    """Return a configuration without the section that Hydra keeps to itself, which must name no code either."""
+    problems = list(hydra_policy.problems(config.hydra))
+    if problems:
+        raise SettingsError(problems)
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:

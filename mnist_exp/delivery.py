@@ -1,118 +1,43 @@
-"""Bring a run's records to its store, in their order; what the store does not take waits on disk and is tried again."""
+"""Bring one record of a run to its store, in MLflow's words; `courier` brings them all."""
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import logging
 import os
 import random
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.errors import RunError, first_line
-from mnist_exp.outbox import Message, Outbox
-from mnist_exp.redaction import redact
+from mnist_exp.attempts import Attempt
+from mnist_exp.outbox import Message
 
 if TYPE_CHECKING:
     import keras
     import mlflow
 
 PATIENCE_S = 60.0
-_RETRY_S = 2.0
-_LONGEST_RETRY_S = 60.0
+RETRY_S = 2.0
 _ATTEMPTS = 10
 _MODEL_FILE = "model.keras"
-# MLflow's own would hold a training up for minutes: 7 retries, 120 s each.
-_BRIEF = {
+_ENVIRONMENT = {
+    # MLflow's own would take minutes to give up: 7 retries, 120 s each.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    # It draws them over what is told here, each time it sends or fetches files.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 # They print a traceback, or a line for each retry, of what is told in one sentence here.
 _LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool", "mlflow.utils.requests_utils")
 # Asking again later may help with these, whatever else the store may say.
-_MAY_PASS = (401, 403, 408, 429)
-
-
-class UndeliveredError(RunError):
-    """The store did not take all that there is of a run; the rest is on disk."""
-
-
-class Courier:
-    """Brings the records of one run.
-
-    Args:
-        uri: address of the store.
-        run_id: of the run.
-        outbox: where records wait.
-        warn: told when the store stops answering, and when it is back.
-    """
-
-    def __init__(self, uri: str, run_id: str, outbox: Outbox, warn: Callable[[str], None]) -> None:
-        self.outbox = outbox
-        self.reason = ""
-        self._uri, self._run_id, self._warn = uri, run_id, warn
-        self._wait_s, self._next_try = _RETRY_S, 0.0
-        self._may_pass = True
-
-    def send(self, message: Message, model: "keras.Model | None" = None) -> None:
-        """Bring a record, behind those that wait; it waits too if the store does not take it now.
-
-        Args:
-            message: the record.
-            model: that it is about, for the kind `model`.
-        """
-        if not len(self.outbox):
-            try:
-                bring(self._uri, self._run_id, message, model)
-                return
-            except lost() as error:
-                self._lose(error)
-        try:
-            self.outbox.add(message if model is None else _packed(message, model))
-        except OSError as error:
-            raise UndeliveredError(f"the model can be neither recorded nor kept: {error.strerror or error}") from error
-        if time.monotonic() >= self._next_try:
-            self.deliver()
-
-    def deliver(self, patience_s: float = 0.0) -> bool:
-        """Bring what waits, and tell whether nothing does any more.
-
-        Args:
-            patience_s: how long to try again; not where trying again is of no use.
-        """
-        until = time.monotonic() + patience_s
-        waited = len(self.outbox)
-        while len(self.outbox):
-            try:
-                bring(self._uri, self._run_id, self.outbox.first())
-                self.outbox.drop_first()
-            except lost() as error:
-                self._lose(error)
-                self.outbox.store()
-                if time.monotonic() + _RETRY_S > until or not self._may_pass:
-                    return False
-                time.sleep(_RETRY_S)
-        if self.reason:
-            self._warn(f"the tracking store is back: {_records(waited)} that had waited delivered")
-        self.reason, self._wait_s = "", _RETRY_S
-        return True
-
-    def _lose(self, error: BaseException) -> None:
-        if not self.reason:
-            self._warn(
-                f"the tracking store does not take records ({redact(_short(error))}); the training goes on, and they "
-                f"wait in {self.outbox.folder}"
-            )
-        self.reason = redact(_short(error))
-        status = getattr(error, "get_http_status_code", lambda: 500)()
-        self._may_pass = status >= 500 or status in _MAY_PASS
-        self._next_try = time.monotonic() + self._wait_s
-        self._wait_s = min(self._wait_s * 2, _LONGEST_RETRY_S)
+MAY_PASS = (401, 403, 408, 429)
 
 
 def lost() -> tuple[type[Exception], ...]:
@@ -124,8 +49,8 @@ def lost() -> tuple[type[Exception], ...]:
 
 
 def be_brief() -> None:
-    """Let MLflow give up on a server in seconds, unless the user chose otherwise."""
-    for name, value in _BRIEF.items():
+    """Let MLflow give up on a server in seconds, and draw no bars, unless the user chose otherwise."""
+    for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
@@ -141,14 +66,21 @@ def patiently(action: Callable[[], Any]) -> Any:
     """Do what a training cannot begin without, with patience for a busy store. Raises: one of `lost`."""
     until = time.monotonic() + PATIENCE_S
     while True:
+        # A signal would not come through to a thread that waits for SQLite.
+        attempt = Attempt(functools.partial(_quietly, action))
+        attempt.wait()
         try:
-            with _quiet():
-                return action()
+            return attempt.result()
         except lost() as error:
             status = getattr(error, "get_http_status_code", lambda: 400)()
-            if status < 500 or time.monotonic() + _RETRY_S > until:
+            if status < 500 or time.monotonic() + RETRY_S > until:
                 raise
-            time.sleep(_RETRY_S)
+            time.sleep(RETRY_S)
+
+
+def _quietly(action: Callable[[], Any]) -> Any:
+    with _quiet():
+        return action()
 
 
 def _params(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
@@ -258,8 +190,8 @@ def packed(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
-def _packed(message: Message, model: "keras.Model") -> Message:
-    """Return the message with the model in it."""
+def packed_model(message: Message, model: "keras.Model") -> Message:
+    """Return the message with the model in it. Raises: OSError: there is no room for that."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
         model.save(Path(folder) / _MODEL_FILE)
         return Message(message.kind, message.facts, packed(Path(folder)))
@@ -289,24 +221,18 @@ def _tracking_uri(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in _LOUD]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
+    """Keep from the log what MLflow says of errors in this thread."""
+    for name in _LOUD:
+        logging.getLogger(name).addFilter(_is_audible)
+    _silenced.add(threading.get_ident())
     try:
         yield
     finally:
-        for logger, was_disabled in zip(loggers, before, strict=True):
-            logger.disabled = was_disabled
+        _silenced.discard(threading.get_ident())
 
 
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
+_silenced: set[int] = set()
 
 
-def _short(error: BaseException) -> str:
-    """Return what went wrong without the chain of wrappers that `requests` and SQLAlchemy put around it."""
-    text = first_line(error).removeprefix("MlflowException: ")
-    for sign in ("Max retries exceeded", "(Background on this error"):
-        text = text.partition(sign)[0]
-    return text.strip(" (:")[:200]
+def _is_audible(record: logging.LogRecord) -> bool:
+    return record.thread not in _silenced

@@ -1,22 +1,47 @@
-"""Keep passwords and tokens out of everything that is written down."""
+"""Keep passwords and tokens out of everything that is written down.
 
+A secret is known by where it stands (in an address, behind a name), by its looks, or by being in the environment
+under a name that says so; the last is hidden wherever it turns up.
+"""
+
+import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
-# Hydra writes the colon of a value as `\:`.
-_USER_INFO = re.compile(r"([a-zA-Z][\w+.-]*\\?://)[^\s'\"]*@")
+# Hydra writes the colon of a value as `\:`, an address within another has it as `%3A`. A password with a quote in it
+# is taken only up to the next slash: there may be other quoted texts behind.
+_USER_INFO = re.compile(r"([a-zA-Z][\w+.-]*(?:\\?:|%3A)(?://|%2F%2F))(?:[^\s'\"]*(?:@|%40)|[^\s/]*@)", re.IGNORECASE)
 _NAME = (
-    r"(?:[\w-]*[_-])?(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?)"
-    r"(?:_\w*key)?"
+    r"(?:[\w.-]*?(?:password|passwd|passphrase|secret|token|credentials?|signature)|(?:[\w.-]*[._-])?(?:pwd|sig|auth)"
+    r"|[\w.-]*?(?:api|access|private|account|signing|encryption)[_-]?key)(?:[_-]\w*key)?"
 )
-_NAMED = re.compile(rf"(?<!\w)({_NAME}[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s&,'\"()]+(?![\w(]))", re.IGNORECASE)
-_KNOWN = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_|AKIA)[\w-]{12,}|(?<=Bearer )\S+")
+_VALUE = r"\\?\"(?:\\.|[^\"\\])*\"?|\\?'(?:\\.|[^'\\])*'?|[^\s&,;'\"()]+(?![\w(])"
+# `num_tokens`, `tokenizer` and `secretary` are no such names. Quotes may be escaped, as in JSON within JSON.
+_NAMED = re.compile(rf"(?<![\w.-])({_NAME}\\*[\"']?\s*(?:=|:(?!:)|=>)\s*)(?:{_VALUE})", re.IGNORECASE)
+_FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?:{_VALUE})", re.IGNORECASE)
+_HEADER = re.compile(r"((?:\bauthorization\b\\*[\"']?\s*[:=]\s*\\*[\"']?)(?:[a-z]+ +)?)[^\s'\"\\]+", re.IGNORECASE)
+_BEARER = re.compile(r"(\bBearer +)[^\s'\"\\]+")
+_OVERRIDE = re.compile(rf"([+~]*{_NAME}=).+", re.IGNORECASE)
+_KNOWN = re.compile(
+    r"\b(?:hf_|sk-|gh[opsur]_|github_pat_|glpat-|npm_|pypi-|xox[abeprs]-|AKIA|ASIA|AIza|dapi)[\w-]{12,}"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+)
+_PASSWORD_IN_ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://[^\s:/@]*:([^\s]+)@")
+_SHORTEST = 6  # characters; what is shorter may as well be a part of any other word
+_HIDDEN = r"\1***"
 
 
 def redact(text: str) -> str:
     """Return the text without the user part of addresses, the values of secret-sounding names, and known tokens."""
-    text = _USER_INFO.sub(r"\1***@", text)
-    return _KNOWN.sub("***", _NAMED.sub(r"\1***", text))
+    for secret in _of_environment(os.environ):
+        text = text.replace(secret, "***")
+    if "\n" not in text:
+        text = _OVERRIDE.sub(_HIDDEN, text) if _OVERRIDE.fullmatch(text) else text
+    for form in (_USER_INFO, _HEADER, _BEARER, _NAMED, _FLAG):
+        text = form.sub(r"\1***@" if form is _USER_INFO else _HIDDEN, text)
+    return _KNOWN.sub("***", text)
 
 
 def redact_config(value: Any, name: str = "") -> Any:
@@ -28,3 +53,13 @@ def redact_config(value: Any, name: str = "") -> Any:
     if isinstance(value, str):
         return "***" if value and re.fullmatch(_NAME, name, re.IGNORECASE) else redact(value)
     return value
+
+
+def _of_environment(environment: Mapping[str, str]) -> list[str]:
+    """Return the secrets in environment variables, the longest first: one may be a part of another."""
+    found = set()
+    for name, value in environment.items():
+        if re.fullmatch(_NAME, name, re.IGNORECASE):
+            found |= {value, value.strip()}
+        found |= set(_PASSWORD_IN_ADDRESS.findall(value))
+    return sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True)

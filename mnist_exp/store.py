@@ -177,8 +177,11 @@ def _create(uri: str, experiment: str) -> None:
         if not _is_made(file):
             new = file.with_name(f".{file.name}.new")
             new.unlink(missing_ok=True)
-            SqlAlchemyStore(f"sqlite:///{new}", (file.parent / ARTIFACTS).as_uri()).engine.dispose()
-            new.replace(file)
+            try:
+                SqlAlchemyStore(f"sqlite:///{new}", (file.parent / ARTIFACTS).as_uri()).engine.dispose()
+                new.replace(file)
+            finally:
+                new.unlink(missing_ok=True)  # A full disk needs its room.
     experiment_id(uri, experiment)
 
 

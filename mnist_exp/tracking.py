@@ -1,6 +1,8 @@
 """Record a run in MLflow, or nowhere: one small class each, with the same methods."""
 
 import contextlib
+import math
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mnist_exp import delivery, store, unfinished
+from mnist_exp.courier import Courier, UndeliveredError
 from mnist_exp.data.dataset import Dataset
-from mnist_exp.delivery import Courier, UndeliveredError
-from mnist_exp.errors import TrackingError
+from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.fields import text
 from mnist_exp.outbox import Message, Outbox
 from mnist_exp.redaction import redact
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
+_FAILURE = "mnist_exp.failure"
+# How long a run that was told to end waits for its store: see `stopping`.
+_LAST_WORDS_S = 4.0
 
 
 class Tracker(Protocol):
@@ -60,8 +65,8 @@ class Tracker(Protocol):
 
         Args:
             status: of the run.
-            patience_s: how long to wait for a store that does not take records.
-        Raises: UndeliveredError: it did not take all of them.
+            patience_s: how long to wait for a store that does not take records; a KILLED run has no time for that.
+        Raises: UndeliveredError: it did not take all of a FINISHED run; of any other one that is told as a warning.
         """
 
 
@@ -122,6 +127,7 @@ class MlflowTracker:
         self._uri = store.locate(settings.uri)
         self._courier: Courier | None = None
         self._recorded: set[tuple[str, int]] = set()
+        self._latest_ms = 0
         store.check(self._uri)
         unfinished.check(settings)
         self._creation = store.begin_creation(self._uri, settings.experiment)
@@ -140,15 +146,21 @@ class MlflowTracker:
 
         store.finish_creation(self._creation)
         client = mlflow.MlflowClient(tracking_uri=self._uri)
+        tags = _context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
 
         def create() -> str:
             experiment = store.experiment_id(self._uri, self._settings.experiment)
-            run = client.create_run(experiment, run_name=name, tags=_context_tags() | dict(tags))
+            run = client.create_run(experiment, start_time=self._now_ms(), run_name=name, tags=tags)
             return str(run.info.run_id)
 
         with understood(self._uri):
             self.run_id = delivery.patiently(create)
-        self._open(unfinished.folder_of(self._settings, self.run_id))
+        try:
+            self._open(unfinished.folder_of(self._settings, self.run_id))
+        except SettingsError:
+            with contextlib.suppress(*delivery.lost()):
+                client.set_terminated(self.run_id, "FAILED")
+            raise
         self._send("params", {key: text(value) for key, value in params.items()})
 
     def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -161,11 +173,18 @@ class MlflowTracker:
         assert self._courier is not None
         if not self._courier.deliver(delivery.PATIENCE_S):
             raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._courier.reason}")
-        with understood(self._uri):
-            run = delivery.patiently(lambda: client.get_run(self.run_id))
+
+        def reopen() -> "mlflow.entities.Run":
+            run = client.get_run(self.run_id)
             for metric in run.data.metrics:
                 self._recorded |= {(metric, point.step) for point in client.get_metric_history(self.run_id, metric)}
+            if _FAILURE in run.data.tags:
+                client.delete_tag(self.run_id, _FAILURE)  # The traceback stays; a FINISHED run has not failed.
             client.update_run(self.run_id, status="RUNNING")
+            return run
+
+        with understood(self._uri):
+            run = delivery.patiently(reopen)
         missing = {key: text(value) for key, value in params.items() if key not in run.data.params}
         if missing:
             self._send("params", missing)
@@ -191,7 +210,7 @@ class MlflowTracker:
         """Log metrics at one step; those that a resumed run has at this step already are left as they are."""
         new = {name: value for name, value in metrics.items() if (name, step) not in self._recorded}
         if new:
-            self._send("metrics", {"metrics": new, "step": step, "time": _now_ms()})
+            self._send("metrics", {"metrics": new, "step": step, "time": self._now_ms()})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
@@ -211,13 +230,20 @@ class MlflowTracker:
         """Close the run; its folder stays if it is not FINISHED. Raises: UndeliveredError: records wait in it."""
         if self._courier is None or self.folder is None:
             return
+        courier, at_most_s = self._courier, _LAST_WORDS_S if status == "KILLED" else math.inf
         try:
-            self._send("end", {"status": status, "time": _now_ms()})
-            if self._courier.deliver(patience_s):
-                if status == "FINISHED":
-                    self.folder.remove()
-                return
-            raise UndeliveredError(self._what_waits(self._courier))
+            courier.outbox.put(Message("end", {"status": status, "time": self._now_ms()}))
+            try:
+                is_delivered = courier.deliver(patience_s, at_most_s)
+            except BaseException:  # A signal: it must not hide that records wait.
+                self._warn(self._what_waits(courier))
+                raise
+            if is_delivered and status == "FINISHED":
+                self.folder.remove()
+            elif status == "FINISHED":
+                raise UndeliveredError(self._what_waits(courier))
+            elif not is_delivered:
+                self._warn(self._what_waits(courier))
         finally:
             self.folder.release()
 
@@ -226,15 +252,22 @@ class MlflowTracker:
         if unsaved:
             return (
                 f"the tracking store does not take records ({courier.reason}), and {unsaved} of the {waiting} that "
-                f"wait could not be written to {courier.outbox.folder} either: make room there, then go on from the "
-                f"last checkpoint with resume={self.run_id}"
+                f"wait could not be written to {courier.outbox.folder} either ({courier.outbox.reason}): mend that, "
+                f"then go on from the last checkpoint with resume={self.run_id}"
             )
-        option = f" --tracking-uri {redact(self._uri)}" if self._settings.uri else ""
         return (
             f"the tracking store did not take all that there is of the run ({courier.reason}); nothing is lost: "
-            f"{waiting} records wait in {courier.outbox.folder}. When it is back:\n"
-            f"  python -m mnist_exp.deliver {self.run_id}{option}"
+            f"{'1 record waits' if waiting == 1 else f'{waiting} records wait'} in {courier.outbox.folder}. "
+            f"When it is back:\n  {self._how_to_deliver()}"
         )
+
+    def _how_to_deliver(self) -> str:
+        words = ["python", "-m", "mnist_exp.deliver", str(self.run_id)]
+        if self._uri != store.DEFAULT_URI:
+            words += ["--tracking-uri", redact(self._uri)]
+        if self._settings.local_dir is not None:
+            words += ["--local-dir", self._settings.local_dir]
+        return shlex.join(words)
 
     def _open(self, folder: RunFolder) -> None:
         folder.claim()
@@ -245,9 +278,10 @@ class MlflowTracker:
         assert self._courier is not None
         self._courier.send(Message(kind, facts, files or {}))
 
-
-def _now_ms() -> int:
-    return round(time.time() * 1000)
+    def _now_ms(self) -> int:
+        """Return the time, never an earlier one than before: a clock that is set back must not turn records around."""
+        self._latest_ms = max(self._latest_ms, round(time.time() * 1000))
+        return self._latest_ms
 
 
 def _context_tags() -> dict[str, str]:

@@ -21,6 +21,10 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _LOCK, _OWNER = "lock", "owner"
 
 
+class BusyError(SettingsError):
+    """Another process works on the run."""
+
+
 class RunFolder:
     """The folder of one run.
 
@@ -36,7 +40,8 @@ class RunFolder:
     def claim(self) -> None:
         """Make the folder and take it for this process, until it is released or the process ends, however it does.
 
-        Raises: SettingsError: another process has it, or it cannot be made.
+        Raises: BusyError: another process has it.
+            SettingsError: it cannot be made or written.
         """
         import filelock
 
@@ -48,7 +53,7 @@ class RunFolder:
             lock.acquire(timeout=0)
             (self.path / _OWNER).write_text(processes.identify(), encoding="utf-8")
         except filelock.Timeout:
-            raise SettingsError(
+            raise BusyError(
                 f"run {self.path.name} is being worked on by another process ({self._owner()}): wait for it or stop it"
             ) from None
         except OSError as error:
@@ -64,7 +69,7 @@ class RunFolder:
             self._lock = None
 
     def remove(self) -> None:
-        """Remove the folder of a run that is finished and recorded, and the one around it if it was the last."""
+        """Remove the folder of a run that needs it no more, and the one around it if it was the last."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.release()
         with contextlib.suppress(OSError):

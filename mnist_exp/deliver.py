@@ -1,0 +1,199 @@
+"""Deliver the records that wait for their store: `python -m mnist_exp.deliver [RUN_ID ...]`.
+
+A run whose store stops answering keeps its records on disk. When the store is back, this brings them, in their order.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mnist_exp import startup, store, unfinished
+from mnist_exp.errors import SettingsError, TrackingError, first_line
+from mnist_exp.outbox import Outbox
+from mnist_exp.redaction import redact
+from mnist_exp.screen import Screen
+from mnist_exp.settings import TrackingSettings
+from mnist_exp.stopping import Terminated, end_on_signals
+from mnist_exp.unfinished import BusyError, RunFolder
+
+DONE, WAITING, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What came of the records of one run.
+
+    Args:
+        run_id: of the run.
+        delivered: how many records the store took.
+        waiting: how many still wait.
+        reason: why they do.
+        status: of the run in the store; empty if that is not known.
+        is_claimed: whether another process has the run, which will deliver them itself.
+    """
+
+    run_id: str
+    delivered: int
+    waiting: int
+    reason: str = ""
+    status: str = ""
+    is_claimed: bool = False
+
+    def __str__(self) -> str:
+        """Return it as a person would say it."""
+        parts = [f"{_records(self.delivered)} delivered"] if self.delivered else []
+        if self.waiting:
+            parts.append(f"{_records(self.waiting)} still wait: {self.reason}")
+        elif not self.delivered:
+            parts.append("nothing waits")
+        if self.status:
+            go_on = "" if self.status == "FINISHED" else f"; resume={self.run_id} goes on with it"
+            parts.append(f"it is {self.status}{go_on}")
+        return f"run {self.run_id}: {', '.join(parts)}"
+
+
+def deliver_all(
+    settings: TrackingSettings, warn: Callable[[str], None], run_ids: Sequence[str] | None = None
+) -> list[Delivery]:
+    """Bring what waits of runs that no living process has; imports MLflow, but not where nothing waits.
+
+    Args:
+        settings: which store, and where runs wait for it.
+        warn: told of each run of which records still wait, unless another process has it.
+        run_ids: of the runs; None is all that wait.
+    Raises: SettingsError: there is no such run here, or the store does not answer.
+    """
+    folders = _waiting(settings) if run_ids is None else [_existing(settings, run_id) for run_id in run_ids]
+    if not any(len(Outbox(folder.outbox)) for folder in folders):
+        return [Delivery(folder.path.name, 0, 0) for folder in folders]
+    uri = store.locate(settings.uri)
+    _check(uri)
+    with startup.quick_imports():
+        import mlflow.keras  # noqa: F401
+
+        from mnist_exp import delivery
+
+        delivery.be_brief()
+    done: list[Delivery] = []
+    why = ""
+    for folder in folders:
+        if why:  # It would be the same for each, after some seconds.
+            done.append(Delivery(folder.path.name, 0, len(Outbox(folder.outbox)), why))
+        else:
+            each, why = _deliver(folder, uri)
+            done.append(each)
+        if done[-1].waiting and not done[-1].is_claimed:
+            warn(str(done[-1]))
+    return done
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code: 0 done, 1 some still wait, 2 mistaken."""
+    end_on_signals()
+    code = launch(sys.argv[1:])
+    startup.quick_exit()
+    sys.exit(code)
+
+
+def launch(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_exp.deliver",
+        description="Deliver the records of runs whose tracking store did not answer. "
+        "Exit codes: 0 all delivered, or none waits; 1 some still wait; 2 the command line is wrong.",
+    )
+    parser.add_argument("run_ids", metavar="RUN_ID", nargs="*", help="a run; all that wait if none is named")
+    parser.add_argument("--tracking-uri", help="the store; else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db")
+    parser.add_argument("--local-dir", help="where runs wait; else unfinished/, beside an SQLite store or here")
+    options = parser.parse_args(arguments)
+    settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
+    screen = Screen()
+    try:
+        done = deliver_all(settings, _say_nothing, list(dict.fromkeys(options.run_ids)) or None)
+    except SettingsError as error:
+        for problem in error.problems:
+            screen.error(f"error: {problem}")
+        return MISTAKE
+    except KeyboardInterrupt:
+        screen.error("interrupted; what is not delivered waits on")
+        return INTERRUPTED
+    except Terminated as ended:
+        return int(ended.code or 1) if isinstance(ended.code, int) else WAITING
+    if not done:
+        print(f"nothing waits in {unfinished.place(settings)}")
+    for each in done:
+        print(each)
+    return WAITING if any(each.waiting for each in done) else DONE
+
+
+def _waiting(settings: TrackingSettings) -> list[RunFolder]:
+    if settings.local_dir is not None and not unfinished.place(settings).is_dir():
+        raise SettingsError(f"--local-dir={settings.local_dir}: there is no such folder")
+    return [folder for folder in unfinished.folders(settings) if len(Outbox(folder.outbox))]
+
+
+def _existing(settings: TrackingSettings, run_id: str) -> RunFolder:
+    folder = unfinished.folder_of(settings, run_id)
+    if not folder.path.is_dir():
+        raise SettingsError(
+            f"there is no folder {folder.path}, so nothing of that run waits here: go to the folder that the run was "
+            "started in, or name the one that it waits in with --local-dir"
+        )
+    return folder
+
+
+def _check(uri: str) -> None:
+    store.check(uri)
+    file = store.sqlite_file(uri)
+    if file is not None and not file.exists():
+        raise TrackingError(f"--tracking-uri={redact(uri)}: there is no file {file}; name the store of the runs")
+
+
+def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
+    """Bring what waits of one run; return what came of it, and what would keep those of any other run too."""
+    from mnist_exp.courier import Courier
+
+    run_id = folder.path.name
+    try:
+        folder.claim()
+    except SettingsError as error:
+        waiting, is_claimed = len(Outbox(folder.outbox)), isinstance(error, BusyError)
+        return Delivery(run_id, 0, waiting, error.problems[0], is_claimed=is_claimed), ""
+    try:
+        courier = Courier(uri, run_id, Outbox(folder.outbox), _say_nothing)
+        why = ""
+        try:
+            courier.deliver()
+            why = courier.reason if courier.may_pass else ""
+        except Exception as error:  # As of a model whose own layers are not found: the other runs have none.
+            courier.reason = redact(first_line(error))
+        status = "" if why else _status(uri, run_id)
+        if not len(courier.outbox) and status == "FINISHED":
+            folder.remove()
+        return Delivery(run_id, courier.delivered, len(courier.outbox), courier.reason, status), why
+    finally:
+        folder.release()
+
+
+def _status(uri: str, run_id: str) -> str:
+    import mlflow
+
+    from mnist_exp import delivery
+
+    try:
+        return str(mlflow.MlflowClient(tracking_uri=uri).get_run(run_id).info.status)
+    except delivery.lost():
+        return ""
+
+
+def _say_nothing(text: str) -> None:
+    """Ignore it: the line of each run says it all."""
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What the section `hydra` may say: Hydra itself would instantiate and import nearly anything that stands in it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+# Hydra looks its plug-ins up among those that are installed, but instantiates whatever is nested in their options.
+_PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
+_PLUGIN_HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
+_LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+_LOG_FACTORIES = {
+    "()": ("colorlog.ColoredFormatter",),
+    "class": ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter"),
+}
+# Others choose the code that this process or its children load: PYTHONPATH, LD_PRELOAD, PATH, XLA_FLAGS, …
+_VARIABLES = (
+    "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "MNIST_EXP_DATA", "OMP_NUM_THREADS", "TF_CPP_MIN_LOG_LEVEL",
+    "TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS",
+)  # fmt: skip
+
+
+def problems(hydra: DictConfig) -> Iterator[str]:
+    """Yield one sentence for everything in the composed section that would run code, or choose it.
+
+    Args:
+        hydra: the section, its interpolations as they are written: what they become may differ from job to job.
+    """
+    section: Any = OmegaConf.to_container(hydra, resolve=False)
+    callbacks, job = section.pop("callbacks", None) or {}, section.get("job") or {}
+    for name in callbacks if isinstance(callbacks, dict) else [callbacks]:
+        yield f"hydra.callbacks.{name} is not allowed: callbacks run unchecked code"
+    yield from _targets("hydra", section)
+    for name in ("launcher", "sweeper"):  # These are instantiated, with all that is in them.
+        yield from _borrowed("hydra", hydra, name)
+    for name in ("job_logging", "hydra_logging"):
+        yield from _factories("hydra", {name: section.get(name)})
+    variables = (job.get("env_set") or {}) if isinstance(job, dict) else job
+    for name in variables if isinstance(variables, dict) else [variables]:
+        if name not in _VARIABLES:
+            yield (
+                f"hydra.job.env_set.{name} is not allowed: it must be one of {', '.join(_VARIABLES)}; "
+                "set others in the shell that starts the command"
+            )
+
+
+def _targets(path: str, node: Any) -> Iterator[str]:
+    for name, value in _children(node):
+        inner = f"{path}.{name}"
+        if name != "_target_":
+            yield from _targets(inner, value)
+        elif inner not in _PLUGINS:
+            yield f"{inner}={value} is not allowed: only Hydra's own launcher and sweeper are named by a _target_"
+        elif not (isinstance(value, str) and value.startswith(_PLUGIN_HOMES)):
+            yield f"{inner}={value} is not allowed: it must be a plug-in of Hydra's, as hydra_plugins.NAME"
+
+
+def _borrowed(path: str, parent: Any, key: Any) -> Iterator[str]:
+    """Yield what an interpolation takes from elsewhere, where a `_target_` may stand in it."""
+    inner = f"{path}.{key}"
+    is_borrowed = OmegaConf.is_interpolation(parent, key)
+    try:
+        value = parent[key]
+    except OmegaConfBaseException:
+        value = None if not is_borrowed else DictConfig({})  # It may become anything.
+    if is_borrowed and OmegaConf.is_config(value):
+        yield f"{inner} is not allowed: no section may be taken from elsewhere by an interpolation"
+    elif isinstance(value, DictConfig):
+        for name in value:
+            yield from _borrowed(inner, value, name)
+    elif isinstance(value, ListConfig):
+        for position in range(len(value)):
+            yield from _borrowed(inner, value, position)
+
+
+def _factories(path: str, node: Any) -> Iterator[str]:
+    for name, value in _children(node):
+        allowed = _LOG_FACTORIES.get(name)
+        is_text = isinstance(value, str)
+        if allowed is not None and value not in allowed:
+            yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(allowed)}"
+        elif is_text and value.startswith(("ext://", "cfg://")) and value not in _LOG_STREAMS:
+            yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(_LOG_STREAMS)}"
+        elif is_text and value.startswith("${") and not value.startswith("${hydra.runtime.output_dir}/"):
+            yield f"{path}.{name}={value} is not allowed: it must not begin with an interpolation"
+        else:
+            yield from _factories(f"{path}.{name}", value)
+
+
+def _children(node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        yield from ((str(name), value) for name, value in node.items())
+    elif isinstance(node, list):
+        yield from ((str(position), value) for position, value in enumerate(node))
