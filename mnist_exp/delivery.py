@@ -59,7 +59,7 @@ def bring(uri: str, run_id: str, message: Message, model: "keras.Model | None" =
     import mlflow
 
     with _quiet():
-        _BRINGERS[message.kind](mlflow.MlflowClient(tracking_uri=uri), uri, run_id, message, model)
+        _BRINGERS[message.kind](mlflow.MlflowClient(tracking_uri=uri), run_id, message, model)
 
 
 def patiently(action: Callable[[], Any]) -> Any:
@@ -83,26 +83,26 @@ def _quietly(action: Callable[[], Any]) -> Any:
         return action()
 
 
-def _params(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
+def _params(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     from mlflow.entities import Param
 
     client.log_batch(run_id, params=[Param(key, value) for key, value in message.facts.items()])
 
 
-def _metrics(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
+def _metrics(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     from mlflow.entities import Metric
 
     at, step = message.facts["time"], message.facts["step"]
     client.log_batch(run_id, metrics=[Metric(k, v, at, step) for k, v in message.facts["metrics"].items()])
 
 
-def _tags(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
+def _tags(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in message.facts.items()])
 
 
-def _inputs(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
+def _inputs(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     """Log inputs of the run; MLflow fails where two processes are the first to log the same one."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
@@ -119,18 +119,20 @@ def _inputs(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Messa
                 time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
 
 
-def _files(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
+def _files(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     with unpacked(message.files) as folder:
         client.log_artifacts(run_id, str(folder))
 
 
-def _model(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
+def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     """Log the model in Keras's format, with its signature and fixed requirements.
 
-    Requirements are named here because MLflow infers them by importing the model in a child process, 10 s.
+    Step by step, each of which can be done again: MLflow's `log_model` cannot go on where an earlier process ended, and
+    fails. Requirements are named here because it infers them by importing the model in a child process, 10 s.
     """
     import mlflow.keras
     import numpy as np
+    from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -140,26 +142,29 @@ def _model(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Messag
         return
     experiment = run.info.experiment_id
     begun = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
-    pending = [each for each in begun if each.name == "model" and str(each.status) != "READY"]
-    logged = pending[0] if pending else client.create_logged_model(experiment, "model", run_id, params=run.data.params)
+    logged = next((each for each in begun if each.name == "model"), None) or client.create_logged_model(
+        experiment, "model", run_id, params=run.data.params
+    )
     pixels = TensorSpec(np.dtype(facts["dtype"]), (-1, *facts["image_shape"]))
     probabilities = TensorSpec(np.dtype(np.float32), (-1, facts["classes"]))
     packages = ("tensorflow", "keras", "numpy", "mlflow")
-    with _tracking_uri(uri):
-        Model.log(
-            artifact_path=None,
-            flavor=mlflow.keras,
-            name="model",
-            model=_unpacked(message) if model is None else model,
+    with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
+        mlflow.keras.save_model(
+            _unpacked(message) if model is None else model,
+            str(Path(name) / "model"),
+            mlflow_model=Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id),
             signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
-            run_id=run_id,
-            model_id=logged.model_id,
         )
+        client.log_model_artifacts(logged.model_id, str(Path(name) / "model"))
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if logged.model_id not in {output.model_id for output in outputs}:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    client.finalize_logged_model(logged.model_id, "READY")
     client.set_tag(run_id, "mnist_exp.model_uri", f"models:/{logged.model_id}")
 
 
-def _end(client: "mlflow.MlflowClient", uri: str, run_id: str, message: Message, model: Any) -> None:
+def _end(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     client.set_terminated(run_id, message.facts["status"], end_time=message.facts["time"])
 
 
@@ -204,19 +209,6 @@ def _unpacked(message: Message) -> "keras.Model":
         importlib.import_module(module)  # Where Keras finds the layers that the user has made.
     with unpacked(message.files) as folder:
         return keras.saving.load_model(folder / _MODEL_FILE, compile=False, safe_mode=True)
-
-
-@contextlib.contextmanager
-def _tracking_uri(uri: str) -> Iterator[None]:
-    """Point MLflow at a store; it notes that in the environment too, where the next run would take it for a choice."""
-    import mlflow
-
-    variable = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(variable)
 
 
 @contextlib.contextmanager

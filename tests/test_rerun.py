@@ -1,4 +1,4 @@
-"""A recorded run is repeated, equal to the last bit, or it is told where not; nothing that a record names is trusted."""
+"""A recorded run is repeated, equal to the last bit, or it is told where not; nothing that it names is trusted."""
 
 import json
 import os

@@ -14,7 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from mnist_exp import provenance, store
+from mnist_exp import deliver, provenance, store
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
@@ -125,6 +125,7 @@ class _Sweep:
             self.opened = self.study.open()
             self.study.revive(self.opened)
         if tracking.store == "mlflow":
+            deliver.deliver_all(tracking, self.screen.warn)
             self.ledger = ledger = Ledger(tracking)
             records = ledger.records()
             found = ledger.find_parent(self._key) if how.reuse else None
