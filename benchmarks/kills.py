@@ -7,6 +7,7 @@ runs differ in what a checkpoint has to keep: momentum, augmentation, schedules,
 """
 
 import argparse
+import contextlib
 import os
 import random
 import re
@@ -39,17 +40,33 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
 
 
 def finish(folder: Path, *arguments: str) -> float:
-    began, process = time.perf_counter(), start(folder, *arguments)
+    """Run a command to its end; return how long it took from the moment at which its run had begun."""
+    process = start(folder, *arguments)
+    wait_for_begin(folder, process)
+    began = time.perf_counter()
     if process.wait() != 0:
         sys.exit((folder / "output.txt").read_text() + f"\nexit code {process.returncode} of {arguments}")
     return time.perf_counter() - began
 
 
+def wait_for_begin(folder: Path, process: subprocess.Popen) -> None:
+    """Wait until a process has a run of its own, or the first of its workers has, or it has ended."""
+    while process.poll() is None:
+        owners = [file.read_text() for file in folder.glob("unfinished/*/owner") if file.exists()]
+        for pid in (int(owner.split("/")[1]) for owner in owners if owner.count("/") == 2):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(pid) == process.pid:
+                    return
+        time.sleep(0.02)
+
+
 def kill(folder: Path, after_s: float, *arguments: str) -> bool:
-    """Start a command and kill it; tell whether it was still running then."""
+    """Start a command and kill it some time after its run began; tell whether it was still running then."""
     process = start(folder, *arguments)
+    wait_for_begin(folder, process)
     try:
-        return process.wait(after_s) != 0
+        process.wait(after_s)
+        return False
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -72,10 +89,9 @@ def result(folder: Path, run) -> dict:
     return facts | {name: value for name, value in run.data.metrics.items() if name not in TIMES}
 
 
-def only_run(folder: Path) -> str | None:
+def only_run(folder: Path) -> str:
     """The id of the run that a killed command left, from what lies on disk."""
-    folders = [path.name for path in (folder / "unfinished").glob("*") if re.fullmatch("[0-9a-f]{32}", path.name)]
-    return folders[0] if folders else None
+    return next(path.name for path in (folder / "unfinished").iterdir() if re.fullmatch("[0-9a-f]{32}", path.name))
 
 
 def check_runs(work: Path, runs: int, kills: int, rng: random.Random) -> int:
@@ -90,18 +106,18 @@ def check_runs(work: Path, runs: int, kills: int, rng: random.Random) -> int:
             folder.mkdir()
             seconds[name] = finish(folder, *arguments)
             whole[name] = result(folder, client(folder)[1][0])
-        folder = work / f"run-{number}"
-        folder.mkdir()
-        moments, run_id = [], None
-        for _ in range(kills):
-            # Before the run begins there is nothing to go on with: most moments after that.
-            after_s = rng.uniform(0.4, 0.98) * seconds[name]
-            if not kill(folder, after_s, *([f"resume={run_id}"] if run_id else arguments)):
-                break
-            moments.append(f"{after_s:.1f}")
-            run_id = run_id or only_run(folder)
-        else:
-            finish(folder, *([f"resume={run_id}"] if run_id else arguments))
+        moments: list[str] = []
+        while not moments:  # It may be done before the first moment, on a busy machine: then it does not count.
+            folder = Path(tempfile.mkdtemp(prefix=f"run-{number}-", dir=work))
+            command = arguments
+            for _ in range(kills):
+                after_s = rng.uniform(0, 0.95) * seconds[name]
+                if not kill(folder, after_s, *command):
+                    break
+                moments.append(f"{after_s:.1f}")
+                command = [f"resume={only_run(folder)}"]
+        if (folder / "unfinished").exists():
+            finish(folder, *command)
         done = [run for run in client(folder)[1] if run.info.status == "FINISHED"]
         equal = len(done) == 1 and result(folder, done[0]) == whole[name]
         resumed = done[0].data.tags.get("mnist_exp.resumed", "0") if done else "-"
@@ -122,7 +138,7 @@ def check_sweep(work: Path, kills: int, rng: random.Random) -> int:
     seconds = finish(whole, *GRID)
     moments = []
     for _ in range(kills):
-        after_s = rng.uniform(6, max(seconds / 3, 12))
+        after_s = rng.uniform(0, seconds / 3)
         if not kill(cut, after_s, *GRID):
             break
         moments.append(f"{after_s:.1f}")
@@ -145,7 +161,7 @@ def check_sweep(work: Path, kills: int, rng: random.Random) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--kills", type=int, default=2, help="of each run")
+    parser.add_argument("--kills", type=int, default=2, help="of each run, at the most")
     parser.add_argument("--sweep-kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="decides the moments")
     options = parser.parse_args()

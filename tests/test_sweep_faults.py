@@ -1,6 +1,5 @@
 """Sweeps that are killed, interrupted, crowded: real processes, real signals, a real store."""
 
-import collections
 import os
 import random
 import signal
@@ -52,8 +51,21 @@ def wait_for(condition, seconds=90):
         time.sleep(0.05)
 
 
+def outcomes(client, children):
+    """All that must be the same, by what the jobs stand for: each step's metrics, once each, and the weights."""
+    found = {}
+    for run in children:
+        points = {
+            name: client.get_metric_history(run.info.run_id, name) for name in ("loss", "val_loss", "val_accuracy")
+        }
+        facts = {name: [(point.step, point.value) for point in each] for name, each in points.items()}
+        facts |= {name: run.data.metrics[name] for name in ("test_loss", "test_accuracy", "objective")}
+        found[run.data.tags["mnist_exp.point"]] = facts | {"weights": run.data.tags["mnist_exp.weights_sha256"]}
+    return found
+
+
 @pytest.mark.slow
-def test_killed_five_times_a_sweep_is_finished_by_issuing_it_again():
+def test_killed_five_times_a_sweep_is_the_same_as_one_that_went_through(alone, monkeypatch):
     rng = random.Random(3)
     for _ in range(5):
         running = start(*GRID, "hydra.launcher.n_workers=2")
@@ -65,15 +77,57 @@ def test_killed_five_times_a_sweep_is_finished_by_issuing_it_again():
     client, parents, children = recorded()
     assert [run.info.status for run in parents] == ["FINISHED"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
-    finished = collections.Counter(
-        run.data.tags["mnist_exp.job_key"] for run in children if run.info.status == "FINISHED"
-    )
-    assert len(finished) == 12
-    assert set(finished.values()) == {1}
+    finished = [run for run in children if run.info.status == "FINISHED"]
+    assert len({run.data.tags["mnist_exp.job_key"] for run in finished}) == len(finished) == 12
+    # One that was killed before it had a folder to go on from stays as history.
     assert {run.info.status for run in children} <= {"FINISHED", "KILLED"}
+    resumed = outcomes(client, finished)
+    (alone / "whole").mkdir()
+    monkeypatch.chdir(alone / "whole")
+    finish(*GRID, "hydra.launcher.n_workers=2")
+    client, _, children = recorded()
+    assert outcomes(client, children) == resumed
+
+
+def test_interrupted_jobs_go_on_where_they_stopped():
+    sweep = [*SMALL, "trainer.epochs=40", "model.filters=1,2", "hydra.launcher.n_workers=2"]
+    running = start(*sweep)
+    wait_for(lambda: len(list(Path("unfinished").glob("*/checkpoint-000003-*"))) == 2)
+    running.terminate()
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 143, output
+    _, _, before = recorded()
+    assert [run.info.status for run in before] == ["KILLED"] * 2
+    assert "2 of them begun" in finish(*sweep)
+    client, parents, children = recorded()
+    assert [run.info.status for run in (*parents, *children)] == ["FINISHED"] * 3
+    assert {run.info.run_id for run in children} == {run.info.run_id for run in before}
     for run in children:
-        if run.info.status == "FINISHED":
-            assert [p.step for p in client.get_metric_history(run.info.run_id, "val_accuracy")] == [1, 2]
+        assert run.data.tags["mnist_exp.resumed"] == "1"
+        assert [p.step for p in client.get_metric_history(run.info.run_id, "val_accuracy")] == list(range(1, 41))
+    assert not Path("unfinished").exists()
+
+
+@pytest.mark.slow
+def test_interrupted_trial_of_a_search_goes_on_and_its_pruner_knows_its_epochs():
+    search = [*SMALL, "trainer.epochs=20", "model.dropout=interval(0.1,0.5)", "sweep.n_trials=3", "sweep.pruner=asha"]
+    running = start(*search)
+    wait_for(lambda: list(Path("unfinished").glob("*/checkpoint-000005-*")))
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    finish(*search)
+    client, parents, children = recorded()
+    assert [run.info.status for run in (*parents, *children)] == ["FINISHED"] * 4
+    (resumed,) = [run for run in children if "mnist_exp.resumed" in run.data.tags]
+    assert [p.step for p in client.get_metric_history(resumed.info.run_id, "loss")] == list(range(1, 21))
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    (file,) = Path("studies").glob("*.journal")
+    (study,) = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(file))))
+    opened = optuna.load_study(study_name=study.study_name, storage=JournalStorage(JournalFileBackend(str(file))))
+    (trial,) = [t for t in opened.trials if t.user_attrs.get("mnist_exp.run_id") == resumed.info.run_id and t.value]
+    assert sorted(trial.intermediate_values) == list(range(1, 21))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

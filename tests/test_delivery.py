@@ -1,0 +1,93 @@
+"""Records brought to a real store: bringing one twice does no harm, wherever the process that began it ended."""
+
+import keras
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
+
+from mnist_exp import delivery
+from mnist_exp.outbox import Message
+
+MODEL = Message("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10, "trusted_modules": []})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    return client, client.create_experiment("mnist_exp", artifact_location=(folder / "mlartifacts").as_uri())
+
+
+@pytest.fixture
+def run(store):
+    client, experiment = store
+    return client, client.create_run(experiment).info.run_id
+
+
+@pytest.fixture(scope="module")
+def model():
+    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    return keras.Sequential(layers)
+
+
+def begun(client, run_id):
+    """A model that a process began to record."""
+    return client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+
+
+def linked(client, run_id):
+    logged = begun(client, run_id)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+
+
+def whole(client, run_id, model):
+    delivery.bring(client.tracking_uri, run_id, MODEL, model)
+    client.delete_tag(run_id, "mnist_exp.model_uri")
+
+
+@pytest.mark.parametrize("died", ["before", "created", "linked", "all but the tag", "after"])
+def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died):
+    import mlflow
+
+    client, run_id = run
+    if died == "created":
+        begun(client, run_id)
+    elif died == "linked":
+        linked(client, run_id)
+    elif died == "all but the tag":
+        whole(client, run_id, model)
+    elif died == "after":
+        delivery.bring(client.tracking_uri, run_id, MODEL, model)
+    delivery.bring(client.tracking_uri, run_id, MODEL, model)
+    found = client.get_run(run_id)
+    (output,) = found.outputs.model_outputs
+    logged = client.get_logged_model(output.model_id)
+    assert str(logged.status) == "READY"
+    assert found.data.tags["mnist_exp.model_uri"] == f"models:/{output.model_id}"
+    mlflow.set_tracking_uri(client.tracking_uri)
+    loaded = mlflow.pyfunc.load_model(f"runs:/{run_id}/model")
+    digits = np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28, 1)
+    np.testing.assert_array_equal(loaded.predict(digits), model.predict(digits, verbose=0))
+    assert loaded.metadata.model_id == output.model_id
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("params", {"model.filters": "4"}),
+        Message("metrics", {"metrics": {"loss": 0.5}, "step": 1, "time": 1_700_000_000_000}),
+        Message("tags", {"a": "b"}),
+        Message("files", {}, {"a.txt": b"one", "inner/b.txt": b"two"}),
+        Message("end", {"status": "FINISHED", "time": 1_700_000_000_000}),
+    ],
+    ids=lambda message: message.kind,
+)
+def test_record_that_is_brought_twice_is_there_once(run, message):
+    client, run_id = run
+    delivery.bring(client.tracking_uri, run_id, message)
+    once = client.get_run(run_id).to_dictionary()
+    delivery.bring(client.tracking_uri, run_id, message)
+    assert client.get_run(run_id).to_dictionary() == once
+    assert len(client.get_metric_history(run_id, "loss")) == (message.kind == "metrics")
+    assert {item.path for item in client.list_artifacts(run_id)} == {name.split("/")[0] for name in message.files}
