@@ -173,7 +173,12 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
     def _save(self) -> None:
         if self._saving is None:
             return
-        arrays = _values(variables(self.model)) | self._running
+        arrays = _values(variables(self.model))
+        if not all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("model/")):
+            # The next step's loss will tell; what is to be mended then is not to be begun from here.
+            self._saving.warn(f"no checkpoint at {self._position}, the last one stays: weights are not finite")
+            return
+        arrays |= self._running
         known = []
         for callback in self._others:
             known.append({name: _plain(value) for name, value in vars(callback).items() if _is_scalar(value)})

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LARGEST = {CONFIG: 20_000_000, METADATA: 100_000, WEIGHTS: 4_000_000_000}  # bytes
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_MODEL_URI = re.compile(r"models:/m-[0-9a-f]{32}")
+_MODEL_URI = re.compile(r"models:/(m-[0-9a-f]{32})")
 _FILE = "data/model.keras"  # where MLflow puts it, below the model
 _NUMBERS = "biuf"  # kinds of dtypes
 _BFLOAT16 = "|V2"
@@ -82,8 +82,8 @@ def copy_checked(path: Path, copy: Path, trusted: Sequence[str] = ()) -> dict[st
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
             raise ForbiddenError(
-                "it is no .keras archive; old .h5 files and SavedModels run code when they are loaded, and are not read: "
-                "save it again with model.save('NAME.keras')"
+                "it is no .keras archive; old .h5 files and SavedModels run code when they are loaded, and are not "
+                "read: save it again with model.save('NAME.keras')"
             )
         with zipfile.ZipFile(file) as archive:
             members = _members(archive)
@@ -191,12 +191,16 @@ def _download(run_id: str, tracking_uri: str | None, folder: Path) -> Path:
     if uri is None:
         why = "it was stopped early by its sweep" if run.is_pruned else f"it is {run.status}"
         raise SettingsError(f"run {run_id} has no model: {why}")
-    if not _MODEL_URI.fullmatch(uri):  # Any other address might be anything: a file of this machine, a server.
+    named = _MODEL_URI.fullmatch(uri)
+    if named is None:  # Any other address might be anything: a file of this machine, a server.
         raise SettingsError(f"run {run_id} has the model {uri[:80]!r}, which is no address that mnist_exp writes")
     import mlflow.artifacts
 
     try:
-        path = Path(mlflow.artifacts.download_artifacts(f"{uri}/{_FILE}", dst_path=str(folder), tracking_uri=run.uri))
+        # Not by the address itself: MLflow would look it up in its default store, and make that if there is none.
+        place = mlflow.MlflowClient(tracking_uri=run.uri).get_logged_model(named[1]).artifact_location
+        address = f"{place.rstrip('/')}/{_FILE}"
+        path = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder), tracking_uri=run.uri))
     except delivery.lost() as error:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: {first_line(error)}") from error
     if path.is_symlink() or not path.is_file() or folder.resolve() not in path.resolve().parents:
@@ -211,15 +215,15 @@ def _load(path: Path, config: dict[str, Any], trusted: Sequence[str], what: str)
         components.import_trusted(name)
     for text in set(model_config.texts(config)):
         found = keras.saving.get_registered_object(text)
-        if found is not None and not model_config.within(getattr(found, "__module__", None) or "", trusted):
+        module = getattr(found, "__module__", None) or "unknown"
+        if found is not None and not model_config.within(module, trusted):
             raise SettingsError(
-                f"{what} is not loaded: it names {text!r}, which is code of {found.__module__}: if you know and trust it, "
-                f"name {found.__module__} in trusted_modules"
+                f"{what} is not loaded: it names {text!r}, which is code of {module}: if you know and trust it, "
+                f"name {module} in trusted_modules"
             )
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         hint = "; a class of your own must be registered by keras.saving.register_keras_serializable" if trusted else ""
-        raise SettingsError(
-            f"{what} cannot be loaded by Keras {keras.__version__}: {first_line(error)}{hint}"
-        ) from error
+        problem = f"{what} cannot be loaded by Keras {keras.__version__}: {first_line(error)}{hint}"
+        raise SettingsError(problem) from error

@@ -7,10 +7,13 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import psutil
 
 from mnist_exp.data.dataset import SPLITS, Array, Pair
 from mnist_exp.errors import DataError
@@ -22,6 +25,8 @@ IDX_NAMES = {
     "y_test": "t10k-labels-idx1-ubyte",
 }
 _UBYTE = 0x08
+_BLOCK = 1 << 24  # bytes
+_WANTED = (*SPLITS, "class_names")
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 # What zipfile and numpy's reader of headers are known to raise for a file with one wrong byte, beside ValueError.
 _DAMAGE = (
@@ -57,11 +62,39 @@ def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
 
 def _read_arrays(path: Path, opened: IO[bytes]) -> tuple[dict[str, Array], Array | None]:
     with np.load(opened, allow_pickle=False) as file:
+        wanted = [info for info in file.zip.infolist() if info.filename.removesuffix(".npy") in _WANTED]
+        # What they grow to, not what they take on the disk; no more than this is read of them.
+        check_memory(path, sum(info.file_size for info in wanted))
+        for info in wanted:
+            _check_promise(path, file.zip, info)
         missing = [name for name in SPLITS if name not in file.files]
         if missing:
             has = ", ".join(file.files) or "nothing"
             raise DataError(f"{path} lacks the array {', '.join(missing)}; it holds {has}")
         return {name: file[name] for name in SPLITS}, file["class_names"] if "class_names" in file.files else None
+
+
+def check_memory(path: Path, size: int) -> None:
+    """Make sure that what a file promises has room in memory. Raises: DataError: it has not.
+
+    Args:
+        path: of the file.
+        size: in bytes, once it is read.
+    """
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise DataError(f"{path} would take {size:,} bytes of memory once it is read, but {free:,} are free")
+
+
+def _check_promise(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Make sure that an array is no larger than its member: numpy makes room for it before it reads it."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    promised = math.prod(shape) * dtype.itemsize
+    if promised > member.file_size and not dtype.hasobject:
+        raise DataError(f"{path}: {member.filename} should hold {promised:,} bytes, but has {member.file_size:,}")
 
 
 def missing_idx(folder: Path) -> list[str]:
@@ -93,19 +126,35 @@ def read_idx(path: Path) -> Array:
     Source: LeCun, the IDX file format: two zero bytes, a type, the number of dimensions, each size, the values.
     """
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        with path.open("rb") as start:
+            is_gzipped = start.read(2) == b"\x1f\x8b"
+        opening: Callable[[], Any] = partial(gzip.open, path) if is_gzipped else partial(path.open, "rb")
+        with opening() as file:
+            shape = _read_header(path, file)
+            check_memory(path, math.prod(shape))
+            # One more than promised tells a file that is too long, however much longer it is.
+            content = _read_at_most(file, math.prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UBYTE or not 1 <= content[3] <= 4:
-        raise DataError(f"{path} is not an IDX file of bytes: it begins with {content[:4].hex() or 'nothing'}")
-    dimensions, header = content[3], 4 + 4 * content[3]
-    if len(content) < header:
+    if len(content) != math.prod(shape):
+        has = f"{len(content):,}" if len(content) < math.prod(shape) else "more"
+        raise DataError(f"{path} should hold {math.prod(shape):,} bytes after its header, but has {has}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _read_at_most(file: IO[bytes], size: int) -> bytes:
+    """Return the next bytes of a file; room is made for those that are there, not for all that may be."""
+    content = bytearray()
+    while len(content) < size and (block := file.read(min(size - len(content), _BLOCK))):
+        content += block
+    return bytes(content)
+
+
+def _read_header(path: Path, file: IO[bytes]) -> tuple[int, ...]:
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _UBYTE or not 1 <= start[3] <= 4:
+        raise DataError(f"{path} is not an IDX file of bytes: it begins with {start.hex() or 'nothing'}")
+    sizes = file.read(4 * start[3])
+    if len(sizes) < 4 * start[3]:
         raise DataError(f"{path} ends inside its header")
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    if len(content) - header != math.prod(shape):
-        raise DataError(
-            f"{path} should hold {math.prod(shape):,} bytes after its header, but has {len(content) - header:,}"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return struct.unpack(f">{start[3]}I", sizes)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_exp.data.arrays import check_memory
 from mnist_exp.data.dataset import Array, Pair
 from mnist_exp.errors import DataError
 
@@ -39,6 +40,8 @@ def read_folder(folder: Path, *, size: tuple[int, int] | None, channels: int) ->
         except DataError as error:
             problems.append(str(error))
             continue
+        if not pixels:
+            check_memory(folder, image.nbytes * len(files))
         size = size or image.shape[:2]
         pixels.append(image)
     if problems:
@@ -57,6 +60,8 @@ def read_image(path: Path, *, size: tuple[int, int] | None, channels: int) -> Ar
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if not path.is_file():  # Opening a named pipe would wait for ever.
+        raise DataError(f"{path} is no file")
     try:
         with warnings.catch_warnings():
             # Pillow warns of large images, of odd metadata, of transparency; what matters is checked here.
@@ -74,7 +79,9 @@ def read_image(path: Path, *, size: tuple[int, int] | None, channels: int) -> Ar
                 loaded = loaded.convert("L" if channels == 1 else "RGB")
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # Pillow says by all kinds of exceptions what is damaged, struct.error and KeyError too.
         raise DataError(f"{path} is a damaged image: {error}") from error
     if size is not None and (loaded.height, loaded.width) != size:
         loaded = loaded.resize((size[1], size[0]), Image.Resampling.BILINEAR)

@@ -1,0 +1,200 @@
+"""`python -m mnist_exp.deliver`: real outboxes, a real store, and processes that hold a run."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from mnist_exp import store
+from mnist_exp.courier import Courier
+from mnist_exp.deliver import deliver_all, launch
+from mnist_exp.outbox import Message, Outbox
+from mnist_exp.settings import TrackingSettings
+
+NOBODY = "0" * 32
+HOLD = """
+import sys, time
+from pathlib import Path
+from mnist_exp.unfinished import RunFolder
+RunFolder(Path(sys.argv[1])).claim()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """A store whose runs wait in `unfinished` beside it."""
+    folder = tmp_path_factory.mktemp("store")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    store.finish_creation(store.begin_creation(uri, "mnist_exp"))
+    return MlflowClient(uri)
+
+
+@pytest.fixture
+def here(client, monkeypatch):
+    """Work where the store is."""
+    folder = store.sqlite_file(client.tracking_uri).parent
+    monkeypatch.chdir(folder)
+    yield folder
+    for file in sorted(Path("unfinished").rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+
+
+def waiting_run(client, status="FINISHED", epochs=3):
+    """A run of which nothing but its being there has arrived."""
+    experiment = client.get_experiment_by_name("mnist_exp")
+    run_id = client.create_run(experiment.experiment_id).info.run_id
+    outbox = Outbox(Path("unfinished", run_id, "outbox"))
+    for step in range(1, epochs + 1):
+        outbox.put(Message("metrics", {"metrics": {"loss": 1 / step}, "step": step, "time": 1000 * step}))
+    outbox.put(Message("files", {}, {"a.txt": b"one"}))
+    outbox.put(Message("end", {"status": status, "time": 5000}))
+    outbox.store()
+    return run_id
+
+
+@contextlib.contextmanager
+def held(folder):
+    """Let another process have a run."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process.pid
+        process.kill()
+
+
+def test_all_that_waits_is_delivered_and_finished_runs_need_no_folder(client, here, capsys):
+    finished, killed = waiting_run(client), waiting_run(client, "KILLED")
+    assert launch([]) == 0
+    assert set(capsys.readouterr().out.splitlines()) == {
+        f"run {finished}: 5 records delivered, it is FINISHED",
+        f"run {killed}: 5 records delivered, it is KILLED; resume={killed} goes on with it",
+    }
+    for run_id, status in ((finished, "FINISHED"), (killed, "KILLED")):
+        assert client.get_run(run_id).info.status == status
+        assert [(p.step, p.value) for p in client.get_metric_history(run_id, "loss")] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+        assert [file.path for file in client.list_artifacts(run_id)] == ["a.txt"]
+    assert [path.name for path in Path("unfinished").iterdir()] == [killed]
+    assert launch([]) == 0
+    assert capsys.readouterr().out == f"nothing waits in {here}/unfinished\n"
+    assert launch([killed]) == 0
+    assert capsys.readouterr().out == f"run {killed}: nothing waits\n"
+
+
+def test_named_runs_only(client, here, capsys, alone, monkeypatch):
+    one, other = waiting_run(client), waiting_run(client)
+    monkeypatch.chdir(alone)
+    options = ["--tracking-uri", client.tracking_uri, "--local-dir", str(here / "unfinished")]
+    assert launch([one, one, *options]) == 0
+    assert capsys.readouterr().out == f"run {one}: 5 records delivered, it is FINISHED\n"
+    assert client.get_run(other).info.status == "RUNNING"
+    monkeypatch.chdir(here)
+    assert launch([other]) == 0
+
+
+def test_what_has_arrived_already_is_not_there_twice(client, here):
+    run_id = waiting_run(client)
+    outbox = Outbox(Path("unfinished", run_id, "outbox"))
+    for name in ("000001", "000002", "000003", "000004"):
+        os.rename(f"unfinished/{run_id}/outbox/{name}", name)
+    assert Courier(client.tracking_uri, run_id, Outbox(outbox.folder), print).deliver()
+    for name in ("000001", "000002", "000003", "000004"):
+        os.rename(name, outbox.folder / name)
+    assert launch([]) == 0
+    assert launch([]) == 0
+    assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
+
+
+def test_run_that_another_process_has_is_left_to_it(client, here, capsys):
+    run_id, other = waiting_run(client), waiting_run(client)
+    with held(Path("unfinished", run_id)) as pid:
+        assert launch([]) == 1
+        told = capsys.readouterr().out
+        assert f"run {run_id}: 5 records still wait: run {run_id} is being worked on by another process" in told
+        assert f"/{pid}/" in told
+        assert f"run {other}: 5 records delivered, it is FINISHED" in told
+        warnings = []
+        (left,) = deliver_all(TrackingSettings(), warnings.append)
+        assert (left.is_claimed, left.waiting, warnings) == (True, 5, [])
+    assert launch([]) == 0
+
+
+def test_run_that_the_store_refuses_keeps_only_its_own_records(client, here, capsys):
+    deleted = waiting_run(client)
+    client.delete_run(deleted)
+    other = waiting_run(client)
+    warnings = []
+    done = {each.run_id: each for each in deliver_all(TrackingSettings(), warnings.append)}
+    assert (done[other].waiting, done[other].status) == (0, "FINISHED")
+    assert (done[deleted].delivered, done[deleted].waiting) == (0, 5)
+    assert [text.partition(":")[0] for text in warnings] == [f"run {deleted}"]
+    assert launch([]) == 1
+    assert f"{deleted}' must be in the 'active' state" in capsys.readouterr().out
+    client.restore_run(deleted)
+    assert launch([]) == 0
+
+
+def test_damaged_record_keeps_those_behind_it_and_no_other_run(client, here, capsys):
+    damaged, other = waiting_run(client), waiting_run(client)
+    Path("unfinished", damaged, "outbox", "000002", "message.json").write_text("{")
+    assert launch([]) == 1
+    told = capsys.readouterr().out
+    assert f"run {damaged}: 1 record delivered, 4 records still wait: the record" in told
+    assert "it is RUNNING" in told
+    assert f"run {other}: 5 records delivered" in told
+    os.rename(f"unfinished/{damaged}/outbox/000002", "aside")
+    assert launch([damaged]) == 0
+
+
+def test_mistakes_are_told_before_anything_heavy_is_imported(alone):
+    Path("unfinished", NOBODY, "outbox", "000001").mkdir(parents=True)
+    lines = {
+        "no id": (["abc"], "'abc' is no run id: it must be 32 characters of 0-9 and a-f"),
+        "a way out": (["../../etc"], "is no run id"),
+        "no such run": (["1" * 32], f"there is no folder {alone}/unfinished/{'1' * 32}"),
+        "no such folder": (["--local-dir", "none"], "--local-dir=none: there is no such folder"),
+        "no store": ([], f"--tracking-uri=sqlite:///mlflow.db: there is no file {alone}/mlflow.db"),
+        "no answer": (["--tracking-uri", "http://u:secret@127.0.0.1:9"], "http://***@127.0.0.1:9: nothing answers"),
+        "no uri": (["--tracking-uri", "ftp://x"], "ftp://x is not understood"),
+    }
+    script = (
+        "import sys; from mnist_exp.deliver import launch; code = launch(sys.argv[1:]); "
+        "assert not {'mlflow', 'keras', 'tensorflow'} & set(sys.modules); sys.exit(code)"
+    )
+    started = {
+        name: subprocess.Popen([sys.executable, "-c", script, *words], stderr=subprocess.PIPE, text=True)
+        for name, (words, _) in lines.items()
+    }
+    for name, process in started.items():
+        _, told = process.communicate()
+        assert process.returncode == 2, told
+        assert told.startswith("error: ")
+        assert lines[name][1] in told
+        assert len(told.splitlines()) == 1
+
+
+def test_store_that_is_locked_holds_a_record_for_seconds_only(client, here):
+    import sqlite3
+
+    run_id = waiting_run(client)
+    outbox, told = Outbox(Path("unfinished", run_id, "outbox")), []
+    courier = Courier(client.tracking_uri, run_id, outbox, told.append)
+    with contextlib.closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        for step in (4, 5, 6, 7):
+            courier.send(Message("metrics", {"metrics": {"loss": 0.1}, "step": step, "time": 6000}))
+        assert time.monotonic() - began < 15
+        assert len(Outbox(outbox.folder)) == 9
+        began = time.monotonic()
+        assert not courier.deliver(at_most_s=1)
+        assert time.monotonic() - began < 10
+        assert "no answer" in courier.reason
+        other.execute("ROLLBACK")
+    assert courier.deliver(patience_s=60)
+    assert [point.step for point in client.get_metric_history(run_id, "loss")] == list(range(1, 8))
