@@ -7,7 +7,7 @@ import datetime
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -93,22 +93,18 @@ def opened(
     if not isinstance(config.resume, str):
         raise SettingsError(f"resume={show(config.resume)} is no run id: it must be a text of 32 characters")
     folder = unfinished.folder_of(tracking, config.resume)
-    is_new = not folder.path.exists()
+    if not folder.path.exists():
+        _refuse_unkept(folder, recorded.find(tracking, config.resume), screen)
     with claimed(folder):
-        try:
-            run = recorded.find(tracking, config.resume)
-            _check_resumable(run, screen)
-            tracking = dataclasses.replace(tracking, experiment=run.experiment)
-            before = run.config()
-            trusted = _given_modules(config)
-            settings = recorded.check_config(_merged(before, config, overrides), trusted, run, tracking)
-            changes = _changes(recorded.check_config(before, trusted, run, tracking), settings)
-            dataset = recorded.load_data(run, settings)
-            differences = recorded.drift(run, settings)
-        except SettingsError:
-            if is_new:
-                folder.remove()
-            raise
+        run = recorded.find(tracking, config.resume)
+        _check_resumable(run, screen)
+        tracking = dataclasses.replace(tracking, experiment=run.experiment)
+        before = run.config()
+        trusted = _given_modules(config)
+        settings = recorded.check_config(_merged(before, config, overrides), trusted, run, tracking)
+        changes = _changes(recorded.check_config(before, trusted, run, tracking), settings)
+        dataset = recorded.load_data(run, settings)
+        differences = recorded.drift(run, settings)
         for change in [change for change in changes if change.startswith("trainer.threads")] + differences:
             screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
@@ -186,6 +182,17 @@ def from_checkpoint(
             f"there is no checkpoint in {folder.path}: run {folder.path.name} begins with its first epoch again"
         )
     return Resumption(folder, checkpoint, int(tags.get("mnist_exp.resumed", 0)) + 1, tuple(changes))
+
+
+def _refuse_unkept(folder: RunFolder, run: RecordedRun, screen: Screen) -> NoReturn:
+    _check_resumable(run, screen)
+    environment = run.environment()
+    where = f"{environment.get('working_folder', 'a folder')} on {environment.get('hostname', 'a machine')}"
+    raise SettingsError(
+        f"resume={run.run_id} has nothing to go on from in {folder.path.parent}; it was started in {where}: go there, "
+        "or name the folder that keeps it with tracking.local_dir; if that is lost, begin a new run: "
+        f"{run.tags.get('mnist_exp.command', 'its command')}"
+    )
 
 
 def _check_resumable(run: RecordedRun, screen: Screen) -> None:

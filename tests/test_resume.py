@@ -141,6 +141,7 @@ def told(folder, digits):
         np.savez("other.npz", x_train=x_train, y_train=np.roll(y_train, 1), x_test=x_test, y_test=y_test)
         texts = [f"resume={killed} {change}" for change in CHANGES]
         texts += [f"resume={whole}", f"resume={'0' * 32}", "resume=../../etc", f"resume={killed} tracking=none"]
+        texts += [f"resume={killed} tracking.local_dir=elsewhere"]
         files = sorted(Path("unfinished").rglob("*"))
         found = lines(*texts)
         assert sorted(Path("unfinished").rglob("*")) == files
@@ -159,11 +160,13 @@ def test_change_that_would_make_it_another_run_is_refused(told, change):
     assert result["heavy"] == []
 
 
-def test_what_is_no_interrupted_run_is_refused(told):
+def test_what_is_no_interrupted_run_is_refused(told, runs):
     results, whole, killed = told
     assert "is FINISHED: there is nothing to go on with" in results[f"resume={whole}"]["err"]
     assert "there is no run 00000000000000000000000000000000 in" in results[f"resume={'0' * 32}"]["err"]
     assert "'../../etc' is no run id" in results["resume=../../etc"]["err"]
+    elsewhere = results[f"resume={killed} tracking.local_dir=elsewhere"]["err"]
+    assert re.search(rf"nothing to go on from in \S+/elsewhere; it was started in {Path.cwd()} on ", elsewhere)
     assert "keeps no runs" in results[f"resume={killed} tracking=none"]["err"]
     assert {result["code"] for result in results.values()} == {2}
 
