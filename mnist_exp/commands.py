@@ -16,33 +16,41 @@ DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
 def leave_with(action: Callable[[], int]) -> NoReturn:
-    """Do something and leave with its exit code, or with that of what went wrong, which is told.
-
-    A mistake of the user's is told in words; a bug shows its traceback.
-    """
+    """Do something and leave with its exit code, or with that of what went wrong, which is told."""
     end_on_signals()
-    code = _code_of(action)
+    code = code_of(action)
     startup.quick_exit()
     sys.exit(code)
 
 
-def _code_of(action: Callable[[], int]) -> int:
+def code_of(action: Callable[[], int]) -> int:
+    """Do something and return its exit code, or that of what went wrong, which is told."""
     try:
         return action()
-    except SettingsError as error:
+    except BaseException as error:
+        return tell(error)
+
+
+def tell(error: BaseException) -> int:
+    """Tell a person what ended a command, and return its exit code.
+
+    A mistake of the user's is told in words; a bug shows its traceback.
+    """
+    if isinstance(error, SystemExit) and isinstance(error.code, Exception):
+        error = error.code
+    if isinstance(error, SettingsError):
         print_problems(error.problems)
         return MISTAKE
-    except (RunError, TrainingError) as error:
+    if isinstance(error, RunError | TrainingError):
         print(error, file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
+    if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else DONE
-    except Exception:
-        traceback.print_exc()
-        return FAILED
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else DONE
+    traceback.print_exception(error)
+    return FAILED
 
 
 def add_tracking(parser: argparse.ArgumentParser) -> None:

@@ -15,20 +15,17 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import composition, resuming, runner, startup
-from mnist_exp.commands import DONE, FAILED, INTERRUPTED, MISTAKE
+from mnist_exp import commands, composition, resuming, runner
+from mnist_exp.commands import DONE, MISTAKE
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.screen import Screen, print_problems
 from mnist_exp.settings import check
-from mnist_exp.stopping import Terminated, end_on_signals
+from mnist_exp.stopping import Terminated
 
 
 def main() -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 mistaken, 130 and 143 interrupted."""
-    end_on_signals()
-    code = launch()
-    startup.quick_exit()
-    sys.exit(code)
+    commands.leave_with(launch)
 
 
 def launch() -> int:
@@ -49,24 +46,12 @@ def launch() -> int:
         composition.check_hydra(options.overrides, options.config_dir)
         composition.register_search_path()
         hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
-    except SettingsError as error:
-        print_problems(error.problems)
-        return MISTAKE
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
         print_problems(_mistakes(error, options))
         return MISTAKE
-    except RunError as error:
-        print(error, file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except SystemExit as leaving:
-        if isinstance(leaving.code, SettingsError):
-            print_problems(leaving.code.problems)
-            return MISTAKE
-        return leaving.code if isinstance(leaving.code, int) else DONE
+    except BaseException as error:
+        return commands.tell(error)
     return DONE
 
 
@@ -79,15 +64,15 @@ def train(config: DictConfig) -> float:
         settings = check(config, overrides)
         _warn_of_unswept()
         return runner.run(settings).objective
-    except SettingsError as error:
-        # Hydra prints lines of its own about any other kind of exception.
+    # Hydra prints lines of its own about any other kind of exception.
+    except (SettingsError, RunError) as error:
         raise SystemExit(error) from error
-    except (Terminated, RunError):
+    except Terminated:
         raise
     except TrainingError as error:
-        raise RunError(f"the run failed: {error}") from error
+        raise SystemExit(RunError(f"the run failed: {error}")) from error
     except (Exception, SystemExit) as error:
-        raise RunError(traceback.format_exc()) from error
+        raise SystemExit(RunError(traceback.format_exc())) from error
 
 
 def _resume(config: DictConfig, overrides: Sequence[str]) -> float:

@@ -173,7 +173,7 @@ def foreign(folder):
             "for name, run_id in json.load(sys.stdin).items():\n"
             "    err = io.StringIO()\n"
             "    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):\n"
-            "        code = commands._code_of(lambda: rerun.rerun(rerun._parser().parse_args([run_id])))\n"
+            "        code = commands.code_of(lambda: rerun.rerun(rerun._parser().parse_args([run_id])))\n"
             "    results[name] = [code, err.getvalue(), 'tensorflow' in sys.modules]\n"
             "print('RESULTS' + json.dumps(results))\n"
         )
