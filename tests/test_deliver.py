@@ -21,7 +21,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from mnist_exp.unfinished import RunFolder
-RunFolder(Path(sys.argv[1])).claim()
+folder = RunFolder(Path(sys.argv[1]))
+folder.claim()
 print("held", flush=True)
 time.sleep(600)
 """
@@ -63,9 +64,11 @@ def waiting_run(client, status="FINISHED", epochs=3):
 def held(folder):
     """Let another process have a run."""
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process.pid
-        process.kill()
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def test_all_that_waits_is_delivered_and_finished_runs_need_no_folder(client, here, capsys):
@@ -134,7 +137,7 @@ def test_run_that_the_store_refuses_keeps_only_its_own_records(client, here, cap
     assert (done[deleted].delivered, done[deleted].waiting) == (0, 5)
     assert [text.partition(":")[0] for text in warnings] == [f"run {deleted}"]
     assert launch([]) == 1
-    assert f"{deleted}' must be in the 'active' state" in capsys.readouterr().out
+    assert f"{deleted} must be in the 'active' state" in capsys.readouterr().out
     client.restore_run(deleted)
     assert launch([]) == 0
 
@@ -145,7 +148,6 @@ def test_damaged_record_keeps_those_behind_it_and_no_other_run(client, here, cap
     assert launch([]) == 1
     told = capsys.readouterr().out
     assert f"run {damaged}: 1 record delivered, 4 records still wait: the record" in told
-    assert "it is RUNNING" in told
     assert f"run {other}: 5 records delivered" in told
     os.rename(f"unfinished/{damaged}/outbox/000002", "aside")
     assert launch([damaged]) == 0
