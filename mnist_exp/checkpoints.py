@@ -1,14 +1,14 @@
 """Checkpoints on disk: written so that the last good one is never lost, read so that no damaged one is believed.
 
-A checkpoint is one npz file whose name holds the SHA-256 of its content: a file that was cut off, or changed by a bad
-disk, does not fit its name and the one before it is used.
+A checkpoint is one npz file whose name holds the SHA-256 of its content: a file that was cut off, changed by a bad
+disk, or renamed, does not fit its name and the one before it is used.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises: OSError: it cannot be written; those that are there stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    facts = np.frombuffer(json.dumps(checkpoint.facts).encode(), np.uint8)
+    position = checkpoint.position
+    facts = np.frombuffer(json.dumps(checkpoint.facts | _told(position)).encode(), np.uint8)
     unfinished = folder / f".checkpoint-{os.getpid()}.new"
     try:
         with unfinished.open("w+b") as file:
@@ -87,7 +88,6 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             os.fsync(file.fileno())
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        position = checkpoint.position
         path = folder / f"checkpoint-{position.epoch:06d}-{position.step:09d}-{digest}.npz"
         unfinished.replace(path)
         _sync(folder)
@@ -133,8 +133,14 @@ def _read(path: Path) -> Checkpoint | None:
                 arrays = {name: opened[name] for name in opened.files}
     except OSError:
         return None
-    facts: Mapping[str, Any] = json.loads(arrays.pop(_FACTS).tobytes())
-    return Checkpoint(Position(int(named[1]), int(named[2])), arrays, dict(facts))
+    facts: dict[str, Any] = json.loads(arrays.pop(_FACTS).tobytes())
+    position = Position(int(named[1]), int(named[2]))
+    is_renamed = {name: facts.pop(name, None) for name in _told(position)} != _told(position)
+    return None if is_renamed else Checkpoint(position, arrays, facts)
+
+
+def _told(position: Position) -> dict[str, int]:
+    return {"epoch": position.epoch, "step": position.step}
 
 
 def _sync(folder: Path) -> None:

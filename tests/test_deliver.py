@@ -1,7 +1,6 @@
 """`python -m mnist_exp.deliver`: real outboxes, a real store, and processes that hold a run."""
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -80,7 +79,11 @@ def test_all_that_waits_is_delivered_and_finished_runs_need_no_folder(client, he
     }
     for run_id, status in ((finished, "FINISHED"), (killed, "KILLED")):
         assert client.get_run(run_id).info.status == status
-        assert [(p.step, p.value) for p in client.get_metric_history(run_id, "loss")] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+        assert [(p.step, p.value) for p in client.get_metric_history(run_id, "loss")] == [
+            (1, 1.0),
+            (2, 0.5),
+            (3, 1 / 3),
+        ]
         assert [file.path for file in client.list_artifacts(run_id)] == ["a.txt"]
     assert [path.name for path in Path("unfinished").iterdir()] == [killed]
     assert launch([]) == 0
@@ -104,10 +107,10 @@ def test_what_has_arrived_already_is_not_there_twice(client, here):
     run_id = waiting_run(client)
     outbox = Outbox(Path("unfinished", run_id, "outbox"))
     for name in ("000001", "000002", "000003", "000004"):
-        os.rename(f"unfinished/{run_id}/outbox/{name}", name)
+        (outbox.folder / name).rename(name)
     assert Courier(client.tracking_uri, run_id, Outbox(outbox.folder), print).deliver()
     for name in ("000001", "000002", "000003", "000004"):
-        os.rename(name, outbox.folder / name)
+        Path(name).rename(outbox.folder / name)
     assert launch([]) == 0
     assert launch([]) == 0
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
@@ -149,7 +152,7 @@ def test_damaged_record_keeps_those_behind_it_and_no_other_run(client, here, cap
     told = capsys.readouterr().out
     assert f"run {damaged}: 1 record delivered, 4 records still wait: the record" in told
     assert f"run {other}: 5 records delivered" in told
-    os.rename(f"unfinished/{damaged}/outbox/000002", "aside")
+    Path("unfinished", damaged, "outbox", "000002").rename("aside")
     assert launch([damaged]) == 0
 
 

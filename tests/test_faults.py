@@ -40,10 +40,11 @@ class Server:
         self.process = None
 
     def start(self):
+        words = [str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1", "--port", str(self.port)]
+        words += ["--backend-store-uri", f"sqlite:///{self.folder}/served.db"]
+        words += ["--artifacts-destination", str(self.folder / "served")]
         self.process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1", "--port", str(self.port)]
-            + ["--backend-store-uri", f"sqlite:///{self.folder}/served.db"]
-            + ["--artifacts-destination", str(self.folder / "served")],
+            words,
             env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
@@ -271,7 +272,8 @@ def test_clock_that_jumps_disturbs_nothing(alone):
     assert running.end_with(0) == ""
     found = assert_whole(found.info.run_id, 16)
     times = history(found.info.run_id, names=["epoch_time_s"])["epoch_time_s"]
-    assert 0 < min(times) and max(times) < 60
+    assert min(times) > 0
+    assert max(times) < 60
     assert sum(times) <= found.data.metrics["fit_time_s"] < 120
     stamps = [point.timestamp for point in client_of().get_metric_history(found.info.run_id, "loss")]
     assert stamps[-1] - stamps[0] > 80_000_000, "the clock did not jump"
