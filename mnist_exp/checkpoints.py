@@ -20,6 +20,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _KEPT = 2
 _FACTS = "facts"
+_UNFINISHED = ".checkpoint.new"
 _NAME = re.compile(r"checkpoint-(\d{6})-(\d{9})-([0-9a-f]{64})\.npz")
 
 
@@ -73,14 +74,14 @@ class Saving:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside the last one, then remove those before the last.
+    """Write a checkpoint beside the last one, then remove those before the last, and any that claim to be further.
 
     Raises: OSError: it cannot be written; those that are there stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     position = checkpoint.position
     facts = np.frombuffer(json.dumps(checkpoint.facts | _told(position)).encode(), np.uint8)
-    unfinished = folder / f".checkpoint-{os.getpid()}.new"
+    unfinished = folder / _UNFINISHED  # Always the same: what a killed process left is overwritten.
     try:
         with unfinished.open("w+b") as file:
             np.savez(file, allow_pickle=False, **{_FACTS: facts}, **checkpoint.arrays)
@@ -94,7 +95,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    for old in [file for file in _files(folder) if file != path][_KEPT - 1 :]:
+    others = [file for file in _files(folder) if file != path]
+    # Those that are further were damaged, or the training would have gone on from there.
+    before = [file for file in others if file.name < path.name]
+    for old in {*others} - {*before[: _KEPT - 1]}:
         old.unlink(missing_ok=True)
     return path
 
@@ -112,7 +116,7 @@ def load(folder: Path) -> tuple[Checkpoint | None, list[Path]]:
 
 def remove(folder: Path) -> None:
     """Remove all checkpoints of a folder, which stays."""
-    for file in (*_files(folder), *folder.glob(".checkpoint-*.new")):
+    for file in (*_files(folder), folder / _UNFINISHED):
         file.unlink(missing_ok=True)
 
 

@@ -183,6 +183,7 @@ def test_mistakes_are_told_before_anything_heavy_is_imported(alone):
         assert len(told.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_store_that_is_locked_holds_a_record_for_seconds_only(client, here):
     import sqlite3
 

@@ -23,18 +23,26 @@ def mount(*words):
         pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
 
 
-@pytest.fixture
-def disk(alone, monkeypatch):
-    """A small disk to work on."""
+@contextlib.contextmanager
+def small_disk(folder):
+    """A disk of 16 MB to work on."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("only root can mount a disk")
-    folder = alone / "disk"
+    before = Path.cwd()
     folder.mkdir()
     mount("-t", "tmpfs", "-o", "size=16m", "tmpfs", folder)
-    monkeypatch.chdir(folder)
-    yield folder
-    monkeypatch.chdir(alone)
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    os.chdir(folder)
+    try:
+        yield folder
+    finally:
+        os.chdir(before)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk(alone):
+    with small_disk(alone / "disk") as folder:
+        yield folder
 
 
 def fill(file, leave=0):
@@ -46,6 +54,7 @@ def fill(file, leave=0):
     return file
 
 
+@pytest.mark.slow
 def test_disk_that_is_full_or_read_only_at_the_start_is_a_mistake(disk, alone):
     full = fill(disk / "filler")
     started = {"full": Running("mnist_exp.run", *SMALL)}
@@ -92,8 +101,18 @@ def test_folder_of_another_user_is_a_mistake(alone, monkeypatch):
         monkeypatch.chdir(alone)
 
 
+@pytest.fixture(scope="module")
+def left_full(tmp_path_factory):
+    """A run whose disk is full; it waits a minute for room, while other tests run."""
+    with small_disk(tmp_path_factory.mktemp("full") / "disk") as folder:
+        running = Running("mnist_exp.run", *SMALL, "trainer.epochs=8")
+        running.wait_for_epoch(4)
+        yield folder, running, fill(folder / "filler")
+        running.process.kill()
+
+
 @pytest.mark.slow
-def test_disk_that_is_full_for_a_while_costs_nothing(disk):
+def test_disk_that_is_full_for_a_while_costs_nothing(left_full, disk):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=25")
     running.wait_for_epoch(3)
     filler = fill(disk / "filler")
@@ -104,28 +123,6 @@ def test_disk_that_is_full_for_a_while_costs_nothing(disk):
     assert told.count("the tracking store does not take records") == 1
     assert told.count("the tracking store is back") == 1
     assert_whole(only_run().info.run_id, 25)
-    assert not Path("unfinished").exists()
-
-
-@pytest.mark.slow
-def test_disk_that_stays_full_leaves_what_can_be_gone_on_with(disk):
-    running = Running("mnist_exp.run", *SMALL, "trainer.epochs=8")
-    running.wait_for_epoch(4)
-    filler = fill(disk / "filler")
-    told = running.end_with(1)
-    run_id = next(path.name for path in Path("unfinished").iterdir())
-    last = told.strip().splitlines()[-1]
-    assert "could not be written to" in last
-    assert "No space left on device" in last
-    assert last.endswith(f"then go on from the last checkpoint with resume={run_id}")
-    assert "Traceback" not in told
-    kept, damaged = checkpoints.load(Path("unfinished", run_id))
-    assert 3 <= kept.position.epoch < 8
-    assert damaged == []
-    assert not list(Path("unfinished", run_id).glob(".*"))
-    filler.unlink()
-    assert run(f"resume={run_id}") == ""
-    assert_whole(run_id, 8)
     assert not Path("unfinished").exists()
 
 
@@ -172,7 +169,7 @@ WAYS = {  # What happens to the newest checkpoint, and whether the one before it
 def damage(way, newest, older):
     content = newest.read_bytes()
     if way == "half a file of a killed process beside it":
-        (newest.parent / ".checkpoint-4711.new").write_bytes(content[: len(content) // 2])
+        (newest.parent / ".checkpoint.new").write_bytes(content[: len(content) // 2])
     elif way in ("a bit is flipped", "both are damaged"):
         middle = len(content) // 2
         newest.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
@@ -187,8 +184,12 @@ def damage(way, newest, older):
         newest.rename(newest.with_suffix(".bak"))
 
 
-@pytest.fixture(scope="module")
-def resumed(tmp_path_factory):
+QUICK = ("a bit is flipped", "it has the name of a later one", "both are damaged")
+OTHERS = [way for way in WAYS if way not in QUICK]
+
+
+@pytest.fixture(scope="module", params=[QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["quick", "others"])
+def resumed(request, tmp_path_factory):
     """A run killed once, its checkpoints damaged in each way, each resumed; and the same run uninterrupted."""
     around, before = tmp_path_factory.mktemp("damaged"), Path.cwd()
     killed, whole = around / "killed", around / "whole"
@@ -200,7 +201,7 @@ def resumed(tmp_path_factory):
     finally:
         os.chdir(before)
     calls, newest = {str(whole): [*SMALL, "trainer.epochs=6"]}, {}
-    for way in WAYS:
+    for way in request.param:
         folder = around / way.replace(" ", "-")
         shutil.copytree(killed, folder)
         kept = sorted(Path(folder, "unfinished", run_id).glob("checkpoint-*"), reverse=True)
@@ -216,9 +217,13 @@ def resumed(tmp_path_factory):
     return around, run_id, newest, results
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_damaged_checkpoint_is_told_and_the_run_is_the_same_to_the_last_bit(resumed, way):
+def test_damaged_checkpoint_is_told_and_the_run_is_the_same_to_the_last_bit(resumed):
     around, run_id, newest, results = resumed
+    for way in newest:
+        check(way, around, run_id, newest, results)
+
+
+def check(way, around, run_id, newest, results):
     folder = str(around / way.replace(" ", "-"))
     result = results[folder]
     assert result["code"] == 0, result["err"]
@@ -287,7 +292,7 @@ def small_group():
 
 
 @pytest.mark.slow
-def test_job_without_memory_fails_alone(alone, small_group):
+def test_job_without_memory_fails_alone(left_full, alone, small_group):
     Path("greedy.py").write_text(GREEDY)
     Path("own/model").mkdir(parents=True)
     Path("own/model/greedy.yaml").write_text("_target_: greedy.net\ntrusted_modules: [greedy]\nhow: well\n")
@@ -308,3 +313,24 @@ def test_job_without_memory_fails_alone(alone, small_group):
         elif not is_well:
             assert re.search("MemoryError|ResourceExhausted|OOM|[Mm]emory", reason), reason
     assert "4 of 6 jobs failed" in told
+
+
+@pytest.mark.slow
+def test_disk_that_stays_full_leaves_what_can_be_gone_on_with(left_full, monkeypatch):
+    folder, running, filler = left_full
+    monkeypatch.chdir(folder)
+    told = running.end_with(1)
+    run_id = next(path.name for path in Path("unfinished").iterdir())
+    last = told.strip().splitlines()[-1]
+    assert "could not be written to" in last
+    assert "No space left on device" in last
+    assert last.endswith(f"then go on from the last checkpoint with resume={run_id}")
+    assert "Traceback" not in told
+    kept, damaged = checkpoints.load(Path("unfinished", run_id))
+    assert 3 <= kept.position.epoch < 8
+    assert damaged == []
+    assert not list(Path("unfinished", run_id).glob(".*"))
+    filler.unlink()
+    assert run(f"resume={run_id}") == ""
+    assert_whole(run_id, 8)
+    assert not Path("unfinished").exists()
