@@ -1,14 +1,14 @@
 """Checkpoints on disk: written so that the last good one is never lost, read so that no damaged one is believed.
 
-A checkpoint is one npz file whose name holds the SHA-256 of its content: a file that was cut off, or changed by a bad
-disk, does not fit its name and the one before it is used.
+A checkpoint is one npz file whose name holds the SHA-256 of its content: a file that was cut off, changed by a bad
+disk, or renamed, does not fit its name and the one before it is used.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _KEPT = 2
 _FACTS = "facts"
+_UNFINISHED = ".checkpoint.new"
 _NAME = re.compile(r"checkpoint-(\d{6})-(\d{9})-([0-9a-f]{64})\.npz")
 
 
@@ -73,13 +74,14 @@ class Saving:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside the last one, then remove those before the last.
+    """Write a checkpoint beside the last one, then remove those before the last, and any that claim to be further.
 
     Raises: OSError: it cannot be written; those that are there stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    facts = np.frombuffer(json.dumps(checkpoint.facts).encode(), np.uint8)
-    unfinished = folder / f".checkpoint-{os.getpid()}.new"
+    position = checkpoint.position
+    facts = np.frombuffer(json.dumps(checkpoint.facts | _told(position)).encode(), np.uint8)
+    unfinished = folder / _UNFINISHED  # Always the same: what a killed process left is overwritten.
     try:
         with unfinished.open("w+b") as file:
             np.savez(file, allow_pickle=False, **{_FACTS: facts}, **checkpoint.arrays)
@@ -87,14 +89,16 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             os.fsync(file.fileno())
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        position = checkpoint.position
         path = folder / f"checkpoint-{position.epoch:06d}-{position.step:09d}-{digest}.npz"
         unfinished.replace(path)
         _sync(folder)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    for old in [file for file in _files(folder) if file != path][_KEPT - 1 :]:
+    others = [file for file in _files(folder) if file != path]
+    # Those that are further were damaged, or the training would have gone on from there.
+    before = [file for file in others if file.name < path.name]
+    for old in {*others} - {*before[: _KEPT - 1]}:
         old.unlink(missing_ok=True)
     return path
 
@@ -112,7 +116,7 @@ def load(folder: Path) -> tuple[Checkpoint | None, list[Path]]:
 
 def remove(folder: Path) -> None:
     """Remove all checkpoints of a folder, which stays."""
-    for file in (*_files(folder), *folder.glob(".checkpoint-*.new")):
+    for file in (*_files(folder), folder / _UNFINISHED):
         file.unlink(missing_ok=True)
 
 
@@ -133,8 +137,14 @@ def _read(path: Path) -> Checkpoint | None:
                 arrays = {name: opened[name] for name in opened.files}
     except OSError:
         return None
-    facts: Mapping[str, Any] = json.loads(arrays.pop(_FACTS).tobytes())
-    return Checkpoint(Position(int(named[1]), int(named[2])), arrays, dict(facts))
+    facts: dict[str, Any] = json.loads(arrays.pop(_FACTS).tobytes())
+    position = Position(int(named[1]), int(named[2]))
+    is_renamed = {name: facts.pop(name, None) for name in _told(position)} != _told(position)
+    return None if is_renamed else Checkpoint(position, arrays, facts)
+
+
+def _told(position: Position) -> dict[str, int]:
+    return {"epoch": position.epoch, "step": position.step}
 
 
 def _sync(folder: Path) -> None:

@@ -29,7 +29,7 @@ class Delivery:
         delivered: how many records the store took.
         waiting: how many still wait.
         reason: why they do.
-        status: of the run in the store; empty if that is not known.
+        status: of the run in the store, when nothing waits any more; empty if that is not known.
         is_claimed: whether another process has the run, which will deliver them itself.
     """
 
@@ -168,8 +168,8 @@ def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
             why = courier.reason if courier.may_pass else ""
         except Exception as error:  # As of a model whose own layers are not found: the other runs have none.
             courier.reason = redact(first_line(error))
-        status = "" if why else _status(uri, run_id)
-        if not len(courier.outbox) and status == "FINISHED":
+        status = "" if len(courier.outbox) else _status(uri, run_id)
+        if status == "FINISHED":
             folder.remove()
         return Delivery(run_id, courier.delivered, len(courier.outbox), courier.reason, status), why
     finally:

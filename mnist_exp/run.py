@@ -91,10 +91,11 @@ def _warn_of_unswept() -> None:
 
 
 def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
+    cause = error.__cause__ if isinstance(error, ValueError) else error  # As of a log file that cannot be made.
     # Hydra's error for a choice that does not exist is an OSError as well.
-    if isinstance(error, OSError) and not isinstance(error, HydraException):
+    if isinstance(cause, OSError) and not isinstance(cause, HydraException):
         option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
-        return [f"the output folder cannot be written: {error.strerror}: {error.filename}; change it with {option}"]
+        return [f"the output folder cannot be written: {cause.strerror}: {cause.filename}; change it with {option}"]
     try:
         problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
     except SettingsError as mistake:

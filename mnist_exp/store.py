@@ -7,6 +7,7 @@ by one process, under a lock, and while the caller imports Keras: `python -m mni
 import hashlib
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
 _TIMEOUT_S = 5.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_IS_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -82,8 +84,10 @@ def finish_creation(creation: "subprocess.Popen[str] | None") -> None:
         return
     _, errors = creation.communicate()
     if creation.returncode != 0:
-        last = (errors.strip().splitlines() or ["no reason given"])[-1]
-        raise TrackingError(f"the tracking store could not be created: {redact(last)}")
+        lines = errors.strip().splitlines() or ["no reason given"]
+        # SQLAlchemy's statement and advice come behind what went wrong.
+        reason = next((line for line in reversed(lines) if _IS_ERROR.match(line)), lines[-1])
+        raise TrackingError(f"the tracking store could not be created: {redact(reason)}")
 
 
 def experiment_id(uri: str, name: str) -> str:

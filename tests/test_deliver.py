@@ -1,7 +1,6 @@
 """`python -m mnist_exp.deliver`: real outboxes, a real store, and processes that hold a run."""
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -21,7 +20,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from mnist_exp.unfinished import RunFolder
-RunFolder(Path(sys.argv[1])).claim()
+folder = RunFolder(Path(sys.argv[1]))
+folder.claim()
 print("held", flush=True)
 time.sleep(600)
 """
@@ -63,9 +63,11 @@ def waiting_run(client, status="FINISHED", epochs=3):
 def held(folder):
     """Let another process have a run."""
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process.pid
-        process.kill()
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def test_all_that_waits_is_delivered_and_finished_runs_need_no_folder(client, here, capsys):
@@ -77,7 +79,11 @@ def test_all_that_waits_is_delivered_and_finished_runs_need_no_folder(client, he
     }
     for run_id, status in ((finished, "FINISHED"), (killed, "KILLED")):
         assert client.get_run(run_id).info.status == status
-        assert [(p.step, p.value) for p in client.get_metric_history(run_id, "loss")] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+        assert [(p.step, p.value) for p in client.get_metric_history(run_id, "loss")] == [
+            (1, 1.0),
+            (2, 0.5),
+            (3, 1 / 3),
+        ]
         assert [file.path for file in client.list_artifacts(run_id)] == ["a.txt"]
     assert [path.name for path in Path("unfinished").iterdir()] == [killed]
     assert launch([]) == 0
@@ -101,10 +107,10 @@ def test_what_has_arrived_already_is_not_there_twice(client, here):
     run_id = waiting_run(client)
     outbox = Outbox(Path("unfinished", run_id, "outbox"))
     for name in ("000001", "000002", "000003", "000004"):
-        os.rename(f"unfinished/{run_id}/outbox/{name}", name)
+        (outbox.folder / name).rename(name)
     assert Courier(client.tracking_uri, run_id, Outbox(outbox.folder), print).deliver()
     for name in ("000001", "000002", "000003", "000004"):
-        os.rename(name, outbox.folder / name)
+        Path(name).rename(outbox.folder / name)
     assert launch([]) == 0
     assert launch([]) == 0
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
@@ -134,7 +140,7 @@ def test_run_that_the_store_refuses_keeps_only_its_own_records(client, here, cap
     assert (done[deleted].delivered, done[deleted].waiting) == (0, 5)
     assert [text.partition(":")[0] for text in warnings] == [f"run {deleted}"]
     assert launch([]) == 1
-    assert f"{deleted}' must be in the 'active' state" in capsys.readouterr().out
+    assert f"{deleted} must be in the 'active' state" in capsys.readouterr().out
     client.restore_run(deleted)
     assert launch([]) == 0
 
@@ -145,9 +151,8 @@ def test_damaged_record_keeps_those_behind_it_and_no_other_run(client, here, cap
     assert launch([]) == 1
     told = capsys.readouterr().out
     assert f"run {damaged}: 1 record delivered, 4 records still wait: the record" in told
-    assert "it is RUNNING" in told
     assert f"run {other}: 5 records delivered" in told
-    os.rename(f"unfinished/{damaged}/outbox/000002", "aside")
+    Path("unfinished", damaged, "outbox", "000002").rename("aside")
     assert launch([damaged]) == 0
 
 
@@ -178,6 +183,7 @@ def test_mistakes_are_told_before_anything_heavy_is_imported(alone):
         assert len(told.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_store_that_is_locked_holds_a_record_for_seconds_only(client, here):
     import sqlite3
 
