@@ -202,7 +202,8 @@ def _as_list(value: Any) -> Any:
 
 
 def _is_dotted_name(text: str) -> bool:
-    return all(part.isidentifier() and not keyword.iskeyword(part) for part in text.split("."))
+    # Letters of other alphabets look like ours: оs is not os.
+    return text.isascii() and all(part.isidentifier() and not keyword.iskeyword(part) for part in text.split("."))
 
 
 def _within(module: str, packages: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -42,7 +42,10 @@ EXPERIMENTS = _shipped("experiments")
 
 
 class ExperimentsSearchPath(SearchPathPlugin):
-    """Put the folder of experiments on Hydra's search path, last, and a user's own folder first."""
+    """Put the folder of experiments on Hydra's search path, and a user's own folder behind it.
+
+    Hydra puts `--config-dir` there: were it elsewhere here, what is checked would not be what is run.
+    """
 
     own_folder: Path | None = None
 
@@ -50,7 +53,7 @@ class ExperimentsSearchPath(SearchPathPlugin):
         """Add the folders."""
         search_path.append(provider="mnist_exp", path=f"file://{EXPERIMENTS}")
         if self.own_folder is not None:
-            search_path.prepend("command-line", f"file://{self.own_folder}", SearchPathQuery(provider="schema"))
+            search_path.append("command-line", f"file://{self.own_folder}")
 
 
 def register_search_path() -> None:
@@ -228,8 +231,9 @@ def _describe(override: Override, error: Exception, loader: ConfigLoader, config
     if config is not None and not _exists(config, key):
         parent, _, name = key.rpartition(".")
         section: Any = OmegaConf.select(config, parent) if parent else config
-        siblings = [str(n) for n in section] if isinstance(section, DictConfig) else []
-        if parent in components.KINDS and components.takes(parent, str(section.get("_target_")), name):
+        is_section = isinstance(section, DictConfig)
+        siblings = [str(n) for n in section] if is_section else []
+        if is_section and parent in components.KINDS and components.takes(parent, str(section.get("_target_")), name):
             return f"{key} is an argument of {section['_target_']} that is not configured: add it with +{text}"
         if not parent:
             siblings += [g for g in groups if "/" not in g]

@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 # Hydra looks its plug-ins up among those that are installed, but instantiates whatever is nested in their options.
 _PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
 _PLUGIN_HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
+_INSTRUCTIONS = ("_args_", "_convert_", "_partial_", "_recursive_")
 _LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 _LOG_FACTORIES = {
     "()": ("colorlog.ColoredFormatter",),
@@ -48,7 +49,9 @@ def problems(hydra: DictConfig) -> Iterator[str]:
 def _targets(path: str, node: Any) -> Iterator[str]:
     for name, value in _children(node):
         inner = f"{path}.{name}"
-        if name != "_target_":
+        if name in _INSTRUCTIONS:
+            yield f"{inner}={value} is not allowed: it tells Hydra how to call what it may not call"
+        elif name != "_target_":
             yield from _targets(inner, value)
         elif inner not in _PLUGINS:
             yield f"{inner}={value} is not allowed: only Hydra's own launcher and sweeper are named by a _target_"

@@ -125,8 +125,9 @@ def check_config(
         how_to_trust: modules, with {} for their names.
     Raises: SettingsError: it is mistaken, or names code that this command does not trust.
     """
-    named = config.get("trusted_modules") or []
-    foreign = [str(name) for name in named if name not in trusted] if isinstance(named, list) else []
+    sections = [config, *(section for section in config.values() if isinstance(section, dict))]
+    named = [name for section in sections for name in _listed(section.get("trusted_modules"))]
+    foreign = [name for name in dict.fromkeys(map(str, named)) if name not in trusted]
     if foreign:
         raise SettingsError(
             f"run {run.run_id} uses code of {', '.join(foreign)}, which runs only if you trust it: add "
@@ -140,6 +141,10 @@ def check_config(
         return check(own | {"tracking": dataclasses.asdict(tracking)})
     except SettingsError as error:
         raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in error.problems]) from error
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def load_data(run: RecordedRun, settings: Settings) -> Dataset:

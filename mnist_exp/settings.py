@@ -227,7 +227,10 @@ def find_problems(
 
 
 def _trusted(modules: list[str], sections: Mapping[str, dict[str, Any]]) -> tuple[tuple[str, ...], list[str]]:
-    """Return the modules trusted by the whole configuration and by single groups, which may name theirs."""
+    """Return the modules trusted by the whole configuration and by single groups, which may name theirs.
+
+    A module that may not be trusted is not among them: what is found right is tried even if other parts are mistaken.
+    """
     named, problems = list(modules), []
     for group, section in sections.items():
         own, problem = fields.check(f"{group}.trusted_modules", section.pop("trusted_modules", []), list[str])
@@ -238,7 +241,7 @@ def _trusted(modules: list[str], sections: Mapping[str, dict[str, Any]]) -> tupl
             problems.append(
                 f"trusted_modules: {name!r} is not allowed: it must be a package of your own, as my_pkg or my_pkg.nets"
             )
-    return tuple(dict.fromkeys(named)), problems
+    return tuple(dict.fromkeys(name for name in named if components.may_be_trusted(name))), problems
 
 
 def _check_data(section: dict[str, Any], trusted: Sequence[str]) -> tuple[DataSettings | None, list[str]]:
