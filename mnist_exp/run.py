@@ -8,15 +8,13 @@ import types
 from collections.abc import Sequence
 
 import hydra
-import yaml
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import composition, resuming, runner, startup
-from mnist_exp.errors import RunError, SettingsError, TrainingError
+from mnist_exp import command_line, composition, fields, mistakes, resuming, runner, startup
+from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
 from mnist_exp.screen import Screen, print_problems
 from mnist_exp.settings import check
 from mnist_exp.stopping import Terminated, end_on_signals
@@ -34,40 +32,39 @@ def main() -> None:
 
 def launch() -> int:
     """Run the command line in `sys.argv`, which Hydra reads too, and return its exit code."""
-    options = get_args_parser().parse_args()
     # Hydra turns errors into its own words and leaves with 1, unless it is told to pass them on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    options = argparse.Namespace(overrides=[], config_dir=None, multirun=False)
     try:
+        options = command_line.read(sys.argv[1:])
+        if not options.shell_completion:  # Its words are no overrides.
+            composition.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
         if options.help:
             from mnist_exp import help_page
 
             print(help_page.text(options.overrides, options.config_dir))
             return DONE
-        for flag in ("config_path", "config_name", "experimental_rerun"):
-            if getattr(options, flag) is not None:
-                name = "--" + flag.replace("_", "-")
-                raise SettingsError(f"{name} is not supported: name a folder of your own with --config-dir")
-        composition.check_hydra(options.overrides, options.config_dir)
         composition.register_search_path()
         hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
     except SettingsError as error:
-        print_problems(error.problems)
-        return MISTAKE
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
-        # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
-        print_problems(_mistakes(error, options))
+        _tell(error)
         return MISTAKE
     except RunError as error:
         print(error, file=sys.stderr)
         return FAILED
+    except Exception as error:
+        # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
+        _tell(SettingsError(_mistakes(error, options)))
+        return MISTAKE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as leaving:
         if isinstance(leaving.code, SettingsError):
-            print_problems(leaving.code.problems)
+            _tell(leaving.code)
             return MISTAKE
-        return leaving.code if isinstance(leaving.code, int) else DONE
+        # Hydra leaves with 1 where --package names no section; a signal has a code of its own.
+        return MISTAKE if leaving.code == 1 else leaving.code if isinstance(leaving.code, int) else DONE
     return DONE
 
 
@@ -106,16 +103,24 @@ def _warn_of_unswept() -> None:
         Screen().warn(f"this is one run, not a sweep over {', '.join(unswept)}: for that add -m")
 
 
+def _tell(error: SettingsError) -> None:
+    print_problems(error.problems, is_busy=isinstance(error, BusyError))
+
+
 def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
     # Hydra's error for a choice that does not exist is an OSError as well.
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
-        return [f"the output folder cannot be written: {error.strerror}: {error.filename}; change it with {option}"]
-    try:
-        problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
-    except SettingsError as mistake:
-        problems = mistake.problems
-    return problems or [str(error).strip().splitlines()[0]]
+        why = f"{error.strerror or error}: {fields.show(error.filename)}"
+        return [f"the output folder cannot be written: {why}; change it with {option}"]
+    problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    is_of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or frame.f_globals["__name__"].startswith(
+        "hydra."
+    )
+    if not problems and not is_of_hydra:
+        raise error  # A bug shows its traceback.
+    return problems or [mistakes.reason(error)]
 
 
 if __name__ == "__main__":
