@@ -61,9 +61,9 @@ def _refuse(message: str) -> NoReturn:
 def _unknown(word: str, flags: Sequence[str]) -> str:
     """Return the sentence for a word that looks like a flag and is none."""
     name, _, value = word.lstrip("-").partition("=")
-    flag = fields.nearest(f"--{name}", [flag for flag in flags if flag.startswith("--")]) if word[1:2] == "-" else None
+    flag = fields.nearest(name, [flag[2:] for flag in flags if flag.startswith("--")]) if word[1:2] == "-" else None
     if flag is not None:
-        return f"{show(word)} does not exist: did you mean {flag}?"
+        return f"{show(word)} does not exist: did you mean --{flag}?"
     options = list(_options())
     last = name.replace("-", "_").rpartition(".")[2]
     named = [option for option in options if option == name or option.rpartition(".")[2] == last]

@@ -165,11 +165,10 @@ def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, 
 
 def _variants(parsed: Sequence[Override], loader: ConfigLoader) -> Iterator[list[str]]:
     """Yield the overrides with the first value of each sweep, then with each other choice of a group in its turn."""
-    groups = mistakes.groups(loader)
     first = [first_value(override) for override in parsed]
     yield first
     for position, override in enumerate(parsed):
-        if override.is_sweep_override() and override.is_discrete_sweep() and override.key_or_group in groups:
+        if override.is_discrete_sweep() and override.key_or_group in mistakes.groups(loader):
             for value in values(override)[1:]:
                 yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
 
@@ -190,8 +189,10 @@ def _of_hydra(hydra: DictConfig) -> Iterator[str]:
         elif not isinstance(plain[section].get("params") or {}, dict):
             value = fields.show(plain[section]["params"])
             yield f"hydra.{section}.params={value} is not allowed: it must be a section, {{model.filters: '16,32'}}"
-    if not isinstance(plain["verbose"], bool | str | list):
-        yield f"hydra.verbose={plain['verbose']} is not allowed: it must be true, false or a list of loggers"
+    verbose = plain["verbose"]
+    named = verbose if isinstance(verbose, list) else [verbose]
+    if not isinstance(verbose, bool) and not all(isinstance(name, str) and "$" not in name for name in named):
+        yield f"hydra.verbose={fields.show(verbose)} is not allowed: it must be true, false or a list of loggers"
     for path in plain["searchpath"] or ():
         if "://" not in path.removeprefix("file://") and not _is_folder(Path(path.removeprefix("file://"))):
             yield f"hydra.searchpath: {fields.show(path)} is not a folder"

@@ -1,5 +1,6 @@
 """From Hydra's complaints to sentences for a person: every mistake in overrides, in the order of their effect."""
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +62,7 @@ def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
     return problems + find_problems(config)[1]
 
 
+@functools.lru_cache(maxsize=2)
 def groups(loader: ConfigLoader) -> list[str]:
     """Return the groups that have choices."""
     return sorted({g for g in loader.list_groups("") if loader.get_group_options(g, ObjectType.CONFIG)})
@@ -105,7 +107,9 @@ def _describe(override: Override, error: Exception, loader: ConfigLoader, config
     key, value = override.key_or_group, override.value()
     written = show(override.input_line)
     known = groups(loader)
-    if key in known or (key.startswith("hydra/") and loader.get_group_options(key, ObjectType.CONFIG)):
+    if (key in known and not isinstance(value, dict)) or (
+        key.startswith("hydra/") and loader.get_group_options(key, ObjectType.CONFIG)
+    ):
         return _of_a_choice(override, error, loader)
     if override.package is not None:
         return f"{written} does not exist: OPTION@PACKAGE is for groups, which are {', '.join(known)}"

@@ -88,8 +88,8 @@ def too_many(override: Override, count: float) -> str:
     """Return the sentence for a sweep over too many values."""
     number = f"{count:,.0f}" if math.isfinite(count) else "endlessly many"
     return (
-        f"{show(override.input_line)} has {number} values: a sweep goes through {MOST_VALUES:,} at the most; take a "
-        "search, as with sweep.sampler=random sweep.n_trials=20"
+        f"{show(override.input_line)} has {number} values: a sweep goes through {MOST_VALUES:,} at the most; give "
+        "fewer, or an interval for a search, as int(interval(1,100000))"
     )
 
 
@@ -127,7 +127,7 @@ def _unreadable(text: str, error: Exception) -> str:
     shown = show(text)
     if re.fullmatch(r"-{1,2}[a-z-]+", plain := text.translate(_LOOKS_LIKE)):
         return f"{shown} cannot be read{_strange(text)}: did you mean {plain}?"
-    fixed = next((fixed for fixed in _repairs(text) if _is_readable(fixed)), None)
+    fixed = next((fixed for fixed in _repairs(text) if fixed != text and _is_readable(fixed)), None)
     if fixed is not None:
         return f"{shown} cannot be read{_strange(text)}: did you mean {fixed}?"
     if not re.match(rf"{_NAME}\s*=", text):
