@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from mnist_exp import startup
-from mnist_exp.errors import RunError, SettingsError, TrainingError
+from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
 from mnist_exp.screen import print_problems
 from mnist_exp.settings import TrackingSettings
 from mnist_exp.stopping import end_on_signals
@@ -39,7 +39,7 @@ def tell(error: BaseException) -> int:
     if isinstance(error, SystemExit) and isinstance(error.code, Exception):
         error = error.code
     if isinstance(error, SettingsError):
-        print_problems(error.problems)
+        print_problems(error.problems, is_busy=isinstance(error, BusyError))
         return MISTAKE
     if isinstance(error, RunError | TrainingError):
         print(error, file=sys.stderr)

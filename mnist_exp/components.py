@@ -123,9 +123,13 @@ def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tup
     target = section.get("_target_")
     arguments = {name: value for name, value in section.items() if name != "_target_"}
     if target is None:
-        return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {kind.home}.NAME"]
+        guess = fields.nearest("_target_", arguments)
+        hint = f", did you write {guess}?" if guess else ""
+        return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {kind.home}.NAME{hint}"]
     if not isinstance(target, str) or "." not in target or not _is_dotted_name(target):
-        return Component(group, ""), [f"{group}._target_={target} is not allowed: it must be a dotted name"]
+        return Component(group, ""), [
+            f"{group}._target_={fields.show(target)} is not allowed: it must be a dotted name"
+        ]
     signature, problem = _signature(kind, target, trusted)
     if problem:
         return Component(group, ""), [problem]
@@ -183,8 +187,10 @@ def _check_arguments(
 
 
 def _forbidden(kind: Kind, target: str) -> str:
+    guess = fields.nearest(target, _own_builders(kind))
+    hint = f"did you mean {guess}? " if guess and guess != target else ""
     return (
-        f"{kind.group}._target_={target} is not allowed: it must be one of {', '.join(_own_builders(kind))}, "
+        f"{kind.group}._target_={target} is not allowed: {hint}it must be one of {', '.join(_own_builders(kind))}, "
         "or stand in a module listed in trusted_modules"
     )
 

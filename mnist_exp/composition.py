@@ -1,33 +1,27 @@
-"""From YAML groups and overrides to one configuration, and from Hydra's complaints to sentences for a person."""
+"""From YAML groups and overrides to one configuration."""
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, open_dict
 
-from mnist_exp import components, fields, hydra_policy
+from mnist_exp import fields, hydra_policy, mistakes
 from mnist_exp.errors import SettingsError
-from mnist_exp.settings import Settings, check, find_problems
+from mnist_exp.overrides import first_value, read, read_all, values
+from mnist_exp.settings import Settings, check
 
-# Hydra raises a bare ValueError for a group set to null.
-_REFUSED = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError)
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -53,7 +47,7 @@ class ExperimentsSearchPath(SearchPathPlugin):
         """Add the folders."""
         search_path.append(provider="mnist_exp", path=f"file://{EXPERIMENTS}")
         if self.own_folder is not None:
-            search_path.append("command-line", f"file://{self.own_folder}")
+            search_path.append(provider="command-line", path=f"file://{self.own_folder}")
 
 
 def register_search_path() -> None:
@@ -75,17 +69,23 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     with composer(config_dir):
         try:
             config = hydra_compose("config", overrides)
-        except _REFUSED:
-            raise SettingsError(_find_mistakes(overrides, multirun=False)) from None
+        except Exception as error:
+            raise _explained(overrides, error) from error
         return check(config, overrides)
+
+
+def _explained(overrides: Sequence[str], error: Exception) -> Exception:
+    """Return the mistakes for which Hydra refused to compose; its own error if there are none."""
+    problems = mistakes.find(overrides, multirun=False)
+    return SettingsError(problems) if problems else error
 
 
 @contextmanager
 def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
     """Set Hydra up to compose, and put back what was set up before."""
     register_search_path()
-    if config_dir is not None and not Path(config_dir).is_dir():
-        raise SettingsError(f"--config-dir={config_dir} is not a folder")
+    if config_dir is not None:
+        _check_own_folder(Path(config_dir))
     ExperimentsSearchPath.own_folder = Path(config_dir).resolve() if config_dir is not None else None
     running = GlobalHydra.instance().hydra  # Within a sweep or a job Hydra runs already.
     GlobalHydra.instance().clear()
@@ -97,41 +97,63 @@ def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
         GlobalHydra.instance().hydra = running
 
 
+def _check_own_folder(folder: Path) -> None:
+    """Raise a SettingsError if it is none, or if files in it would not be used, as ours have their names."""
+    if not fields.is_folder(folder):
+        raise SettingsError(f"--config-dir={fields.show(str(folder))} is not a folder")
+    if any(folder.resolve().is_relative_to(ours.resolve()) for ours in (CONF, EXPERIMENTS)):
+        return
+    names = sorted({file.relative_to(ours) for ours in (CONF, EXPERIMENTS) for file in ours.rglob("*.yaml")})
+    hidden = [name for name in names if (folder / name).is_file() and not _is_copy(folder / name)]
+    if hidden:
+        raise SettingsError(
+            [f"{folder / name} would not be used: mnist_exp has a {name}, give yours another name" for name in hidden]
+        )
+
+
+def _is_copy(file: Path) -> bool:
+    ours = [folder / file.parent.name / file.name for folder in (CONF, EXPERIMENTS)]
+    return any(other.is_file() and other.read_bytes() == file.read_bytes() for other in ours)
+
+
 def explain(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool) -> list[str]:
     """Return every mistake in overrides that Hydra refused, and those that it did not come to."""
     with composer(config_dir):
-        return _find_mistakes(overrides, multirun=multirun)
+        return mistakes.find(overrides, multirun=multirun)
 
 
-def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None) -> None:
-    """Refuse what Hydra would call, or let be called, before a run is checked.
+def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool = False) -> None:
+    """Refuse what cannot be composed, and what Hydra would call or trip over before a run is checked.
 
-    Raises: SettingsError: the section `hydra` names code.
+    Raises: SettingsError: with every mistake.
     """
     problems: dict[str, None] = {}
-    with composer(config_dir) as loader:
-        for variant in _variants(overrides, loader):
+    with composer(config_dir) as loader, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a search path that is missing, which we refuse
+        parsed, unreadable = read_all(overrides, loader)
+        if unreadable:
+            raise SettingsError(mistakes.find(overrides, multirun=multirun))
+        sweeps = multirun and any(override.is_sweep_override() for override in parsed)
+        for number, variant in enumerate(_variants(parsed, loader)):
             try:
-                config = hydra_compose("config", variant, return_hydra_config=True)
-            except _REFUSED:
-                continue  # Hydra will refuse it as well, and then it is explained.
-            problems |= dict.fromkeys(hydra_policy.problems(config.hydra))
+                hydra = hydra_compose("config", variant, return_hydra_config=True).hydra
+            except Exception as error:
+                if number > 0 or sweeps:
+                    continue  # The plan of the sweep says which of its jobs is mistaken.
+                found = mistakes.find(overrides, multirun=multirun)
+                raise SettingsError(found or f"the configuration cannot be used: {mistakes.reason(error)}") from error
+            problems |= dict.fromkeys(hydra_policy.problems(hydra))
     if problems:
         raise SettingsError(list(problems))
 
 
-def _variants(overrides: Sequence[str], loader: ConfigLoader) -> Iterator[list[str]]:
-    """Yield the overrides with the first value of each sweep, then with each other value in its turn."""
-    parser = OverridesParser.create(loader)
-    try:
-        parsed = parser.parse_overrides(list(overrides))
-    except HydraException:
-        return
-    first = [_one_value(override) for override in parsed]
+def _variants(parsed: Sequence[Override], loader: ConfigLoader) -> Iterator[list[str]]:
+    """Yield the overrides with the first value of each sweep, then with each other choice of a group in its turn."""
+    first = [first_value(override) for override in parsed]
     yield first
     for position, override in enumerate(parsed):
-        if override.is_sweep_override() and override.is_discrete_sweep() and "." not in override.key_or_group:
-            for value in _values(override)[1:]:
+        if override.is_discrete_sweep() and override.key_or_group in mistakes.groups(loader):
+            for value in values(override)[1:]:
                 yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
 
 
@@ -143,7 +165,7 @@ class PointComposer:
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
-        self._groups = set(_groups(loader))
+        self._groups = set(mistakes.groups(loader))
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -152,15 +174,17 @@ class PointComposer:
         Raises: SettingsError: with every mistake in them.
         """
         try:
-            parsed = OverridesParser.create().parse_overrides(list(overrides))
+            parsed = [read(text) for text in overrides]
             values = [o for o in parsed if not self._chooses(o)]
             chosen = tuple(o.input_line or "" for o in parsed if self._chooses(o))
             if chosen not in self._composed:
                 self._composed[chosen] = _without_hydra(hydra_compose("config", list(chosen), return_hydra_config=True))
             config = copy.deepcopy(self._composed[chosen])
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        except _REFUSED:
-            raise SettingsError(_find_mistakes(overrides, multirun=False)) from None
+        except SettingsError:
+            raise
+        except Exception as error:
+            raise _explained(overrides, error) from error
         return config
 
     def _chooses(self, override: Override) -> bool:
@@ -176,111 +200,3 @@ def _without_hydra(config: DictConfig) -> DictConfig:
     with open_dict(config):
         del config["hydra"]
     return config
-
-
-def _find_mistakes(overrides: Sequence[str], *, multirun: bool) -> list[str]:
-    """Add the overrides one by one, choices of groups first, and note those that do not go in."""
-    problems: list[str] = []
-    parsed: list[Override] = []
-    loader = GlobalHydra.instance().config_loader()
-    for text in overrides:
-        try:
-            parsed.append(OverridesParser.create().parse_override(text))
-            parsed[-1].config_loader = loader
-        except HydraException as error:
-            problems.append(f"{text} cannot be read: {_first_line(error)}; the form is option=value")
-    groups = set(_groups(loader))
-    config: DictConfig | None = None
-    accepted: list[str] = []
-    for override in sorted(parsed, key=lambda o: o.key_or_group not in groups):
-        if override.is_sweep_override() and not multirun:
-            problems.append(f"{override.input_line} names several values: give one, or sweep over them all with -m")
-            continue
-        if override.is_discrete_sweep() and not _values(override):
-            problems.append(f"{override.input_line} has no value")
-            continue
-        text = _one_value(override)
-        try:
-            config = hydra_compose("config", [*accepted, text])
-            accepted.append(text)
-        except _REFUSED as error:
-            config = config or _compose_or_none(accepted)
-            problems.append(_describe(override, error, loader, config))
-    if config is None:
-        try:
-            config = hydra_compose("config", accepted)
-        except _REFUSED as error:
-            return [*problems, _first_line(error)]
-    return problems + find_problems(config)[1]
-
-
-def _describe(override: Override, error: Exception, loader: ConfigLoader, config: DictConfig | None) -> str:
-    key, value = override.key_or_group, override.value()
-    text = f"{key}={fields.show(value)}"
-    groups = _groups(loader)
-    if key in groups or key.startswith("hydra/"):
-        choices = loader.get_group_options(key, ObjectType.CONFIG)
-        if not isinstance(value, list) and str(value) not in choices:
-            guess = fields.nearest(str(value), choices)
-            hint = f"did you mean {key}={guess}? " if guess else ""
-            others = "; others come with a plug-in of Hydra's, to be installed" if key.startswith("hydra/") else ""
-            return f"{text} does not exist: {hint}it must be one of {', '.join(choices)}{others}"
-        return f"{text}: {_first_line(error)}"
-    if key.startswith("hydra."):
-        config = hydra_compose("config", [], return_hydra_config=True)
-    if config is not None and not _exists(config, key):
-        parent, _, name = key.rpartition(".")
-        section: Any = OmegaConf.select(config, parent) if parent else config
-        is_section = isinstance(section, DictConfig)
-        siblings = [str(n) for n in section] if is_section else []
-        if is_section and parent in components.KINDS and components.takes(parent, str(section.get("_target_")), name):
-            return f"{key} is an argument of {section['_target_']} that is not configured: add it with +{text}"
-        if not parent:
-            siblings += [g for g in groups if "/" not in g]
-        if parent and not siblings:
-            return fields.unknown(key, parent.split(".")[0], [str(n) for n in config])
-        return fields.unknown(
-            key, name, [s for s in siblings if s != "hydra" and not s.startswith("_")], f"{parent}." if parent else ""
-        )
-    return f"{text}: {_first_line(error)}"
-
-
-def _exists(config: DictConfig, key: str) -> bool:
-    parent, _, name = key.rpartition(".")
-    try:
-        section = OmegaConf.select(config, parent) if parent else config
-    except OmegaConfBaseException:
-        return False
-    return isinstance(section, DictConfig) and name in section
-
-
-def _groups(loader: ConfigLoader) -> list[str]:
-    return sorted({g for g in loader.list_groups("") if loader.get_group_options(g, ObjectType.CONFIG)})
-
-
-def _one_value(override: Override) -> str:
-    """Return the override, or with its first value where it sweeps over several."""
-    if not override.is_sweep_override():
-        return override.input_line or ""
-    if override.is_discrete_sweep():
-        return f"{override.get_key_element()}={next(iter(_values(override)), 'null')}"
-    return f"{override.get_key_element()}={getattr(override.value(), 'start', 'null')}"
-
-
-def _values(override: Override) -> list[str]:
-    """Return what a sweep over several values goes through; nothing for a range that leads nowhere."""
-    try:
-        return list(override.sweep_string_iterator())
-    except ValueError:  # step 0
-        return []
-
-
-def _compose_or_none(overrides: list[str]) -> DictConfig | None:
-    try:
-        return hydra_compose("config", overrides)
-    except _REFUSED:
-        return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

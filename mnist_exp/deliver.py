@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mnist_exp import startup, store, unfinished
-from mnist_exp.errors import SettingsError, TrackingError, first_line
+from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
 from mnist_exp.outbox import Outbox
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import TrackingSettings
 from mnist_exp.stopping import Terminated, end_on_signals
-from mnist_exp.unfinished import BusyError, RunFolder
+from mnist_exp.unfinished import RunFolder
 
 DONE, WAITING, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 

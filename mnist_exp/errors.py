@@ -15,7 +15,7 @@ class SettingsError(MnistExpError):
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.problems = [_in_one_line(p) for p in ([problems] if isinstance(problems, str) else problems)]
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type["SettingsError"], tuple[list[str]]]:
@@ -28,6 +28,10 @@ class DataError(SettingsError):
 
 class TrackingError(SettingsError):
     """The tracking store cannot be reached or written."""
+
+
+class BusyError(SettingsError):
+    """Another process is at what was asked for; nothing is wrong with the configuration."""
 
 
 class TrainingError(MnistExpError):
@@ -44,3 +48,9 @@ def first_line(error: BaseException) -> str:
     if isinstance(error, MnistExpError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _in_one_line(text: str) -> str:
+    """Return a sentence without line breaks, and with what cannot be seen or moves a cursor written out."""
+    line = " ".join(filter(None, (part.strip("\r\n ") for part in text.splitlines())))
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) or "something is wrong that has no name"

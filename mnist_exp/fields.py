@@ -1,11 +1,14 @@
 """Check one value against one annotation, and say in words what would have been allowed."""
 
+import contextlib
 import difflib
 import functools
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import annotated_types
@@ -15,6 +18,7 @@ from pydantic.fields import FieldInfo
 from mnist_exp.signatures import REQUIRED, Parameter
 
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+_READS_AS_OTHER = re.compile(r"[+-]?[\d_]*\.?\d+([eE][+-]?\d+)?|true|false|null|nan|[+-]?inf", re.IGNORECASE)
 MISSING = "???"  # what YAML says where a value must be given
 _WORDS = {
     int: "a whole number",
@@ -52,6 +56,8 @@ def describe(annotation: Any) -> str:
             if isinstance(item, Allowed):
                 return item.words
         limits = " and ".join(_limits(metadata))
+        if typing.get_origin(kind) is list:
+            return describe(kind).replace("a list", f"a list of {limits}" if limits else "a list", 1)
         comma = "," if limits.startswith("at ") else ""
         return f"{describe(kind)}{comma} {limits}" if limits else describe(kind)
     if typing.get_origin(annotation) is Literal:
@@ -59,7 +65,7 @@ def describe(annotation: Any) -> str:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return " or ".join(describe(kind) for kind in typing.get_args(annotation))
     if typing.get_origin(annotation) is list:
-        return f"a list of items that are each {describe(typing.get_args(annotation)[0])}"
+        return f"a list, [a,b], each {describe(typing.get_args(annotation)[0])}"
     if annotation is Any:
         return "any value"
     return _WORDS.get(typing.get_origin(annotation) or annotation, str(annotation))
@@ -68,11 +74,60 @@ def describe(annotation: Any) -> str:
 def check(path: str, value: Any, annotation: Any) -> tuple[Any, str | None]:
     """Return the value as its type has it (1 as 1.0 for a float), and the problem with it, if any."""
     try:
+        if _is_huge(value):
+            return (
+                value,
+                f"{path}={show(value)} is not allowed: it must be {describe(annotation)}, of at most 18 digits",
+            )
         return _adapter(annotation).validate_python(_as_tuple(value, annotation)), None
     except pydantic.ValidationError:
-        return value, f"{path}={show(value)} is not allowed: it must be {describe(annotation)}"
+        guess = next((guess for guess in _guesses(value, annotation) if _fits(guess, annotation)), None)
+        hint = f"did you mean {path}={show(guess)}? " if guess is not None else ""
+        return value, f"{path}={show(value)} is not allowed: {hint}it must be {describe(annotation)}"
     except pydantic.PydanticUserError:
         return value, None
+
+
+def _guesses(value: Any, annotation: Any) -> Iterable[Any]:
+    """Yield what a value of the wrong kind may have been meant to be."""
+    if isinstance(value, float) and value.is_integer():
+        yield int(value)
+    if isinstance(value, str):
+        yield from {
+            "true": (True,),
+            "yes": (True,),
+            "on": (True,),
+            "false": (False,),
+            "no": (False,),
+            "off": (False,),
+        }.get(value.lower(), ())
+        for kind in (int, float):
+            with contextlib.suppress(ValueError):
+                yield kind(value)
+        yield nearest(value, [name for name in _choices(annotation) if isinstance(name, str)])
+    if isinstance(value, list) and len(value) == 1:
+        yield value[0]
+    if not isinstance(value, list | dict) and value is not None:
+        yield [value]
+
+
+def _choices(annotation: Any) -> Iterable[Any]:
+    if typing.get_origin(annotation) is Literal:
+        return typing.get_args(annotation)
+    return [choice for inner in typing.get_args(annotation) for choice in _choices(inner)]
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    try:
+        _adapter(annotation).validate_python(_as_tuple(value, annotation))
+    except pydantic.ValidationError:
+        return False
+    return not _is_huge(value)
+
+
+def _is_huge(value: Any) -> bool:
+    """Tell a number that no program here counts to: they have 64 bits."""
+    return isinstance(value, int) and abs(value) >= 10**18
 
 
 def check_all(
@@ -112,14 +167,18 @@ def unknown(path: str, name: str, names: Iterable[str], prefix: str = "") -> str
     """Return the sentence for an option that does not exist, with the nearest one that does."""
     names = list(names)
     guess = nearest(name, names)
+    if not names:
+        return f"{show(path)} does not exist: {prefix.rstrip('.') or 'this section'} has no options here"
     fix = f"did you mean {prefix}{guess}?" if guess else f"there are {', '.join(prefix + n for n in sorted(names))}"
-    return f"{path} does not exist: {fix}"
+    return f"{show(path)} does not exist: {fix}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that a typo most likely meant, or None."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return close[0] if close else None
+    """Return the name that a typo most likely meant, or None; capital letters do not matter."""
+    by_lower = {each.lower(): each for each in reversed(list(names))}
+    # Matching takes time with the square of the length; no name is that long.
+    close = difflib.get_close_matches(name[:100].lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
 
 
 def text(value: Any) -> str:
@@ -130,9 +189,18 @@ def text(value: Any) -> str:
 
 
 def show(value: Any) -> str:
-    """Return a value as it would be written in YAML, shortened to one line."""
-    whole = text(value)
-    return whole if len(whole) <= 200 else f"{whole[:197]}..."
+    r"""Return a value for a person, shortened to one line, what cannot be seen written out: `\xa0`.
+
+    A text that would be read as something else without quotes has them.
+    """
+    try:
+        whole = text(value)
+    except ValueError:  # Python does not write numbers of more than 4,300 digits.
+        whole = f"a number of {value.bit_length()} bits"
+    if isinstance(value, str) and (_READS_AS_OTHER.fullmatch(value) or value != value.strip()):
+        whole = f"'{value}'"
+    whole = "".join(c if c.isprintable() else repr(c)[1:-1] for c in whole[:200])
+    return whole if len(whole) < 200 else f"{whole[:197]}..."
 
 
 def _limits(metadata: Iterable[Any]) -> Iterable[str]:
@@ -140,7 +208,7 @@ def _limits(metadata: Iterable[Any]) -> Iterable[str]:
         if isinstance(item, FieldInfo):
             yield from _limits(item.metadata)
         elif isinstance(item, annotated_types.MinLen):
-            yield f"at least {item.min_length} of them"
+            yield f"at least {item.min_length}"
         elif isinstance(item, annotated_types.Ge):
             yield f"at least {item.ge}"
         elif isinstance(item, annotated_types.Gt):
@@ -166,3 +234,11 @@ def _as_tuple(value: Any, annotation: Any) -> Any:
     plain = [typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind for kind in kinds]
     origins = {typing.get_origin(kind) or kind for kind in plain}
     return tuple(value) if isinstance(value, list) and tuple in origins and list not in origins else value
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether there is a folder of that name, however odd the name."""
+    try:
+        return path.is_dir()
+    except OSError:  # A name that is too long.
+        return False

@@ -1,10 +1,16 @@
 """What the section `hydra` may say: Hydra itself would instantiate and import nearly anything that stands in it."""
 
+import dataclasses
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from mnist_exp import fields
 
 # Hydra looks its plug-ins up among those that are installed, but instantiates whatever is nested in their options.
 _PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
@@ -23,12 +29,13 @@ _VARIABLES = (
 
 
 def problems(hydra: DictConfig) -> Iterator[str]:
-    """Yield one sentence for everything in the composed section that would run code, or choose it.
+    """Yield one sentence for everything in the composed section that would run code, choose it, or trip Hydra up.
 
     Args:
         hydra: the section, its interpolations as they are written: what they become may differ from job to job.
     """
     section: Any = OmegaConf.to_container(hydra, resolve=False)
+    yield from _shapes(section)
     callbacks, job = section.pop("callbacks", None) or {}, section.get("job") or {}
     for name in callbacks if isinstance(callbacks, dict) else [callbacks]:
         yield f"hydra.callbacks.{name} is not allowed: callbacks run unchecked code"
@@ -44,6 +51,25 @@ def problems(hydra: DictConfig) -> Iterator[str]:
                 f"hydra.job.env_set.{name} is not allowed: it must be one of {', '.join(_VARIABLES)}; "
                 "set others in the shell that starts the command"
             )
+
+
+def _shapes(section: Any) -> Iterator[str]:
+    """Yield what Hydra does not know, or asserts to be of another type."""
+    names = ["env", *(field.name for field in dataclasses.fields(HydraConf))]
+    yield from (fields.unknown(f"hydra.{name}", name, names, "hydra.") for name in section if name not in names)
+    for name in ("launcher", "sweeper"):
+        if not isinstance(section[name], dict) or "_target_" not in section[name]:
+            yield f"hydra.{name}={fields.show(section[name])} is not allowed: choose one with hydra/{name}=NAME"
+        elif not isinstance(section[name].get("params") or {}, dict):
+            value = fields.show(section[name]["params"])
+            yield f"hydra.{name}.params={value} is not allowed: it must be a section, {{model.filters: '16,32'}}"
+    verbose = section["verbose"]
+    loggers = verbose if isinstance(verbose, list) else [verbose]
+    if not isinstance(verbose, bool) and not all(isinstance(name, str) and "$" not in name for name in loggers):
+        yield f"hydra.verbose={fields.show(verbose)} is not allowed: it must be true, false or a list of loggers"
+    for path in section["searchpath"] or ():
+        if "://" not in path.removeprefix("file://") and not fields.is_folder(Path(path.removeprefix("file://"))):
+            yield f"hydra.searchpath: {fields.show(path)} is not a folder"
 
 
 def _targets(path: str, node: Any) -> Iterator[str]:
@@ -81,7 +107,10 @@ def _factories(path: str, node: Any) -> Iterator[str]:
     for name, value in _children(node):
         allowed = _LOG_FACTORIES.get(name)
         is_text = isinstance(value, str)
-        if allowed is not None and value not in allowed:
+        if name == "level" and value not in logging.getLevelNamesMapping():
+            levels = ", ".join(logging.getLevelNamesMapping())
+            yield f"{path}.level={fields.show(value)} is not allowed: it must be one of {levels}"
+        elif allowed is not None and value not in allowed:
             yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(allowed)}"
         elif is_text and value.startswith(("ext://", "cfg://")) and value not in _LOG_STREAMS:
             yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(_LOG_STREAMS)}"

@@ -29,6 +29,8 @@ RANGES: dict[str, Any] = {
     "nesterov": bool,
     "amsgrad": bool,
     "centered": bool,
+    "loss_scale_factor": Positive | None,
+    "name": str,
 }
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 

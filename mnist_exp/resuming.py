@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_exp import checkpoints, processes, provenance, recorded, unfinished
 from mnist_exp.checkpoints import Checkpoint, Position
 from mnist_exp.data import Dataset
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.fields import show
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.screen import Screen
@@ -90,8 +90,11 @@ def opened(
     tracking = tracking_settings(config)
     if tracking.store != "mlflow":
         raise SettingsError(f"tracking.store={tracking.store} keeps no runs: there is nothing to resume")
-    if not isinstance(config.resume, str):
-        raise SettingsError(f"resume={show(config.resume)} is no run id: it must be a text of 32 characters")
+    if not isinstance(config.resume, str) or not unfinished.is_run_id(config.resume):
+        raise SettingsError(
+            f"resume={show(config.resume)} is no run id: it must be 32 characters of 0-9 and a-f, "
+            "as `mlflow ui` shows it"
+        )
     folder = unfinished.folder_of(tracking, config.resume)
     if not folder.path.exists():
         _refuse_unkept(folder, recorded.find(tracking, config.resume), screen)
@@ -208,7 +211,7 @@ def _check_resumable(run: RecordedRun, screen: Screen) -> None:
             f"`python -m mnist_exp.rerun {run.run_id}`, or train longer with a new run: {again} trainer.epochs=…"
         )
     if run.status == "RUNNING" and processes.is_here(process) and not processes.is_gone(process):
-        raise SettingsError(f"resume={run.run_id} runs already, in process {process}: wait for it or stop it")
+        raise BusyError(f"resume={run.run_id} runs already, in process {process}: wait for it or stop it")
     if run.status == "RUNNING" and not processes.is_here(process):
         screen.warn(
             f"run {run.run_id} was run by {process}, another machine: make sure that it does not run there still"

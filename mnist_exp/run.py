@@ -8,17 +8,15 @@ import types
 from collections.abc import Sequence
 
 import hydra
-import yaml
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import commands, composition, resuming, runner
+from mnist_exp import command_line, commands, composition, fields, mistakes, resuming, runner
 from mnist_exp.commands import DONE, MISTAKE
 from mnist_exp.errors import RunError, SettingsError, TrainingError
-from mnist_exp.screen import Screen, print_problems
+from mnist_exp.screen import Screen
 from mnist_exp.settings import check
 from mnist_exp.stopping import Terminated
 
@@ -30,28 +28,28 @@ def main() -> None:
 
 def launch() -> int:
     """Run the command line in `sys.argv`, which Hydra reads too, and return its exit code."""
-    options = get_args_parser().parse_args()
     # Hydra turns errors into its own words and leaves with 1, unless it is told to pass them on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    options = argparse.Namespace(overrides=[], config_dir=None, multirun=False)
     try:
+        options = command_line.read(sys.argv[1:])
+        if not options.shell_completion:  # Its words are no overrides.
+            composition.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
         if options.help:
             from mnist_exp import help_page
 
             print(help_page.text(options.overrides, options.config_dir))
             return DONE
-        for flag in ("config_path", "config_name", "experimental_rerun"):
-            if getattr(options, flag) is not None:
-                name = "--" + flag.replace("_", "-")
-                raise SettingsError(f"{name} is not supported: name a folder of your own with --config-dir")
-        composition.check_hydra(options.overrides, options.config_dir)
         composition.register_search_path()
         hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
-        # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
-        print_problems(_mistakes(error, options))
-        return MISTAKE
-    except BaseException as error:
+    except (SettingsError, RunError, KeyboardInterrupt) as error:
         return commands.tell(error)
+    except SystemExit as leaving:
+        # Hydra leaves with 1 where --package names no section.
+        return MISTAKE if leaving.code == 1 else commands.tell(leaving)
+    except Exception as error:
+        # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
+        return commands.tell(SettingsError(_mistakes(error, options)))
     return DONE
 
 
@@ -95,12 +93,16 @@ def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
     # Hydra's error for a choice that does not exist is an OSError as well.
     if isinstance(cause, OSError) and not isinstance(cause, HydraException):
         option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
-        return [f"the output folder cannot be written: {cause.strerror}: {cause.filename}; change it with {option}"]
-    try:
-        problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
-    except SettingsError as mistake:
-        problems = mistake.problems
-    return problems or [str(error).strip().splitlines()[0]]
+        why = f"{cause.strerror or cause}: {fields.show(cause.filename)}"
+        return [f"the output folder cannot be written: {why}; change it with {option}"]
+    problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    is_of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or frame.f_globals["__name__"].startswith(
+        "hydra."
+    )
+    if not problems and not is_of_hydra:
+        raise error  # A bug shows its traceback.
+    return problems or [mistakes.reason(error)]
 
 
 if __name__ == "__main__":

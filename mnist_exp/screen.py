@@ -96,10 +96,16 @@ class Screen:
             self._progress.reset(self._task, description=f"epoch {number + 1:>{wide}}/{self._epochs}", metrics="")
 
 
-def print_problems(problems: list[str]) -> None:
-    """Print every mistake, one a line, to stderr."""
+def print_problems(problems: Sequence[str], *, is_busy: bool = False) -> None:
+    """Print every problem, one a line, to stderr.
+
+    Args:
+        problems: a sentence each.
+        is_busy: whether another process is at it already, which is no mistake.
+    """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-    console.print(Text(f"{count} in the configuration; nothing was run:", style="bold red"))
+    head = "nothing was run:" if is_busy else f"{count} in the configuration; nothing was run:"
+    console.print(Text(head, style="bold red"))
     for problem in problems:
         console.print(Text(f"  {problem}"))

@@ -2,11 +2,11 @@
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field
 
@@ -169,10 +169,11 @@ def tracking_settings(config: DictConfig) -> TrackingSettings:
 
 
 def _checked(name: str, config: DictConfig, kind: type) -> dict[str, Any]:
-    section = OmegaConf.to_container(config[name], resolve=True) if config[name] is not None else None
-    if not isinstance(section, dict):
-        raise SettingsError(f"{name}={fields.show(section)} is not allowed: it must be a section of options")
-    checked, problems = fields.check_all(f"{name}.", {str(k): v for k, v in section.items()}, _parameters(kind))
+    found = config.get(name)
+    section, problems = _resolved(found) if isinstance(found, DictConfig) else ({}, [_no_section(name, {name: found})])
+    if problems:
+        raise SettingsError(problems)
+    checked, problems = fields.check_all(f"{name}.", section, _parameters(kind))
     if problems:
         raise SettingsError(problems)
     return checked
@@ -182,22 +183,20 @@ def find_problems(
     config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> tuple[Settings | None, list[str]]:
     """Return the settings, where enough of them is right to tell, and all mistakes."""
-    try:
-        values = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
-    except OmegaConfBaseException as error:
-        return None, [f"the configuration cannot be resolved: {str(error).splitlines()[0]}"]
-    assert isinstance(values, dict)
+    values, problems = _resolved(config) if isinstance(config, DictConfig) else (dict(config), [])
+    if problems:
+        return None, problems
     resume = values.pop("resume", None)
     if resume is not None:
         return None, [
             f"resume={fields.show(resume)} goes on with one run, alone: python -m mnist_exp.run resume=RUN_ID"
         ]
-    problems = [fields.unknown(str(name), str(name), _NAMES) for name in values if name not in _NAMES]
+    problems = [_unknown(str(name)) for name in values if name not in _NAMES]
     sections: dict[str, dict[str, Any]] = {}
     for name in (*_BUILDER_GROUPS, "data", "trainer", "tracking", "sweep"):
         section = values.get(name, {} if name == "sweep" else None)  # The record of one run has no sweep.
         if not isinstance(section, dict):
-            problems.append(f"{name}={fields.show(section)} is not allowed: it must be a section of options")
+            problems.append(_no_section(name, values))
         sections[name] = section if isinstance(section, dict) else {}
     if problems:
         return None, problems
@@ -224,6 +223,56 @@ def find_problems(
     problems += preflight.data_problems(parts["data"], parts["model"]) if parts["data"] else []
     problems += preflight.store_problems(parts["tracking"]) if parts["tracking"] else []
     return None, problems
+
+
+def _resolved(config: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """Return plain values, or a sentence for each interpolation that leads nowhere."""
+    try:
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        return {str(name): value for name, value in values.items()}, []
+    except (OmegaConfBaseException, RecursionError) as error:
+        problems = [_unresolved(node, why) for node in _nodes(config) if (why := _why_unresolved(node))]
+        return {}, list(dict.fromkeys(problems)) or [f"the configuration cannot be resolved: {_first_line(error)}"]
+
+
+def _nodes(config: DictConfig | ListConfig) -> Iterator[Node]:
+    """Yield the values in a configuration that are interpolations."""
+    for name in range(len(config)) if isinstance(config, ListConfig) else list(config):
+        node: Any = config._get_node(name)
+        if node._is_interpolation():
+            yield node
+        elif isinstance(node, DictConfig | ListConfig) and not node._is_none() and not node._is_missing():
+            yield from _nodes(node)
+
+
+def _why_unresolved(node: Node) -> str | None:
+    try:
+        node._maybe_dereference_node(throw_on_resolution_failure=True)
+    except (OmegaConfBaseException, RecursionError) as error:
+        return _first_line(error)
+    return None
+
+
+def _unresolved(node: Node, why: str) -> str:
+    return f"{node._get_full_key(None)}={fields.show(node._value())} cannot be resolved: {why}"
+
+
+def _first_line(error: Exception) -> str:
+    before, _, after = str(error).partition(" raised while resolving interpolation: ")
+    line = ((after or before).splitlines() or ["it leads back to itself"])[0]
+    return line.partition(" expecting {")[0].strip('"')
+
+
+def _unknown(name: str) -> str:
+    if name == "experiment":
+        return "experiment is no section: the file of an experiment begins with the line `# @package _global_`"
+    return fields.unknown(name, name, _NAMES)
+
+
+def _no_section(name: str, values: Mapping[str, Any]) -> str:
+    if name not in values or values[name] is None:
+        return f"{name} is missing: choose one, as {name}=NAME; --help tells the names"
+    return f"{name}={fields.show(values[name])} is not allowed: it must be a section of options"
 
 
 def _trusted(modules: list[str], sections: Mapping[str, dict[str, Any]]) -> tuple[tuple[str, ...], list[str]]:

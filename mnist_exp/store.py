@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import TrackingError
+from mnist_exp.fields import show
 from mnist_exp.redaction import redact
 
 if TYPE_CHECKING:
@@ -42,9 +43,13 @@ def check(uri: str) -> None:
 
     Raises: TrackingError: it does not, with the reason and what to do.
     """
-    scheme = urllib.parse.urlsplit(uri).scheme
+    option = "$MLFLOW_TRACKING_URI" if uri == os.environ.get("MLFLOW_TRACKING_URI") else "tracking.uri"
+    shown = f"{option}={show(redact(uri))}"
+    try:
+        scheme = urllib.parse.urlsplit(uri).scheme
+    except ValueError as error:
+        raise TrackingError(f"{shown} is no address: {error}") from error
     kind = scheme.partition("+")[0]
-    shown = f"tracking.uri={redact(uri)}"
     if kind == "sqlite":
         _check_sqlite(uri, shown)
     elif kind in ("http", "https"):

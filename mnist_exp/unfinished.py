@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp import processes, store
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _LOCK, _OWNER = "lock", "owner"
-
-
-class BusyError(SettingsError):
-    """Another process works on the run."""
 
 
 class RunFolder:
@@ -101,9 +97,14 @@ def folders(settings: TrackingSettings) -> list[RunFolder]:
     return [RunFolder(path) for path in found if path.is_dir() and _RUN_ID.fullmatch(path.name)]
 
 
+def is_run_id(text: str) -> bool:
+    """Tell whether a text has the form of a run id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def checked(run_id: str) -> str:
     """Return a run id. Raises: SettingsError: it is none, and might be a way out of a folder."""
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise SettingsError(
             f"{run_id!r} is no run id: it must be 32 characters of 0-9 and a-f, as `mlflow ui` shows it"
         )

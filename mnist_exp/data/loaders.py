@@ -16,7 +16,7 @@ from mnist_exp.data.dataset import Pair, Source
 from mnist_exp.data.folder import read_folder
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
-from mnist_exp.fields import Allowed, Count, Share
+from mnist_exp.fields import Allowed, Count, Share, show
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -118,6 +118,6 @@ def image_folder(
 
 def _existing(path: str) -> Path:
     found = places.expand(path)
-    if not found.exists():
-        raise DataError(f"data.path={path} does not exist")
+    if path == "" or not places.exists(found):
+        raise DataError(f"data.path={show(path)} does not exist")
     return found

@@ -11,6 +11,7 @@ from mnist_exp.data.arrays import find_idx, missing_idx, read_idx_files, read_np
 from mnist_exp.data.dataset import SPLITS, Pair, Source
 from mnist_exp.data.download import fetch
 from mnist_exp.errors import DataError
+from mnist_exp.fields import show
 
 FOLDER_VARIABLE = "MNIST_EXP_DATA"
 MNIST_SHA256 = {
@@ -97,6 +98,14 @@ def expand(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
 
 
+def exists(path: Path) -> bool:
+    """Tell whether there is such a file or folder."""
+    try:
+        return path.exists()
+    except OSError:  # A name that is too long, or a folder that may not be read.
+        return False
+
+
 def is_named(path: str | None) -> bool:
     """Tell whether the user said where the data are."""
     return path is not None or bool(os.environ.get(FOLDER_VARIABLE))
@@ -105,15 +114,15 @@ def is_named(path: str | None) -> bool:
 def _named(path: str | None, subfolder: str) -> tuple[str, Path] | None:
     """Return the place that the user named, and the words for it."""
     if path is not None:
-        option, place = f"data.path={path}", expand(path)
+        option, place = f"data.path={show(path)}", expand(path)
     elif variable := os.environ.get(FOLDER_VARIABLE):
         option, place = f"${FOLDER_VARIABLE}={variable}", expand(variable)
-        if not place.is_dir():
+        if not (exists(place) and place.is_dir()):
             raise DataError(f"{option} is not a folder; set it to one that holds the data, or unset it")
         place = place / subfolder if (place / subfolder).is_dir() else place
     else:
         return None
-    if not place.exists():
+    if path == "" or not exists(place):
         raise DataError(f"{option} does not exist")
     return option, place
 

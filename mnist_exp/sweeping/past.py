@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Collection, Sequence
 
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import BusyError
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan
@@ -78,12 +78,12 @@ def interrupted(records: Sequence[Record], *, retry_failed: bool) -> dict[str, s
 def without_orphans(ledger: Ledger, records: list[Record], keys: Collection[str]) -> list[Record]:
     """Wait for jobs of a sweep that was killed, which end by themselves soon after it, and return the records then.
 
-    Raises: SettingsError: one of the jobs runs on.
+    Raises: BusyError: one of the jobs runs on.
     """
     until = time.monotonic() + _ORPHANS_END_S
     while living := [record for record in records if record.lives and record.key in keys]:
         if time.monotonic() > until:
-            raise SettingsError(running_already(living[0]))
+            raise BusyError(running_already(living[0]))
         time.sleep(0.5)
         records = ledger.records()
     return records

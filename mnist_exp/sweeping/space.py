@@ -15,6 +15,8 @@ from hydra.errors import HydraException
 
 from mnist_exp import fields
 from mnist_exp.errors import SettingsError
+from mnist_exp.overrides import MOST_VALUES, read
+from mnist_exp.overrides import values as values_in
 from mnist_exp.settings import SweepSettings
 
 Number = int | float
@@ -95,6 +97,12 @@ class Space:
         listed = [f"{len(self.points)} points"] if self.points != ((),) else []
         return " × ".join(listed + crossed) or "the configuration as it is"
 
+    @property
+    def sizes(self) -> str:
+        """How many values each option has, for people: `filters 16 × dropout 5`."""
+        listed = [f"{len(self.points):,} points"] if self.points != ((),) else []
+        return " × ".join(listed + [f"{axis.key} {len(axis.values):,}" for axis in self.axes])
+
     def grid(self) -> Iterator[list[str]]:
         """Yield the overrides of each job, every combination."""
         choices = [[f"{axis.prefix}={value}" for value in axis.values] for axis in self.axes]
@@ -131,10 +139,9 @@ def parse(
     problems: list[str] = []
     for text in [*(f"{key}={fields.text(value)}" for key, value in params.items()), *arguments]:
         try:
-            override = OverridesParser.create().parse_override(text)
-            override.config_loader = loader
-        except HydraException as error:
-            problems.append(f"{text} cannot be read: {str(error).strip().splitlines()[0]}")
+            override = read(text, loader)
+        except SettingsError as error:
+            problems += error.problems
             continue
         overrides[override.key_or_group] = override
     fixed: list[str] = []
@@ -148,8 +155,10 @@ def parse(
         else:
             try:
                 axes.append(_axis(override, distinct=not settings.zip))
-            except (HydraException, ValueError) as error:  # a range with step 0
-                problems.append(f"{override.input_line} cannot be swept over: {error}")
+            except SettingsError as error:
+                problems += error.problems
+            except (HydraException, ValueError) as error:
+                problems.append(f"{fields.show(override.input_line)} cannot be swept over: {error}")
     points = [tuple(_point_text(key, value) for key, value in point.items()) for point in settings.points or [{}]]
     listed = dict.fromkeys(_key(text) for point in points for text in point)
     problems += [_same_for_all(key) for key in listed if not _may_vary(key)]
@@ -159,6 +168,12 @@ def parse(
     if settings.zip:
         space, problem = _zipped(space)
         problems += problem
+    jobs = len(space.points) * math.prod(len(axis.values) for axis in space.axes)
+    if jobs > MOST_VALUES and settings.sampler is None and not any(axis.is_continuous for axis in space.axes):
+        problems.append(
+            f"this sweep has {jobs:,} jobs: {space.sizes}; at most {MOST_VALUES:,} can be planned, so take fewer "
+            "values, or a search of sweep.n_trials with sweep.sampler=random"
+        )
     if problems:
         raise SettingsError(problems)
     return space
@@ -203,12 +218,13 @@ def _axis(override: Override, *, distinct: bool) -> Axis:
         interval = Interval(swept.start, swept.end, log="log" in swept.tags)
         return Axis(key, prefix, (str(swept.start), str(swept.end)), interval, is_continuous=True)
     row = None
-    if isinstance(swept, RangeSweep) and not swept.shuffle:
+    listed = tuple(values_in(override))
+    if isinstance(swept, RangeSweep) and not swept.shuffle and listed:
         numbers = _numbers(swept)
         values = tuple(map(str, numbers))
         row = Interval(min(numbers), max(numbers), abs(swept.step)) if len(numbers) > 1 else None
     else:
-        values = tuple(override.sweep_string_iterator())
+        values = listed
     if not values:
         raise HydraException("it has no value")
     return Axis(key, prefix, tuple(dict.fromkeys(values)) if distinct else values, row)

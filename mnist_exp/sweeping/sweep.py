@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from mnist_exp import deliver, provenance, store
-from mnist_exp.errors import RunError, SettingsError
+from mnist_exp.errors import BusyError, RunError
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
@@ -131,7 +131,7 @@ class _Sweep:
             found = ledger.find_parent(self._key) if how.reuse else None
             owns = found is None or not found.lives
             if found is not None and not owns and self.study is None:
-                raise SettingsError(past.running_already(found))
+                raise BusyError(past.running_already(found))
             if how.reuse:
                 records = past.without_orphans(ledger, records, {job.key for job in self.plan.jobs})
             if self.study is not None and found is not None:
