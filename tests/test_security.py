@@ -225,12 +225,17 @@ def place(tmp_path_factory):
     (own / "sweep" / "theirs.yaml").write_text("# @package _global_\n" + yaml.safe_dump(preset))
     for number, tag in enumerate(TAGS):
         (own / "model" / f"tag{number}.yaml").write_text(f"_target_: mnist_exp.models.cnn\nfilters: {tag}\n")
-    for name in ("launcher/local", "launcher/theirs", "sweeper/mnist_exp", "sweeper/theirs"):
-        (own / "hydra" / f"{name}.yaml").write_text("_target_: shutil.copy\nsrc: here\ndst: PROOF\n")
+    shadows = folder / "shadows"
+    for name in ("launcher", "sweeper", "job_logging"):
+        (shadows / "hydra" / name).mkdir(parents=True)
+    for place, name in [(own, "launcher/theirs"), (own, "sweeper/theirs")] + [
+        (shadows, name) for name in ("launcher/local", "sweeper/mnist_exp")
+    ]:
+        (place / "hydra" / f"{name}.yaml").write_text("_target_: shutil.copy\nsrc: here\ndst: PROOF\n")
     formatter = {"version": 1, "formatters": {"x": {"()": "shutil.copy", "src": "here", "dst": "PROOF"}}}
-    for name in ("default", "theirs"):
-        (own / "hydra" / "job_logging" / f"{name}.yaml").write_text(yaml.safe_dump(formatter))
-    (own / "config.yaml").write_text("defaults:\n  - _self_\nhydra:\n  callbacks: {x: {_target_: evil.run}}\n")
+    for place, name in ((shadows, "default"), (own, "default"), (own, "theirs")):
+        (place / "hydra" / "job_logging" / f"{name}.yaml").write_text(yaml.safe_dump(formatter))
+    (shadows / "config.yaml").write_text("defaults:\n  - _self_\nhydra:\n  callbacks: {x: {_target_: evil.run}}\n")
     (own / "hydra_plugins" / "evil.py").write_text(EVIL)
     return folder
 
@@ -338,7 +343,9 @@ def test_targets_are_refused_as_targets(told):
         for kind in ("overrides", "files"):
             error = told[f"{kind} {', '.join(row.values())}"]["err"]
             for group in row:
-                assert f"{group}._target_=" in error or f"{group}: " in error or (group == "data") < ("my_pkg" in error)
+                # What would only show when data are loaded is not told where overrides do not even fit together.
+                is_late = group == "data" or "my_pkg" in error
+                assert f"{group}._target_=" in error or f"{group}: " in error or is_late
     assert told["sweep over targets"]["err"].count("_target_=") >= len(ATTACKS)
     assert told["points"]["err"].count("_target_=") >= 9
     sections = [next(iter(section)) for section in HYDRA.values()]
@@ -351,12 +358,21 @@ def test_targets_are_refused_as_targets(told):
 
 
 def test_folder_of_theirs_changes_nothing_that_it_does_not_name(place):
-    """Its files under the names of Hydra's own choices, its plug-ins and its config.yaml are not used."""
+    """Its files under the names of Hydra's own choices and its plug-ins are not used."""
     line = [sys.executable, "-m", "mnist_exp.run", "--config-dir", "own", "--cfg", "hydra"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "shutil.copy" not in done.stdout
     assert "evil" not in done.stdout
+    assert not (place / "PROOF").exists()
+
+
+def test_folder_of_theirs_cannot_stand_in_for_ours(place):
+    line = [sys.executable, "-m", "mnist_exp.run", "--config-dir", "shadows", "--cfg", "hydra"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=place)
+    assert done.returncode == 2
+    for name in ("config.yaml", "hydra/launcher/local.yaml", "hydra/sweeper/mnist_exp.yaml"):
+        assert f"shadows/{name} would not be used: mnist_exp has a {name}" in done.stderr
     assert not (place / "PROOF").exists()
 
 
