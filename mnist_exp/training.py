@@ -124,7 +124,7 @@ def fit(
     Raises: TrainingError: the loss became NaN or infinite.
     """
     trainer = settings.trainer
-    model.optimizer.build(model.trainable_variables)
+    _build_optimizer(model)
     start = saving.start if saving else None
     metrics = EpochMetrics(len(split.x_train), on_epoch, on_step)
     batches = Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed)
@@ -148,7 +148,7 @@ def fit(
 
 def check_fits(model: keras.Model, start: Checkpoint) -> None:
     """Make sure that a checkpoint is of this model. Raises: SettingsError: with the differences."""
-    model.optimizer.build(model.trainable_variables)
+    _build_optimizer(model)
     kinds = ("model/", "optimizer/")
     here = {name: tuple(v.shape) for name, v in variables(model).items() if name.startswith(kinds)}
     there = {name: array.shape for name, array in start.arrays.items() if name.startswith(kinds)}
@@ -214,6 +214,12 @@ def _first_epoch(start: Checkpoint | None, epochs: int) -> int:
     """Return the epoch to begin with, from 0; past the last one if the training was over already."""
     position = start.position if start else Position()
     return epochs if start and start.facts["is_over"] else position.epoch
+
+
+def _build_optimizer(model: keras.Model) -> None:
+    """Make the optimizer's variables, once: the one that scales the loss for float16 would make them again."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def _optimizer(settings: Settings, steps: int) -> keras.optimizers.Optimizer:
