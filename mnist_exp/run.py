@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp import composition, resuming, runner, startup
 from mnist_exp.errors import RunError, SettingsError, TrainingError
+from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen, print_problems
 from mnist_exp.settings import check
 from mnist_exp.stopping import Terminated, end_on_signals
@@ -58,8 +59,7 @@ def launch() -> int:
         print_problems(_mistakes(error, options))
         return MISTAKE
     except RunError as error:
-        print(error, file=sys.stderr)
-        return FAILED
+        return _failed(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -67,6 +67,8 @@ def launch() -> int:
         if isinstance(leaving.code, SettingsError):
             print_problems(leaving.code.problems)
             return MISTAKE
+        if isinstance(leaving.code, RunError):
+            return _failed(leaving.code)
         return leaving.code if isinstance(leaving.code, int) else DONE
     return DONE
 
@@ -74,21 +76,31 @@ def launch() -> int:
 def train(config: DictConfig) -> float:
     """Run one composed configuration and return its objective to the sweeper."""
     try:
+        return _train(config)
+    except (SettingsError, RunError) as error:
+        # About any other kind of exception Hydra prints lines of its own, secrets in overrides and all.
+        raise SystemExit(error) from error
+
+
+def _train(config: DictConfig) -> float:
+    try:
         overrides = HydraConfig.get().overrides.task
         if config.get("resume") is not None:
             return _resume(config, overrides)
         settings = check(config, overrides)
         _warn_of_unswept()
         return runner.run(settings).objective
-    except SettingsError as error:
-        # Hydra prints lines of its own about any other kind of exception.
-        raise SystemExit(error) from error
-    except (Terminated, RunError):
+    except (Terminated, RunError, SettingsError):
         raise
     except TrainingError as error:
         raise RunError(f"the run failed: {error}") from error
     except (Exception, SystemExit) as error:
         raise RunError(traceback.format_exc()) from error
+
+
+def _failed(error: RunError) -> int:
+    print(redact(str(error)), file=sys.stderr)
+    return FAILED
 
 
 def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
