@@ -23,7 +23,7 @@ check: $(INSTALLED)  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-audit: $(VENV)/audit  ## known vulnerabilities in what requirements.lock names; asks pypi.org
+audit: $(VENV)/audit  ## known vulnerabilities in what requirements.lock names; asks PyPI
 	@# Strict: a package that could not be looked up must not pass for a sound one.
 	$(VENV)/audit/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement requirements.lock
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from mnist_exp import startup
 from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
+from mnist_exp.redaction import redact
 from mnist_exp.screen import print_problems
 from mnist_exp.settings import TrackingSettings
 from mnist_exp.stopping import end_on_signals
@@ -42,14 +43,14 @@ def tell(error: BaseException) -> int:
         print_problems(error.problems, is_busy=isinstance(error, BusyError))
         return MISTAKE
     if isinstance(error, RunError | TrainingError):
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return FAILED
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else DONE
-    traceback.print_exception(error)
+    print(redact("".join(traceback.format_exception(error))), file=sys.stderr)
     return FAILED
 
 

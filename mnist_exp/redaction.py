@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Hydra writes the colon of a value as `\:`, an address within another has it as `%3A`. A password with a quote in it
-# is taken only up to the next slash: there may be other quoted texts behind.
-_USER_INFO = re.compile(r"([a-zA-Z][\w+.-]*(?:\\?:|%3A)(?://|%2F%2F))(?:[^\s'\"]*(?:@|%40)|[^\s/]*@)", re.IGNORECASE)
+# Hydra writes the colon of a value as `\:`, an address within another has it as `%3A`.
+_SCHEME = r"([a-zA-Z][\w+.-]*(?:\\?:|%3A)(?://|%2F%2F))"
+_USER_INFO = re.compile(rf"{_SCHEME}[^\s'\"]*(?:@|%40)", re.IGNORECASE)
+# A password with a quote in it is taken only up to the next slash: there may be other quoted texts behind.
+_QUOTED_USER_INFO = re.compile(rf"{_SCHEME}[^\s/]*@", re.IGNORECASE)
 _NAME = (
     r"(?:[\w.-]*?(?:password|passwd|passphrase|secret|token|credentials?|signature)|(?:[\w.-]*[._-])?(?:pwd|sig|auth)"
     r"|[\w.-]*?(?:api|access|private|account|signing|encryption)[_-]?key)(?:[_-]\w*key)?"
@@ -39,8 +41,10 @@ def redact(text: str) -> str:
         text = text.replace(secret, "***")
     if "\n" not in text:
         text = _OVERRIDE.sub(_HIDDEN, text) if _OVERRIDE.fullmatch(text) else text
-    for form in (_USER_INFO, _HEADER, _BEARER, _NAMED, _FLAG):
-        text = form.sub(r"\1***@" if form is _USER_INFO else _HIDDEN, text)
+    for form in (_USER_INFO, _QUOTED_USER_INFO):
+        text = form.sub(r"\1***@", text)
+    for form in (_HEADER, _BEARER, _NAMED, _FLAG):
+        text = form.sub(_HIDDEN, text)
     return _KNOWN.sub("***", text)
 
 
@@ -59,7 +63,8 @@ def _of_environment(environment: Mapping[str, str]) -> list[str]:
     """Return the secrets in environment variables, the longest first: one may be a part of another."""
     found = set()
     for name, value in environment.items():
-        if re.fullmatch(_NAME, name, re.IGNORECASE):
+        # PWD is the working folder; a file with credentials is named by its path.
+        if re.fullmatch(_NAME, name, re.IGNORECASE) and not os.path.exists(value):  # noqa: PTH110
             found |= {value, value.strip()}
         found |= set(_PASSWORD_IN_ADDRESS.findall(value))
     return sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True)

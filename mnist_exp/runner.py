@@ -252,7 +252,7 @@ def _run_name(settings: Settings) -> str:
     """Return the name asked for, or what was changed: `dropout=0.5`, or the model's name if nothing was."""
     shown = [o for o in settings.overrides if not o.startswith(("hydra", "tracking", "~"))]
     named = " ".join(o.lstrip("+").removeprefix("model.") for o in shown)
-    return settings.tracking.run_name or redact(named)[:200] or settings.model.name
+    return redact(settings.tracking.run_name or named)[:200] or settings.model.name
 
 
 def _announce(

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from mnist_exp.redaction import redact
+
 
 class Screen:
     """The terminal: a live bar where there is one, plain lines where the output goes to a file or a notebook."""
@@ -25,11 +27,11 @@ class Screen:
 
     def warn(self, text: str) -> None:
         """Say what the user should know but need not stop for."""
-        self.err.print(Text("warning: ", style="bold yellow").append(text, style="not bold default"))
+        self.err.print(Text("warning: ", style="bold yellow").append(redact(text), style="not bold default"))
 
     def error(self, text: str) -> None:
         """Say what went wrong."""
-        self.err.print(Text(text))
+        self.err.print(Text(redact(text)))
 
     def columns(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: Container[str] = ()) -> None:
         """Print rows under a head, each column as wide as it needs: a run id that is cut off is of no use.
@@ -49,7 +51,7 @@ class Screen:
         """Print names and values side by side."""
         wide = max(map(len, rows)) + 2
         for name, value in rows.items():
-            self.out.print(Text(f"{name:<{wide}}", style="bold").append(value, style="not bold"))
+            self.out.print(Text(f"{name:<{wide}}", style="bold").append(redact(value), style="not bold"))
         self.out.print()
 
     @contextmanager
@@ -108,4 +110,4 @@ def print_problems(problems: Sequence[str], *, is_busy: bool = False) -> None:
     head = "nothing was run:" if is_busy else f"{count} in the configuration; nothing was run:"
     console.print(Text(head, style="bold red"))
     for problem in problems:
-        console.print(Text(f"  {problem}"))
+        console.print(Text(f"  {redact(problem)}"))

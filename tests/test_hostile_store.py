@@ -1,0 +1,185 @@
+"""A tracking server that answers what it likes: nothing is written outside, nothing it says is believed unchecked."""
+
+import contextlib
+import json
+import threading
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mnist_exp import delivery, load_model, recorded, unfinished
+from mnist_exp.errors import SettingsError
+from mnist_exp.outbox import Message, Outbox
+from mnist_exp.settings import TrackingSettings
+
+RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server, whose answers are in `says`: the listing of every folder, the content of every file, a run's facts."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    says = {
+        "files": [],
+        "content": b"",
+        "artifact_uri": "mlflow-artifacts:/1/x/artifacts",
+        "status": "KILLED",
+        "tags": {},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            path = urllib.parse.urlsplit(self.path).path
+            tags = {"mnist_exp.model_uri": f"models:/{MODEL_ID}"} | says["tags"]
+            named = [{"key": key, "value": value} for key, value in tags.items()]
+            info = {"run_id": RUN_ID, "run_name": "x", "experiment_id": "1", "status": says["status"], "start_time": 1}
+            info |= {"artifact_uri": says["artifact_uri"], "lifecycle_stage": "active"}
+            model = {"model_id": MODEL_ID, "experiment_id": "1", "name": "model", "artifact_uri": says["artifact_uri"]}
+            model |= {"creation_timestamp_ms": 1, "last_updated_timestamp_ms": 1, "status": "LOGGED_MODEL_READY"}
+            answers = {
+                "/api/2.0/mlflow/runs/get": {"run": {"info": info, "data": {"tags": named}}},
+                f"/api/2.0/mlflow/logged-models/{MODEL_ID}": {"model": {"info": model, "data": {}}},
+                "/api/2.0/mlflow-artifacts/artifacts": {"files": says["files"]},
+                "/health": {},
+            }
+            body = json.dumps(answers[path]).encode() if path in answers else says["content"]
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json" if path in answers else "application/octet-stream")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    answering = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=answering.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{answering.server_port}", says
+    answering.shutdown()
+    thread.join()
+    answering.server_close()
+
+
+def find(uri):
+    return recorded.find(TrackingSettings(uri=uri), RUN_ID)
+
+
+def test_what_a_good_server_says_is_read(server):
+    uri, says = server
+    says["content"] = b"model: {filters: 3}\n"
+    assert find(uri).config() == {"model": {"filters": 3}}
+
+
+ESCAPES = [
+    "../PROOF",
+    "../../../../../../tmp/PROOF",
+    "a/../../PROOF",
+    "/tmp/PROOF",
+    "..\\PROOF",
+    "%2e%2e/PROOF",
+    "%252e%252e/PROOF",
+]
+ESCAPES += ["file:///tmp/PROOF", "..", "config.yaml/../../PROOF", "\u2024\u2024/PROOF", "C:\\PROOF"]
+
+
+# What MLflow takes for the name of a folder it asks for the folders in, for ever: only those that it does not.
+FOLDERS = ["../PROOF", "a/../../PROOF", "..", "%2e%2e/PROOF"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_dir"), [*((path, False) for path in ESCAPES), *((path, True) for path in FOLDERS)]
+)
+def test_no_answer_leaves_the_folder_meant_for_it(server, path, is_dir, tmp_path, monkeypatch):
+    """Of an artifact that the server says is a folder; the folder for downloads is watched, and those around it."""
+    uri, says = server
+    around = tmp_path / "around" / "temporary"
+    around.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(around))
+    proof = Path("/tmp/PROOF")
+    assert not proof.exists()
+    says["content"] = b"model: 1\n"
+    for listing in (path, f"config.yaml/{path}"):
+        says["files"] = [{"path": listing, "is_dir": is_dir}, {"path": "second", "is_dir": False}]
+        run = find(uri)
+        with contextlib.suppress(SettingsError):
+            run.config()
+        with contextlib.suppress(SettingsError):
+            load_model(RUN_ID, uri)
+    assert not proof.exists()
+    assert [p for p in (tmp_path / "around").rglob("*") if p != around] == []
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_answers_that_are_too_long_are_refused(server):
+    uri, says = server
+    says["content"] = b"a: " + b"x" * 2_000_000
+    with pytest.raises(SettingsError, match="more than 1,000,000 bytes"):
+        find(uri).config()
+
+
+def test_a_model_that_a_server_gives_is_checked(server):
+    uri, says = server
+    says["content"] = b"\x80\x04cos\nsystem\n(S'touch PROOF'\ntR."
+    with pytest.raises(SettingsError, match=r"no \.keras archive"):
+        load_model(RUN_ID, uri)
+    says["tags"] = {"mnist_exp.model_uri": "file:///etc"}
+    with pytest.raises(SettingsError, match="no address that mnist_exp writes"):
+        load_model(RUN_ID, uri)
+    assert not Path("PROOF").exists()
+
+
+BAD_IDS = [
+    "",
+    "..",
+    "../x",
+    "/",
+    "a" * 31,
+    "a" * 33,
+    "A" * 32,
+    "g" * 32,
+    "a" * 31 + "/",
+    "a" * 32 + "\n",
+    "../" + "a" * 29,
+    "*" * 32,
+]
+
+
+@pytest.mark.parametrize("run_id", BAD_IDS)
+def test_run_ids_are_no_paths(run_id, alone):
+    settings = TrackingSettings()
+    for use in (unfinished.checked, lambda i: unfinished.folder_of(settings, i), lambda i: recorded.find(settings, i)):
+        with pytest.raises(SettingsError, match="no run id"):
+            use(run_id)
+    assert list(alone.iterdir()) == []
+
+
+def test_other_folders_among_unfinished_runs_are_left_alone():
+    settings = TrackingSettings(local_dir="u")
+    for name in ("a" * 32, "not_a_run", "A" * 32, "..."):
+        (Path("u") / name).mkdir(parents=True)
+    assert [folder.path.name for folder in unfinished.folders(settings)] == ["a" * 32]
+
+
+NAMES = ["../PROOF", "/tmp/PROOF", "a/../../../PROOF", "x" * 300, "..", "\0", "a\nb"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_artifacts_are_no_paths_in_an_outbox(name, tmp_path):
+    """They are numbered on the disk, and only ever told to the store."""
+    box = Outbox(tmp_path / "around" / "outbox")
+    box.add(Message("files", {}, {name: b"content"}))
+    assert Outbox(box.folder).first().files == {name: b"content"}
+    inside = sorted(str(p.relative_to(tmp_path / "around")) for p in (tmp_path / "around").rglob("*"))
+    assert inside == ["outbox", "outbox/000001", "outbox/000001/0", "outbox/000001/message.json"]
+
+
+def test_artifacts_are_named_by_the_folder_they_come_from(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a.txt").write_bytes(b"a")
+    files = delivery.packed(tmp_path)
+    with delivery.unpacked(files) as folder:
+        assert (folder / "inner" / "a.txt").read_bytes() == b"a"
