@@ -196,7 +196,7 @@ def show(value: Any) -> str:
     try:
         whole = text(value)
     except ValueError:  # Python does not write numbers of more than 4,300 digits.
-        whole = f"a number of {value.bit_length()} bits"
+        whole = "a number of more than 4,300 digits"
     if isinstance(value, str) and (_READS_AS_OTHER.fullmatch(value) or value != value.strip()):
         whole = f"'{value}'"
     whole = "".join(c if c.isprintable() else repr(c)[1:-1] for c in whole[:200])

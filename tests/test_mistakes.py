@@ -1,11 +1,13 @@
 """Every mistake: exit code 2, told in words with its name, its value and the fix, no run, nothing heavy imported."""
 
 import gzip
+import itertools
 import json
 import os
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -550,7 +552,7 @@ SEVERAL = (
     "model.dropout=1.5 model.fliters=3 optimizer=adamm trainer.epochs=0 data=npz data.path=/no tracking.uri=/tmp/r"
 )
 WORKER = """
-import contextlib, io, json, os, pathlib, sys
+import contextlib, io, json, os, sys
 from mnist_exp.run import launch
 HEAVY = {"tensorflow", "keras", "mlflow", "jax", "torch", "matplotlib", "pandas"}
 heavy = []
@@ -573,7 +575,7 @@ for arguments, environment in json.load(sys.stdin):
     for name in environment:
         del os.environ[name]
     results.append({"code": code, "out": out.getvalue(), "err": err.getvalue(), "heavy": list(heavy)})
-print("RESULTS" + json.dumps([results, sorted(p.name for p in pathlib.Path().iterdir())]))
+print("RESULTS" + json.dumps(results))
 """
 CASES = {name: (case[0], {}, case[1:]) for name, case in (MISTAKES | WITH_FOLDERS).items()}
 CASES |= {name: (f"data=npz data.path={case[0]}", {}, case[1:]) for name, case in WITH_DATA.items()}
@@ -585,7 +587,7 @@ CASES |= {name: ("data.mirrors=[]", case[0], case[1:]) for name, case in ENVIRON
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, digits):
-    """What each command line prints, all told by one process that stays light."""
+    """What each command line prints, all told by two processes that stay light."""
     folder = tmp_path_factory.mktemp("mistakes")
     _write_bad_arrays(folder, digits)
     _write_bad_folders(folder, digits)
@@ -602,18 +604,25 @@ def told(tmp_path_factory, digits):
     lines["folder that hides ours"] = (["--config-dir", "hiding"], {})
     lines["help"] = (["--help"], {})
     lines["configuration"] = (["--cfg", "job", "model=mlp"], {})
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        input=json.dumps(list(lines.values())),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if name not in ("MNIST_EXP_DATA", "MLFLOW_TRACKING_URI")}
-        | {"KERAS_HOME": str(folder / "keras")},
-    )
-    assert done.returncode == 0, done.stderr
-    results, files = json.loads(done.stdout.rpartition("RESULTS")[2])
-    return dict(zip(lines, results, strict=True)) | {"files": files}
+    environment = {n: v for n, v in os.environ.items() if n not in ("MNIST_EXP_DATA", "MLFLOW_TRACKING_URI")}
+    environment["KERAS_HOME"] = str(folder / "keras")
+
+    def tell(names):
+        done = subprocess.run(
+            [sys.executable, "-c", WORKER],
+            input=json.dumps([lines[name] for name in names]),
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        return zip(names, json.loads(done.stdout.rpartition("RESULTS")[2]), strict=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        halves = pool.map(tell, (list(lines)[::2], list(lines)[1::2]))
+    files = sorted(path.name for path in folder.iterdir())
+    return dict(itertools.chain(*halves)) | {"files": files}
 
 
 @pytest.mark.parametrize("name", CASES)
