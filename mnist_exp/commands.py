@@ -32,15 +32,19 @@ def code_of(action: Callable[[], int]) -> int:
         return tell(error)
 
 
-def tell(error: BaseException) -> int:
+def tell(error: BaseException, place: str = "command line") -> int:
     """Tell a person what ended a command, and return its exit code.
 
     A mistake of the user's is told in words; a bug shows its traceback.
+
+    Args:
+        error: any.
+        place: where the user makes mistakes.
     """
     if isinstance(error, SystemExit) and isinstance(error.code, Exception):
         error = error.code
     if isinstance(error, SettingsError):
-        print_problems(error.problems, is_busy=isinstance(error, BusyError))
+        print_problems(error.problems, place, is_busy=isinstance(error, BusyError))
         return MISTAKE
     if isinstance(error, RunError | TrainingError):
         print(redact(str(error)), file=sys.stderr)

@@ -8,16 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mnist_exp import startup, store, unfinished
+from mnist_exp import commands, startup
 from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
-from mnist_exp.outbox import Outbox
+from mnist_exp.recording import store, unfinished
+from mnist_exp.recording.outbox import Outbox
+from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.redaction import redact
-from mnist_exp.screen import Screen
 from mnist_exp.settings import TrackingSettings
-from mnist_exp.stopping import Terminated, end_on_signals
-from mnist_exp.unfinished import RunFolder
-
-DONE, WAITING, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def deliver_all(
     with startup.quick_imports():
         import mlflow.keras  # noqa: F401
 
-        from mnist_exp import delivery
+        from mnist_exp.recording import delivery
 
         delivery.be_brief()
     done: list[Delivery] = []
@@ -90,41 +87,30 @@ def deliver_all(
 
 def main() -> None:
     """Run the command line and leave with its exit code: 0 done, 1 some still wait, 2 mistaken."""
-    end_on_signals()
-    code = launch(sys.argv[1:])
-    startup.quick_exit()
-    sys.exit(code)
+    commands.leave_with(lambda: launch(sys.argv[1:]))
 
 
 def launch(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code. Raises: SettingsError: there is no such run or store."""
     parser = argparse.ArgumentParser(
         prog="python -m mnist_exp.deliver",
-        description="Deliver the records of runs whose tracking store did not answer. "
-        "Exit codes: 0 all delivered, or none waits; 1 some still wait; 2 the command line is wrong.",
+        description="Deliver the records of runs whose tracking store did not answer.",
+        epilog="Exit codes: 0 all delivered, or none waits; 1 some still wait; 2 the command line is wrong.",
+        allow_abbrev=False,
     )
     parser.add_argument("run_ids", metavar="RUN_ID", nargs="*", help="a run; all that wait if none is named")
-    parser.add_argument("--tracking-uri", help="the store; else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db")
-    parser.add_argument("--local-dir", help="where runs wait; else unfinished/, beside an SQLite store or here")
+    commands.add_tracking(parser)
+    parser.add_argument(
+        "--local-dir", metavar="DIR", help="where runs wait; default: unfinished/ beside an SQLite store, or here"
+    )
     options = parser.parse_args(arguments)
     settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
-    screen = Screen()
-    try:
-        done = deliver_all(settings, _say_nothing, list(dict.fromkeys(options.run_ids)) or None)
-    except SettingsError as error:
-        for problem in error.problems:
-            screen.error(f"error: {problem}")
-        return MISTAKE
-    except KeyboardInterrupt:
-        screen.error("interrupted; what is not delivered waits on")
-        return INTERRUPTED
-    except Terminated as ended:
-        return int(ended.code or 1) if isinstance(ended.code, int) else WAITING
+    done = deliver_all(settings, _say_nothing, list(dict.fromkeys(options.run_ids)) or None)
     if not done:
         print(f"nothing waits in {unfinished.place(settings)}")
     for each in done:
         print(each)
-    return WAITING if any(each.waiting for each in done) else DONE
+    return commands.FAILED if any(each.waiting for each in done) else commands.DONE
 
 
 def _waiting(settings: TrackingSettings) -> list[RunFolder]:
@@ -152,7 +138,7 @@ def _check(uri: str) -> None:
 
 def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
     """Bring what waits of one run; return what came of it, and what would keep those of any other run too."""
-    from mnist_exp.courier import Courier
+    from mnist_exp.recording.courier import Courier
 
     run_id = folder.path.name
     try:
@@ -179,10 +165,14 @@ def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
 def _status(uri: str, run_id: str) -> str:
     import mlflow
 
-    from mnist_exp import delivery
+    from mnist_exp.recording import delivery
 
+    client = mlflow.MlflowClient(tracking_uri=uri)
     try:
-        return str(mlflow.MlflowClient(tracking_uri=uri).get_run(run_id).info.status)
+        run = client.get_run(run_id)
+        if run.info.status == "FINISHED" and "mnist_exp.failure" in run.data.tags:  # As of a sweep that missed its end.
+            client.delete_tag(run_id, "mnist_exp.failure")
+        return str(run.info.status)
     except delivery.lost():
         return ""
 

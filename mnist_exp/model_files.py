@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mnist_exp import components, delivery, model_config, recorded, startup, tracking
+from mnist_exp import components, model_config, recorded, startup
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.model_config import ForbiddenError
+from mnist_exp.recording import delivery, tracking
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:

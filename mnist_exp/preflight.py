@@ -2,10 +2,11 @@
 
 import dataclasses
 
-from mnist_exp import components, data, store
+from mnist_exp import components, data
 from mnist_exp.components import Component
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import DataError, SettingsError, TrackingError
+from mnist_exp.recording import store
 from mnist_exp.settings import DataSettings, Settings, TrackingSettings
 
 

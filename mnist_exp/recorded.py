@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_exp import data, delivery, provenance, startup, store, threads, tracking, unfinished
+from mnist_exp import data, provenance, startup, threads
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
+from mnist_exp.recording import delivery, store, tracking, unfinished
 from mnist_exp.redaction import redact
 from mnist_exp.settings import Settings, TrackingSettings, check
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 # Hydra writes the colon of a value as `\:`, an address within another has it as `%3A`.
-_SCHEME = r"([a-zA-Z][\w+.-]*(?:\\?:|%3A)(?://|%2F%2F))"
-_USER_INFO = re.compile(rf"{_SCHEME}[^\s'\"]*(?:@|%40)", re.IGNORECASE)
+# Of bounded length: else a long text without an address takes a time that grows with its square.
+_SCHEME = r"([a-zA-Z][\w+.-]{0,30}(?:\\?:|%3A)(?://|%2F%2F))"
+_USER_INFO = re.compile(rf"{_SCHEME}[^\s'\"]{{0,4000}}(?:@|%40)", re.IGNORECASE)
 # A password with a quote in it is taken only up to the next slash: there may be other quoted texts behind.
-_QUOTED_USER_INFO = re.compile(rf"{_SCHEME}[^\s/]*@", re.IGNORECASE)
+_QUOTED_USER_INFO = re.compile(rf"{_SCHEME}[^\s/]{{0,4000}}@", re.IGNORECASE)
 _NAME = (
     r"(?:[\w.-]*?(?:password|passwd|passphrase|secret|token|credentials?|signature)|(?:[\w.-]*[._-])?(?:pwd|sig|auth)"
     r"|[\w.-]*?(?:api|access|private|account|signing|encryption)[_-]?key)(?:[_-]\w*key)?"
@@ -30,7 +31,7 @@ _KNOWN = re.compile(
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
-_PASSWORD_IN_ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://[^\s:/@]*:([^\s]+)@")
+_PASSWORD_IN_ADDRESS = re.compile(r"[a-zA-Z][\w+.-]{0,30}://[^\s:/@]*:([^\s]+)@")
 _SHORTEST = 6  # characters; what is shorter may as well be a part of any other word
 _HIDDEN = r"\1***"
 

@@ -12,15 +12,16 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import checkpoints, processes, provenance, recorded, unfinished
+from mnist_exp import checkpoints, processes, provenance, recorded
 from mnist_exp.checkpoints import Checkpoint, Position
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.fields import show
 from mnist_exp.recorded import RecordedRun
+from mnist_exp.recording import unfinished
+from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings, tracking_settings
-from mnist_exp.unfinished import RunFolder
 
 
 @dataclass(frozen=True)

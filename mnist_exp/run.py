@@ -43,13 +43,13 @@ def launch() -> int:
         composition.register_search_path()
         hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
     except (SettingsError, RunError, KeyboardInterrupt) as error:
-        return commands.tell(error)
+        return commands.tell(error, "configuration")
     except SystemExit as leaving:
         # Hydra leaves with 1 where --package names no section.
-        return MISTAKE if leaving.code == 1 else commands.tell(leaving)
+        return MISTAKE if leaving.code == 1 else commands.tell(leaving, "configuration")
     except Exception as error:
         # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
-        return commands.tell(SettingsError(_mistakes(error, options)))
+        return commands.tell(SettingsError(_mistakes(error, options)), "configuration")
     return DONE
 
 

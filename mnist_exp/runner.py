@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from mnist_exp import delivery, processes, provenance, resuming, startup, stopping, tracking
+from mnist_exp import processes, provenance, resuming, startup, stopping
 from mnist_exp.checkpoints import Saving
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.preflight import load_data
+from mnist_exp.recording import delivery, tracking
+from mnist_exp.recording.tracking import Tracker
 from mnist_exp.redaction import redact, redact_config
 from mnist_exp.resuming import Resumption
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings
-from mnist_exp.tracking import Tracker
 
 if TYPE_CHECKING:
     import keras

@@ -98,16 +98,17 @@ class Screen:
             self._progress.reset(self._task, description=f"epoch {number + 1:>{wide}}/{self._epochs}", metrics="")
 
 
-def print_problems(problems: Sequence[str], *, is_busy: bool = False) -> None:
+def print_problems(problems: Sequence[str], place: str, *, is_busy: bool = False) -> None:
     """Print every problem, one a line, to stderr.
 
     Args:
         problems: a sentence each.
+        place: what they are mistakes in: configuration or command line.
         is_busy: whether another process is at it already, which is no mistake.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-    head = "nothing was run:" if is_busy else f"{count} in the configuration; nothing was run:"
+    head = "nothing was run:" if is_busy else f"{count} in the {place}; nothing was run:"
     console.print(Text(head, style="bold red"))
     for problem in problems:
         console.print(Text(f"  {redact(problem)}"))

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from mnist_exp import store
-from mnist_exp.courier import Courier
 from mnist_exp.deliver import deliver_all, launch
-from mnist_exp.outbox import Message, Outbox
+from mnist_exp.recording import store
+from mnist_exp.recording.courier import Courier
+from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.settings import TrackingSettings
 
 NOBODY = "0" * 32
 HOLD = """
 import sys, time
 from pathlib import Path
-from mnist_exp.unfinished import RunFolder
+from mnist_exp.recording.unfinished import RunFolder
 folder = RunFolder(Path(sys.argv[1]))
 folder.claim()
 print("held", flush=True)
@@ -168,7 +168,8 @@ def test_mistakes_are_told_before_anything_heavy_is_imported(alone):
         "no uri": (["--tracking-uri", "ftp://x"], "ftp://x is not understood"),
     }
     script = (
-        "import sys; from mnist_exp.deliver import launch; code = launch(sys.argv[1:]); "
+        "import sys; from mnist_exp import commands, deliver; "
+        "code = commands.code_of(lambda: deliver.launch(sys.argv[1:])); "
         "assert not {'mlflow', 'keras', 'tensorflow'} & set(sys.modules); sys.exit(code)"
     )
     started = {
@@ -178,9 +179,9 @@ def test_mistakes_are_told_before_anything_heavy_is_imported(alone):
     for name, process in started.items():
         _, told = process.communicate()
         assert process.returncode == 2, told
-        assert told.startswith("error: ")
+        assert told.startswith("1 mistake in the command line; nothing was run:")
         assert lines[name][1] in told
-        assert len(told.splitlines()) == 1
+        assert len(told.splitlines()) == 2
 
 
 @pytest.mark.slow

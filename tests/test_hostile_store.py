@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp import delivery, load_model, recorded, unfinished
+from mnist_exp import load_model, recorded
 from mnist_exp.errors import SettingsError
-from mnist_exp.outbox import Message, Outbox
+from mnist_exp.recording import delivery, unfinished
+from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.settings import TrackingSettings
 
 RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
@@ -42,6 +43,7 @@ def server(monkeypatch):
                 "/api/2.0/mlflow/runs/get": {"run": {"info": info, "data": {"tags": named}}},
                 f"/api/2.0/mlflow/logged-models/{MODEL_ID}": {"model": {"info": model, "data": {}}},
                 "/api/2.0/mlflow-artifacts/artifacts": {"files": says["files"]},
+                "/api/2.0/mlflow/experiments/get": {"experiment": {"experiment_id": "1", "name": "theirs"}},
                 "/health": {},
             }
             body = json.dumps(answers[path]).encode() if path in answers else says["content"]
@@ -171,7 +173,8 @@ NAMES = ["../PROOF", "/tmp/PROOF", "a/../../../PROOF", "x" * 300, "..", "\0", "a
 def test_names_of_artifacts_are_no_paths_in_an_outbox(name, tmp_path):
     """They are numbered on the disk, and only ever told to the store."""
     box = Outbox(tmp_path / "around" / "outbox")
-    box.add(Message("files", {}, {name: b"content"}))
+    box.put(Message("files", {}, {name: b"content"}))
+    box.store()
     assert Outbox(box.folder).first().files == {name: b"content"}
     inside = sorted(str(p.relative_to(tmp_path / "around")) for p in (tmp_path / "around").rglob("*"))
     assert inside == ["outbox", "outbox/000001", "outbox/000001/0", "outbox/000001/message.json"]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp import processes, provenance, startup, store
+from mnist_exp import processes, provenance, startup
 from mnist_exp.fields import text
+from mnist_exp.recording import store
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from mnist_exp import composition, provenance, tracking
+from mnist_exp import composition, provenance
+from mnist_exp.recording import tracking
 from mnist_exp.redaction import redact_config
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings

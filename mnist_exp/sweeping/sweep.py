@@ -14,8 +14,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from mnist_exp import deliver, provenance, store
+from mnist_exp import deliver, provenance
 from mnist_exp.errors import BusyError, RunError
+from mnist_exp.recording import store
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings

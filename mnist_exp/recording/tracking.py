@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mnist_exp import delivery, store, unfinished
-from mnist_exp.courier import Courier, UndeliveredError
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.fields import text
-from mnist_exp.outbox import Message, Outbox
+from mnist_exp.recording import delivery, store, unfinished
+from mnist_exp.recording.courier import Courier, UndeliveredError
+from mnist_exp.recording.outbox import Message, Outbox
+from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.redaction import redact
 from mnist_exp.settings import TrackingSettings
-from mnist_exp.unfinished import RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -308,7 +308,7 @@ def understood(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        text = str(error).splitlines()[0]
+        text = str(error).splitlines()[0][:500]
         if "out-of-date database schema" in text:
             text = f"it was made by another version of MLflow; run `mlflow db upgrade {redact(uri)}`"
         raise TrackingError(f"tracking.uri={redact(uri)} refuses the run: {redact(text)}") from error

@@ -1,7 +1,7 @@
 """The tracking store: where it is, whether it answers, and its first creation.
 
 A new SQLite store takes MLflow 3 to 4 s to create, and two processes that do it at once break it. So it is made
-by one process, under a lock, and while the caller imports Keras: `python -m mnist_exp.store URI EXPERIMENT`.
+by one process, under a lock, and while the caller imports Keras: `python -m mnist_exp.recording.store URI EXPERIMENT`.
 """
 
 import hashlib
@@ -79,7 +79,7 @@ def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
     file = sqlite_file(uri)
     if file is None or _is_made(file):
         return None
-    words = [sys.executable, "-m", "mnist_exp.store", uri, experiment]
+    words = [sys.executable, "-m", "mnist_exp.recording.store", uri, experiment]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mnist_exp import delivery, stopping
-from mnist_exp.attempts import Attempt
+from mnist_exp import stopping
 from mnist_exp.errors import RunError, first_line
-from mnist_exp.outbox import Message, Outbox
+from mnist_exp.recording import delivery
+from mnist_exp.recording.attempts import Attempt
+from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.redaction import redact
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.attempts import Attempt
-from mnist_exp.outbox import Message
+from mnist_exp.recording.attempts import Attempt
+from mnist_exp.recording.outbox import Message
 
 if TYPE_CHECKING:
     import keras

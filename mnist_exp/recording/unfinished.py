@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import processes, store
+from mnist_exp import processes
 from mnist_exp.errors import BusyError, SettingsError
+from mnist_exp.recording import store
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
