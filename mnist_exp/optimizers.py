@@ -30,7 +30,7 @@ RANGES: dict[str, Any] = {
     "amsgrad": bool,
     "centered": bool,
     "loss_scale_factor": Positive | None,
-    "name": str,
+    "name": str | None,
 }
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 

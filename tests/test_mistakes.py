@@ -354,7 +354,7 @@ MISTAKES = {
     "two runs": (f"resume={RUN_ID},{RUN_ID}", "names several values"),
     # Sweeps at the border.
     "range that leads nowhere": ("-m model.filters=range(1,0)", "cannot be swept over: it has no value"),
-    "range without a step": ("-m model.filters=range(1,9,0)", "model.filters=range(1,9,0)", "it has no value"),
+    "range without a step": ("-m model.filters=range(1,9,0)", "model.filters=range(1,9,0)", "its step is zero"),
     "range of words": ("-m model.filters=range(a,b)", "model.filters=range(a,b) cannot be read", "str"),
     "range without an end": ("-m seed=range(1,1e400)", "has endlessly many values", "interval"),
     "too many values": ("-m seed=range(0,100000)", "seed=range(0,100000) has 100,000 values", "10,000 at the most"),
