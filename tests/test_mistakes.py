@@ -12,6 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from mnist_exp.errors import BusyError
+from mnist_exp.screen import print_problems
+from mnist_exp.unfinished import RunFolder
+
 RUN_ID = "0123456789abcdef" * 2
 MISTAKES = {
     "dropout above its range": ("model.dropout=1.5", "model.dropout=1.5", "at least 0 and below 1"),
@@ -657,12 +661,22 @@ def test_several_mistakes_are_told_together(told):
 def test_a_sweep_of_mistakes_is_not_looked_through_to_its_end(told):
     assert told["sweep twice"]["code"] == 2
     assert "job 1 of 200: model.filters=0 is not allowed" in told["sweep twice"]["err"]
-    assert "180 more jobs were not checked: 20 are mistaken" in told["sweep twice"]["err"]
+    assert "190 more jobs were not checked: 10 are mistaken" in told["sweep twice"]["err"]
 
 
 def test_a_file_of_ones_own_that_would_not_be_used_is_a_mistake(told):
     assert told["folder that hides ours"]["code"] == 2
     assert "model/cnn.yaml would not be used" in told["folder that hides ours"]["err"]
+
+
+def test_what_another_process_works_on_is_no_mistake(tmp_path, capsys):
+    held, wanted = RunFolder(tmp_path / RUN_ID), RunFolder(tmp_path / RUN_ID)
+    held.claim()
+    with pytest.raises(BusyError) as error:
+        wanted.claim()
+    print_problems(error.value.problems, is_busy=True)
+    held.release()
+    assert capsys.readouterr().err.startswith(f"nothing was run:\n  run {RUN_ID} is being worked on by another process")
 
 
 def test_nothing_was_recorded(told):
