@@ -27,6 +27,7 @@ from mnist_exp.overrides import first_value, read, read_all, values
 from mnist_exp.settings import Settings, check
 
 _LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+_PLUG_INS = "mnist_exp_plugins"
 _LOG_FACTORIES = {
     "()": ("colorlog.ColoredFormatter",),
     "class": ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter"),
@@ -189,6 +190,9 @@ def _of_hydra(hydra: DictConfig) -> Iterator[str]:
         elif not isinstance(plain[section].get("params") or {}, dict):
             value = fields.show(plain[section]["params"])
             yield f"hydra.{section}.params={value} is not allowed: it must be a section, {{model.filters: '16,32'}}"
+    ours = [isinstance(plain[s], dict) and _PLUG_INS in str(plain[s].get("_target_")) for s in ("launcher", "sweeper")]
+    if ours == [True, False]:
+        yield "hydra/launcher=local takes jobs of hydra/sweeper=mnist_exp only: add hydra/launcher=basic"
     verbose = plain["verbose"]
     named = verbose if isinstance(verbose, list) else [verbose]
     if not isinstance(verbose, bool) and not all(isinstance(name, str) and "$" not in name for name in named):

@@ -334,6 +334,7 @@ MISTAKES = {
     "launcher as a value": ("hydra.launcher=local", "hydra.launcher=local is not allowed", "hydra/launcher=NAME"),
     "unknown launcher": ("hydra/launcher=slurm", "hydra/launcher=slurm does not exist", "basic, joblib, local"),
     "unknown sweeper": ("hydra/sweeper=optuna", "hydra/sweeper=optuna does not exist", "plug-in"),
+    "sweeper that our launcher does not know": ("-m hydra/sweeper=basic seed=1,2", "add hydra/launcher=basic"),
     "another configuration of Hydra": ("hydra=foo", "hydra=foo does not exist"),
     "wrong switch of Hydra": ("hydra.job.chdir=maybe", "hydra.job.chdir=maybe is not allowed", "bool"),
     "verbosity": ("hydra.verbose=3", "hydra.verbose=3 is not allowed", "true, false or a list"),
