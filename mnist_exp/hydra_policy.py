@@ -15,6 +15,7 @@ from mnist_exp import fields
 # Hydra looks its plug-ins up among those that are installed, but instantiates whatever is nested in their options.
 _PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
 _PLUGIN_HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
+_OURS = "hydra_plugins.mnist_exp_plugins."
 _INSTRUCTIONS = ("_args_", "_convert_", "_partial_", "_recursive_")
 _LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 _LOG_FACTORIES = {
@@ -63,6 +64,9 @@ def _shapes(section: Any) -> Iterator[str]:
         elif not isinstance(section[name].get("params") or {}, dict):
             value = fields.show(section[name]["params"])
             yield f"hydra.{name}.params={value} is not allowed: it must be a section, {{model.filters: '16,32'}}"
+    named = [isinstance(section[n], dict) and _OURS in str(section[n].get("_target_")) for n in ("launcher", "sweeper")]
+    if named == [True, False]:
+        yield "hydra/launcher=local takes jobs of hydra/sweeper=mnist_exp only: add hydra/launcher=basic"
     verbose = section["verbose"]
     loggers = verbose if isinstance(verbose, list) else [verbose]
     if not isinstance(verbose, bool) and not all(isinstance(name, str) and "$" not in name for name in loggers):

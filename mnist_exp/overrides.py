@@ -70,15 +70,14 @@ def read_all(texts: Sequence[str], loader: ConfigLoader | None = None) -> tuple[
 def values(override: Override) -> list[str]:
     """Return what a sweep over several values goes through, as written; nothing for a range that leads nowhere.
 
-    Raises: SettingsError: they are more than a sweep can have.
+    Raises: SettingsError: they are more than a sweep can have, or a range has no step.
     """
     swept = override.value()
+    if isinstance(swept, RangeSweep) and swept.step == 0:
+        raise SettingsError(f"{show(override.input_line)} cannot be swept over: its step is zero")
     if isinstance(swept, RangeSweep) and _length(swept) > MOST_VALUES:
         raise SettingsError(too_many(override, _length(swept)))
-    try:
-        found = list(override.sweep_string_iterator())
-    except ValueError:  # step 0
-        return []
+    found = list(override.sweep_string_iterator())
     if len(found) > MOST_VALUES:
         raise SettingsError(too_many(override, len(found)))
     return found

@@ -11,6 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from mnist_exp.unfinished import RunFolder
+
+from mnist_exp.errors import BusyError
+from mnist_exp.screen import print_problems
 
 RUN_ID = "0123456789abcdef" * 2
 MISTAKES = {
@@ -330,6 +334,7 @@ MISTAKES = {
     "launcher as a value": ("hydra.launcher=local", "hydra.launcher=local is not allowed", "hydra/launcher=NAME"),
     "unknown launcher": ("hydra/launcher=slurm", "hydra/launcher=slurm does not exist", "basic, joblib, local"),
     "unknown sweeper": ("hydra/sweeper=optuna", "hydra/sweeper=optuna does not exist", "plug-in"),
+    "sweeper that our launcher does not know": ("-m hydra/sweeper=basic seed=1,2", "add hydra/launcher=basic"),
     "another configuration of Hydra": ("hydra=foo", "hydra=foo does not exist"),
     "wrong switch of Hydra": ("hydra.job.chdir=maybe", "hydra.job.chdir=maybe is not allowed", "bool"),
     "verbosity": ("hydra.verbose=3", "hydra.verbose=3 is not allowed", "true, false or a list"),
@@ -354,7 +359,7 @@ MISTAKES = {
     "two runs": (f"resume={RUN_ID},{RUN_ID}", "names several values"),
     # Sweeps at the border.
     "range that leads nowhere": ("-m model.filters=range(1,0)", "cannot be swept over: it has no value"),
-    "range without a step": ("-m model.filters=range(1,9,0)", "model.filters=range(1,9,0)", "it has no value"),
+    "range without a step": ("-m model.filters=range(1,9,0)", "model.filters=range(1,9,0)", "its step is zero"),
     "range of words": ("-m model.filters=range(a,b)", "model.filters=range(a,b) cannot be read", "str"),
     "range without an end": ("-m seed=range(1,1e400)", "has endlessly many values", "interval"),
     "too many values": ("-m seed=range(0,100000)", "seed=range(0,100000) has 100,000 values", "10,000 at the most"),
@@ -657,12 +662,22 @@ def test_several_mistakes_are_told_together(told):
 def test_a_sweep_of_mistakes_is_not_looked_through_to_its_end(told):
     assert told["sweep twice"]["code"] == 2
     assert "job 1 of 200: model.filters=0 is not allowed" in told["sweep twice"]["err"]
-    assert "180 more jobs were not checked: 20 are mistaken" in told["sweep twice"]["err"]
+    assert "190 more jobs were not checked: 10 are mistaken" in told["sweep twice"]["err"]
 
 
 def test_a_file_of_ones_own_that_would_not_be_used_is_a_mistake(told):
     assert told["folder that hides ours"]["code"] == 2
     assert "model/cnn.yaml would not be used" in told["folder that hides ours"]["err"]
+
+
+def test_what_another_process_works_on_is_no_mistake(tmp_path, capsys):
+    held, wanted = RunFolder(tmp_path / RUN_ID), RunFolder(tmp_path / RUN_ID)
+    held.claim()
+    with pytest.raises(BusyError) as error:
+        wanted.claim()
+    print_problems(error.value.problems, is_busy=True)
+    held.release()
+    assert capsys.readouterr().err.startswith(f"nothing was run:\n  run {RUN_ID} is being worked on by another process")
 
 
 def test_nothing_was_recorded(told):

@@ -135,7 +135,7 @@ def run(*words):
     return code, err.getvalue()
 
 
-@examples(300)
+@examples(400)
 @given(TEXTS | GRAMMAR | mutations())
 @example("seed=" + "9" * 5000)
 @example("seed=" + "[" * 900)
@@ -156,7 +156,7 @@ def test_any_text_is_read_or_explained(text):
         assert first == text or override.is_sweep_override()
 
 
-@examples(100)
+@examples(60)
 @given(ANYTHING)
 def test_any_overrides_become_settings_or_sentences(texts):
     try:
@@ -168,7 +168,7 @@ def test_any_overrides_become_settings_or_sentences(texts):
         assert check(made.to_config()) == replace(made, overrides=())
 
 
-@examples(40)
+@examples(25)
 @given(ANYTHING, st.sampled_from([[], ["-m"]]))
 @example(["hydra.verbose=3"], [])
 @example(["hydra.verbose=[3]"], [])
@@ -184,7 +184,7 @@ def test_a_command_line_with_a_mistake_in_it_ends_with_2(texts, flags):
     assert all(is_sentence(sentence.removeprefix("  ")) for sentence in sentences), sentences
 
 
-@examples(30)
+@examples(20)
 @given(
     st.lists(
         TEXTS | GRAMMAR | VALID | st.sampled_from(["-m", "-x", "--cfg", "job", "--info", "-sc", "--help"]), max_size=3
@@ -269,7 +269,7 @@ def test_valid_settings_come_back_from_their_configuration_as_they_were(texts):
         assert again.to_config() == made.to_config()
 
 
-@examples(300)
+@examples(400)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -284,7 +284,7 @@ def test_any_value_is_shown_in_one_line(value):
     assert fields.show(value).isprintable()
 
 
-@examples(100)
+@examples(60)
 @given(st.lists(st.text(), min_size=1))
 @example(["\n"])
 @example(["a\r\nb", ""])

@@ -163,10 +163,7 @@ def test_the_bad_corner_of_a_search_is_told(interval, problem):
 
 def test_only_int_gives_whole_numbers_to_search():
     for problem, end in zip(problems_of("model.filters=interval(8,16)", is_search=True), (8, 16), strict=True):
-        assert (
-            f"model.filters={end}.0 is not allowed: did you mean model.filters={end}? it must be a whole number"
-            in problem
-        )
+        assert f"model.filters={end}.0 is not allowed: did you mean model.filters={end}? it must be a whole" in problem
 
 
 def test_what_the_data_do_not_have_is_told_with_the_first_job_that_asks_for_it():

@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from mnist_exp import fields
 from mnist_exp.errors import SettingsError
+from mnist_exp.overrides import MOST_VALUES
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings, SweepSettings
 from mnist_exp.sweeping.space import Space
@@ -25,7 +26,7 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
         launcher: the section `hydra.launcher`.
     Raises: SettingsError: with everything that does not go together.
     """
-    problems = _of_a_search(how, space) if is_search(how, space) else _of_a_grid(how)
+    problems = _of_a_search(how, space) if is_search(how, space) else _of_a_grid(how, space)
     if how.job_timeout_s and launcher._target_ != _LOCAL:
         problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local")
     if launcher._target_ == _LOCAL:
@@ -67,7 +68,12 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
     return problems
 
 
-def _of_a_grid(how: SweepSettings) -> list[str]:
+def _of_a_grid(how: SweepSettings, space: Space) -> list[str]:
+    if space.size > MOST_VALUES:
+        return [
+            f"this sweep has {space.size:,} jobs: {space.sizes}; at most {MOST_VALUES:,} can be planned, so take fewer "
+            "values, or a search of sweep.n_trials with sweep.sampler=random"
+        ]
     options = {"pruner": how.pruner, "minimize_too": how.minimize_too, "timeout_s": how.timeout_s}
     return [
         f"sweep.{name}={value} needs a search: add sweep.sampler=tpe"

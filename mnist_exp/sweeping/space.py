@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from mnist_exp import fields
 from mnist_exp.errors import SettingsError
-from mnist_exp.overrides import MOST_VALUES, read
+from mnist_exp.overrides import read
 from mnist_exp.overrides import values as values_in
 from mnist_exp.settings import SweepSettings
 
@@ -98,6 +98,11 @@ class Space:
         return " × ".join(listed + crossed) or "the configuration as it is"
 
     @property
+    def size(self) -> int:
+        """How many combinations there are."""
+        return len(self.points) * math.prod(len(axis.values) for axis in self.axes)
+
+    @property
     def sizes(self) -> str:
         """How many values each option has, for people: `filters 16 × dropout 5`."""
         listed = [f"{len(self.points):,} points"] if self.points != ((),) else []
@@ -168,12 +173,6 @@ def parse(
     if settings.zip:
         space, problem = _zipped(space)
         problems += problem
-    jobs = len(space.points) * math.prod(len(axis.values) for axis in space.axes)
-    if jobs > MOST_VALUES and settings.sampler is None and not any(axis.is_continuous for axis in space.axes):
-        problems.append(
-            f"this sweep has {jobs:,} jobs: {space.sizes}; at most {MOST_VALUES:,} can be planned, so take fewer "
-            "values, or a search of sweep.n_trials with sweep.sampler=random"
-        )
     if problems:
         raise SettingsError(problems)
     return space
