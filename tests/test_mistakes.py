@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from mnist_exp.unfinished import RunFolder
 
 from mnist_exp.errors import BusyError
+from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.screen import print_problems
 
 RUN_ID = "0123456789abcdef" * 2
