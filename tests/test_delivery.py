@@ -47,7 +47,7 @@ def whole(client, run_id, model):
 
 
 @pytest.mark.parametrize("died", ["before", "created", "linked", "all but the tag", "after"])
-def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died):
+def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died, monkeypatch):
     import mlflow
 
     client, run_id = run
@@ -65,7 +65,7 @@ def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died
     logged = client.get_logged_model(output.model_id)
     assert str(logged.status) == "READY"
     assert found.data.tags["mnist_exp.model_uri"] == f"models:/{output.model_id}"
-    mlflow.set_tracking_uri(client.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     loaded = mlflow.pyfunc.load_model(f"runs:/{run_id}/model")
     digits = np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28, 1)
     np.testing.assert_array_equal(loaded.predict(digits), model.predict(digits, verbose=0))

@@ -675,7 +675,7 @@ def test_what_another_process_works_on_is_no_mistake(tmp_path, capsys):
     held.claim()
     with pytest.raises(BusyError) as error:
         wanted.claim()
-    print_problems(error.value.problems, is_busy=True)
+    print_problems(error.value.problems, "configuration", is_busy=True)
     held.release()
     assert capsys.readouterr().err.startswith(f"nothing was run:\n  run {RUN_ID} is being worked on by another process")
 

@@ -346,14 +346,13 @@ def test_targets_are_refused_as_targets(told):
                 # What shows only when it is imported is not told where other things are wrong already.
                 is_late = group == "data" or trusted
                 assert f"{group}._target_=" in error or f"{group}: " in error or is_late
-    assert told["sweep over targets"]["err"].count("_target_=") >= 20  # Then no further job is checked.
+    assert told["sweep over targets"]["err"].count("_target_=") >= 10  # Then no further job is checked.
     assert told["points"]["err"].count("_target_=") >= 9
     sections = [next(iter(section)) for section in HYDRA.values()]
     for name, section in zip(HYDRA, sections, strict=True):
         assert f"hydra.{section}" in told[f"recipe {name}"]["err"], name
-    for section in set(sections) - {"searchpath"}:
-        assert f"hydra.{section}" in told["sweep over recipes"]["err"]
-        assert f"hydra.{section}" in told["points of recipes"]["err"]
+    for name in ("sweep over recipes", "points of recipes"):
+        assert told[name]["err"].count("of 22: hydra.") >= 10
     assert "hydra.job_logging.formatters" in told["preset over recipes"]["err"]
 
 

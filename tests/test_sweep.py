@@ -190,7 +190,7 @@ def test_jobs_that_fail_are_told_and_do_not_stop_the_others(bad_net):
     assert "to do   0, 1 done and 4 failed already" in again.stdout
     Path("bad.py").write_text(BAD_NET.replace('how == "', 'how == "no longer '))
     mended = sweep(*arguments, "sweep.retry_failed=true")
-    assert "to do   4, 1 done already" in mended.stdout
+    assert "to do   4, 1 of them begun, 1 done already" in mended.stdout
     assert recorded()[1][0].info.status == "FINISHED"
 
 

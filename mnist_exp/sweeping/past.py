@@ -3,9 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 
 from mnist_exp.errors import BusyError
+from mnist_exp.recording import unfinished
+from mnist_exp.settings import TrackingSettings
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan
@@ -14,19 +16,19 @@ from mnist_exp.sweeping.space import values_of
 _ORPHANS_END_S = 15.0
 
 
-def rows_of_grid(plan: Plan, records: Sequence[Record], *, retry_failed: bool) -> list[Row]:
+def rows_of_grid(plan: Plan, records: Sequence[Record], *, retry_failed: bool, begun: Container[str] = ()) -> list[Row]:
     """Return a row for each job, with its result where an earlier run has it.
 
     Args:
         plan: of the sweep.
         records: of the experiment, newest first.
         retry_failed: whether jobs that failed are left to do.
+        begun: keys of the jobs that an earlier call broke off.
     """
     by_key: dict[str, Record] = {}
     for record in records:  # One that is done beats any newer one.
         if record.key not in by_key or (record.is_done and not by_key[record.key].is_done):
             by_key[record.key] = record
-    begun = interrupted(records, retry_failed=retry_failed)
     rows = []
     for job in plan.jobs:
         values = values_of(job.overrides, plan.space.keys)
@@ -62,17 +64,19 @@ def rows_of_search(children: Sequence[Record], keys: Sequence[str]) -> list[Row]
     return rows
 
 
-def interrupted(records: Sequence[Record], *, retry_failed: bool) -> dict[str, str]:
-    """Return the newest run that was broken off, by job key, of jobs that are not done.
+def interrupted(records: Sequence[Record], tracking: TrackingSettings, *, retry_failed: bool) -> dict[str, str]:
+    """Return the newest run that was broken off, by job key, of jobs that are not done and can be gone on with here.
 
     Args:
         records: of the experiment, newest first.
+        tracking: where unfinished runs are kept.
         retry_failed: whether one that failed counts too.
     """
     states = ("KILLED", "FAILED") if retry_failed else ("KILLED",)
     done = {record.key for record in records if record.is_done}
     broken_off = [r for r in records if r.status in states and r.key not in done]
-    return {record.key: record.run_id for record in reversed(broken_off)}
+    kept = {folder.path.name for folder in unfinished.folders(tracking)}
+    return {record.key: record.run_id for record in reversed(broken_off) if record.run_id in kept}
 
 
 def without_orphans(ledger: Ledger, records: list[Record], keys: Collection[str]) -> list[Record]:

@@ -62,7 +62,7 @@ def sweep(
     rules.check_selection(made.settings, screen, on_test=made.on_test, search=search, jobs=len(made.jobs))
     study = _study(made, how) if search else None
     if how.dry_run:
-        rows = [] if study else past.rows_of_grid(made, _peek(made, how), retry_failed=how.retry_failed)
+        rows = [] if study else _rows_of_grid(made, _peek(made, how), how)
         summary.show_jobs(screen, rows, made)
         return None
     # A folder of its own for each call: the one that Hydra names may have been used before.
@@ -139,7 +139,7 @@ class _Sweep:
                 rows = past.rows_of_search(ledger.children(found.run_id), self.plan.space.keys)
             parent = found.run_id if found and not owns else ledger.open_parent(found, *self._parent_facts())
         if self.study is None or self.opened is None:
-            rows = past.rows_of_grid(self.plan, records if how.reuse else [], retry_failed=how.retry_failed)
+            rows = _rows_of_grid(self.plan, records if how.reuse else [], how)
         else:
             rows += [Row("", planned_epochs=self.study.epochs) for _ in range(self.study.left(self.opened))]
         self.records = records
@@ -151,9 +151,7 @@ class _Sweep:
         how = self.how
         self.folder.mkdir(parents=True, exist_ok=True)
         if how.reuse:
-            events.write_known(
-                self.folder, events.INTERRUPTED, past.interrupted(self.records, retry_failed=how.retry_failed)
-            )
+            events.write_known(self.folder, events.INTERRUPTED, _begun(self.plan, self.records, how))
         if self.study is not None and how.reuse:
             done = {r.key: {"run_id": r.run_id, "metrics": r.metrics} for r in self.records if r.is_done}
             events.write_known(self.folder, events.DONE, done)
@@ -275,6 +273,15 @@ def _identity(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
     first = provenance.job_key(made.settings, made.data_sha256)
     sampling = [how.sampler or "tpe", how.pruner, how.prune_after, how.seed, how.minimize_too, how.study]
     return provenance.digest([axes, sampling, first])
+
+
+def _rows_of_grid(made: Plan, records: Sequence[Record], how: SweepSettings) -> list[Row]:
+    return past.rows_of_grid(made, records, retry_failed=how.retry_failed, begun=_begun(made, records, how))
+
+
+def _begun(made: Plan, records: Sequence[Record], how: SweepSettings) -> dict[str, str]:
+    """Return the runs to go on with, by job key."""
+    return past.interrupted(records, made.settings.tracking, retry_failed=how.retry_failed)
 
 
 def _peek(made: Plan, how: SweepSettings) -> list[Record]:
