@@ -163,11 +163,10 @@ def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
 
 
 def _status(uri: str, run_id: str) -> str:
-    import mlflow
 
     from mnist_exp.recording import delivery
 
-    client = mlflow.MlflowClient(tracking_uri=uri)
+    client = store.client(uri)
     try:
         run = client.get_run(run_id)
         if run.info.status == "FINISHED" and "mnist_exp.failure" in run.data.tags:  # As of a sweep that missed its end.

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from mnist_exp import components, model_config, recorded, startup
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.model_config import ForbiddenError
-from mnist_exp.recording import delivery, tracking
+from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _download(run_id: str, tracking_uri: str | None, folder: Path) -> Path:
     lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)  # The last of folders without an end.
     try:
         # Not by the address itself: MLflow would look it up in its default store, and make that if there is none.
-        place = mlflow.MlflowClient(tracking_uri=run.uri).get_logged_model(named[1]).artifact_location
+        place = store.client(run.uri).get_logged_model(named[1]).artifact_location
         address = f"{place.rstrip('/')}/{_FILE}"
         path = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder), tracking_uri=run.uri))
     except lost as error:

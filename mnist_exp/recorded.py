@@ -205,6 +205,5 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _client(uri: str) -> "mlflow.MlflowClient":
-    import mlflow
 
-    return mlflow.MlflowClient(tracking_uri=uri)
+    return store.client(uri)

@@ -164,7 +164,7 @@ def test_what_is_no_interrupted_run_is_refused(told, runs):
     results, whole, killed = told
     assert "is FINISHED: there is nothing to go on with" in results[f"resume={whole}"]["err"]
     assert "there is no run 00000000000000000000000000000000 in" in results[f"resume={'0' * 32}"]["err"]
-    assert "'../../etc' is no run id" in results["resume=../../etc"]["err"]
+    assert "resume=../../etc is no run id" in results["resume=../../etc"]["err"]
     elsewhere = results[f"resume={killed} tracking.local_dir=elsewhere"]["err"]
     assert re.search(rf"nothing to go on from in \S+/elsewhere; it was started in {Path.cwd()} on ", elsewhere)
     assert "keeps no runs" in results[f"resume={killed} tracking=none"]["err"]

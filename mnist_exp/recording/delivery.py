@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_exp.recording import store
 from mnist_exp.recording.attempts import Attempt
 from mnist_exp.recording.outbox import Message
 
@@ -56,10 +57,8 @@ def be_brief() -> None:
 
 def bring(uri: str, run_id: str, message: Message, model: "keras.Model | None" = None) -> None:
     """Bring one record; bringing it twice does no harm. Raises: one of `lost`."""
-    import mlflow
-
     with _quiet():
-        _BRINGERS[message.kind](mlflow.MlflowClient(tracking_uri=uri), run_id, message, model)
+        _BRINGERS[message.kind](store.client(uri), run_id, message, model)
 
 
 def patiently(action: Callable[[], Any]) -> Any:

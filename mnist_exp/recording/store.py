@@ -24,6 +24,7 @@ from mnist_exp.redaction import redact
 
 if TYPE_CHECKING:
     import filelock
+    from mlflow import MlflowClient
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
@@ -74,6 +75,23 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(path).absolute() if path else None
 
 
+def absolute(uri: str) -> str:
+    """Return the address of a store such that it means the same in every folder."""
+    file = sqlite_file(uri)
+    if file is None:
+        return uri
+    head, _, rest = uri.partition(":///")
+    _, mark, options = rest.partition("?")
+    return f"{head}:///{file}{mark}{options}"
+
+
+def client(uri: str) -> "MlflowClient":
+    """Return MLflow's client of a store. MLflow would keep the file that a relative address once meant."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=absolute(uri))
+
+
 def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
     """Start creating a new SQLite store in a process beside this one; None where there is nothing to create."""
     file = sqlite_file(uri)
@@ -100,18 +118,16 @@ def experiment_id(uri: str, name: str) -> str:
 
     Raises: TrackingError: it was deleted.
     """
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    found = client.get_experiment_by_name(name)
+    opened = client(uri)
+    found = opened.get_experiment_by_name(name)
     if found is None:
         with _lock(uri):
-            found = client.get_experiment_by_name(name)
+            found = opened.get_experiment_by_name(name)
             if found is None:
                 file = sqlite_file(uri)
                 # Without one MLflow would put the artifacts below the folder that the process runs in.
                 location = (file.parent / ARTIFACTS).as_uri() if file else None
-                return str(client.create_experiment(name, artifact_location=location))
+                return str(opened.create_experiment(name, artifact_location=location))
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"tracking.experiment={name} was deleted in MLflow: restore it with "

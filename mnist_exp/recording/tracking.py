@@ -142,10 +142,8 @@ class MlflowTracker:
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
-        import mlflow
-
         store.finish_creation(self._creation)
-        client = mlflow.MlflowClient(tracking_uri=self._uri)
+        client = store.client(self._uri)
         tags = _context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
 
         def create() -> str:
@@ -168,7 +166,7 @@ class MlflowTracker:
         import mlflow
 
         self.run_id = folder.path.name
-        client = mlflow.MlflowClient(tracking_uri=self._uri)
+        client = store.client(self._uri)
         self._open(folder)
         assert self._courier is not None
         if not self._courier.deliver(delivery.PATIENCE_S):
@@ -272,7 +270,7 @@ class MlflowTracker:
     def _open(self, folder: RunFolder) -> None:
         folder.claim()
         self.folder = folder
-        self._courier = Courier(self._uri, folder.path.name, Outbox(folder.outbox), self._warn)
+        self._courier = Courier(store.absolute(self._uri), folder.path.name, Outbox(folder.outbox), self._warn)
 
     def _send(self, kind: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         assert self._courier is not None

@@ -67,9 +67,9 @@ class Ledger:
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
         with startup.quick_imports():
-            from mlflow import MlflowClient
+            pass
         store.finish_creation(creation)
-        self._client = MlflowClient(tracking_uri=self.uri)
+        self._client = store.client(self.uri)
         self._id = store.experiment_id(self.uri, self._experiment)
 
     def records(self) -> list[Record]:
