@@ -62,8 +62,11 @@ def wait_for_begin(folder: Path, process: subprocess.Popen) -> None:
 
 def kill(folder: Path, after_s: float, *arguments: str) -> bool:
     """Start a command and kill it some time after its run began; tell whether it was still running then."""
+    before = resumptions(folder)
     process = start(folder, *arguments)
     wait_for_begin(folder, process)
+    while arguments[0].startswith("resume=") and process.poll() is None and resumptions(folder) == before:
+        time.sleep(0.02)  # It has the run, but is still importing.
     try:
         process.wait(after_s)
         return False
@@ -71,6 +74,11 @@ def kill(folder: Path, after_s: float, *arguments: str) -> bool:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return True
+
+
+def resumptions(folder: Path) -> int:
+    output = folder / "output.txt"
+    return output.read_text().count("resumes    run") if output.exists() else 0
 
 
 def client(folder: Path) -> tuple[MlflowClient, list]:
@@ -112,8 +120,8 @@ def check_runs(work: Path, runs: int, kills: int, rng: random.Random) -> int:
             command = arguments
             for _ in range(kills):
                 after_s = rng.uniform(0, 0.95) * seconds[name]
-                if not kill(folder, after_s, *command):
-                    break
+                if not kill(folder, after_s, *command) or not (folder / "unfinished").exists():
+                    break  # It was done, but for its last line.
                 moments.append(f"{after_s:.1f}")
                 command = [f"resume={only_run(folder)}"]
         if (folder / "unfinished").exists():
