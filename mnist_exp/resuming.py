@@ -101,6 +101,8 @@ def opened(
         _refuse_unkept(folder, recorded.find(tracking, config.resume), screen)
     with claimed(folder):
         run = recorded.find(tracking, config.resume)
+        if run.status == "FINISHED":
+            folder.remove()  # Its process ended before it could.
         _check_resumable(run, screen)
         tracking = dataclasses.replace(tracking, experiment=run.experiment)
         before = run.config()

@@ -191,6 +191,14 @@ def test_killed_run_goes_on_as_the_same_run_to_the_last_bit(runs, told):
     assert run.data.tags["mnist_exp.model_uri"].startswith("models:/")
 
 
+def test_folder_that_a_finished_run_left_is_removed(runs):
+    folder = Path("unfinished", runs[0])
+    folder.mkdir(parents=True)
+    line = f"resume={runs[0]}"
+    assert "is FINISHED: there is nothing to go on with" in lines(line)[line]["err"]
+    assert not folder.exists()
+
+
 def test_sigterm_stops_after_a_step_and_the_run_goes_on_from_there(alone):
     small = ["data=mnist_5k", "data.validation=0.25", "trainer.batch_size=20", "trainer.epochs=3", "model.filters=8"]
     small += ["augment=affine", "optimizer=sgd", "trainer.plateau_patience=1", "trainer.restore_best=true"]
