@@ -154,10 +154,8 @@ def check_sweep(work: Path, kills: int, rng: random.Random) -> int:
     results = []
     for folder in (whole, cut):
         jobs = [run for run in client(folder)[1] if "mnist_exp.point" in run.data.tags]
-        results.append(
-            {run.data.tags["mnist_exp.point"]: result(folder, run) for run in jobs if run.info.status == "FINISHED"}
-        )
-        finished = len([run for run in jobs if run.info.status == "FINISHED"])
+        finished = [run for run in jobs if run.info.status == "FINISHED"]
+        results.append({run.data.tags["mnist_exp.point"]: result(folder, run) for run in finished})
         resumed = sum(int(run.data.tags.get("mnist_exp.resumed", 0)) for run in jobs)
         words = ", ".join(sorted({run.info.status for run in jobs}))
         print(f"sweep  {len(jobs)} runs ({words}), {len(finished)} FINISHED, {resumed} resumptions", flush=True)
