@@ -67,7 +67,7 @@ class Ledger:
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
         with startup.quick_imports():
-            pass
+            import mlflow  # noqa: F401  while the store is being made
         store.finish_creation(creation)
         self._client = store.client(self.uri)
         self._id = store.experiment_id(self.uri, self._experiment)
