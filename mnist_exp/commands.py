@@ -4,7 +4,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mnist_exp import startup
 from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
@@ -12,6 +12,9 @@ from mnist_exp.redaction import redact
 from mnist_exp.screen import print_problems
 from mnist_exp.settings import TrackingSettings
 from mnist_exp.stopping import end_on_signals
+
+if TYPE_CHECKING:
+    from mnist_exp.recorded import RecordedRun
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -65,6 +68,31 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="tracking store; default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db in the working folder",
     )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name one run, its store, and whose code its record may name."""
+    parser.add_argument("run_id", metavar="RUN_ID", help="of a run, as `mlflow ui` shows it, or models:/NAME@champion")
+    add_tracking(parser)
+    parser.add_argument(
+        "--trusted-modules",
+        action="append",
+        default=[],
+        metavar="A,B",
+        help="modules of yours whose code the recorded configuration, or model, may name",
+    )
+
+
+def find(options: argparse.Namespace) -> "RecordedRun":
+    """Return the run that `add_run` took. Imports MLflow. Raises: SettingsError: there is none."""
+    from mnist_exp import recorded
+
+    return recorded.find(tracking(options), options.run_id)
+
+
+def trusted(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the modules that `add_run` took."""
+    return tuple(dict.fromkeys(name for names in options.trusted_modules for name in names.split(",") if name))
 
 
 def tracking(options: argparse.Namespace, experiment: str = "mnist_exp") -> TrackingSettings:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mnist_exp import components, model_config, recorded, startup
+from mnist_exp import components, model_config, recorded, references, startup
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.model_config import ForbiddenError
+from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.settings import TrackingSettings
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LARGEST = {CONFIG: 20_000_000, METADATA: 100_000, WEIGHTS: 4_000_000_000}  # bytes
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _MODEL_URI = re.compile(r"models:/(m-[0-9a-f]{32})")
 _FILE = "data/model.keras"  # where MLflow puts it, below the model
 _NUMBERS = "biuf"  # kinds of dtypes
@@ -41,33 +41,46 @@ def load_model(
     What the file names is Keras's own and harmless, or stands in `trusted_modules`; anything else is refused.
 
     Args:
-        run_id_or_path: a run's id, or a file.
+        run_id_or_path: a run's id, `models:/NAME@champion`, or a file.
         tracking_uri: address of the store that has the run; None takes `$MLFLOW_TRACKING_URI`, else `mlflow.db` here.
         trusted_modules: modules of your own, whose registered layers and functions it may use; they are imported.
     Raises: SettingsError: there is no such run or file, it has no model, or the file is damaged or not to be trusted.
     """
     trusted = (trusted_modules,) if isinstance(trusted_modules, str) else tuple(trusted_modules)
-    for name in trusted:
+    if isinstance(run_id_or_path, str) and references.is_reference(run_id_or_path):
+        return of_run(recorded.find(TrackingSettings(uri=tracking_uri), run_id_or_path), trusted)
+    path = Path(run_id_or_path)
+    if not path.is_file():
+        raise SettingsError(f"{path} is neither a run id (32 characters of 0-9 and a-f) nor a file")
+    _check_trusted(trusted)
+    with tracking.folder() as folder:
+        return _load(path, folder, trusted, str(path))
+
+
+def of_run(run: RecordedRun, trusted_modules: Sequence[str] = ()) -> "keras.Model":
+    """Return the model of a run, as `load_model` does. Raises: SettingsError: as there."""
+    _check_trusted(trusted_modules)
+    with tracking.folder() as folder:
+        return _load(_download(run, folder), folder, trusted_modules, f"the model of run {run.run_id}")
+
+
+def _check_trusted(names: Sequence[str]) -> None:
+    for name in names:
         if not components.may_be_trusted(name):
             raise SettingsError(
                 f"trusted_modules: {name!r} is not allowed: it must be a package of your own, as my_pkg"
             )
-    with tracking.folder() as folder:
-        if isinstance(run_id_or_path, str) and _RUN_ID.fullmatch(run_id_or_path):
-            path = _download(run_id_or_path, tracking_uri, folder)
-            what = f"the model of run {run_id_or_path}"
-        else:
-            path, what = Path(run_id_or_path), f"{run_id_or_path}"
-            if not path.is_file():
-                raise SettingsError(f"{what} is neither a run id (32 characters of 0-9 and a-f) nor a file")
-        clean = folder / "checked.keras"
-        try:
-            config = copy_checked(path, clean, trusted)
-        except ForbiddenError as error:
-            raise SettingsError(f"{what} is not loaded: {error}") from error
-        except _DAMAGE as error:
-            raise SettingsError(f"{what} cannot be read: {first_line(error)}") from error
-        return _load(clean, config, trusted, what)
+
+
+def _load(path: Path, folder: Path, trusted: Sequence[str], what: str) -> "keras.Model":
+    clean = folder / "checked.keras"
+    try:
+        config = copy_checked(path, clean, trusted)
+    except ForbiddenError as error:
+        raise SettingsError(f"{what} is not loaded: {error}") from error
+    except _DAMAGE as error:
+        raise SettingsError(f"{what} cannot be read: {first_line(error)}") from error
+    return _load_checked(clean, config, trusted, what)
 
 
 def copy_checked(path: Path, copy: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
@@ -186,8 +199,8 @@ def _items(group: "h5py.Group", path: str, depth: int = 0) -> Iterator[tuple[str
             yield from _items(item, inner, depth + 1)
 
 
-def _download(run_id: str, tracking_uri: str | None, folder: Path) -> Path:
-    run = recorded.find(TrackingSettings(uri=tracking_uri), run_id)
+def _download(run: RecordedRun, folder: Path) -> Path:
+    run_id = run.run_id
     uri = run.tags.get("mnist_exp.model_uri")
     if uri is None:
         why = "it was stopped early by its sweep" if run.is_pruned else f"it is {run.status}"
@@ -210,7 +223,7 @@ def _download(run_id: str, tracking_uri: str | None, folder: Path) -> Path:
     return path
 
 
-def _load(path: Path, config: dict[str, Any], trusted: Sequence[str], what: str) -> "keras.Model":
+def _load_checked(path: Path, config: dict[str, Any], trusted: Sequence[str], what: str) -> "keras.Model":
     with startup.quick_imports():
         import keras
     for name in trusted:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_exp import data, provenance, startup, threads
+from mnist_exp import data, fields, predictions, provenance, references, startup, threads
 from mnist_exp.data import Dataset
-from mnist_exp.errors import SettingsError
-from mnist_exp.recording import delivery, store, tracking, unfinished
+from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.predictions import Predictions
+from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.redaction import redact
 from mnist_exp.settings import Settings, TrackingSettings, check
 
@@ -66,47 +67,123 @@ class RecordedRun:
         points = _client(self.uri).get_metric_history(self.run_id, metric)
         return {point.step: point.value for point in points}
 
+    def class_names(self) -> tuple[str, ...] | None:
+        """Return one name a class, by label; None where it did not come to record them."""
+        try:
+            names = self._read("classes.yaml").get("classes")
+        except SettingsError:
+            return None
+        return tuple(map(str, names)) if isinstance(names, list) and names else None
+
+    def predictions(self) -> Predictions:
+        """Return what it read on the test set. Raises: SettingsError: it has not been tested, or that is damaged."""
+        text = self._text(predictions.FILE, predictions.LARGEST)
+        return predictions.parse(text, f"{predictions.FILE} of run {self.run_id}")
+
     def _read(self, name: str) -> dict[str, Any]:
+        return parse(self._text(name, _LARGEST_FILE), f"{name} of run {self.run_id}")
+
+    def _text(self, name: str, largest: int) -> str:
         what = f"{name} of run {self.run_id}"
+        lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)  # The last of folders without an end.
         with tracking.folder() as folder:
             try:
                 file = Path(_client(self.uri).download_artifacts(self.run_id, name, str(folder)))
-                content = file.read_bytes() if file.stat().st_size <= _LARGEST_FILE else None
-            except delivery.lost() as error:
+                content = file.read_bytes() if file.stat().st_size <= largest else None
+            except lost as error:
                 raise SettingsError(f"there is no {what}: its process ended before it was recorded") from error
         if content is None:
-            raise SettingsError(f"{what} has more than {_LARGEST_FILE:,} bytes: it was not written by mnist_exp")
-        return parse(content.decode("utf-8", errors="replace"), what)
+            raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
+        return content.decode("utf-8", errors="replace")
 
 
-def find(settings: TrackingSettings, run_id: str) -> RecordedRun:
+def find(settings: TrackingSettings, reference: str) -> RecordedRun:
     """Return a run. Imports MLflow.
 
-    Raises: SettingsError: that is no run id, or there is no such run in the store.
+    Args:
+        settings: which store.
+        reference: a run's id, `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+    Raises: SettingsError: it names no run of the store; with the one that may have been meant.
     """
-    unfinished.checked(run_id)
     uri = store.locate(settings.uri)
     store.check(uri)
     file = store.sqlite_file(uri)
-    missing = f"there is no run {run_id} in {redact(uri)}: see the ids with `mlflow ui`, or name another store"
+    missing = f"there is no run {reference} in {redact(uri)}: see the ids with `mlflow ui`, or name another store"
     if file is not None and not file.exists():
+        references.check(reference)
         raise SettingsError(missing)
     with startup.quick_imports():
         delivery.be_brief()
         from mlflow.exceptions import MlflowException
+    client = _client(uri)
     try:
-        run = _client(uri).get_run(run_id)
-        experiment = _client(uri).get_experiment(run.info.experiment_id).name
+        run_id = references.run_id(client, reference)
+        run = client.get_run(run_id)
+        experiment = client.get_experiment(run.info.experiment_id).name
     except MlflowException as error:
         if error.get_http_status_code() == 404:
-            raise SettingsError(missing) from error
+            hint = references.nearest(client, reference)
+            raise SettingsError(f"{missing}; {hint}" if hint else missing) from error
         with tracking.understood(uri):
             raise
     if run.info.lifecycle_stage != "active":
         raise SettingsError(f"run {run_id} was deleted: `mlflow runs restore --run-id {run_id}` brings it back")
-    data = run.data
-    name, status = run.info.run_name or run_id, run.info.status
-    return RecordedRun(run_id, name, experiment, status, dict(data.params), dict(data.metrics), dict(data.tags), uri)
+    return _recorded(run, experiment, uri)
+
+
+def children(parent: RecordedRun) -> list[RecordedRun]:
+    """Return the runs of a sweep, oldest first."""
+    return _search(parent.uri, parent.experiment, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
+
+
+def search(settings: TrackingSettings, condition: str) -> list[RecordedRun]:
+    """Return the runs of the experiment that meet a condition in MLflow's words, oldest first, without sweeps' parents.
+
+    Raises: SettingsError: there is no such experiment, or the condition is not understood.
+    """
+    uri = store.locate(settings.uri)
+    store.check(uri)
+    file = store.sqlite_file(uri)
+    if file is not None and not file.exists():
+        raise SettingsError(f"there is no store {redact(uri)}: name the one that has the runs")
+    with startup.quick_imports():
+        delivery.be_brief()
+        from mlflow.exceptions import MlflowException
+    try:
+        found = _search(uri, settings.experiment, condition)
+    except MlflowException as error:
+        if error.get_http_status_code() != 400:
+            with tracking.understood(uri):
+                raise
+        raise SettingsError(f"{condition!r} is no condition that MLflow understands: {first_line(error)}") from error
+    return [run for run in found if "mnist_exp.sweep" not in run.tags]
+
+
+def _search(uri: str, experiment: str, condition: str) -> list[RecordedRun]:
+    client = _client(uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        names = [each.name for each in client.search_experiments(max_results=1000)]
+        guess = fields.nearest(experiment, names)
+        hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(names)[:20])}"
+        raise SettingsError(f"there is no experiment {experiment!r} in {redact(uri)}: {hint}")
+    runs: list[RecordedRun] = []
+    token = None
+    while True:
+        order = ["attributes.start_time ASC"]
+        page = client.search_runs([found.experiment_id], condition, max_results=1000, order_by=order, page_token=token)
+        runs += [_recorded(run, experiment, uri) for run in page]
+        token = page.token
+        if not token:
+            return runs
+
+
+def _recorded(run: "mlflow.entities.Run", experiment: str, uri: str) -> RecordedRun:
+    info, data = run.info, run.data
+    name = info.run_name or info.run_id
+    return RecordedRun(
+        info.run_id, name, experiment, info.status, dict(data.params), dict(data.metrics), dict(data.tags), uri
+    )
 
 
 def check_config(

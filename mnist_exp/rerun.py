@@ -54,7 +54,7 @@ def rerun(options: argparse.Namespace) -> int:
     if not options.tolerance >= 0:
         raise SettingsError(f"--tolerance={options.tolerance} is not allowed: it must be a number, at least 0")
     screen = Screen()
-    run = recorded.find(commands.tracking(options), options.run_id)
+    run = commands.find(options)
     _check_repeatable(run)
     settings = _settings(run, options)
     dataset = recorded.load_data(run, settings)
@@ -119,9 +119,8 @@ def _settings(run: RecordedRun, options: argparse.Namespace) -> Settings:
         config["data"]["path"] = options.data_path
         if "mirrors" in config["data"]:
             config["data"]["mirrors"] = []
-    trusted = {name for names in options.trusted_modules for name in names.split(",") if name}
     tracking = commands.tracking(options, run.experiment)
-    settings = recorded.check_config(config, trusted, run, tracking, "--trusted-modules={}")
+    settings = recorded.check_config(config, set(commands.trusted(options)), run, tracking, "--trusted-modules={}")
     return dataclasses.replace(settings, overrides=tuple(run.tags.get("mnist_exp.overrides", "").split()))
 
 
@@ -172,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 equal, 1 not equal or failed, 2 the run cannot be repeated here.",
         allow_abbrev=False,
     )
-    parser.add_argument("run_id", metavar="RUN_ID", help="of a FINISHED run, as `mlflow ui` shows it")
+    commands.add_run(parser)
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -181,16 +180,8 @@ def _parser() -> argparse.ArgumentParser:
         help="largest difference of a metric that counts as equal, for another machine; default 0: to the last bit",
     )
     parser.add_argument(
-        "--trusted-modules",
-        action="append",
-        default=[],
-        metavar="A,B",
-        help="modules of yours whose code the recorded configuration may name",
-    )
-    parser.add_argument(
         "--data-path", metavar="PATH", help="where the same data lie here, instead of the recorded place"
     )
-    commands.add_tracking(parser)
     return parser
 
 

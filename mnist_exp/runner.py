@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from mnist_exp import processes, provenance, resuming, startup, stopping
+from mnist_exp import predictions, processes, provenance, resuming, startup, stopping
 from mnist_exp.checkpoints import Saving
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.preflight import load_data
-from mnist_exp.recording import delivery, tracking
+from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.recording.tracking import Tracker
 from mnist_exp.redaction import redact, redact_config
 from mnist_exp.resuming import Resumption
@@ -122,7 +122,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
         tracker.log_metrics(metrics, step=len(history["loss"]))
         # The model first: a picture that fails must not cost it.
         tracker.log_model(model.kept, dataset, settings.trusted_modules)
-        _record_pictures(tracker, history, dataset, probabilities)
+        _record_results(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
     return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, False, weights_sha256)
@@ -220,7 +220,11 @@ def _open(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> N
         job.on_start(tracker.run_id)
     suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""
     with tracking.folder() as folder:
-        files = {"config": config, f"environment{suffix}": provenance.environment()}
+        files = {
+            "config": config,
+            f"environment{suffix}": provenance.environment(),
+            "classes": {"classes": list(dataset.class_names)},
+        }
         for name, content in files.items():
             text = OmegaConf.to_yaml(OmegaConf.create(content))
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -238,13 +242,15 @@ def _is_interruption(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt | SystemExit) or stopping.is_asked()
 
 
-def _record_pictures(tracker: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
+def _record_results(tracker: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
+    """Record what it read on the test set, image by image and in pictures."""
     if tracker.run_id is None:
         return
     from mnist_exp import figures
 
     # Drawing makes many objects and little garbage: collecting meanwhile takes a third of the time.
     with startup.paused_collection(), tracking.folder() as folder:
+        predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
         figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
         tracker.log_files(folder)
 
@@ -294,6 +300,7 @@ def _summarise(
     }
     if tracker.run_id is not None:
         rows["run"] = f"{tracker.run_id} in experiment {settings.tracking.experiment}"
+        rows["next"] = tracking.how_to("evaluate", tracker.run_id, store.locate(settings.tracking.uri))
         rows["look"] = tracker.how_to_look
     screen.table(rows)
     if dataset.fallback:

@@ -5,7 +5,7 @@ import math
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -260,12 +260,8 @@ class MlflowTracker:
         )
 
     def _how_to_deliver(self) -> str:
-        words = ["python", "-m", "mnist_exp.deliver", str(self.run_id)]
-        if self._uri != store.DEFAULT_URI:
-            words += ["--tracking-uri", redact(self._uri)]
-        if self._settings.local_dir is not None:
-            words += ["--local-dir", self._settings.local_dir]
-        return shlex.join(words)
+        local = ["--local-dir", self._settings.local_dir] if self._settings.local_dir is not None else []
+        return how_to("deliver", str(self.run_id), self._uri, local)
 
     def _open(self, folder: RunFolder) -> None:
         folder.claim()
@@ -310,6 +306,12 @@ def understood(uri: str) -> Iterator[None]:
         if "out-of-date database schema" in text:
             text = f"it was made by another version of MLflow; run `mlflow db upgrade {redact(uri)}`"
         raise TrackingError(f"tracking.uri={redact(uri)} refuses the run: {redact(text)}") from error
+
+
+def how_to(command: str, run_id: str, uri: str, more: Sequence[str] = ()) -> str:
+    """Return the words by which a command of this package is called on a run."""
+    place = [] if uri == store.DEFAULT_URI else ["--tracking-uri", redact(uri)]
+    return shlex.join(["python", "-m", f"mnist_exp.{command}", run_id, *place, *more])
 
 
 def how_to_look(settings: TrackingSettings) -> str:

@@ -1,0 +1,109 @@
+"""How a person names a recorded run: by its id, or by a registered model; and which one may have been meant."""
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from mnist_exp.errors import SettingsError
+from mnist_exp.recording import unfinished
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SCHEME = "models:/"
+_LOGGED = re.compile(r"models:/(m-[0-9a-f]{32})")
+_VERSION = re.compile(r"models:/([^/:@]+)/(\d{1,9})")
+_ALIAS = re.compile(r"models:/([^/:@]+)@([\w.-]+)")
+_OF_A_RUN = re.compile(r"runs:/([0-9a-f]{32})(/model)?")
+_MOST_RUNS = 5000  # looked through for one that may have been meant
+_LONGEST = 200  # characters of what is compared with them
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text may name a run: anything else may be a file."""
+    return unfinished.is_run_id(text) or text.startswith((SCHEME, "runs:/"))
+
+
+def run_id(client: "MlflowClient", reference: str) -> str:
+    """Return the id of the run that is meant.
+
+    Args:
+        client: of the store.
+        reference: a run's id, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or an address that MLflow shows.
+    Raises: SettingsError: it names none; with what may have been meant.
+    """
+    if found := _OF_A_RUN.fullmatch(reference):
+        return found[1]
+    if reference.startswith(SCHEME):
+        return _of_model(client, reference)
+    if not unfinished.is_run_id(reference):
+        hint = nearest(client, reference)
+        raise SettingsError(_no_id(reference) + (f"; {hint}" if hint else ""))
+    return reference
+
+
+def check(reference: str) -> None:
+    """Make sure that a text may name a run, where there is no store to ask. Raises: SettingsError: it does not."""
+    if not is_reference(reference):
+        raise SettingsError(_no_id(reference))
+
+
+def nearest(client: "MlflowClient", wanted: str) -> str:
+    """Return a sentence on the run that may have been meant; empty if none comes near."""
+    from mlflow.entities import ViewType
+
+    if not 1 <= len(wanted) <= _LONGEST:
+        return ""
+    experiments = [found.experiment_id for found in client.search_experiments(ViewType.ACTIVE_ONLY)]
+    names: dict[str, str] = {}
+    token = None
+    while len(names) < _MOST_RUNS:
+        page = client.search_runs(experiments, max_results=1000, page_token=token)
+        names |= {run.info.run_id: run.info.run_name or "" for run in page}
+        token = page.token
+        if not token:
+            break
+    # By what the ids begin with, as people copy the start of one; by name; by a slip of the hand.
+    found = [each for each, name in names.items() if each.startswith(wanted.lower()) or name == wanted]
+    found = found or difflib.get_close_matches(wanted.lower(), names, n=1)
+    return f"did you mean {found[0]} ({names[found[0]][:80]})?" if found else ""
+
+
+def _no_id(reference: str) -> str:
+    return f"{reference[:_LONGEST]!r} is no run id: it must be 32 characters of 0-9 and a-f, as `mlflow ui` shows it"
+
+
+def _of_model(client: "MlflowClient", reference: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    shown = repr(reference[:_LONGEST])
+    try:
+        if found := _LOGGED.fullmatch(reference):
+            named = client.get_logged_model(found[1]).source_run_id
+        elif found := _VERSION.fullmatch(reference):
+            named = client.get_model_version(found[1], found[2]).run_id
+        elif found := _ALIAS.fullmatch(reference):
+            named = client.get_model_version_by_alias(found[1], found[2]).run_id
+        else:
+            raise SettingsError(f"{shown} names no model: write {SCHEME}NAME@champion or {SCHEME}NAME/VERSION")
+    except MlflowException as error:
+        if error.get_http_status_code() not in (400, 404):
+            raise
+        raise SettingsError(f"there is no model {shown}: {_there_is(client, reference)}") from error
+    if not unfinished.is_run_id(named or ""):
+        raise SettingsError(f"{shown} was not registered from a run: nothing is known of it")
+    return str(named)
+
+
+def _there_is(client: "MlflowClient", reference: str) -> str:
+    """Say which names, or aliases of the name, there are."""
+    models = {model.name: model for model in client.search_registered_models(max_results=100)}
+    name = re.split("[@/]", reference.removeprefix(SCHEME))[0]
+    if name in models:
+        aliases = ", ".join(sorted(models[name].aliases)) or "none"
+        return f"{name} has the aliases {aliases} and the versions 1, 2, … that `mlflow ui` shows"
+    close = difflib.get_close_matches(name, models, n=1)
+    if close:
+        return f"did you mean {SCHEME}{close[0]}{reference.removeprefix(SCHEME)[len(name) :]}?"
+    known = ", ".join(sorted(models)[:10]) or "none yet"
+    return f"registered are {known}; register a run's model with tracking.register_as=NAME"
