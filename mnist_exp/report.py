@@ -1,0 +1,230 @@
+"""Compare recorded runs, on one page: `python -m mnist_exp.report RUN_ID…`."""
+
+import argparse
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnist_exp import commands, provenance, recorded
+from mnist_exp.errors import RunError, SettingsError, first_line
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.recording import delivery, store
+from mnist_exp.redaction import redact
+from mnist_exp.reporting import selection
+from mnist_exp.reporting.groups import Grouping, group
+from mnist_exp.reporting.metric import choose_metric
+from mnist_exp.reporting.models import Models
+from mnist_exp.reporting.selection import Selection
+from mnist_exp.reporting.tables import Table
+from mnist_exp.screen import Screen
+
+ARTIFACTS = "report"
+_MOST_HISTORIES = 200
+_MOST_POINTS = 10_000
+_MOST_ENVIRONMENTS = 10
+_MOST_SHOWN = 20
+_PACKAGES = ("tensorflow", "keras", "numpy", "mnist_exp")
+
+
+def main() -> None:
+    """Run the command line."""
+    commands.leave_with(lambda: report(_parser().parse_args()))
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the report on some runs, and return the exit code.
+
+    Raises: SettingsError: the runs cannot be found or compared, or the folder cannot be written.
+        RunError: the report is written, but the store did not take it.
+    """
+    screen = Screen()
+    selected = selection.select(options)
+    log_to = _log_to(options, selected)
+    against = recorded.find(commands.tracking(options), options.against).run_id if options.against else None
+    metric = choose_metric(selected.runs, options.metric)
+    grouping = group(selected.runs, metric, against)
+    folder = _folder(options.output or str(Path("reports") / selected.short))
+    files, told = _write(folder, selected, grouping)
+    _show(screen, grouping, told, folder)
+    if log_to is not None:
+        _log(log_to, files)
+        screen.table({"logged": f"to run {log_to.run_id}, under {ARTIFACTS}/"})
+    return commands.DONE
+
+
+def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[Path], list[str]]:
+    """Write page and pictures; return the files, and the verdict."""
+    from mnist_exp.reporting import drawings, models, page, verdict
+
+    compared = models.compare(grouping)
+    told = verdict.verdict(grouping, compared)
+    for name in drawings.NAMES:
+        (folder / name).unlink(missing_ok=True)  # Of an earlier report in the same folder.
+    names = drawings.draw_all(folder, grouping, _curves(grouping))
+    title = f"Report on {selected.title}"
+    tables, folded = _tables(grouping, compared, selected)
+    content = page.Content(
+        title=title[:200],
+        summary=_summary(grouping),
+        verdict=told,
+        cautions=verdict.cautions(grouping),
+        figures=names,
+        tables=tables,
+        folded=folded,
+        versions=_versions(grouping),
+        command=provenance.command(),
+    )
+    page.write(folder, content)
+    return [folder / page.FILE, *(folder / name for name in names)], told
+
+
+def _tables(grouping: Grouping, compared: Models | None, selected: Selection) -> tuple[list[Table], list[Table]]:
+    from mnist_exp.reporting import tables
+
+    differences = [tables.comparisons(family) for family in grouping.families]
+    shown = [tables.configurations(grouping), *(table for table in differences if table)]
+    if compared and compared.pairs:
+        shown.append(tables.models(compared))
+    if differing := tables.differing(grouping):
+        shown.append(differing)
+    runs = tables.runs(grouping, _links(selected))
+    return [*shown, runs], [tables.provenance(grouping)]
+
+
+def _summary(grouping: Grouping) -> str:
+    compared = sum(each.n for each in grouping.groups)
+    groups, left = len(grouping.groups), len(grouping.left_out)
+    told = f"{_count(compared, 'run')} of {_count(groups, 'configuration')}, compared by {grouping.metric.name}"
+    told += f" ({grouping.metric.direction})"
+    return told + (f"; {_count(left, 'run')} listed and not compared" if left else "")
+
+
+def _curves(grouping: Grouping) -> dict[str, dict[str, dict[int, float]]]:
+    """Return the epochs of the runs whose curves are drawn, at the most 200 of them."""
+    from mnist_exp.reporting import drawings
+
+    names = dict.fromkeys([drawings.epoch_metric(grouping.metric), "val_loss", "loss"])
+    best = grouping.families[0].groups[: drawings.MOST_CURVES]
+    runs = [run for each in best for run in each.runs][:_MOST_HISTORIES]
+    return {run.run_id: {name: _bounded(run.history(name)) for name in names} for run in runs}
+
+
+def _bounded(values: dict[int, float]) -> dict[int, float]:
+    return dict(sorted(values.items())[:_MOST_POINTS])
+
+
+def _versions(grouping: Grouping) -> dict[str, str]:
+    """Return what versions some of the runs had."""
+    found: dict[str, dict[str, None]] = {name: {} for name in ("python", *_PACKAGES)}
+    for each in [run for g in grouping.groups for run in g.runs][:_MOST_ENVIRONMENTS]:
+        try:
+            environment = provenance.flatten(each.environment())
+        except SettingsError:
+            continue
+        for name, versions in found.items():
+            version = environment.get(name if name == "python" else f"packages.{name}")
+            if isinstance(version, str):
+                versions[version[:40]] = None
+    return {name: ", ".join(versions) for name, versions in found.items() if versions}
+
+
+def _show(screen: Screen, grouping: Grouping, told: Sequence[str], folder: Path) -> None:
+    from mnist_exp.reporting import page, tables, verdict
+
+    head, rows = tables.for_screen(grouping, _MOST_SHOWN)
+    screen.columns(head, rows, left=("family", *head[head.index("rank") + 1 : head.index("seeds")]))
+    if len(grouping.groups) > _MOST_SHOWN:
+        screen.out.print(f"… and {len(grouping.groups) - _MOST_SHOWN} more configurations, on the page")
+    screen.out.print()
+    for caution in verdict.cautions(grouping):
+        screen.warn(caution)
+    left = {left.run.run_id: left.reason for left in grouping.left_out}
+    for run_id, reason in list(left.items())[:_MOST_SHOWN]:
+        screen.out.print(f"not compared: run {run_id} {reason}", markup=False)
+    if len(left) > _MOST_SHOWN:
+        screen.out.print(f"… and {len(left) - _MOST_SHOWN} more runs that are not compared, on the page")
+    for sentence in told:
+        screen.out.print(sentence, markup=False)
+    screen.out.print()
+    screen.table({"report": str(folder / page.FILE)})
+
+
+def _folder(path: str) -> Path:
+    """Return the folder of the report, made. Raises: SettingsError: it cannot be written."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(f"--output={path} cannot be written: {error.strerror}") from error
+    return folder
+
+
+def _log_to(options: argparse.Namespace, selected: Selection) -> RecordedRun | None:
+    if options.log_to is not None:
+        return recorded.find(commands.tracking(options), options.log_to)
+    return selected.parent
+
+
+def _log(run: RecordedRun, files: Sequence[Path]) -> None:
+    """Attach the report to a run. Raises: RunError: the store did not take it."""
+    client = store.client(run.uri)
+    try:
+        for file in files:
+            client.log_artifact(run.run_id, str(file), ARTIFACTS)
+    except delivery.lost() as error:
+        raise RunError(f"{files[0]} is written, but run {run.run_id} did not take it: {first_line(error)}") from error
+
+
+def _links(selected: Selection) -> str:
+    """Return the address of a run's page in the MLflow UI, with {} for its id; empty where no server is known."""
+    parts = urllib.parse.urlsplit(selected.uri)
+    if parts.scheme not in ("http", "https"):
+        return ""
+    found = store.client(selected.uri).get_experiment_by_name(selected.runs[0].experiment)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
+    plain = redact(plain).replace("{", "%7B").replace("}", "%7D")
+    return f"{plain}/#/experiments/{found.experiment_id}/runs/{{}}" if found else ""
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_exp.report",
+        description="Compare recorded runs: a verdict, tables and pictures, on one page that needs nothing else.",
+        epilog="Exit codes: 0 done, 1 the store did not take the report, 2 the runs cannot be found or compared.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run_id", nargs="*", metavar="RUN_ID", help="of the runs, as `mlflow ui` shows them")
+    parser.add_argument(
+        "--sweep", metavar="PARENT", help="all runs of a sweep, by its run id; attaches the report to it"
+    )
+    parser.add_argument(
+        "--experiment", metavar="NAME", help="all runs of an experiment; default with --filter: mnist_exp"
+    )
+    parser.add_argument(
+        "--filter",
+        metavar="CONDITION",
+        help="only such runs of it, in MLflow's words: \"params.`model.filters` = '16'\"",
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="what is compared; default: what the runs selected by, `objective`"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="RUN_ID",
+        help="a run of the configuration that all others are compared with, chosen before looking; default: all pairs",
+    )
+    parser.add_argument("--output", metavar="FOLDER", help="where index.html and its pictures go; default: in reports/")
+    parser.add_argument("--log-to", metavar="RUN_ID", help="attach the report to this run, too")
+    commands.add_tracking(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Pictures of a report: each is drawn where there is material for it."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mnist_exp.reporting.groups import Family, Group, Grouping
+from mnist_exp.reporting.metric import Metric
+from mnist_exp.reporting.options import shown
+from mnist_exp.sweeping import pictures
+from mnist_exp.sweeping.board import Row, in_order
+from mnist_exp.sweeping.space import number
+
+NAMES = {
+    "configurations.png": "Each configuration: every seed a point, the mean and its 95 % interval in black.",
+    "learning_curves.png": "Mean over the seeds, epoch by epoch; the band is one standard deviation either way.",
+    "heat_map.png": "The mean for each pair of values; the best cell is framed.",
+    "parallel_coordinates.png": "Each configuration a line through its options to its mean.",
+    "costs.png": "What it costs: parameters, and seconds of training, whatever else the machine had to do.",
+}
+MOST_CURVES = 10
+_MOST_LINES = 40
+_MOST_AXES = 8
+_MOST_TICKS = 12
+_LONGEST = 44
+_WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
+_DPI = 110
+
+Curve = Mapping[int, float]
+
+
+def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str, Curve]]) -> list[str]:
+    """Write the pictures that there is material for, and return their names.
+
+    Args:
+        folder: where.
+        grouping: the runs; of several families the largest is drawn.
+        curves: of some runs, by their ids: metrics by name, values by epoch.
+    """
+    family, metric = grouping.families[0], grouping.metric
+    drawn: dict[str, Figure | None] = {
+        "configurations.png": configurations(family, metric),
+        "learning_curves.png": learning_curves(family, metric, curves),
+        "heat_map.png": heat_map(family, grouping),
+        "parallel_coordinates.png": parallel_coordinates(family, grouping),
+        "costs.png": costs(family, metric),
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn; the tables have the text.
+        for name, figure in drawn.items():
+            if figure is not None:
+                figure.savefig(folder / name, dpi=_DPI)
+    return [name for name, figure in drawn.items() if figure is not None]
+
+
+def epoch_metric(metric: Metric) -> str:
+    """Return the metric by epoch that comes nearest to what is compared."""
+    name = metric.name.removeprefix("best_").replace("test_", "val_")
+    return name if name in ("accuracy", "loss", "val_loss", "val_accuracy") else "val_accuracy"
+
+
+def configurations(family: Family, metric: Metric) -> Figure | None:
+    """Return each configuration's seeds, mean and interval, the best on top; None for a single run."""
+    groups = family.groups[:_MOST_LINES]
+    if len(groups) == 1 and groups[0].n == 1:
+        return None
+    figure, axes = _figure(8, 1.1 + 0.32 * max(len(groups), 2))
+    for place, group in enumerate(groups):
+        scores = [*group.scores.values()]
+        axes.plot(scores, [place] * len(scores), "o", color="C0", alpha=0.55, markersize=5)
+        if group.interval:
+            axes.plot(group.interval, [place, place], color="black", linewidth=1.6)
+        if group.n > 1:
+            axes.plot(group.mean, place, "D", color="black", markersize=5)
+    axes.set_yticks(range(len(groups)), [_short(group.label) for group in groups], parse_math=False)
+    axes.set_ylim(len(groups) - 0.4, -0.6)
+    more = f", the best {len(groups)} of {len(family.groups)}" if len(family.groups) > len(groups) else ""
+    axes.set(xlabel=_safe(metric.name), title=f"configurations{more}")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping[str, Curve]]) -> Figure | None:
+    """Return metric and loss against the epoch, for the best configurations."""
+    groups = [group for group in family.groups[:MOST_CURVES] if any(run.run_id in curves for run in group.runs)]
+    if not groups:
+        return None
+    figure = Figure(figsize=(10, 4.4 + 0.2 * len(groups)), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    shown = epoch_metric(metric)
+    _draw_curves(left, groups, curves, shown, "-")
+    _draw_curves(right, groups, curves, "val_loss", "-")
+    _draw_curves(right, groups, curves, "loss", ":")
+    left.set(title=_safe(shown))
+    right.set(title="val_loss, and dotted: loss in training")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    more = (
+        f"the best {len(groups)} of {len(family.groups)} configurations" if len(family.groups) > len(groups) else None
+    )
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, title=more)
+    return figure
+
+
+def heat_map(family: Family, grouping: Grouping) -> Figure | None:
+    """Return the mean for each pair of values, where exactly two options differ, on a grid."""
+    if len(grouping.keys) != 2:
+        return None
+    down, across = grouping.keys
+    sizes = [len({group.values[key] for group in family.groups}) for key in (down, across)]
+    if min(sizes) < 2 or len(family.groups) * 2 <= math.prod(sizes):
+        return None
+    metric = grouping.metric
+    rows = [
+        Row(group.label, group.values, outcome="done", objective=score)
+        for group in family.groups
+        for score in group.scores.values()
+    ]
+    names = {key: _safe(name) for key, name in grouping.names.items()}
+    return pictures.heat_map(rows, down, across, _safe(metric.name), metric.direction, names)
+
+
+def parallel_coordinates(family: Family, grouping: Grouping) -> Figure | None:
+    """Return each configuration as a line through its options, coloured by its mean; None below two options."""
+    metric, keys = grouping.metric, grouping.keys[:_MOST_AXES]
+    if len(keys) < 2 or len(family.groups) < 3:
+        return None
+    figure, axes = _figure(1.6 + 1.5 * len(keys), 4.2)
+    means = np.array([group.mean for group in family.groups])
+    norm = Normalize(float(means.min()), float(means.max()))
+    heights = [_scale(axes, place, key, [g.values[key] for g in family.groups]) for place, key in enumerate(keys)]
+    last = np.array([0.5] * len(means)) if np.ptp(means) == 0 else norm(means).data
+    lines = np.array([[*((p, h[i]) for p, h in enumerate(heights)), (len(keys), last[i])] for i in range(len(means))])
+    worst_first = np.argsort(metric.sign * means, kind="stable")
+    cmap = "viridis" if metric.sign > 0 else "viridis_r"
+    drawn = LineCollection([*lines[worst_first]], cmap=cmap, norm=norm, linewidths=1.6, alpha=0.85)
+    drawn.set_array(means[worst_first])
+    axes.add_collection(drawn)
+    for place in range(len(keys) + 1):
+        axes.axvline(place, color="0.4", linewidth=0.8, zorder=0)
+    names = [_short(grouping.names[key], 24) for key in keys]
+    axes.set_xticks(range(len(keys) + 1), [*names, _safe(metric.name)], parse_math=False)
+    axes.set(xlim=(-0.4, len(keys) + 0.15), ylim=(-0.06, 1.06), yticks=[])
+    for side in ("left", "right", "top", "bottom"):
+        axes.spines[side].set_visible(False)
+    figure.colorbar(drawn, ax=axes, label=_safe(metric.name))
+    return figure
+
+
+def costs(family: Family, metric: Metric) -> Figure | None:
+    """Return the metric against parameters and training time, every configuration a point; None for one."""
+    groups = family.groups
+    found = {
+        name: [(group.mean_of(name), group) for group in groups if (group.mean_of(name) or 0) > 0]
+        for name in ("parameters", "fit_time_s")
+    }
+    if len(groups) < 2 or not all(found.values()):
+        return None
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    for axes, (name, points) in zip(figure.subplots(1, 2, sharey=True), found.items(), strict=True):
+        x = [value for value, _ in points if value]
+        means, deviations = [g.mean for _, g in points], [g.std or 0.0 for _, g in points]
+        axes.errorbar(x, means, yerr=deviations, fmt="o", markersize=5, elinewidth=0.8, alpha=0.8)
+        if len(points) <= MOST_CURVES:
+            for value, group in zip(x, (g for _, g in points), strict=True):
+                place = (value, group.mean)
+                axes.annotate(
+                    _short(group.label, 28), place, (4, 4), textcoords="offset points", fontsize=7, parse_math=False
+                )
+        if max(x) >= _WIDE * min(x):
+            axes.set_xscale("log")
+        axes.set_xlabel(name)
+        axes.margins(x=0.2)
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel(f"{_safe(metric.name)}, mean ± std")
+    return figure
+
+
+def _draw_curves(
+    axes: Axes, groups: Sequence[Group], curves: Mapping[str, Mapping[str, Curve]], name: str, style: str
+) -> None:
+    for place, group in enumerate(groups):
+        found = [curves[run.run_id].get(name, {}) for run in group.runs if run.run_id in curves]
+        # Only epochs that every seed came to: with fewer the mean would jump.
+        epochs = sorted(set.intersection(*(set(values) for values in found)))
+        table = np.array([[values[epoch] for epoch in epochs] for values in found], float)
+        table[~np.isfinite(table) | (np.abs(table) > 1e15)] = np.nan
+        if not epochs or np.isnan(table).all():
+            continue
+        mean = table.mean(axis=0)
+        colour = colormaps["tab10"](place % 10)
+        axes.plot(epochs, mean, style, color=colour, marker="o", markersize=2.5, label=" " + _safe(_short(group.label)))
+        if len(table) > 1 and style == "-":
+            std = table.std(axis=0, ddof=1)
+            axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+
+
+def _scale(axes: Axes, place: int, key: str, values: Sequence[str]) -> list[float]:
+    """Return where on an axis from 0 to 1 each value lies, and write the values beside it."""
+    distinct = in_order(values)
+    numbers = [number(value) for value in distinct]
+    points = np.arange(len(distinct), dtype=float)
+    if None not in numbers and len(distinct) > _MOST_TICKS:  # Few values are easier to read evenly spaced.
+        points = np.array(numbers, float)
+        if points.min() > 0 and points.max() >= _WIDE * points.min():
+            points = np.log(points)
+    low, high = points.min(), points.max()
+    at = dict(zip(distinct, (points - low) / (high - low) if high > low else points * 0 + 0.5, strict=True))
+    named = distinct if len(distinct) <= _MOST_TICKS else [distinct[0], distinct[len(distinct) // 2], distinct[-1]]
+    for value in named:
+        text = _short(shown(key, value), 16)
+        axes.text(place - 0.04, at[value], text, ha="right", va="center", fontsize=8, parse_math=False)
+    return [at[value] for value in values]
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _short(text: str, longest: int = _LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[: longest // 2 - 1]}…{text[-(longest // 2) :]}"
+
+
+def _safe(text: str) -> str:
+    """Return a text that matplotlib takes for no mathematics."""
+    return text.replace("$", r"\$")

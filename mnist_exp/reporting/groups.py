@@ -1,0 +1,218 @@
+"""Runs in groups by what differs between their configurations, seeds apart; and what cannot be compared, and why."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from mnist_exp.errors import SettingsError
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.reporting import options, statistics
+from mnist_exp.reporting.metric import Metric, is_number
+from mnist_exp.reporting.statistics import Comparison
+
+MOST_COMPARED = 100
+DATA = "mnist_exp.data_sha256"
+_Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that is listed and not compared."""
+
+    run: RecordedRun
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one configuration.
+
+    Args:
+        label: what tells it from the others.
+        values: the options that differ, as written.
+        by_seed: the run of each seed.
+        metric: that is compared.
+    """
+
+    label: str
+    values: Mapping[str, str]
+    by_seed: Mapping[str, RecordedRun]
+    metric: Metric
+
+    @property
+    def runs(self) -> list[RecordedRun]:
+        """One a seed."""
+        return [*self.by_seed.values()]
+
+    @property
+    def n(self) -> int:
+        """How many seeds there are."""
+        return len(self.by_seed)
+
+    @functools.cached_property
+    def scores(self) -> dict[str, float]:
+        """The metric of each seed."""
+        return {seed: run.metrics[self.metric.key] for seed, run in self.by_seed.items()}
+
+    @functools.cached_property
+    def mean(self) -> float:
+        """Of the metric."""
+        return fmean(self.scores.values())
+
+    @functools.cached_property
+    def std(self) -> float | None:
+        """Standard deviation of the metric over the seeds; None with one seed."""
+        return stdev(self.scores.values()) if self.n > 1 else None
+
+    @functools.cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the metric's mean; None where none can be given."""
+        return statistics.interval([*self.scores.values()])
+
+    def mean_of(self, name: str) -> float | None:
+        """Return the mean of another metric; None if a run has none."""
+        values = [run.metrics.get(name, math.nan) for run in self.runs]
+        return fmean(values) if all(map(is_number, values)) else None
+
+
+@dataclass(frozen=True)
+class Family:
+    """Configurations that may be compared with each other: same data, and the same validation where that was measured.
+
+    Args:
+        data_sha256: of the data.
+        validation: what the epochs were validated on.
+        groups: the best first.
+        comparisons: by the places of the two; empty where there are too many, or seeds are missing.
+        against: place of the group that all others are compared with, if it was chosen beforehand.
+        too_many: how many configurations there are, if that is too many for pairs.
+    """
+
+    data_sha256: str
+    validation: str
+    groups: Sequence[Group]
+    comparisons: Mapping[tuple[int, int], Comparison]
+    against: int | None = None
+    too_many: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people, where there are several."""
+        return f"data {self.data_sha256[:8]}" + f", validated on {self.validation}" * bool(self.validation)
+
+    @property
+    def reference(self) -> int | None:
+        """Place of the group that the others are held against: the one chosen, or the best of several seeds."""
+        if self.against is not None:
+            return self.against
+        return next((place for place, group in enumerate(self.groups) if group.n > 1), None)
+
+    def with_reference(self) -> list[tuple[Group, Comparison]]:
+        """Return each group that was compared with the reference, and the reference's values against its own."""
+        found = []
+        for (first, second), comparison in self.comparisons.items():
+            if first == self.reference:
+                found.append((self.groups[second], comparison))
+            elif second == self.reference:
+                found.append((self.groups[first], comparison.reversed()))
+        return found
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """All runs of a report.
+
+    Args:
+        metric: that is compared.
+        keys: the options that name the groups.
+        differing: all options that differ.
+        names: short ones of options.
+        families: what may be compared.
+        left_out: runs that are not.
+    """
+
+    metric: Metric
+    keys: Sequence[str]
+    differing: Sequence[str]
+    names: Mapping[str, str]
+    families: Sequence[Family]
+    left_out: Sequence[LeftOut]
+
+    @property
+    def groups(self) -> list[Group]:
+        """Those of all families."""
+        return [group for family in self.families for group in family.groups]
+
+
+def group(runs: Sequence[RecordedRun], metric: Metric, against: str | None = None) -> Grouping:
+    """Group runs, and compare the groups.
+
+    Args:
+        runs: oldest first; of several with the same configuration and seed the last one counts.
+        metric: to compare.
+        against: run id of the configuration, chosen beforehand, that all others are compared with.
+    Raises: SettingsError: no run can be compared, or that one is not among them.
+    """
+    left_out = [LeftOut(run, reason) for run in runs if (reason := why_not(run, metric))]
+    without = {left.run.run_id for left in left_out}
+    usable = [run for run in runs if run.run_id not in without]
+    if not usable:
+        first = left_out[0]
+        more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        raise SettingsError(f"there is no run to report on: run {first.run.run_id} {first.reason}{more}")
+    found = [options.of(run) for run in usable]
+    differing = options.differences(found)
+    keys = options.naming(found, differing)
+    names = options.names_of(keys)
+    together: dict[tuple[_Place, tuple[str, ...]], dict[str, RecordedRun]] = {}
+    for run, own in zip(usable, found, strict=True):
+        seeds = together.setdefault((_place(run, metric), tuple(own.get(key, options.ABSENT) for key in keys)), {})
+        seed = run.params.get("seed", run.run_id)
+        if seed in seeds:
+            left_out.append(LeftOut(seeds[seed], f"is repeated by run {run.run_id}: same configuration, same seed"))
+        seeds[seed] = run
+    only = options.shown(options.TARGET, usable[0].params.get("model._target_", "all runs"))
+    groups: dict[_Place, list[Group]] = {}
+    for (place, values), by_seed in together.items():
+        own = dict(zip(keys, values, strict=True))
+        groups.setdefault(place, []).append(Group(options.label_of(own, names) or only, own, by_seed, metric))
+    families = [_family(place, members, metric, against) for place, members in groups.items()]
+    if against is not None and all(family.against is None for family in families):
+        raise SettingsError(f"--against={against} is not among the runs that are compared")
+    families.sort(key=lambda family: -len(family.groups))
+    return Grouping(metric, keys, differing, names, families, left_out)
+
+
+def why_not(run: RecordedRun, metric: Metric) -> str:
+    """Return why a run is not compared; nothing if it can be."""
+    if "mnist_exp.sweep" in run.tags:
+        return "is a sweep, and no run"
+    if run.is_pruned:
+        return "was pruned: its sweep stopped it early"
+    if run.status != "FINISHED":
+        reason = run.tags.get("mnist_exp.failure", "")
+        return f"is {run.status}" + (f": {reason}" if reason else "")
+    if metric.key not in run.metrics:
+        return f"has no {metric.key}"
+    return "" if is_number(run.metrics[metric.key]) else f"has a {metric.key} that is no number"
+
+
+def _place(run: RecordedRun, metric: Metric) -> _Place:
+    """Return what must be the same for a comparison: the data, and what a metric of the validation was measured on."""
+    validation = options.canonical(run.params.get("data.validation", "unknown")) if metric.is_of_validation else ""
+    return run.tags.get(DATA, "unknown"), validation
+
+
+def _family(place: _Place, groups: list[Group], metric: Metric, against: str | None) -> Family:
+    groups = sorted(groups, key=lambda group: (-metric.sign * group.mean, group.label))
+    chosen = next((i for i, group in enumerate(groups) if against in {run.run_id for run in group.runs}), None)
+    several = [i for i, group in enumerate(groups) if group.n > 1]
+    too_many = len(several) if len(several) > MOST_COMPARED and chosen is None else 0
+    comparisons = {}
+    if not too_many and (against is None or chosen in several):
+        position = several.index(chosen) if chosen is not None else None
+        pairs = statistics.compare_all([groups[i].scores for i in several], position)
+        comparisons = {(several[i], several[j]): comparison for (i, j), comparison in pairs.items()}
+    return Family(*place, groups, comparisons, chosen, too_many)

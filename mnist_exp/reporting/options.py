@@ -1,0 +1,74 @@
+"""The options of runs: which of them count, which differ, and how the differences are named."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.reporting.metric import LARGEST
+from mnist_exp.sweeping.space import brief, number, short_names
+
+ABSENT = "–"
+TARGET = "_target_"
+# They decide no result, or are told apart by the digest of the data.
+_NO_OPTIONS = re.compile(
+    r"seed|resume|trusted_modules|(tracking|sweep|hydra)(\..*)?|trainer\.(threads|checkpoint_every)"
+    r"|data\.(?!(limit|validation)$).*"
+)
+
+
+def of(run: RecordedRun) -> dict[str, str]:
+    """Return the options that may decide a result, without the seed; numbers always written the same way."""
+    return {key: canonical(value) for key, value in run.params.items() if not _NO_OPTIONS.fullmatch(key)}
+
+
+def differences(options: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the options that are not the same in all runs, components before their arguments."""
+    every = dict.fromkeys(key for each in options for key in each)
+    differing = [key for key in every if len({each.get(key, ABSENT) for each in options}) > 1]
+    return sorted(differing, key=lambda key: (key.split(".")[0], not key.endswith(TARGET)))
+
+
+def naming(options: Sequence[Mapping[str, str]], differing: Sequence[str]) -> list[str]:
+    """Return the options that tell the groups apart.
+
+    Where a component differs, its arguments are of another kind: only those are named that still differ within one.
+    """
+    kept = [key for key in differing if key.endswith(f".{TARGET}")]
+    for key in differing:
+        follows = f"{key.split('.')[0]}.{TARGET}" in kept
+        if key not in kept and (not follows or _tells_more(options, kept, key)):
+            kept.append(key)
+    return [key for key in differing if key in kept]
+
+
+def names_of(keys: Sequence[str]) -> dict[str, str]:
+    """Return each option's short name; that of a component is its group."""
+    arguments = [key for key in keys if not key.endswith(f".{TARGET}")]
+    return short_names(arguments) | {key: key.rpartition(".")[0] for key in keys if key not in arguments}
+
+
+def label_of(values: Mapping[str, str], names: Mapping[str, str]) -> str:
+    """Return what tells a group from the others; arguments that its component does not have are left out."""
+    return " ".join(f"{names[key]}={shown(key, value)}" for key, value in values.items() if value != ABSENT)
+
+
+def shown(key: str, value: str) -> str:
+    """Return a value for people; of a component its last name."""
+    return value.rpartition(".")[2] if key.endswith(TARGET) else brief(value)
+
+
+def canonical(value: str) -> str:
+    """Return a value as written, a number always in the same way: 1.0 is 1."""
+    found = number(value)
+    if found is None:
+        return value
+    return str(int(found)) if found.is_integer() and abs(found) < LARGEST else repr(found)
+
+
+def _tells_more(options: Sequence[Mapping[str, str]], kept: Sequence[str], key: str) -> bool:
+    seen: dict[tuple[str, ...], str] = {}
+    for each in options:
+        place, value = tuple(each.get(k, ABSENT) for k in kept), each.get(key, ABSENT)
+        if seen.setdefault(place, value) != value:
+            return True
+    return False

@@ -1,0 +1,149 @@
+"""Which runs a report is on: by their ids, of a sweep, or of an experiment by a condition."""
+
+import argparse
+import csv
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnist_exp import commands, recorded
+from mnist_exp.errors import SettingsError
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.recording import delivery, store, tracking
+
+MOST_RUNS = 5000
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_LONGEST, _LONGEST_COMMAND = 300, 2000  # characters
+_LARGEST_BOARD = 20_000_000  # bytes
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a report is on.
+
+    Args:
+        title: for people.
+        short: name of a folder.
+        runs: oldest first, or as they were named; their texts are printable and not too long.
+        parent: the sweep's run.
+        uri: address of the store.
+    """
+
+    title: str
+    short: str
+    runs: Sequence[RecordedRun]
+    parent: RecordedRun | None
+    uri: str
+
+
+def select(options: argparse.Namespace) -> Selection:
+    """Return the runs that a command line asks for. Imports MLflow.
+
+    Raises: SettingsError: it names none, or some that there are not.
+    """
+    _check(options)
+    if options.sweep is not None:
+        found = _of_sweep(options)
+    elif options.run_id:
+        found = _named(options)
+    else:
+        found = _of_experiment(options)
+    if len(found.runs) > MOST_RUNS:
+        raise SettingsError(f"{len(found.runs):,} runs are too many for a page: at most {MOST_RUNS:,}; use --filter")
+    return dataclasses.replace(found, runs=[printable(run) for run in found.runs])
+
+
+def printable(run: RecordedRun) -> RecordedRun:
+    """Return a run whose texts can be shown anywhere: they may come from someone else."""
+    tags = {
+        key: _plain(value, _LONGEST_COMMAND if key == "mnist_exp.command" else _LONGEST)
+        for key, value in run.tags.items()
+    }
+    params = {_plain(key): _plain(value) for key, value in run.params.items()}
+    metrics = {_plain(key): value for key, value in run.metrics.items()}
+    return dataclasses.replace(run, name=_plain(run.name, 100), params=params, metrics=metrics, tags=tags)
+
+
+def _check(options: argparse.Namespace) -> None:
+    ways = [
+        ("RUN_ID", bool(options.run_id)),
+        ("--sweep", options.sweep is not None),
+        ("--experiment or --filter", options.experiment is not None or options.filter is not None),
+    ]
+    given = [name for name, is_given in ways if is_given]
+    if len(given) != 1:
+        found = " and ".join(given) + " were given" if given else "none was given"
+        raise SettingsError(f"name the runs in one way: RUN_ID…, --sweep, or --experiment with --filter; {found}")
+
+
+def _named(options: argparse.Namespace) -> Selection:
+    runs, problems = [], []
+    for reference in dict.fromkeys(options.run_id):
+        try:
+            run = recorded.find(commands.tracking(options), reference)
+        except SettingsError as error:
+            problems += error.problems
+            continue
+        if "mnist_exp.sweep" in run.tags:
+            problems.append(f"run {run.run_id} is a sweep: report on its runs with --sweep {run.run_id}")
+        elif "mnist_exp.job_key" not in run.tags:
+            problems.append(f"run {run.run_id} is not a run of mnist_exp")
+        runs.append(run)
+    if problems:
+        raise SettingsError(problems)
+    runs = list({run.run_id: run for run in runs}.values())  # A model's name may mean one that was named, too.
+    more = f"-and-{len(runs) - 1}-more" if len(runs) > 1 else ""
+    title = f"run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs"
+    return Selection(_plain(title), runs[0].run_id[:8] + more, runs, None, runs[0].uri)
+
+
+def _of_sweep(options: argparse.Namespace) -> Selection:
+    parent = recorded.find(commands.tracking(options), options.sweep)
+    if "mnist_exp.sweep" not in parent.tags:
+        raise SettingsError(f"--sweep={options.sweep} is no sweep, but a run: report on it without --sweep")
+    runs = recorded.children(parent)
+    missing = sorted(_on_board(parent) - {run.run_id for run in runs})
+    settings = commands.tracking(options, parent.experiment)
+    for start in range(0, len(missing), _AT_ONCE):
+        listed = ", ".join(f"'{run_id}'" for run_id in missing[start : start + _AT_ONCE])
+        runs += recorded.search(settings, f"attributes.run_id IN ({listed})")
+    if not runs:
+        raise SettingsError(f"--sweep={options.sweep} has no runs yet")
+    return Selection(_plain(parent.name), f"sweep-{parent.run_id[:8]}", runs, parent, parent.uri)
+
+
+def _of_experiment(options: argparse.Namespace) -> Selection:
+    settings = commands.tracking(options, options.experiment or "mnist_exp")
+    condition = options.filter or ""
+    runs = [run for run in recorded.search(settings, condition) if "mnist_exp.job_key" in run.tags]
+    where = f"experiment {settings.experiment}" + (f" where {condition}" if condition else "")
+    if not runs:
+        raise SettingsError(f"there is no run of mnist_exp in {where}")
+    short = re.sub(r"[^\w-]+", "-", settings.experiment, flags=re.ASCII).strip("-")[:60] or "experiment"
+    return Selection(_plain(where), short, runs, None, runs[0].uri)
+
+
+def _on_board(parent: RecordedRun) -> set[str]:
+    """Return the ids on a sweep's leaderboard: it counts runs of earlier sweeps, too, whose parents these are."""
+    lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)
+    with tracking.folder() as folder:
+        try:
+            client = store.client(parent.uri)
+            file = Path(client.download_artifacts(parent.run_id, "leaderboard.csv", str(folder)))
+            text = file.read_text(encoding="utf-8", errors="replace") if file.stat().st_size <= _LARGEST_BOARD else ""
+        except lost:
+            return set()
+    try:
+        found = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(text))}
+    except csv.Error:
+        return set()
+    return {run_id for run_id in found if _RUN_ID.fullmatch(run_id)}
+
+
+def _plain(text: str, longest: int = _LONGEST) -> str:
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)

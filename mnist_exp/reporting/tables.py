@@ -1,0 +1,227 @@
+"""Tables of a report: what is shown, and what they are sorted by."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.reporting import options
+from mnist_exp.reporting.groups import DATA, Family, Group, Grouping, LeftOut
+from mnist_exp.reporting.models import Models
+from mnist_exp.reporting.statistics import Comparison
+from mnist_exp.reporting.verdict import ends, figure, p_words, seeds_words
+
+MOST_FOR_PAIRS = 12
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value: its text, the number it is sorted by (None: its text), and where it leads."""
+
+    text: str
+    key: float | None = None
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a head.
+
+    Args:
+        name: of the table.
+        note: how to read it.
+        head: names of the columns.
+        rows: their cells.
+    """
+
+    name: str
+    note: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+def configurations(grouping: Grouping) -> Table:
+    """Return each configuration with its figures, the best first."""
+    metric, several = grouping.metric, len(grouping.families) > 1
+    others = [name for name in ("test_accuracy", "parameters", "fit_time_s", "epochs") if name != metric.name]
+    options = [grouping.names[key] for key in grouping.keys] or ["configuration"]
+    head = [*(["family"] if several else []), "rank", *options, "seeds", metric.name, "± std", "95 % interval", *others]
+    rows = []
+    for family in grouping.families:
+        for rank, group in enumerate(family.groups, start=1):
+            names = [_option(key, group.values[key]) for key in grouping.keys] or [Cell(group.label)]
+            rows.append(
+                [
+                    *([Cell(family.name)] if several else []),
+                    _count(rank),
+                    *names,
+                    _count(group.n),
+                    _cell(group.mean, metric.name),
+                    _cell(group.std),
+                    Cell(ends(group.interval), group.interval[0] if group.interval else math.inf),
+                    *(_cell(group.mean_of(name), name) for name in others),
+                ]
+            )
+    note = "Means over the seeds. The interval holds the mean over all seeds there could be, 95 times of 100."
+    return Table("Configurations", note, head, rows)
+
+
+def comparisons(family: Family) -> Table | None:
+    """Return all pairs of a few configurations, or each of many with the best one."""
+    tested = sum(group.n > 1 for group in family.groups)
+    if family.against is None and tested <= MOST_FOR_PAIRS:
+        found = [(family.groups[i], family.groups[j], c) for (i, j), c in family.comparisons.items()]
+        which = "All pairs"
+    elif family.reference is not None:
+        found = [(family.groups[family.reference], group, c) for group, c in family.with_reference()]
+        which = "Each configuration with the one chosen" if family.against is not None else "Each with the best one"
+    if not family.comparisons:
+        return None
+    head = [
+        "first",
+        "second",
+        "difference",
+        "95 % interval",
+        "test",
+        "seeds",
+        "p",
+        "p corrected",
+        "verdict",
+        "seeds needed",
+    ]
+    note = (
+        f"{which}; first less second. p is corrected by Holm's method for {found[0][2].family} comparisons, also those "
+        "that are not shown; the interval is of each comparison alone. Seeds needed: each, to see a difference of this "
+        "size, if it is real, with 80 % power by the same rule; from few seeds that is a rough guess."
+    )
+    return Table("Differences", note, head, [_compared(*each) for each in found])
+
+
+def models(compared: Models) -> Table:
+    """Return how pairs of models differ on the same test images."""
+    head = ["first", "second", "only first right", "only second right", "difference of accuracy", "95 % interval"]
+    rows = [
+        [
+            Cell(pair.first),
+            Cell(pair.second),
+            _count(pair.found.only_first),
+            _count(pair.found.only_second),
+            _cell(pair.found.difference),
+            Cell(ends(None if math.isnan(pair.found.low) else (pair.found.low, pair.found.high))),
+            Cell("exact" if pair.found.is_exact else "χ², continuity correction"),
+            Cell(p_words(pair.found.p_corrected), pair.found.p_corrected),
+        ]
+        for pair in compared.pairs
+    ]
+    note = (
+        "McNemar's test on the same test images, p corrected by Holm's method. It compares trained models: two seeds of "
+        "one configuration may differ as much, so that nothing follows for configurations."
+    )
+    return Table("Models, image by image", note, [*head, "test", "p corrected"], rows)
+
+
+def runs(grouping: Grouping, links: str) -> Table:
+    """Return every run, compared or not.
+
+    Args:
+        grouping: the runs.
+        links: address of a run's page, with {} for its id; empty where there is none.
+    """
+    metric = grouping.metric
+    head = ["configuration", "seed", "status", metric.name, "test_accuracy", "epochs", "fit_time_s", "run"]
+    compared = [(group.label, run, "") for group in grouping.groups for run in group.runs]
+    left_out = [(left.run.name, left.run, f"not compared: {left.reason}") for left in grouping.left_out]
+    rows = []
+    for label, run, reason in [*compared, *left_out]:
+        metrics = [run.metrics.get(name) for name in (metric.key, "test_accuracy", "epochs", "fit_time_s")]
+        score, accuracy, epochs, seconds = metrics
+        rows.append(
+            [
+                Cell(label),
+                _option("seed", run.params.get("seed", options.ABSENT)),
+                Cell(reason or run.status),
+                _cell(score, metric.name),
+                _cell(accuracy),
+                _cell(epochs, "epochs"),
+                _cell(seconds, "fit_time_s"),
+                Cell(run.run_id, link=links.format(run.run_id)),
+            ]
+        )
+    return Table("Runs", "", head, rows)
+
+
+def differing(grouping: Grouping) -> Table | None:
+    """Return every option that differs, by configuration."""
+    if not grouping.differing:
+        return None
+    rows = []
+    for group in grouping.groups:
+        params = group.runs[0].params
+        rows.append([Cell(group.label), *(_option(key, params.get(key, options.ABSENT)) for key in grouping.differing)])
+    note = "Everything else is the same in all of them. Where runs are recorded, and the seed, do not count."
+    return Table("What differs", note, ["configuration", *grouping.differing], rows)
+
+
+def provenance(grouping: Grouping) -> Table:
+    """Return where each run came from."""
+    rows = [
+        [
+            Cell(run.run_id),
+            Cell(run.tags.get(DATA, options.ABSENT)[:16]),
+            Cell(run.tags.get("mnist_exp.git_commit", options.ABSENT)[:12] + _dirty(run)),
+            Cell(run.tags.get("mnist_exp.code_sha256", options.ABSENT)[:12]),
+            Cell(run.tags.get("mnist_exp.command", options.ABSENT)),
+        ]
+        for run in [*(run for group in grouping.groups for run in group.runs), *_runs(grouping.left_out)]
+    ]
+    return Table("Where the runs came from", "", ["run", "data SHA-256", "commit", "code", "command"], rows)
+
+
+def for_screen(grouping: Grouping, most: int) -> tuple[list[str], list[list[str]]]:
+    """Return the configurations as head and rows of a table for the terminal."""
+    table = configurations(grouping)
+    return list(table.head), [[cell.text for cell in row] for row in table.rows[:most]]
+
+
+def _compared(first: Group, second: Group, comparison: Comparison) -> list[Cell]:
+    c = comparison
+    is_tested = c.p is not None
+    seeds = str(c.n[0]) if c.n[0] == c.n[1] else f"{c.n[0]}, {c.n[1]}"
+    verdict = ("different" if c.is_significant else "cannot be told apart") if is_tested else c.reason
+    return [
+        Cell(first.label),
+        Cell(second.label),
+        _cell(c.difference),
+        Cell(ends((c.low, c.high)) if is_tested else options.ABSENT, c.low if is_tested else math.inf),
+        Cell(c.test),
+        Cell(seeds, float(min(c.n))),
+        Cell(p_words(c.p), c.p if is_tested else math.inf),
+        Cell(p_words(c.p_corrected), c.p_corrected if is_tested else math.inf),
+        Cell(verdict),
+        Cell(seeds_words(c), float(c.seeds_needed() or math.inf)) if is_tested and not c.is_significant else Cell(""),
+    ]
+
+
+def _option(key: str, value: str) -> Cell:
+    text = options.shown(key, value)
+    try:
+        return Cell(text, float(value))
+    except ValueError:
+        return Cell(text)
+
+
+def _cell(value: float | None, name: str = "") -> Cell:
+    is_known = value is not None and not math.isnan(value)
+    return Cell(figure(value, name), value if is_known else math.inf)
+
+
+def _count(value: int) -> Cell:
+    return Cell(str(value), float(value))
+
+
+def _dirty(run: RecordedRun) -> str:
+    return " + changes" if run.tags.get("mnist_exp.git_dirty") == "true" else ""
+
+
+def _runs(left_out: Sequence[LeftOut]) -> list[RecordedRun]:
+    return [left.run for left in left_out]
