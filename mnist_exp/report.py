@@ -54,7 +54,7 @@ def report(options: argparse.Namespace) -> int:
 
 def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[Path], list[str]]:
     """Write page and pictures; return the files, and the verdict."""
-    from mnist_exp.reporting import drawings, models, page, verdict
+    from mnist_exp.reporting import drawings, models, page, tables, verdict
 
     compared = models.compare(grouping)
     told = verdict.verdict(grouping, compared)
@@ -62,15 +62,16 @@ def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[
         (folder / name).unlink(missing_ok=True)  # Of an earlier report in the same folder.
     names = drawings.draw_all(folder, grouping, _curves(grouping))
     title = f"Report on {selected.title}"
-    tables, folded = _tables(grouping, compared, selected)
+    shown, more = _tables(grouping, compared, selected)
     content = page.Content(
         title=title[:200],
         summary=_summary(grouping),
         verdict=told,
         cautions=verdict.cautions(grouping),
         figures=names,
-        tables=tables,
-        folded=folded,
+        tables=shown,
+        more=more,
+        folded=[tables.provenance(grouping)],
         versions=_versions(grouping),
         command=provenance.command(),
     )
@@ -85,10 +86,8 @@ def _tables(grouping: Grouping, compared: Models | None, selected: Selection) ->
     shown = [tables.configurations(grouping), *(table for table in differences if table)]
     if compared and compared.pairs:
         shown.append(tables.models(compared))
-    if differing := tables.differing(grouping):
-        shown.append(differing)
-    runs = tables.runs(grouping, _links(selected))
-    return [*shown, runs], [tables.provenance(grouping)]
+    differing = tables.differing(grouping)
+    return shown, [*([differing] if differing else []), tables.runs(grouping, _links(selected))]
 
 
 def _summary(grouping: Grouping) -> str:

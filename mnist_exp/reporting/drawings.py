@@ -34,6 +34,8 @@ _MOST_TICKS = 12
 _LONGEST = 44
 _WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
 _DPI = 110
+_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
+_MARKERS = "osD^v<>Pph"
 
 Curve = Mapping[int, float]
 
@@ -94,7 +96,7 @@ def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping
     groups = [group for group in family.groups[:MOST_CURVES] if any(run.run_id in curves for run in group.runs)]
     if not groups:
         return None
-    figure = Figure(figsize=(10, 4.4 + 0.2 * len(groups)), layout="constrained")
+    figure = Figure(figsize=(10, 4.2 + 0.1 * len(groups)), layout="constrained")
     left, right = figure.subplots(1, 2)
     shown = epoch_metric(metric)
     _draw_curves(left, groups, curves, shown, "-")
@@ -136,7 +138,7 @@ def parallel_coordinates(family: Family, grouping: Grouping) -> Figure | None:
     metric, keys = grouping.metric, grouping.keys[:_MOST_AXES]
     if len(keys) < 2 or len(family.groups) < 3:
         return None
-    figure, axes = _figure(1.6 + 1.5 * len(keys), 4.2)
+    figure, axes = _figure(2.5 + 1.8 * len(keys), 4.2)
     means = np.array([group.mean for group in family.groups])
     norm = Normalize(float(means.min()), float(means.max()))
     heights = [_scale(axes, place, key, [g.values[key] for g in family.groups]) for place, key in enumerate(keys)]
@@ -167,23 +169,30 @@ def costs(family: Family, metric: Metric) -> Figure | None:
     }
     if len(groups) < 2 or not all(found.values()):
         return None
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 4.2 + 0.1 * min(len(groups), MOST_CURVES)), layout="constrained")
     for axes, (name, points) in zip(figure.subplots(1, 2, sharey=True), found.items(), strict=True):
         x = [value for value, _ in points if value]
-        means, deviations = [g.mean for _, g in points], [g.std or 0.0 for _, g in points]
-        axes.errorbar(x, means, yerr=deviations, fmt="o", markersize=5, elinewidth=0.8, alpha=0.8)
-        if len(points) <= MOST_CURVES:
-            for value, group in zip(x, (g for _, g in points), strict=True):
-                place = (value, group.mean)
-                axes.annotate(
-                    _short(group.label, 28), place, (4, 4), textcoords="offset points", fontsize=7, parse_math=False
-                )
+        for place, (value, (_, group)) in enumerate(zip(x, points, strict=True)):
+            named = place < MOST_CURVES
+            axes.errorbar(
+                value,
+                group.mean,
+                yerr=group.std or 0.0,
+                fmt=_MARKERS[place % len(_MARKERS)] if named else ".",
+                color=colormaps["tab10"](place) if named else "0.7",
+                elinewidth=0.8,
+                alpha=0.85,
+                zorder=3 if named else 1,
+                label=" " + _safe(_short(group.label)) if named else None,
+            )
         if max(x) >= _WIDE * min(x):
             axes.set_xscale("log")
         axes.set_xlabel(name)
         axes.margins(x=0.2)
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel(f"{_safe(metric.name)}, mean ± std")
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
@@ -220,7 +229,7 @@ def _scale(axes: Axes, place: int, key: str, values: Sequence[str]) -> list[floa
     named = distinct if len(distinct) <= _MOST_TICKS else [distinct[0], distinct[len(distinct) // 2], distinct[-1]]
     for value in named:
         text = _short(shown(key, value), 16)
-        axes.text(place - 0.04, at[value], text, ha="right", va="center", fontsize=8, parse_math=False)
+        axes.text(place - 0.04, at[value], text, ha="right", va="center", fontsize=8, parse_math=False, bbox=_BOX)
     return [at[value] for value in values]
 
 

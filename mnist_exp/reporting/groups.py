@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from mnist_exp.errors import SettingsError
@@ -173,12 +173,10 @@ def group(runs: Sequence[RecordedRun], metric: Metric, against: str | None = Non
         if seed in seeds:
             left_out.append(LeftOut(seeds[seed], f"is repeated by run {run.run_id}: same configuration, same seed"))
         seeds[seed] = run
-    only = options.shown(options.TARGET, usable[0].params.get("model._target_", "all runs"))
     groups: dict[_Place, list[Group]] = {}
     for (place, values), by_seed in together.items():
-        own = dict(zip(keys, values, strict=True))
-        groups.setdefault(place, []).append(Group(options.label_of(own, names) or only, own, by_seed, metric))
-    families = [_family(place, members, metric, against) for place, members in groups.items()]
+        groups.setdefault(place, []).append(Group("", dict(zip(keys, values, strict=True)), by_seed, metric))
+    families = [_family(place, _labelled(members, names), metric, against) for place, members in groups.items()]
     if against is not None and all(family.against is None for family in families):
         raise SettingsError(f"--against={against} is not among the runs that are compared")
     families.sort(key=lambda family: -len(family.groups))
@@ -203,6 +201,14 @@ def _place(run: RecordedRun, metric: Metric) -> _Place:
     """Return what must be the same for a comparison: the data, and what a metric of the validation was measured on."""
     validation = options.canonical(run.params.get("data.validation", "unknown")) if metric.is_of_validation else ""
     return run.tags.get(DATA, "unknown"), validation
+
+
+def _labelled(groups: Sequence[Group], names: Mapping[str, str]) -> list[Group]:
+    """Return groups with labels of what differs among them, or what they all are."""
+    varied = [key for key in names if len({group.values[key] for group in groups}) > 1]
+    only = options.shown(options.TARGET, groups[0].runs[0].params.get("model._target_", "all runs"))
+    labels = [options.label_of({key: group.values[key] for key in varied}, names) or only for group in groups]
+    return [replace(group, label=label) for group, label in zip(groups, labels, strict=True)]
 
 
 def _family(place: _Place, groups: list[Group], metric: Metric, against: str | None) -> Family:

@@ -43,8 +43,8 @@ def naming(options: Sequence[Mapping[str, str]], differing: Sequence[str]) -> li
 
 def names_of(keys: Sequence[str]) -> dict[str, str]:
     """Return each option's short name; that of a component is its group."""
-    arguments = [key for key in keys if not key.endswith(f".{TARGET}")]
-    return short_names(arguments) | {key: key.rpartition(".")[0] for key in keys if key not in arguments}
+    short = short_names([key for key in keys if not key.endswith(f".{TARGET}")])
+    return {key: short.get(key) or key.rpartition(".")[0] for key in keys}
 
 
 def label_of(values: Mapping[str, str], names: Mapping[str, str]) -> str:

@@ -23,7 +23,8 @@ class Content:
         verdict: sentences.
         cautions: what a reader must know.
         figures: names of the pictures, which lie in the page's folder.
-        tables: shown.
+        tables: before the pictures.
+        more: tables behind them.
         folded: tables that open by a click.
         versions: packages and the versions that the runs had.
         command: that made it.
@@ -35,6 +36,7 @@ class Content:
     cautions: Sequence[str]
     figures: Sequence[str]
     tables: Sequence[Table]
+    more: Sequence[Table]
     folded: Sequence[Table]
     versions: Mapping[str, str]
     command: str

@@ -109,13 +109,13 @@ def models(compared: Models) -> Table:
             _cell(pair.found.difference),
             Cell(ends(None if math.isnan(pair.found.low) else (pair.found.low, pair.found.high))),
             Cell("exact" if pair.found.is_exact else "χ², continuity correction"),
-            Cell(p_words(pair.found.p_corrected), pair.found.p_corrected),
+            _p(pair.found.p_corrected),
         ]
         for pair in compared.pairs
     ]
     note = (
-        "McNemar's test on the same test images, p corrected by Holm's method. It compares trained models: two seeds of "
-        "one configuration may differ as much, so that nothing follows for configurations."
+        "McNemar's test on the same test images, p corrected by Holm's method. It compares trained models: two seeds "
+        "of one configuration may differ as much, so that nothing follows for configurations."
     )
     return Table("Models, image by image", note, [*head, "test", "p corrected"], rows)
 
@@ -195,8 +195,8 @@ def _compared(first: Group, second: Group, comparison: Comparison) -> list[Cell]
         Cell(ends((c.low, c.high)) if is_tested else options.ABSENT, c.low if is_tested else math.inf),
         Cell(c.test),
         Cell(seeds, float(min(c.n))),
-        Cell(p_words(c.p), c.p if is_tested else math.inf),
-        Cell(p_words(c.p_corrected), c.p_corrected if is_tested else math.inf),
+        _p(c.p),
+        _p(c.p_corrected),
         Cell(verdict),
         Cell(seeds_words(c), float(c.seeds_needed() or math.inf)) if is_tested and not c.is_significant else Cell(""),
     ]
@@ -213,6 +213,10 @@ def _option(key: str, value: str) -> Cell:
 def _cell(value: float | None, name: str = "") -> Cell:
     is_known = value is not None and not math.isnan(value)
     return Cell(figure(value, name), value if is_known else math.inf)
+
+
+def _p(p: float | None) -> Cell:
+    return Cell(p_words(p).removeprefix("p ").removeprefix("= "), math.inf if p is None else p)
 
 
 def _count(value: int) -> Cell:

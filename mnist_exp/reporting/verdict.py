@@ -89,7 +89,7 @@ def _of_family(family: Family, metric: Metric) -> list[str]:
         return [_of_single_seeds(groups, metric)]
     chosen = groups[place]
     single = [group for group in groups if group.n == 1]
-    told = [_of_mean(chosen, metric, "the one chosen" if family.against is not None else "the best mean", len(groups))]
+    told = [_of_mean(chosen, metric, len(groups), is_best=family.against is None)]
     if family.too_many:
         told.append(
             f"{family.too_many} configurations are too many to compare in pairs (at most {MOST_COMPARED}): narrow them "
@@ -116,7 +116,7 @@ def _of_single_seeds(groups: Sequence[Group], metric: Metric) -> str:
     )
 
 
-def _of_mean(group: Group, metric: Metric, what: str, of: int) -> str:
+def _of_mean(group: Group, metric: Metric, of: int, *, is_best: bool) -> str:
     spread = f"{figure(group.mean, metric.name)} ± {figure(group.std)} over {group.n} seeds"
     if group.interval is None:
         interval = "all are equal, so that no interval can be given"
@@ -124,7 +124,8 @@ def _of_mean(group: Group, metric: Metric, what: str, of: int) -> str:
         interval = f"95 % interval of the mean {ends(group.interval)}"
     if of == 1:
         return f"{metric.name} {spread}; {interval}. One configuration: nothing to compare with."
-    return f"{group.label} has {what} of {of} configurations: {metric.name} {spread}; {interval}."
+    what = f"has the best mean of {of} configurations" if is_best else "was chosen to compare with"
+    return f"{group.label} {what}: {metric.name} {spread}; {interval}."
 
 
 def _claims(chosen: Group, against: Sequence[tuple[Group, Comparison]], metric: Metric) -> list[str]:
@@ -132,10 +133,10 @@ def _claims(chosen: Group, against: Sequence[tuple[Group, Comparison]], metric: 
     better = [(g, c) for g, c in against if c.is_significant and metric.sign * c.difference > 0]
     worse = [(g, c) for g, c in against if c.is_significant and metric.sign * c.difference < 0]
     for word, found in (("better", better), ("worse", worse)):
-        shown = "; ".join(f"{group.label} ({_numbers(c)})" for group, c in found[:_MOST_NAMED])
+        shown = "; ".join(f"{group.label} ({_numbers(c, with_correction=False)})" for group, c in found[:_MOST_NAMED])
         more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         if found:
-            told.append(f"{chosen.label} is {word} than {shown}{more}.")
+            told.append(f"{chosen.label} is {word} than {shown}{more}{_correction(found[0][1], '; p')}.")
     return told
 
 
@@ -156,8 +157,12 @@ def _undecided(chosen: Group, against: Sequence[tuple[Group, Comparison]]) -> li
     return told
 
 
-def _numbers(comparison: Comparison) -> str:
-    correction = f" after Holm's correction of {comparison.family} comparisons" if comparison.family > 1 else ""
+def _correction(comparison: Comparison, before: str = "") -> str:
+    return f"{before} after Holm's correction of {comparison.family} comparisons" if comparison.family > 1 else ""
+
+
+def _numbers(comparison: Comparison, *, with_correction: bool = True) -> str:
+    correction = _correction(comparison) if with_correction else ""
     return (
         f"difference {figure(comparison.difference)}, 95 % interval {ends((comparison.low, comparison.high))}, "
         f"{p_words(comparison.p_corrected)}{correction}"
