@@ -117,9 +117,10 @@ def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping
 
 def heat_map(family: Family, grouping: Grouping) -> Figure | None:
     """Return the mean for each pair of values, where exactly two options differ, on a grid."""
-    if len(grouping.keys) != 2:
+    keys = family.varied(grouping.keys)
+    if len(keys) != 2:
         return None
-    down, across = grouping.keys
+    down, across = keys
     sizes = [len({group.values[key] for group in family.groups}) for key in (down, across)]
     if min(sizes) < 2 or len(family.groups) * 2 <= math.prod(sizes):
         return None
@@ -135,7 +136,7 @@ def heat_map(family: Family, grouping: Grouping) -> Figure | None:
 
 def parallel_coordinates(family: Family, grouping: Grouping) -> Figure | None:
     """Return each configuration as a line through its options, coloured by its mean; None below two options."""
-    metric, keys = grouping.metric, grouping.keys[:_MOST_AXES]
+    metric, keys = grouping.metric, family.varied(grouping.keys)[:_MOST_AXES]
     if len(keys) < 2 or len(family.groups) < 3:
         return None
     figure, axes = _figure(2.5 + 1.8 * len(keys), 4.2)

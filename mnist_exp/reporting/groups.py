@@ -109,6 +109,10 @@ class Family:
             return self.against
         return next((place for place, group in enumerate(self.groups) if group.n > 1), None)
 
+    def varied(self, keys: Sequence[str]) -> list[str]:
+        """Return those options that are not the same in all of its groups."""
+        return [key for key in keys if len({group.values[key] for group in self.groups}) > 1]
+
     def with_reference(self) -> list[tuple[Group, Comparison]]:
         """Return each group that was compared with the reference, and the reference's values against its own."""
         found = []

@@ -24,8 +24,8 @@ def verdict(grouping: Grouping, models: Models | None) -> list[str]:
     told = []
     several = len(grouping.families) > 1
     for family in grouping.families:
-        head = f"{family.name}: " if several else ""
-        told += [head + sentence for sentence in _of_family(family, grouping.metric)]
+        first, *rest = _of_family(family, grouping.metric)
+        told += [f"{family.name}: {first}" if several else first, *rest]
     return [*told, *(_of_models(models) if models else [])]
 
 
@@ -33,10 +33,11 @@ def cautions(grouping: Grouping) -> list[str]:
     """Return what a reader must know to read the numbers right, the gravest first."""
     metric, told = grouping.metric, []
     if len(grouping.families) > 1:
-        what = "data, or validated on others," if metric.is_of_validation else "data"
+        data = len({family.data_sha256 for family in grouping.families}) > 1
         told.append(
-            f"The runs are of different {what} so that there are {len(grouping.families)} families, each compared in "
-            "itself and corrected for its own comparisons; no number of one may be held against that of another."
+            f"The runs {'are of different data' if data else 'were validated on different images'}: these are "
+            f"{len(grouping.families)} families, each compared in itself and corrected for its own comparisons. No "
+            "number of one may be held against that of another. The pictures are of the largest one."
         )
     on_test = metric.is_of_validation and any(family.validation == "test" for family in grouping.families)
     if on_test or metric.is_of_test:
