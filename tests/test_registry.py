@@ -1,13 +1,14 @@
 """Models under a name: who is the champion, and how a run is named by it."""
 
 import os
-from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
 from real_runs import SMALL, client_of
 
 from mnist_exp import SettingsError, compose, load_model, recorded, run
+from mnist_exp.recording import delivery, registry
+from mnist_exp.recording.outbox import Message
 from mnist_exp.settings import TrackingSettings
 
 HELD_OUT = "data.validation=0.2"
@@ -30,20 +31,15 @@ def store(tmp_path_factory):
         ]
         return run(compose(words)).run_id
 
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        ids = {
-            "first": train(),
-            "worse": train("optimizer.learning_rate=1e-9"),
-            "better": train("trainer.epochs=6", "optimizer.learning_rate=0.01"),
-            "other hold-out": train("trainer.epochs=8", "optimizer.learning_rate=0.01", "data.validation=0.3"),
-            "other objective": train("objective=val_loss", "direction=minimize"),
-            "lower loss": train("objective=val_loss", "direction=minimize", "trainer.epochs=3", name="losses"),
-            "lowest loss": train("objective=val_loss", "direction=minimize", "trainer.epochs=5", name="losses"),
-        }
-    finally:
-        os.chdir(before)
+    ids = {
+        "first": train(),
+        "worse": train("optimizer.learning_rate=1e-9"),
+        "better": train("trainer.epochs=6", "optimizer.learning_rate=0.01"),
+        "other hold-out": train("trainer.epochs=8", "optimizer.learning_rate=0.01", "data.validation=0.3"),
+        "other objective": train("objective=val_loss", "direction=minimize"),
+        "lower loss": train("objective=val_loss", "direction=minimize", "trainer.epochs=3", name="losses"),
+        "lowest loss": train("objective=val_loss", "direction=minimize", "trainer.epochs=5", name="losses"),
+    }
     client = client_of(uri)
     told = {what: client.get_run(run_id).data.tags["mnist_exp.registered"] for what, run_id in ids.items()}
     return uri, client, ids, told
@@ -138,10 +134,18 @@ def test_run_holds_its_class_names_and_what_it_read(store, digits):
     assert (read.labels == read.predicted).mean() == found.metrics["test_accuracy"]
 
 
+def test_registration_that_waited_is_brought_once(store):
+    uri, client, ids, _ = store
+    client.delete_tag(ids["first"], registry.REGISTERED)
+    for _ in range(2):
+        delivery.bring(uri, ids["first"], Message("registration", {"name": "late"}))
+    (version,) = client.search_model_versions("name = 'late'")
+    assert version.run_id == ids["first"]
+    assert client.get_run(ids["first"]).data.tags[registry.REGISTERED].startswith("late version 1, the champion")
+
+
 def test_deleted_champion_gives_way_by_hand_only(store):
     uri, client, ids, _ = store
-    from mnist_exp.recording import registry
-
     client.delete_run(ids["lowest loss"])
     client.delete_tag(ids["lower loss"], registry.REGISTERED)
     registry.register(client, uri, ids["lower loss"], "losses")

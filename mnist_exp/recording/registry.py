@@ -52,10 +52,13 @@ def _make(client: "mlflow.MlflowClient", name: str) -> None:
 
 def _version(client: "mlflow.MlflowClient", name: str, run: "Run") -> "ModelVersion":
     """Return the version that is of the run, made if it is not there."""
-    run_id, source = run.info.run_id, run.data.tags["mnist_exp.model_uri"]
+    run_id, model_id = run.info.run_id, run.data.tags["mnist_exp.model_uri"].rpartition("/")[2]
     made = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    tags = {_DATA: run.data.tags[_DATA]}
-    return made[0] if made else client.create_model_version(name, source, run_id, tags, model_id=source.split("/")[-1])
+    if made:
+        return made[0]
+    # Not the model's address, which MLflow looks up in the store that the process takes for its default.
+    source = client.get_logged_model(model_id).artifact_location
+    return client.create_model_version(name, source, run_id, {_DATA: run.data.tags[_DATA]}, model_id=model_id)
 
 
 def _judge(client: "mlflow.MlflowClient", name: str, run: "Run", version: "ModelVersion") -> tuple[bool, str]:
