@@ -91,10 +91,21 @@ class RecordedRun:
                 file = Path(_client(self.uri).download_artifacts(self.run_id, name, str(folder)))
                 content = file.read_bytes() if file.stat().st_size <= largest else None
             except lost as error:
-                raise SettingsError(f"there is no {what}: its process ended before it was recorded") from error
+                raise SettingsError(f"there is no {what}: {self._why_missing(name, error)}") from error
         if content is None:
             raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
         return content.decode("utf-8", errors="replace")
+
+    def _why_missing(self, name: str, error: Exception) -> str:
+        """Say why a file cannot be had: an answer that does not come is no answer."""
+        lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)
+        try:
+            names = [file.path for file in _client(self.uri).list_artifacts(self.run_id)]
+        except lost as again:
+            return f"the store does not give it: {redact(first_line(again))}"
+        if name in names:
+            return f"the store does not give it: {redact(first_line(error))}"
+        return "its process ended before it was recorded, or it was made by an older version"
 
 
 def find(settings: TrackingSettings, reference: str) -> RecordedRun:

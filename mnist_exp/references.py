@@ -100,6 +100,9 @@ def _there_is(client: "MlflowClient", reference: str) -> str:
     models = {model.name: model for model in client.search_registered_models(max_results=100)}
     name = re.split("[@/]", reference.removeprefix(SCHEME))[0]
     if name in models:
+        alias = difflib.get_close_matches(reference.rpartition("@")[2], models[name].aliases, n=1)
+        if alias:
+            return f"did you mean {SCHEME}{name}@{alias[0]}?"
         aliases = ", ".join(sorted(models[name].aliases)) or "none"
         return f"{name} has the aliases {aliases} and the versions 1, 2, … that `mlflow ui` shows"
     close = difflib.get_close_matches(name, models, n=1)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import checkpoints, processes, provenance, recorded
+from mnist_exp import checkpoints, processes, provenance, recorded, references
 from mnist_exp.checkpoints import Checkpoint, Position
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
@@ -21,7 +21,7 @@ from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import unfinished
 from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.screen import Screen
-from mnist_exp.settings import Settings, tracking_settings
+from mnist_exp.settings import Settings, TrackingSettings, tracking_settings
 
 
 @dataclass(frozen=True)
@@ -91,21 +91,23 @@ def opened(
     tracking = tracking_settings(config)
     if tracking.store != "mlflow":
         raise SettingsError(f"tracking.store={tracking.store} keeps no runs: there is nothing to resume")
-    if not isinstance(config.resume, str) or not unfinished.is_run_id(config.resume):
+    if not isinstance(config.resume, str) or not references.is_reference(config.resume):
         raise SettingsError(
             f"resume={show(config.resume)} is no run id: it must be 32 characters of 0-9 and a-f, "
             "as `mlflow ui` shows it"
         )
-    folder = unfinished.folder_of(tracking, config.resume)
+    is_id = unfinished.is_run_id(config.resume)
+    run_id = config.resume if is_id else recorded.find(tracking, config.resume).run_id
+    folder = unfinished.folder_of(tracking, run_id)
     if not folder.path.exists():
-        _refuse_unkept(folder, recorded.find(tracking, config.resume), screen)
+        _refuse_unkept(folder, recorded.find(tracking, run_id), screen)
     with claimed(folder):
-        run = recorded.find(tracking, config.resume)
+        run = recorded.find(tracking, run_id)
         if run.status == "FINISHED":
             folder.remove()  # Its process ended before it could.
         _check_resumable(run, screen)
-        tracking = dataclasses.replace(tracking, experiment=run.experiment)
         before = run.config()
+        tracking = dataclasses.replace(tracking, experiment=run.experiment, register_as=_name(tracking, before))
         trusted = _given_modules(config)
         settings = recorded.check_config(_merged(before, config, overrides), trusted, run, tracking)
         changes = _changes(recorded.check_config(before, trusted, run, tracking), settings)
@@ -115,6 +117,12 @@ def opened(
             screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
         yield settings, dataset, from_checkpoint(folder, run.tags, screen, changes + differences)
+
+
+def _name(tracking: TrackingSettings, before: Mapping[str, Any]) -> Any:
+    """Return the name that the model is to be registered under: the one given now, else the recorded one."""
+    then = before.get("tracking")
+    return tracking.register_as or (then.get("register_as") if isinstance(then, dict) else None)
 
 
 @contextlib.contextmanager

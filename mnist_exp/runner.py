@@ -122,6 +122,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
         tracker.log_metrics(metrics, step=len(history["loss"]))
         # The model first: a picture that fails must not cost it.
         tracker.log_model(model.kept, dataset, settings.trusted_modules)
+        tracker.register_model()
         _record_results(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
@@ -300,6 +301,8 @@ def _summarise(
     }
     if tracker.run_id is not None:
         rows["run"] = f"{tracker.run_id} in experiment {settings.tracking.experiment}"
+        if tracker.registered:
+            rows["model"] = tracker.registered
         rows["next"] = tracking.how_to("evaluate", tracker.run_id, store.locate(settings.tracking.uri))
         rows["look"] = tracker.how_to_look
     screen.table(rows)

@@ -23,6 +23,7 @@ Validation = Annotated[
 Points = Annotated[
     list[dict[str, Any]], Field(min_length=1), Allowed("a list of combinations: [{model.filters: 16, seed: 1}, …]")
 ]
+ModelName = Annotated[str, Field(pattern=r"^[^/:@'\"]{1,200}$"), Allowed("a name, without / : @ and quotes,")]
 Objective = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
 
 
@@ -60,6 +61,7 @@ class TrackingSettings:
     experiment: Annotated[str, Field(min_length=1), Allowed("a name")] = "mnist_exp"
     run_name: str | None = None
     local_dir: str | None = None
+    register_as: ModelName | None = None
 
 
 @dataclass(frozen=True)
@@ -324,6 +326,8 @@ def _rules(settings: Settings) -> list[str]:
         is not None,
         f"trainer.restore_best={fields.show(trainer.restore_best)}": trainer.restore_best,
         f"trainer.plateau_patience={trainer.plateau_patience}": trainer.plateau_patience is not None,
+        # Its champion is the version with the best objective.
+        f"tracking.register_as={settings.tracking.register_as}": settings.tracking.register_as is not None,
     }
     if settings.data.validation == "test" and settings.objective.startswith("val_"):
         problems += [

@@ -346,6 +346,13 @@ MISTAKES = {
         "hydra.job.env_copy=['NOWHERE_X'] is not",
     ),
     "presets that are no section": ("-m hydra.sweeper.params=3", "hydra.sweeper.params=3 is not allowed", "a section"),
+    # A name in the registry.
+    "champion chosen on the test set": (
+        "tracking.register_as=digits",
+        "tracking.register_as=digits would select on the test set",
+        "data.validation=5000",
+    ),
+    "name with a slash": ("tracking.register_as=a/b data.validation=0.1", "tracking.register_as=a/b", "without / : @"),
     # Going on with a run.
     "not a run id": ("resume=latest", "resume=latest is no run id", "32 characters of 0-9 and a-f"),
     "none for null": ("resume=None", "resume=None is no run id"),

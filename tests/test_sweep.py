@@ -163,6 +163,7 @@ def bad_net(alone):
     return ["--config-dir", "own", "model=bad", *(o for o in SMALL if not o.startswith("model"))]
 
 
+@pytest.mark.slow
 def test_jobs_that_fail_are_told_and_do_not_stop_the_others(bad_net):
     arguments = [*bad_net, "model.how=raises,diverges,dies,hangs,well", "sweep.job_timeout_s=12"]
     done = sweep(*arguments, "hydra.launcher.n_workers=2", code=1)

@@ -207,6 +207,14 @@ def test_only_what_the_sweep_has_material_for_is_drawn(alone):
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png"}
 
 
+def test_seeds_are_no_side_of_a_heat_map(alone):
+    cells = [{"m.a": a, "m.b": b, "seed": seed} for a in "12" for b in "34" for seed in "567"]
+    pictures.draw_all(
+        alone, [row(0.1, values=cell) for cell in cells], [*KEYS, "seed"], "loss", "minimize", [], {}, None
+    )
+    assert {file.name for file in alone.iterdir()} == {"objective_by_option.png", "heat_map.png"}
+
+
 def test_many_options_and_options_of_others_are_drawn_too(alone):
     keys = [f"m.k{i}" for i in range(12)]
     rows = [row(0.1 * i, values={key: str(i * j) for j, key in enumerate(keys)}) for i in range(10)]

@@ -89,6 +89,7 @@ def test_killed_five_times_a_sweep_is_the_same_as_one_that_went_through(alone, m
     assert outcomes(client, children) == resumed
 
 
+@pytest.mark.slow
 def test_interrupted_jobs_go_on_where_they_stopped():
     sweep = [*SMALL, "trainer.epochs=40", "model.filters=1,2", "hydra.launcher.n_workers=2"]
     running = start(*sweep)

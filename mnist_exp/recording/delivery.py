@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.recording import store
+from mnist_exp.recording import registry, store
 from mnist_exp.recording.attempts import Attempt
 from mnist_exp.recording.outbox import Message
 
@@ -163,6 +163,10 @@ def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: 
     client.set_tag(run_id, "mnist_exp.model_uri", f"models:/{logged.model_id}")
 
 
+def _registration(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
+    registry.register(client, client.tracking_uri, run_id, message.facts["name"])
+
+
 def _end(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
     client.set_terminated(run_id, message.facts["status"], end_time=message.facts["time"])
 
@@ -174,6 +178,7 @@ _BRINGERS: dict[str, Callable[..., None]] = {
     "inputs": _inputs,
     "files": _files,
     "model": _model,
+    "registration": _registration,
     "end": _end,
 }
 

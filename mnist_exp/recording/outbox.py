@@ -16,7 +16,7 @@ class Message:
     """One record.
 
     Args:
-        kind: params, metrics, tags, inputs, files, model or end.
+        kind: params, metrics, tags, inputs, files, model, registration or end.
         facts: what it says, as JSON knows it.
         files: their contents, by their names.
     """

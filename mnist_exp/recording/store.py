@@ -121,7 +121,7 @@ def experiment_id(uri: str, name: str) -> str:
     opened = client(uri)
     found = opened.get_experiment_by_name(name)
     if found is None:
-        with _lock(uri):
+        with lock(uri):
             found = opened.get_experiment_by_name(name)
             if found is None:
                 file = sqlite_file(uri)
@@ -184,7 +184,8 @@ def _is_made(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def _lock(uri: str) -> "filelock.BaseFileLock":
+def lock(uri: str) -> "filelock.BaseFileLock":
+    """Return a lock that one process of this machine and user holds at a time for a store."""
     import filelock
 
     name = hashlib.sha256(str(sqlite_file(uri) or uri).encode()).hexdigest()[:16]
@@ -198,7 +199,7 @@ def _create(uri: str, experiment: str) -> None:
 
     file = sqlite_file(uri)
     assert file is not None
-    with _lock(uri):
+    with lock(uri):
         if not _is_made(file):
             new = file.with_name(f".{file.name}.new")
             new.unlink(missing_ok=True)

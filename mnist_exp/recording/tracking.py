@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.fields import text
-from mnist_exp.recording import delivery, store, unfinished
+from mnist_exp.recording import delivery, registry, store, unfinished
 from mnist_exp.recording.courier import Courier, UndeliveredError
 from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.recording.unfinished import RunFolder
@@ -35,6 +35,7 @@ class Tracker(Protocol):
     run_id: str | None
     folder: RunFolder | None
     how_to_look: str
+    registered: str
 
     def load(self) -> None:
         """Import what recording needs, all at once, where imports are quick."""
@@ -60,6 +61,9 @@ class Tracker(Protocol):
     def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
 
+    def register_model(self) -> None:
+        """Register the model that was logged, if the settings say so; `registered` tells what came of it at the end."""
+
     def end(self, status: str, patience_s: float = 0.0) -> None:
         """Close the run as FINISHED, FAILED or KILLED.
 
@@ -84,6 +88,7 @@ class NoTracker:
     run_id: str | None = None
     folder: RunFolder | None = None
     how_to_look = ""
+    registered = ""
 
     def load(self) -> None:
         """Do nothing."""
@@ -109,6 +114,9 @@ class NoTracker:
     def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Do nothing."""
 
+    def register_model(self) -> None:
+        """Do nothing."""
+
     def end(self, status: str, patience_s: float = 0.0) -> None:
         """Do nothing."""
 
@@ -123,6 +131,7 @@ class MlflowTracker:
         self.run_id: str | None = None
         self.folder: RunFolder | None = None
         self.how_to_look = how_to_look(settings)
+        self.registered = ""
         self._settings, self._warn = settings, warn
         self._uri = store.locate(settings.uri)
         self._courier: Courier | None = None
@@ -224,6 +233,11 @@ class MlflowTracker:
         facts = {"image_shape": data.image_shape, "dtype": str(data.x_train.dtype), "classes": data.classes}
         self._courier.send(Message("model", facts | {"trusted_modules": trusted_modules}), model)
 
+    def register_model(self) -> None:
+        """Register the model that was logged, if the settings say so; `registered` tells what came of it at the end."""
+        if self._settings.register_as is not None:
+            self._send("registration", {"name": self._settings.register_as})
+
     def end(self, status: str, patience_s: float = 0.0) -> None:
         """Close the run; its folder stays if it is not FINISHED. Raises: UndeliveredError: records wait in it."""
         if self._courier is None or self.folder is None:
@@ -238,12 +252,18 @@ class MlflowTracker:
                 raise
             if is_delivered and status == "FINISHED":
                 self.folder.remove()
+                self._read_registration()
             elif status == "FINISHED":
                 raise UndeliveredError(self._what_waits(courier))
             elif not is_delivered:
                 self._warn(self._what_waits(courier))
         finally:
             self.folder.release()
+
+    def _read_registration(self) -> None:
+        if self._settings.register_as is not None:
+            with contextlib.suppress(*delivery.lost()):
+                self.registered = store.client(self._uri).get_run(self.run_id).data.tags.get(registry.REGISTERED, "")
 
     def _what_waits(self, courier: Courier) -> str:
         waiting, unsaved = len(courier.outbox), courier.outbox.in_memory

@@ -51,8 +51,9 @@ def draw_all(
     names = short_names(keys)
     done = [row for row in rows if row.outcome == "done" and not math.isnan(row.objective)]
     varied = [key for key in keys if len({row.values.get(key) for row in done}) > 1]
-    if len(varied) == 2 and _is_grid(done, varied):
-        heat_map(done, varied[0], varied[1], objective, direction, names).savefig(folder / "heat_map.png")
+    options = [key for key in varied if key != "seed"] if len(varied) > 2 else varied  # A cell is a mean over seeds.
+    if len(options) == 2 and _is_grid(done, options):
+        heat_map(done, options[0], options[1], objective, direction, names).savefig(folder / "heat_map.png")
     if varied:
         against_each(done, varied, objective, names).savefig(folder / "objective_by_option.png")
     if curves:

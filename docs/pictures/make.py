@@ -1,0 +1,173 @@
+"""Make the README's pictures from real runs: `python docs/pictures/make.py`, 4 minutes on two cores, with Chromium.
+
+It trains in a folder of its own (--folder), goes on there when it is called again, and writes beside itself.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
+from rich.console import Console
+from rich.terminal_theme import DIMMED_MONOKAI
+from rich.text import Text
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "tests"))
+BASELINE = "trainer.epochs=5 data.validation=5000 tracking.register_as=digits"
+SWEEP = (
+    "-m model.filters=8,32 model.dropout=0.1,0.3,0.5 seed=range(1,6) "
+    "data.limit=12000 trainer.epochs=4 data.validation=5000 hydra.launcher.n_workers=2"
+)
+# Without the address of a font on the web, which Rich would put in.
+SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+text {{ font-family: Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: {char_height}px; white-space: pre; }}
+{styles}
+</style>
+<defs><clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" /></clipPath>{lines}</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
+</svg>
+"""
+# What a hand does for a 3, in shares of the pad's side.
+THREE = [(0.30, 0.22), (0.45, 0.15), (0.62, 0.20), (0.66, 0.33), (0.58, 0.44), (0.45, 0.48)]
+THREE += [(0.60, 0.52), (0.70, 0.64), (0.66, 0.78), (0.50, 0.86), (0.32, 0.80)]
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "mnist_exp-pictures")
+    parser.add_argument("--only", nargs="*", default=["terminal", "mlflow", "report", "demo"])
+    options = parser.parse_args()
+    options.folder.mkdir(exist_ok=True)
+    os.chdir(options.folder)
+    run_id, parent = trained(), swept()
+    makers = {"terminal": terminal, "mlflow": mlflow_ui, "report": report, "demo": demo}
+    for name in options.only:
+        makers[name](run_id, parent)
+
+
+def said(words: str, keep: str) -> str:
+    """Return what a command says; it is run once, and remembered."""
+    kept = Path(keep)
+    if not kept.exists():
+        done = subprocess.run(
+            [sys.executable, "-m", *shlex.split(words)], stdout=subprocess.PIPE, text=True, check=True
+        )
+        kept.write_text(done.stdout)
+    return kept.read_text()
+
+
+def trained() -> str:
+    """Return the id of a run on all of MNIST."""
+    return run_id_in(said(f"mnist_exp.run {BASELINE}", "baseline.txt"), "run")
+
+
+def swept() -> str:
+    """Return the id of a sweep of 30 jobs."""
+    return run_id_in(said(f"mnist_exp.run {SWEEP}", "sweep.txt"), "parent")
+
+
+def run_id_in(text: str, row: str) -> str:
+    """Return the id in the last row of that name."""
+    return [line.split()[1] for line in text.splitlines() if line.split()[:1] == [row]][-1]
+
+
+def terminal(run_id: str, parent: str) -> None:
+    """Draw a run as a terminal shows it."""
+    text = Path("baseline.txt").read_text().rstrip()
+    if "MNIST_EXP_DATA" in os.environ:  # Nobody's folders.
+        text = text.replace(os.environ["MNIST_EXP_DATA"], "/data")
+    lines = ["$ python -m mnist_exp.run " + BASELINE, *text.splitlines()]
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=max(map(len, lines)) + 1, file=nowhere)
+        for line in lines:
+            name, rest = line.split(" ", 1) if " " in line else (line, "")
+            console.print(
+                Text(name, style="bold green" if name == "$" else "bold").append(f" {rest}", style="not bold")
+            )
+        console.save_svg(str(HERE / "run.svg"), title="a run", theme=DIMMED_MONOKAI, code_format=SVG, unique_id="run")
+
+
+def mlflow_ui(run_id: str, parent: str) -> None:
+    """Look at the sweep in MLflow, and take its heat map."""
+    from mlflow import MlflowClient
+    from real_browser import free_port, page, serving
+
+    client = MlflowClient("sqlite:///mlflow.db")
+    experiment = client.get_run(parent).info.experiment_id
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
+    base = f"http://127.0.0.1:{(port := free_port())}"
+    words = ["mlflow", "ui", "--port", str(port), "--workers", "1"]
+    ids = quote(json.dumps([run.info.run_id for run in runs]))
+    with (
+        serving(words, f"{base}/health", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+        page(viewport={"width": 1280, "height": 800}) as opened,
+    ):
+        opened.goto(f"{base}/#/compare-runs?runs={ids}&experiments={quote(json.dumps([experiment]))}")
+        opened.locator(".parcoords").first.wait_for(timeout=60_000)
+        opened.get_by_role("button", name="Close").last.click()  # An assistant that has nothing to do with it.
+        opened.get_by_role("combobox").nth(1).click()
+        opened.keyboard.press("Backspace")
+        opened.keyboard.type("val_accuracy")
+        opened.keyboard.press("Enter")
+        opened.keyboard.press("Escape")
+        opened.wait_for_timeout(2000)
+        opened.screenshot(path="mlflow.png")
+    save("mlflow.png")
+    client.download_artifacts(parent, "heat_map.png", ".")
+    save("heat_map.png")
+
+
+def report(run_id: str, parent: str) -> None:
+    """Look at the report of the sweep."""
+    from real_browser import page
+
+    said(f"mnist_exp.report --sweep {parent} --output report", "report.txt")
+    with page(viewport={"width": 1000, "height": 1150}) as opened:
+        opened.goto(Path("report/index.html").absolute().as_uri())
+        opened.screenshot(path="report.png")
+    save("report.png")
+
+
+def demo(run_id: str, parent: str) -> None:
+    """Draw a digit in the demo."""
+    from real_browser import free_port, page, serving
+
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    with (
+        serving(["mnist_exp.demo", run_id, "--port", str(port)], base),
+        page(viewport={"width": 1100, "height": 800}) as opened,
+    ):
+        opened.goto(base)
+        pad = opened.locator("canvas").first.bounding_box()
+        for number, (x, y) in enumerate(THREE):
+            opened.mouse.move(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"], steps=6)
+            if number == 0:
+                opened.mouse.down()
+        opened.mouse.up()
+        opened.wait_for_timeout(2500)
+        opened.screenshot(path="demo.png")
+    save("demo.png")
+
+
+def save(name: str) -> None:
+    """Put a picture here with 128 colours, a third of its bytes."""
+    picture = Image.open(name).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(HERE / name, optimize=True)
+    print(f"{name}: {(HERE / name).stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Register the model of a run, and let the best one of its kind be the champion."""
+
+import math
+from typing import TYPE_CHECKING
+
+from mnist_exp.recording import store
+
+if TYPE_CHECKING:
+    import mlflow
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+REGISTERED = "mnist_exp.registered"  # the tag that tells of it
+_DATA = "mnist_exp.data_sha256"
+
+
+def register(client: "mlflow.MlflowClient", uri: str, run_id: str, name: str) -> None:
+    """Register the model of a run as the next version of a name, once; it is the champion if it is the best.
+
+    The alias goes from one version to another only if both were selected by the same metric on a hold-out of the same
+    data, and the new one is better.
+
+    Args:
+        client: of the store.
+        uri: its address.
+        run_id: of a run whose model is recorded.
+        name: of the registered model.
+    Raises: MlflowException: the store refuses it, or does not answer.
+    """
+    run = client.get_run(run_id)
+    if REGISTERED in run.data.tags:
+        return
+    _make(client, name)
+    version = _version(client, name, run)
+    with store.lock(uri):  # Two jobs of a sweep that end at once.
+        is_champion, why = _judge(client, name, run, version)
+        if is_champion:
+            client.set_registered_model_alias(name, CHAMPION, str(version.version))
+    client.set_tag(run_id, REGISTERED, f"{name} version {version.version}, {why}")
+
+
+def _make(client: "mlflow.MlflowClient", name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version(client: "mlflow.MlflowClient", name: str, run: "Run") -> "ModelVersion":
+    """Return the version that is of the run, made if it is not there."""
+    run_id, model_id = run.info.run_id, run.data.tags["mnist_exp.model_uri"].rpartition("/")[2]
+    made = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    if made:
+        return made[0]
+    # Not the model's address, which MLflow looks up in the store that the process takes for its default.
+    source = client.get_logged_model(model_id).artifact_location
+    return client.create_model_version(name, source, run_id, {_DATA: run.data.tags[_DATA]}, model_id=model_id)
+
+
+def _judge(client: "mlflow.MlflowClient", name: str, run: "Run", version: "ModelVersion") -> tuple[bool, str]:
+    """Tell whether a version is the champion from now on, and why."""
+    from mlflow.exceptions import MlflowException
+
+    held = client.get_registered_model(name).aliases.get(CHAMPION)
+    if held is None:
+        return True, "the champion: there was none"
+    if str(held) == str(version.version):
+        return True, "the champion"
+    try:
+        champion = client.get_run(client.get_model_version(name, held).run_id)
+    except MlflowException as error:
+        if error.get_http_status_code() not in (400, 404):
+            raise
+        return False, f"not the champion: nothing is known of the run of version {held}, which is"
+    different = ["data"] if run.data.tags[_DATA] != champion.data.tags.get(_DATA) else []
+    params = run.data.params, champion.data.params
+    different += [key for key in ("data.validation", "objective") if params[0].get(key) != params[1].get(key)]
+    if different:
+        return False, f"not the champion: version {held}, which is, has another {' and '.join(different)}"
+    metric = run.data.params["objective"]
+    new, old = (each.data.metrics.get("objective", math.nan) for each in (run, champion))
+    is_better = new < old if run.data.params.get("direction") == "minimize" else new > old
+    if is_better:
+        return True, f"the champion: {metric} {new:.4f}, that of version {held} was {old:.4f}"
+    return False, f"not the champion: {metric} {new:.4f}, version {held} has {old:.4f}"

@@ -1,0 +1,155 @@
+"""Models under a name: who is the champion, and how a run is named by it."""
+
+import os
+
+import pytest
+from mlflow.exceptions import MlflowException
+from real_runs import SMALL, client_of
+
+from mnist_exp import SettingsError, compose, load_model, recorded, run
+from mnist_exp.recording import delivery, registry
+from mnist_exp.recording.outbox import Message
+from mnist_exp.settings import TrackingSettings
+
+HELD_OUT = "data.validation=0.2"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store with five versions of one name, each a run that was trained: (uri, client, run ids, what was told)."""
+    folder = tmp_path_factory.mktemp("registry")
+    uri = f"sqlite:///{folder}/mlflow.db"
+
+    def train(*overrides, name="digits"):
+        words = [
+            *SMALL,
+            HELD_OUT,
+            "trainer.epochs=1",
+            f"tracking.uri={uri}",
+            f"tracking.register_as={name}",
+            *overrides,
+        ]
+        return run(compose(words)).run_id
+
+    ids = {
+        "first": train(),
+        "worse": train("optimizer.learning_rate=1e-9"),
+        "better": train("trainer.epochs=6", "optimizer.learning_rate=0.01"),
+        "other hold-out": train("trainer.epochs=8", "optimizer.learning_rate=0.01", "data.validation=0.3"),
+        "other objective": train("objective=val_loss", "direction=minimize"),
+        "lower loss": train("objective=val_loss", "direction=minimize", "trainer.epochs=3", name="losses"),
+        "lowest loss": train("objective=val_loss", "direction=minimize", "trainer.epochs=5", name="losses"),
+    }
+    client = client_of(uri)
+    told = {what: client.get_run(run_id).data.tags["mnist_exp.registered"] for what, run_id in ids.items()}
+    return uri, client, ids, told
+
+
+def test_only_a_better_model_of_the_same_kind_becomes_the_champion(store):
+    _, client, ids, told = store
+    assert told["first"] == "digits version 1, the champion: there was none"
+    assert told["worse"].startswith("digits version 2, not the champion: val_accuracy 0.")
+    assert told["better"].startswith("digits version 3, the champion: val_accuracy 0.")
+    assert (
+        told["other hold-out"] == "digits version 4, not the champion: version 3, which is, has another data.validation"
+    )
+    assert told["other objective"].endswith("version 3, which is, has another objective")
+    assert told["lowest loss"].startswith("losses version 2, the champion: val_loss ")
+    champion = client.get_model_version_by_alias("digits", "champion")
+    assert (champion.version, champion.run_id) == (3, ids["better"])
+    assert champion.tags["mnist_exp.data_sha256"] == client.get_run(ids["better"]).data.tags["mnist_exp.data_sha256"]
+
+
+def test_version_serves_through_mlflow_as_well(store, digits):
+    import mlflow
+
+    uri, *_ = store
+    mlflow.set_tracking_uri(uri)
+    try:
+        model = mlflow.pyfunc.load_model("models:/digits@champion")
+    finally:
+        mlflow.set_tracking_uri(None)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    x = digits[1][0][:20, ..., None]
+    assert (model.predict(x) == load_model("models:/digits@champion", uri).predict(x, verbose=0)).all()
+
+
+@pytest.mark.parametrize("written", ["models:/digits@champion", "models:/digits/3", "runs:/{}/model", "{}", "{uri}"])
+def test_run_is_found_by_what_names_its_model(store, written):
+    uri, client, ids, _ = store
+    model_uri = client.get_run(ids["better"]).data.tags["mnist_exp.model_uri"]
+    found = recorded.find(TrackingSettings(uri=uri), written.format(ids["better"], uri=model_uri))
+    assert found.run_id == ids["better"]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("models:/digit@champion", "did you mean models:/digits@champion?"),
+        ("models:/digits@champoin", "did you mean models:/digits@champion?"),
+        ("models:/digits/99", "digits has the aliases champion"),
+        ("models:/nothing/1", "registered are digits, losses"),
+        ("models:/m-" + "0" * 32, "there is no model"),
+        ("models:/digits", "write models:/NAME@champion"),
+        ("models:/a' or name like '%@b", "there is no model"),
+        ("{id:.8}", "did you mean {id} ("),
+        ("{id:.31}x", "did you mean {id} ("),
+        ("{slip}", "did you mean {id} ("),
+        ("better than all", "did you mean {named} (better than all)?"),
+        ("../../etc/passwd", "'../../etc/passwd' is no run id"),
+        ("", "'' is no run id"),
+    ],
+)
+def test_wrong_name_is_answered_with_the_nearest(store, written, told):
+    uri, client, ids, _ = store
+    client.set_tag(ids["worse"], "mlflow.runName", "better than all")
+    run_id = ids["better"]
+    slip = run_id[:5] + ("0" if run_id[5] != "0" else "1") + run_id[6:]
+    with pytest.raises(SettingsError) as caught:
+        recorded.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip))
+    assert told.format(id=run_id, named=ids["worse"]) in str(caught.value)
+
+
+def test_runs_of_an_experiment_are_searched(store):
+    uri, _, ids, _ = store
+    settings = TrackingSettings(uri=uri)
+    found = recorded.search(settings, "params.`data.validation` = '0.2'")
+    assert {run.run_id for run in found} == set(ids.values()) - {ids["other hold-out"]}
+    assert recorded.children(found[0]) == []
+    with pytest.raises(SettingsError, match="no condition that MLflow understands"):
+        recorded.search(settings, "parms.x ~ 1")
+    with pytest.raises(SettingsError, match=r"there is no experiment 'mnist_ex' in .*: did you mean mnist_exp"):
+        recorded.search(TrackingSettings(uri=uri, experiment="mnist_ex"), "")
+
+
+def test_run_holds_its_class_names_and_what_it_read(store, digits):
+    uri, _, ids, _ = store
+    found = recorded.find(TrackingSettings(uri=uri), ids["better"])
+    assert found.class_names() == tuple("0123456789")
+    read = found.predictions()
+    assert (read.labels == digits[1][1]).all()
+    probabilities = load_model(ids["better"], uri).predict(digits[1][0][..., None], verbose=0)
+    assert (read.predicted == probabilities.argmax(axis=1)).all()
+    assert abs(read.probability - probabilities.max(axis=1)).max() < 1e-5
+    assert (read.labels == read.predicted).mean() == found.metrics["test_accuracy"]
+
+
+def test_registration_that_waited_is_brought_once(store):
+    uri, client, ids, _ = store
+    client.delete_tag(ids["first"], registry.REGISTERED)
+    for _ in range(2):
+        delivery.bring(uri, ids["first"], Message("registration", {"name": "late"}))
+    (version,) = client.search_model_versions("name = 'late'")
+    assert version.run_id == ids["first"]
+    assert client.get_run(ids["first"]).data.tags[registry.REGISTERED].startswith("late version 1, the champion")
+
+
+def test_deleted_champion_gives_way_by_hand_only(store):
+    uri, client, ids, _ = store
+    client.delete_run(ids["lowest loss"])
+    client.delete_tag(ids["lower loss"], registry.REGISTERED)
+    registry.register(client, uri, ids["lower loss"], "losses")
+    assert "version 1, not the champion" in client.get_run(ids["lower loss"]).data.tags[registry.REGISTERED]
+    assert len(client.search_model_versions("name = 'losses'")) == 2  # None was made twice.
+    with pytest.raises(MlflowException):
+        registry.register(client, uri, "0" * 32, "losses")
