@@ -1,0 +1,440 @@
+"""Reports on real runs and on many that are made up beside them: what is grouped, claimed, drawn and refused."""
+
+import base64
+import math
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from PIL import Image
+
+from mnist_exp import report
+from mnist_exp.errors import SettingsError
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.reporting import options, selection, verdict
+from mnist_exp.reporting.groups import DATA, group
+from mnist_exp.reporting.metric import Metric as Compared
+from mnist_exp.reporting.metric import choose_metric
+
+SMALL = ["data=mnist_5k", "data.limit=600", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
+SMALL += ["trainer.epochs=2", "trainer.batch_size=100"]
+ACCURACY = Compared("objective", "val_accuracy", "maximize")
+EVIL = "<script>alert(1)</script>$\\frac{}$\x1b[31m\u202e"
+
+
+def client():
+    return MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with two real runs that differ by dropout, and a sweep with grids that are copies of them."""
+    from mnist_exp import compose, run
+
+    place, before = tmp_path_factory.mktemp("report"), Path.cwd()
+    os.chdir(place)
+    try:
+        real = [run(compose([*SMALL, f"model.dropout={d}", "seed=1"])).run_id for d in (0.1, 0.5)]
+        yield place, real, _sweep(real[0])
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    monkeypatch.chdir(folder[0])
+    return folder
+
+
+def copied(run_id, params=(), metrics=(), tags=(), status="FINISHED", leave_out=()):
+    """Record a run like another one, with differences; its epochs go straight to their ends."""
+    store = client()
+    found = store.get_run(run_id)
+    own = {k: v for k, v in found.data.tags.items() if k.startswith("mnist_exp.")}
+    new = store.create_run(found.info.experiment_id, tags=own | dict(tags))
+    values = {k: v for k, v in (found.data.metrics | dict(metrics)).items() if k not in leave_out}
+    points = [Metric(k, v, 0, step) for k, v in values.items() for step in (1, 2)]
+    store.log_batch(
+        new.info.run_id,
+        metrics=points,
+        params=[Param(k, str(v)) for k, v in (found.data.params | dict(params)).items()],
+        tags=[RunTag("mlflow.runName", dict(tags).get("mlflow.runName", "copy"))],
+    )
+    store.set_terminated(new.info.run_id, status)
+    return new.info.run_id
+
+
+def _sweep(run_id):
+    """2 × 2 configurations of three seeds, the second filters clearly better; and what cannot be compared."""
+    store = client()
+    experiment = store.get_run(run_id).info.experiment_id
+    parent = store.create_run(
+        experiment, tags={"mnist_exp.sweep": "key", "mlflow.runName": f"sweep {EVIL}"}
+    ).info.run_id
+    store.set_terminated(parent, "FINISHED")
+    of = {"mlflow.parentRunId": parent}
+    for filters in (2, 4):
+        for dropout in ("0.1", "0.5"):
+            for seed in (1, 2, 3):
+                score = (
+                    0.5 + 0.05 * filters + 0.01 * seed + 0.001 * ((seed * filters) % 3) + 0.0001 * len(dropout) * seed
+                )
+                score += 0.0007 * (seed == 2) * (dropout == "0.5")
+                params = {"model.filters": filters, "model.dropout": dropout, "seed": seed}
+                copied(run_id, params, {"objective": score, "val_accuracy": score}, of)
+    copied(run_id, {"seed": 4}, tags=of | {"mnist_exp.failure": f"no room {EVIL}"}, status="FAILED")
+    copied(run_id, {"seed": 5}, tags=of | {"pruned": "true"})
+    copied(run_id, {"seed": 6}, tags=of, leave_out=("objective",))
+    copied(run_id, {"seed": 7}, {"objective": math.nan}, tags=of)
+    copied(run_id, {"seed": 8}, tags=of, status="KILLED")
+    return parent
+
+
+def told(capfd, *words, code=0):
+    """Call the command; return what it said on stdout and stderr."""
+    from mnist_exp import commands
+
+    assert commands.code_of(lambda: report.report(report._parser().parse_args(words))) == code
+    return capfd.readouterr()
+
+
+def page_of(folder):
+    return (Path(folder) / "index.html").read_text()
+
+
+def test_report_of_a_sweep_is_written_told_and_attached(here, capfd):
+    parent = here[2]
+    out = told(capfd, "--sweep", parent, "--output", "out").out
+    assert re.search(
+        r"^rank  filters  dropout  seeds  val_accuracy +± std +95 % interval  test_accuracy", out, re.MULTILINE
+    )
+    assert re.search(r"^ +1 +4 +0\.\d +3 +0\.7", out, re.MULTILINE)
+    assert "is better than filters=2" in out
+    assert re.search(
+        r"cannot be told apart with 3 seeds \(difference .*Holm's correction of 6 comparisons\); about \d+", out
+    )
+    assert "report  out/index.html" in out
+    assert f"to run {parent}, under report/" in out
+    for reason in ("is FAILED: no room", "was pruned", "has no objective", "no number", "is KILLED"):
+        assert re.search(rf"not compared: run [0-9a-f]{{32}} .*{reason}", out), reason
+    assert "\x1b[31m" not in out
+    names = {"configurations", "learning_curves", "heat_map", "parallel_coordinates", "costs"}
+    assert {file.stem for file in Path("out").glob("*.png")} == names
+    attached = {Path(file.path).name for file in client().list_artifacts(parent, "report")}
+    assert attached == {"index.html"} | {f"{name}.png" for name in names}
+
+
+def test_the_page_holds_all_and_asks_for_nothing(here, capfd):
+    told(capfd, "--sweep", here[2], "--output", "out2")
+    page = page_of("out2")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert page.count("<script") == 1
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert "default-src 'none'" in page
+    assert "unsafe-inline" not in page
+    images = re.findall(r"data:image/png;base64,([\w+/=]+)", page)
+    assert sorted(map(base64.b64decode, images)) == sorted(file.read_bytes() for file in Path("out2").glob("*.png"))
+    for file in Path("out2").glob("*.png"):
+        with Image.open(file) as picture:
+            assert min(picture.size) > 200
+    assert page.count("was pruned") == 1
+    assert "model.filters" in page
+
+
+def test_two_models_are_compared_on_the_same_images(here, capfd):
+    first, second = here[1]
+    out = told(capfd, first, second, "--output", "two").out
+    found = re.search(r"on the same 1,000 test images: (\d+) only \S+ reads right, (\d+) only \S+ \(McNemar", out)
+    from mnist_exp import recorded
+    from mnist_exp.settings import TrackingSettings
+
+    read = {name: recorded.find(TrackingSettings(), run).predictions() for name, run in zip("ab", here[1], strict=True)}
+    right = {name: each.labels == each.predicted for name, each in read.items()}
+    counts = {int((right["a"] & ~right["b"]).sum()), int((right["b"] & ~right["a"]).sum())}
+    assert {int(found[1]), int(found[2])} == counts
+    assert "not of their configurations" in out
+    assert "1 seed each: no interval can be given" in out
+    assert "better" not in out
+    assert not Path("two/heat_map.png").exists()
+
+
+def test_models_without_predictions_are_told(here, capfd):
+    bare = copied(here[1][0], {"model.dropout": 0.7})
+    out = told(capfd, here[1][0], bare, "--output", "bare").out
+    assert "were not compared image by image: there is no test_predictions" in out
+
+
+def test_one_run_has_a_page_without_comparison(here, capfd):
+    told(capfd, here[1][0], "--output", "one")
+    out = told(capfd, here[1][0], "--output", "one").out  # Again, into the same folder.
+    assert re.search(
+        r"^val_accuracy 0\.\d{4}\. 1 seed: no interval can be given; run seed=range\(1,6\)\.$", out, re.MULTILINE
+    )
+    assert {file.name for file in Path("one").iterdir()} == {"index.html", "learning_curves.png"}
+    assert "Differences" not in page_of("one")
+    assert re.search(r"<li>python 3\.\d+", page_of("one"))
+    assert "report" not in {file.path for file in client().list_artifacts(here[1][0])}
+
+
+def test_filter_metric_against_and_log_to(here, capfd):
+    condition = f"tags.`mlflow.parentRunId` = '{here[2]}' and params.`model.dropout` = '0.1'"
+    base = (
+        client()
+        .search_runs(["1"], f"{condition} and params.`model.filters` = '2' and params.seed = '2'")[0]
+        .info.run_id
+    )
+    words = ("--filter", condition, "--metric", "val_loss", "--against", base, "--log-to", here[1][1])
+    out = told(capfd, *words).out
+    assert "filters=2 was chosen to compare with: val_loss" in out
+    assert "reports/mnist_exp/index.html" in out
+    assert "no difference on any of the 3 seeds" in out  # All are copies.
+    assert "(minimize)" in page_of("reports/mnist_exp")
+    assert "report" in {file.path for file in client().list_artifacts(here[1][1])}
+
+
+def test_what_was_measured_on_the_test_images_is_called_too_good(here, capfd):
+    assert "picked on the test set" in told(capfd, *here[1], "--metric", "test_accuracy", "--output", "t").err
+    assert "picked on the test set" in page_of("t")
+    watched = [copied(here[1][0], {"data.validation": "test", "seed": seed}) for seed in (1, 2)]
+    assert "picked on the test set" in told(capfd, *watched, "--output", "t").err
+    assert "picked on the test set" not in told(capfd, *here[1], "--output", "t").err
+
+
+def test_different_data_are_not_compared(here, capfd):
+    other = [copied(here[1][0], {"seed": seed}, {"objective": 0.9 + seed / 100}, {DATA: "f" * 64}) for seed in (1, 2)]
+    own = [copied(here[1][0], {"seed": seed}, {"objective": 0.1 + seed / 90}) for seed in (1, 2)]
+    found = told(capfd, *own, *other, "--output", "data")
+    assert "different data: these are 2 families" in found.err
+    assert "better" not in found.out
+    assert "data ffffffff" in found.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name the runs in one way"),
+        (["RUN", "--sweep", "SWEEP"], "RUN_ID and --sweep were given"),
+        (["SWEEP"], "is a sweep: report on its runs with --sweep"),
+        (["--sweep", "RUN"], "is no sweep, but a run"),
+        (["0" * 32], "there is no run 0000"),
+        (["nonsense", "RUN"], "no run id"),
+        (["RUN", "--metric", "val_acuracy"], "did you mean val_accuracy"),
+        (["--filter", "params.seed = '99'"], "there is no run of mnist_exp in experiment mnist_exp where"),
+        (["--filter", "what is this"], "no condition that MLflow understands"),
+        (["--experiment", "mnist_exq"], "did you mean mnist_exp"),
+        (["RUN", "--output", "mlflow.db"], "--output=mlflow.db cannot be written"),
+        (["RUN", "--output", "mlflow.db/x"], "cannot be written"),
+        (["RUN", "--against", "0" * 32], "there is no run 0000"),
+        (["RUN", "--against", "SECOND"], "is not among the runs that are compared"),
+        (["RUN", "--log-to", "0" * 32], "there is no run 0000"),
+        (["--filter", "attributes.status = 'KILLED'"], "there is no run to report on: run"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(here, capfd, words, message):
+    names = {"RUN": here[1][0], "SECOND": here[1][1], "SWEEP": here[2]}
+    before = set(Path().rglob("index.html"))
+    err = told(capfd, *(names.get(word, word) for word in words), code=2).err
+    assert message in err
+    assert "Traceback" not in err
+    assert set(Path().rglob("index.html")) == before
+
+
+def test_sweep_counts_runs_that_an_earlier_one_did(here, capfd):
+    """A sweep's leaderboard names them; their parent is another one."""
+    parent = client().create_run("1", tags={"mnist_exp.sweep": "again", "mlflow.runName": "again"}).info.run_id
+    told(capfd, "--sweep", parent, code=2)
+    client().log_text(parent, f"rank,run_id\n1,{here[1][0]}\n2,{here[1][1]}\n3,../../etc\n4,\n", "leaderboard.csv")
+    assert "of 2 configurations" in page_after(capfd, "--sweep", parent)
+    client().log_text(parent, 'rank,run_id\n"1,\x00', "leaderboard.csv")
+    told(capfd, "--sweep", parent, code=2)
+
+
+def page_after(capfd, *words):
+    told(capfd, *words, "--output", "after")
+    return page_of("after")
+
+
+# Without a store: what is grouped and said.
+
+
+def made(number, params=(), metrics=(), tags=(), status="FINISHED", objective=0.9):
+    base = {"model._target_": "mnist_exp.models.cnn", "objective": "val_accuracy", "direction": "maximize"}
+    base |= {"data.validation": "0.1", "seed": "1"}
+    return RecordedRun(
+        f"{number:032x}",
+        f"run {number}",
+        "mnist_exp",
+        status,
+        base | {k: str(v) for k, v in dict(params).items()},
+        {"objective": objective, **dict(metrics)},
+        {DATA: "d" * 64, "mnist_exp.job_key": "k", **dict(tags)},
+        "sqlite:///mlflow.db",
+    )
+
+
+def seeds(scores, first=0, **params):
+    return [made(first + i, {**params, "seed": i}, objective=score) for i, score in enumerate(scores)]
+
+
+def test_only_what_decides_a_result_makes_groups():
+    runs = [
+        made(1),
+        made(2, {"seed": 2, "tracking.run_name": "x", "data.path": "/y", "trainer.threads": 2, "data.name": "z"}),
+        made(
+            3, {"seed": 3, "trainer.checkpoint_every": 5, "sweep.n_trials": 7, "trusted_modules": "[a]", "resume": "b"}
+        ),
+    ]
+    found = group(runs, ACCURACY)
+    assert [each.label for each in found.groups] == ["cnn"]
+    assert found.groups[0].n == 3
+    apart = group([*runs, made(4, {"data.limit": 100}), made(5, {"trainer.epochs": 3})], ACCURACY)
+    assert sorted(each.n for each in apart.groups) == [1, 1, 3]
+
+
+def test_one_and_one_point_zero_are_the_same():
+    runs = [made(1, {"x.rate": "1"}), made(2, {"x.rate": "1.0", "seed": 2}), made(3, {"x.rate": "1e0", "seed": 3})]
+    assert group(runs, ACCURACY).groups[0].n == 3
+
+
+def test_the_same_seed_again_is_no_repetition():
+    runs = [made(1, objective=0.1), made(2, objective=0.2), made(3, {"seed": 2}, objective=0.3)]
+    found = group(runs, ACCURACY)
+    assert found.groups[0].scores == {"1": 0.2, "2": 0.3}
+    assert [(left.run.run_id[-1], "is repeated by run" in left.reason) for left in found.left_out] == [("1", True)]
+
+
+def test_another_component_is_named_without_the_arguments_that_come_with_it():
+    cnn = {"model.filters": 32, "model.dropout": 0.3}
+    mlp = {"model._target_": "mnist_exp.models.mlp", "model.hidden_units": "[512]", "model.dropout": 0.2}
+    found = group([made(1, cnn), made(2, mlp), made(3, cnn | {"model.filters": 16})], ACCURACY)
+    assert {each.label for each in found.groups} == {"model=cnn filters=32", "model=cnn filters=16", "model=mlp"}
+    assert {"model.hidden_units", "model.dropout"} <= set(found.differing)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.dictionaries(
+                st.sampled_from(["model.a", "model.b", "model._target_"]), st.sampled_from(["1", "2", "x.y"])
+            ),
+            st.integers(1, 3),
+            st.sampled_from([0.5, 0.75, 1.0, math.nan, math.inf, 1.8e308, None]),
+            st.sampled_from(["FINISHED", "FAILED", "RUNNING"]),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from(["maximize", "minimize"]),
+)
+def test_every_run_is_compared_or_told_why_not(drawn, direction):
+    runs = []
+    for place, (params, seed, score, status) in enumerate(drawn):
+        run = made(place, params | {"seed": seed}, status=status, objective=score or 0.0)
+        if score is None:
+            del run.metrics["objective"]
+        runs.append(run)
+    metric = Compared("objective", "val_accuracy", direction)
+    try:
+        found = group(runs, metric)
+    except SettingsError:
+        assert all(s != "FINISHED" or score not in (0.5, 0.75, 1.0) for _, _, score, s in drawn)
+        return
+    compared = [run.run_id for each in found.groups for run in each.runs]
+    assert sorted([*compared, *(left.run.run_id for left in found.left_out)]) == sorted(run.run_id for run in runs)
+    assert all(left.reason for left in found.left_out)
+    for each in found.groups:
+        own = [{k: v for k, v in options.of(run).items() if k in found.differing} for run in each.runs]
+        assert all(other == own[0] for other in own), "runs of one group have the same options"
+    labels = [each.label for each in found.groups]
+    assert len(set(labels)) == len(labels)
+    (family,) = found.families
+    ranks = [metric.sign * each.mean for each in family.groups]
+    assert ranks == sorted(ranks, reverse=True)
+    assert all(sentence for sentence in verdict.verdict(found, None))
+
+
+def test_verdict_claims_only_what_differs():
+    runs = [*seeds([0.90, 0.91, 0.92, 0.915], filters=2), *seeds([0.80, 0.815, 0.82, 0.81], 10, filters=4)]
+    runs += [*seeds([0.90, 0.912, 0.918, 0.916], 20, filters=8), *seeds([0.99], 30, filters=16)]
+    best, claim, open_one, single = verdict.verdict(group(runs, ACCURACY), None)
+    assert best.startswith(
+        "filters=8 has the best mean of 4 configurations: val_accuracy 0.9115 ± 0.0081 over 4 seeds;"
+    )
+    assert claim.startswith("filters=8 is better than filters=4 (difference 0.1")
+    assert claim.endswith("; p after Holm's correction of 3 comparisons.")
+    assert open_one.startswith("filters=8 and filters=2 cannot be told apart with 4 seeds")
+    assert "common seeds would be needed" in open_one
+    assert single == "No claim about filters=16: 1 seed, no interval can be given; run seed=range(1,6)."
+
+
+def test_less_is_better_where_it_is_minimized():
+    loss = Compared("objective", "val_loss", "minimize")
+    runs = [*seeds([0.1, 0.11, 0.12], filters=2), *seeds([0.5, 0.52, 0.515], 10, filters=4)]
+    told = verdict.verdict(group(runs, loss), None)
+    assert told[0].startswith("filters=2 has the best mean")
+    assert told[1].startswith("filters=2 is better than filters=4 (difference -0.4")
+
+
+def test_all_equal_no_claim():
+    told = verdict.verdict(group([*seeds([0.9] * 3, filters=2), *seeds([0.9] * 3, 10, filters=4)], ACCURACY), None)
+    assert "all are equal, so that no interval can be given" in told[0]
+    assert told[1].endswith("no difference on any of the 3 seeds: there is no spread to judge by; no claim.")
+
+
+def test_different_objectives_need_a_metric():
+    runs = [made(1), made(2, {"objective": "val_loss", "direction": "minimize"}, {"test_loss": 1.0})]
+    with pytest.raises(SettingsError, match=r"val_accuracy \(maximize\) in 1, val_loss \(minimize\) in 1; name what"):
+        choose_metric(runs, None)
+    assert choose_metric(runs, "test_loss").direction == "minimize"
+    assert choose_metric(runs[1:], None) == Compared("objective", "val_loss", "minimize")
+
+
+def test_too_many_configurations_are_not_compared_in_pairs():
+    runs = [
+        made(3 * i + s, {"filters": i, "seed": s}, objective=0.5 + i / 1000 + s / 777)
+        for i in range(101)
+        for s in (1, 2)
+    ]
+    found = group(runs, ACCURACY)
+    assert found.families[0].comparisons == {}
+    assert any("101 configurations are too many" in sentence for sentence in verdict.verdict(found, None))
+    assert len(group(runs, ACCURACY, runs[0].run_id).families[0].comparisons) == 100
+
+
+def test_texts_of_a_run_are_made_printable_and_short():
+    run = selection.printable(made(1, {f"model.{EVIL}": EVIL * 500}, tags={"mnist_exp.failure": EVIL}))
+    for text in [*run.params, *run.params.values(), *run.tags.values()]:
+        assert text.isprintable()
+        assert len(text) < 2000
+
+
+@pytest.mark.services
+def test_the_page_in_a_browser(here, capfd):
+    """No message on the console; a click on a head sorts by numbers, another one the other way."""
+    from playwright.sync_api import sync_playwright
+
+    told(capfd, "--sweep", here[2], "--output", "seen")
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        said = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(Path("seen/index.html").absolute().as_uri())
+        head = page.locator("table").first.locator("th button", has_text="val_accuracy")
+        column = page.locator("table").first.locator("tbody tr td:nth-child(5)")
+        for order in (sorted, lambda values: sorted(values, reverse=True)):
+            head.click()
+            values = [float(text) for text in column.all_text_contents()]
+            assert values == order(values)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 200)")
+        assert said == []
+        browser.close()
