@@ -31,7 +31,7 @@ MOST_CURVES = 10
 _MOST_LINES = 40
 _MOST_AXES = 8
 _MOST_TICKS = 12
-_LONGEST = 44
+_LONGEST = 64
 _WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
 _DPI = 110
 _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
@@ -186,7 +186,7 @@ def costs(family: Family, metric: Metric) -> Figure | None:
                 zorder=3 if named else 1,
                 label=" " + _safe(_short(group.label)) if named else None,
             )
-        if max(x) >= _WIDE * min(x):
+        if max(x) >= 4 * _WIDE * min(x):
             axes.set_xscale("log")
         axes.set_xlabel(name)
         axes.margins(x=0.2)
