@@ -15,7 +15,7 @@ from typing import Any
 
 from mnist_exp import commands, evaluation, evaluation_data, fields, startup
 from mnist_exp.data.dataset import Array
-from mnist_exp.errors import RunError, SettingsError, first_line
+from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import ClassScore, Evaluation
 from mnist_exp.evaluation_data import SPLITS, Images
 from mnist_exp.recorded import RecordedRun
@@ -92,7 +92,11 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
 def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
     trusted = commands.trusted(options)
     if options.data is None:
-        return evaluation_data.own(run, options.split, options.options, trusted)
+        try:
+            return evaluation_data.own(run, options.split, evaluation_data.values(options.options), trusted)
+        except DataError as error:
+            fix = "name the place of the run's own data with data.path=/folder, or another data set with --data=NAME"
+            raise DataError([*error.problems, fix]) from error
     return evaluation_data.other(run, options.split, options.data, options.options, trusted, options.config_dir)
 
 

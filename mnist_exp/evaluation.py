@@ -12,6 +12,7 @@ LEVEL = 0.95
 RESAMPLES = 5000
 MISTAKES = 25
 _SEED = 0
+_FEWEST = 10
 _NUMBERS_AT_A_TIME = 20_000_000
 
 
@@ -148,7 +149,8 @@ def measure(probabilities: Array, labels: Array, names: Sequence[str]) -> Evalua
 def accuracy_interval(right: Array) -> Interval:
     """Return the 95 % interval of an accuracy by the bootstrap; the same for the same images.
 
-    Where all images are right, or none is, every resample equals the sample: the interval is the exact binomial one.
+    With fewer than 10 mistakes, or right ones, resamples vary too little, with none not at all, and the interval would
+    be too narrow: it is the exact binomial one then.
 
     Args:
         right: bool (n,), whether each image was read rightly.
@@ -157,7 +159,7 @@ def accuracy_interval(right: Array) -> Interval:
     from scipy import stats
 
     count, n = int(right.sum()), len(right)
-    if count in (0, n):
+    if min(count, n - count) < _FEWEST:
         exact = stats.binomtest(count, n).proportion_ci(LEVEL, method="exact")
         return Interval(float(exact.low), float(exact.high), "exact binomial")
     found = stats.bootstrap(

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from mnist_exp import composition, data, fields, overrides, recorded
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.settings import Settings
 
@@ -65,24 +65,23 @@ def check_run(run: RecordedRun) -> None:
         raise SettingsError(f"run {run.run_id} has no model: {why}")
 
 
-def own(run: RecordedRun, split: str, words: Sequence[str], trusted: Sequence[str]) -> Images:
+def own(run: RecordedRun, split: str, given: Mapping[str, Any], trusted: Sequence[str]) -> Images:
     """Return images of the data set that a run was trained on.
 
     Args:
         run: recorded.
         split: one of `SPLITS`.
-        words: options of the data set that are different here, `data.path=/folder`.
+        given: options of the data set that are different here, as `path`.
         trusted: modules whose code its record may name.
-    Raises: SettingsError: the data set is not to be had here, or is another one; an option is mistaken.
+    Raises: DataError: the data set is not to be had here, or is another one.
+        SettingsError: an option is mistaken, or the record.
     """
-    settings = _own_settings(run, words, trusted)
+    settings = _own_settings(run, given, trusted)
     dataset = data.load(settings.data)
     if dataset.sha256 != run.tags.get("mnist_exp.data_sha256"):
-        name = settings.data.name
-        raise SettingsError(
-            f"data={fields.show(name)}, from {dataset.place}, is not what run {run.run_id} was trained on: its SHA-256 "
-            f"is {dataset.sha256[:12]}…, not {run.tags.get('mnist_exp.data_sha256', 'recorded')[:12]}…; name the place "
-            "of the same data with data.path"
+        raise DataError(
+            f"data={fields.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
+            f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get('mnist_exp.data_sha256', 'recorded')[:12]}…"
         )
     return _choose(dataset, split, run, _split(dataset, settings))
 
@@ -107,7 +106,7 @@ def other(
     if dataset.fallback and not is_own:
         raise SettingsError(f"--data={name} is not to be had: {dataset.fallback}; there is --data=mnist_5k")
     try:
-        own_settings = _own_settings(run, (), trusted)
+        own_settings = _own_settings(run, {}, trusted)
         trained_on = dataset if is_own else _loaded_without_network(own_settings)
         if trained_on.sha256 != run.tags.get("mnist_exp.data_sha256"):
             raise SettingsError(f"{trained_on.place} is not what the run was trained on")
@@ -141,6 +140,12 @@ def check_words(words: Sequence[str], data_name: str | None) -> None:
             problems.append(f"{fields.show(word)} has several values: give one")
     if problems:
         raise SettingsError(problems)
+
+
+def values(words: Sequence[str]) -> dict[str, Any]:
+    """Return the options that `check_words` let through by their names, without `data.`."""
+    given = map(overrides.read, words)
+    return {override.key_or_group.removeprefix("data."): override.value() for override in given}
 
 
 def fit_problems(run: RecordedRun, dataset: Dataset, input_shape: Sequence[Any], classes: int) -> list[str]:
@@ -192,20 +197,14 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names[:3])) + (", …" if len(names) > 3 else "")
 
 
-def _own_settings(run: RecordedRun, words: Sequence[str], trusted: Sequence[str]) -> Settings:
+def _own_settings(run: RecordedRun, given: Mapping[str, Any], trusted: Sequence[str]) -> Settings:
     """Return settings with the data and the seed of a run; the rest of its record does not matter here."""
     config = run.config()
     section = copy.deepcopy(config.get("data"))
     if not isinstance(section, dict):
         raise SettingsError(f"config.yaml of run {run.run_id} has no section data")
-    problems, given = [], {}
-    for override in map(overrides.read, words):
-        name = override.key_or_group.removeprefix("data.")
-        if name in _FIXED or name not in section:
-            own_names = [each for each in section if each not in _FIXED]
-            problems.append(fields.unknown(f"data.{name}", name, own_names, "data."))
-        given[name] = override.value()
-    if problems:
+    names = [name for name in section if name not in _FIXED]
+    if problems := [fields.unknown(f"data.{name}", name, names, "data.") for name in given if name not in names]:
         raise SettingsError(problems)
     if "path" in given and "mirrors" in section:
         section["mirrors"] = []
