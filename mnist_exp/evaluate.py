@@ -53,7 +53,10 @@ def evaluate(options: argparse.Namespace) -> int:
     images = _images(run, options)
     folder = _folder(run, images, options.output)
     probabilities = predict(run, images, commands.trusted(options))
-    measured = evaluation.measure(probabilities, images.y, images.dataset.class_names)
+    from mnist_exp import training
+
+    loss = training.score(probabilities, images.y)["loss"]
+    measured = evaluation.measure(probabilities, images.y, images.dataset.class_names, loss)
     report = _report(run, images, measured, probabilities)
     with tracking.folder() as made, startup.paused_collection():
         _write(made, images, measured, probabilities, report)
@@ -83,10 +86,15 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
     if problems:
         raise SettingsError(problems)
     probabilities = training.predict(model, images.x)
-    low, high = float(probabilities.min()), float(probabilities.max())  # They carry a NaN through.
-    if not (low >= 0 and high <= 1.01):  # Those of 16 bits are above 1 by a hair.
-        raise RunError(f"the model of run {run.run_id} gives values from {low:g} to {high:g}: no probabilities")
+    check_probabilities(probabilities, run.run_id)
     return probabilities
+
+
+def check_probabilities(values: Array, run_id: str) -> None:
+    """Make sure that a model gives what can be measured as probabilities. Raises: RunError: it does not."""
+    low, high = float(values.min()), float(values.max())  # They carry a NaN through.
+    if not (low >= 0 and high <= 1.01):  # Those of 16 bits are above 1 by a hair.
+        raise RunError(f"the model of run {run_id} gives values from {low:g} to {high:g}, which are no probabilities")
 
 
 def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
@@ -222,7 +230,7 @@ def _show(
     low, high = measured.interval.low, measured.interval.high
     gap = measured.confidence - measured.accuracy
     rows = {
-        "run": f"{run.run_id}, {run.name}",
+        "run": f"{run.run_id}, {evaluation_data.shown(run.name)}",
         "images": f"{measured.images:,} {images.words()}, from {images.dataset.place}",
         "accuracy": f"{measured.accuracy:.4f}, {measured.interval.level:.0%} interval {low:.4f} to {high:.4f} "
         f"({measured.interval.method})",

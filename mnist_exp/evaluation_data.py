@@ -19,6 +19,7 @@ from mnist_exp.settings import Settings
 SPLITS = ("test", "train", "validation", "all")
 _OF_THE_TRAINING = ("data.limit", "data.validation")
 _FIXED = ("name", "_target_", "limit", "validation", "trusted_modules")
+_LONGEST = 60  # characters of a name
 _NAME = re.compile(r"[A-Za-z_][\w-]*(/[\w-]+)*")
 
 
@@ -188,9 +189,9 @@ def renamed(run: RecordedRun, dataset: Dataset) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a class's name for a terminal: what cannot be seen, or moves the cursor, is written out."""
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name[:40])
-    return plain if len(name) <= 40 else f"{plain[:39]}…"
+    """Return a name for a terminal: what cannot be seen, or moves the cursor, is written out."""
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name[:_LONGEST])
+    return plain if len(name) <= _LONGEST else f"{plain}…"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -161,7 +161,8 @@ def _export(
             found = exporting.read_all(reader, x)
             keras_reader = exporting.reader_of(meant)
             latencies = [
-                (n, exporting.latency_ms(reader, x[:n]), exporting.latency_ms(keras_reader, x[:n])) for n in (1, BATCH)
+                (n, exporting.latency_ms(reader, x[:n]), exporting.latency_ms(keras_reader, x[:n]))
+                for n in (1, min(BATCH, len(x)))
             ]
     except Exception as error:  # Converters say by all kinds of exceptions what they do not know.
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
@@ -174,10 +175,10 @@ def _show(screen: Screen, run: RecordedRun, images: Images, name: str, target: P
     shape = ", ".join(["n", *map(str, images.dataset.image_shape)])
     parity, runtime = exported.parity, FORMATS[name].runtime
     rows = {
-        "run": f"{run.run_id}, {run.name}",
+        "run": f"{run.run_id}, {evaluation_data.shown(run.name)}",
         "file": f"{target}, {exported.size / 1e6:.2f} MB" + ("" if parity.is_kept else ", not written"),
-        "input": f"float32 ({shape}), raw pixels 0 to 255",
-        "output": f"float32 (n, {images.dataset.classes}), probabilities",
+        "input": f"{exporting.INPUT}, float32 ({shape}), raw, 0 to 255",
+        "output": f"{FORMATS[name].output}, float32 (n, {images.dataset.classes}), each row adds up to 1",
         "parity": f"{_words(parity)}; {images.words()}",
     }
     if exported.own_parity is not None:

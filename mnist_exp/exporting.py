@@ -36,6 +36,7 @@ class Format:
         suffix: of its file; empty for a folder.
         packages: modules that it needs beside Keras.
         runtime: what reads it, for people.
+        output: what it calls the probabilities.
         write: writes a model to a path.
         open: returns what reads float32 images (n, height, width, channels) as probabilities; it is told which modules
             of the user's a Keras file may name.
@@ -45,6 +46,7 @@ class Format:
     suffix: str
     packages: tuple[str, ...]
     runtime: str
+    output: str
     write: "Callable[[keras.Model, Path], None]"
     open: Callable[[Path, Sequence[str]], Reader]
     is_float32: bool = False
@@ -228,8 +230,8 @@ def reader_of(model: "keras.Model") -> Reader:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", ("tf2onnx", "onnx", "onnxruntime"), "ONNX Runtime", _write_onnx, _open_onnx, True),
-    "litert": Format(".tflite", ("ai_edge_litert",), "LiteRT", _write_litert, _open_litert, True),
-    "savedmodel": Format("", (), "TensorFlow", _write_savedmodel, _open_savedmodel),
-    "keras": Format(".keras", (), "Keras", _write_keras, _open_keras),
+    "onnx": Format(".onnx", ("tf2onnx", "onnx", "onnxruntime"), "ONNX Runtime", OUTPUT, _write_onnx, _open_onnx, True),
+    "litert": Format(".tflite", ("ai_edge_litert",), "LiteRT", "output_0", _write_litert, _open_litert, True),
+    "savedmodel": Format("", (), "TensorFlow", "output_0", _write_savedmodel, _open_savedmodel),
+    "keras": Format(".keras", (), "Keras", OUTPUT, _write_keras, _open_keras),
 }
