@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -137,34 +137,33 @@ def size(path: Path) -> int:
 @contextlib.contextmanager
 def held_output() -> Iterator[None]:
     """Hold back what libraries print, native ones too, and pass it on only where they fail."""
-    with tempfile.TemporaryFile() as held, warnings.catch_warnings():
+    with tempfile.TemporaryFile("w+", errors="replace") as held, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with _redirected(held.fileno()):
+            with _descriptors_to(held), contextlib.redirect_stdout(held), contextlib.redirect_stderr(held):
                 yield
         except Exception:
             held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace"))
+            sys.stderr.write(held.read())
             raise
 
 
 @contextlib.contextmanager
-def _redirected(target: int) -> Iterator[None]:
-    """Lead the descriptors of stdout and stderr elsewhere."""
-
-    def flush() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-
-    flush()
+def _descriptors_to(file: IO[str]) -> Iterator[None]:
+    """Lead what is written to the descriptors of stdout and stderr, past Python, to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     with contextlib.ExitStack() as after:
         for descriptor in (1, 2):
             saved = os.dup(descriptor)
             after.callback(os.close, saved)
             after.callback(os.dup2, saved, descriptor)
-            os.dup2(target, descriptor)
-        after.callback(flush)
+            os.dup2(file.fileno(), descriptor)
+        # What holds the streams from before, as handlers of logs do, may not have written all of it yet.
+        after.callback(sys.stdout.flush)
+        after.callback(sys.stderr.flush)
         yield
+        file.flush()
 
 
 def _write_onnx(model: "keras.Model", path: Path) -> None:
