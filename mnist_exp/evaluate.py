@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import math
+import os
 import re
 import shutil
 import sys
@@ -60,8 +61,12 @@ def evaluate(options: argparse.Namespace) -> int:
     report = _report(run, images, measured, probabilities)
     with tracking.folder() as made, startup.paused_collection():
         _write(made, images, measured, probabilities, report)
-        for file in sorted(made.iterdir()):
-            shutil.copy(file, folder / file.name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(made.iterdir()):
+                shutil.copyfile(file, folder / file.name)
+        except OSError as error:
+            raise RunError(f"the results cannot be written to {folder}: {first_line(error)}") from error
         if options.log:
             _log(run, images, measured, made)
     _warn(screen, run, images, report)
@@ -82,9 +87,7 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
         from mnist_exp import model_files, training
 
         model = model_files.of_run(run, trusted)
-    problems = evaluation_data.fit_problems(run, images.dataset, model.input_shape[1:], model.output_shape[-1])
-    if problems:
-        raise SettingsError(problems)
+    evaluation_data.check_fits(run, images.dataset, model)
     probabilities = training.predict(model, images.x)
     check_probabilities(probabilities, run.run_id)
     return probabilities
@@ -109,13 +112,11 @@ def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
 
 
 def _folder(run: RecordedRun, images: Images, output: str | None) -> Path:
-    """Return the folder for the results, made. Raises: SettingsError: it cannot be written."""
+    """Return the folder for the results, not made yet. Raises: SettingsError: it cannot be."""
     folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / REPORT).touch()
-    except OSError as error:
-        raise SettingsError(f"--output={fields.show(str(folder))} cannot be written: {error.strerror}") from error
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise SettingsError(f"--output={fields.show(str(folder))} cannot be written: {there} is no folder of yours")
     return folder
 
 

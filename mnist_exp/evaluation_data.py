@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
 
 SPLITS = ("test", "train", "validation", "all")
 _OF_THE_TRAINING = ("data.limit", "data.validation")
@@ -149,32 +152,31 @@ def values(words: Sequence[str]) -> dict[str, Any]:
     return {override.key_or_group.removeprefix("data."): override.value() for override in given}
 
 
-def fit_problems(run: RecordedRun, dataset: Dataset, input_shape: Sequence[Any], classes: int) -> list[str]:
-    """Return why a model cannot be asked about a data set.
-
-    Args:
-        run: of the model.
-        dataset: that it shall be asked about.
-        input_shape: of the model's images.
-        classes: that the model knows.
-    """
+def check_fits(run: RecordedRun, dataset: Dataset, model: "keras.Model") -> None:
+    """Make sure that a run's model can be asked about a data set. Raises: SettingsError: with every reason why not."""
+    taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    if not (isinstance(taken, tuple) and isinstance(given, tuple) and (len(taken), len(given)) == (4, 2)):
+        raise SettingsError(f"the model of run {run.run_id} takes {taken} and gives {given}: it classifies no images")
     name, problems = fields.show(dataset.name), []
-    if tuple(input_shape) != dataset.image_shape:
-        there, here = ("×".join(map(str, shape)) for shape in (dataset.image_shape, input_shape))
-        fix = f"; data.size=[{input_shape[0]},{input_shape[1]}] scales them" if "image_folder" in name else ""
+    _, height, width, channels = taken
+    if (height, width, channels) != dataset.image_shape:
+        there = "×".join(map(str, dataset.image_shape))
+        fix = f"; data.size=[{height},{width}] scales them" if "image_folder" in name else ""
+        here = f"{height}×{width}×{channels}"
         problems.append(f"data={name} has images of {there}, but the model of run {run.run_id} takes {here}{fix}")
-    if classes != dataset.classes:
+    if given[1] != dataset.classes:
         problems.append(
-            f"data={name} has {dataset.classes} classes, but the model of run {run.run_id} knows {classes}: they must "
+            f"data={name} has {dataset.classes} classes, but the model of run {run.run_id} knows {given[1]}: they must "
             "be the same, in the same order"
         )
-    recorded_names = run.class_names() or dataset.class_names
-    if set(recorded_names) == set(dataset.class_names) and recorded_names != dataset.class_names:
+    names = run.class_names() or dataset.class_names
+    if set(names) == set(dataset.class_names) and names != dataset.class_names:
         problems.append(
             f"data={name} has the classes in another order than run {run.run_id}: {_named(dataset.class_names)}, not "
-            f"{_named(recorded_names)}"
+            f"{_named(names)}"
         )
-    return problems
+    if problems:
+        raise SettingsError(problems)
 
 
 def renamed(run: RecordedRun, dataset: Dataset) -> str:

@@ -123,8 +123,7 @@ def _model(run: RecordedRun, images: Images, trusted: Sequence[str]) -> "keras.M
         from mnist_exp import model_files
 
         model = model_files.of_run(run, trusted)
-    if problems := evaluation_data.fit_problems(run, images.dataset, model.input_shape[1:], model.output_shape[-1]):
-        raise SettingsError(problems)
+    evaluation_data.check_fits(run, images.dataset, model)
     return model
 
 

@@ -154,6 +154,14 @@ def test_comparison_is_its_definition(reference, error, tolerance):
     assert found.is_kept == (wrong == 0 and found.difference <= tolerance)
 
 
+def test_label_that_differs_is_no_tie_beyond_the_tolerance():
+    reference, exported = np.array([[0.55, 0.45]]), np.array([[0.49, 0.51]])
+    found = exporting.compare(reference, exported, 0.08)  # Each probability is near enough, the label is not.
+    assert (found.agreeing, found.ties, found.is_kept) == (0, 0, False)
+    assert found.difference < found.tolerance
+    assert exporting.compare(reference, exported, 0.11).is_kept
+
+
 def test_noise_is_held_back_unless_it_fails(capfd):
     def noise():
         print("python says")
