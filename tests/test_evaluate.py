@@ -18,6 +18,8 @@ from PIL import Image
 
 from mnist_exp import commands, compose, evaluate, evaluation_data, run
 from mnist_exp.errors import RunError, SettingsError
+from mnist_exp.evaluation import ClassScore
+from mnist_exp.screen import Screen
 from tests.real_runs import client_of
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -316,6 +318,17 @@ def test_images_in_a_folder(here, tmp_path):
     report, _ = report_of(*words, "data.size=[28,28]", "--split", "all")
     assert report["images"] == 200
     assert report["accuracy"] == pytest.approx(own, abs=0.1)
+
+
+def test_of_many_classes_the_worst_are_shown(capsys):
+    names = [f"kind {number}" for number in range(29)] + ["\x1b[2Jlast"]
+    rows = [ClassScore(name, 0.5, 0.5, number / 100, 10, names[0], 5) for number, name in enumerate(names)]
+    evaluate._show_classes(Screen(), rows[::-1])
+    out = capsys.readouterr().out
+    assert "the 20 classes that are read worst, of 30; per_class.csv has all" in out
+    assert [line.split()[1] for line in out.splitlines()[2:]] == [str(number) for number in range(20)]
+    evaluate._show_classes(Screen(), rows[-1:] + rows[:1])
+    assert "\\x1b[2Jlast" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("values", [[[0.5, np.nan]], [[-1.0, 2.0]], [[3.0, 4.0]]])
