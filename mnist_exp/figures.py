@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from mnist_exp.evaluation import Bin
+
 Array = npt.NDArray[Any]
 _LABELLED = 20
 _MISTAKES = 25
@@ -31,6 +33,11 @@ def draw_all(
         "confusion_matrix.png": confusion_matrix(y, probabilities.argmax(axis=1), names),
         "confident_mistakes.png": confident_mistakes(x, y, probabilities, names),
     }
+    write(folder, drawn)
+
+
+def write(folder: Path, drawn: Mapping[str, Figure]) -> None:
+    """Write figures under their names."""
     for name, figure in drawn.items():
         figure.savefig(folder / name, pil_kwargs={"compress_level": 1})  # Half the time, a fifth more bytes.
 
@@ -50,8 +57,15 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def confusion_matrix(y: Array, predicted: Array, names: Sequence[str]) -> Figure:
-    """Return how often each class was taken for each other; the colours show the mistakes only."""
+def confusion_matrix(y: Array, predicted: Array, names: Sequence[str], images: str = "test images") -> Figure:
+    """Return how often each class was taken for each other; the colours show the mistakes only.
+
+    Args:
+        y: labels, shape (n,).
+        predicted: labels that were read, shape (n,).
+        names: one name a class.
+        images: what the images are called.
+    """
     classes = len(names)
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (y, predicted), 1)
@@ -63,9 +77,8 @@ def confusion_matrix(y: Array, predicted: Array, names: Sequence[str]) -> Figure
     scale = figure.add_axes((0.85, 0.2, 0.03, 0.64))
     image = axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(float(np.nanmax(mistakes)), 1))
     figure.colorbar(image, cax=scale, label="mistakes")
-    axes.set(
-        xlabel="predicted", ylabel="true", title=f"{int((y == predicted).sum()):,} of {len(y):,} test images right"
-    )
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(f"{int((y == predicted).sum()):,} of {len(y):,} {images} right", parse_math=False)
     if classes <= _LABELLED:
         rotation = 45 if max(map(len, names)) > 3 else 0
         axes.set_xticks(
@@ -80,8 +93,18 @@ def confusion_matrix(y: Array, predicted: Array, names: Sequence[str]) -> Figure
     return figure
 
 
-def confident_mistakes(x: Array, y: Array, probabilities: Array, names: Sequence[str]) -> Figure:
-    """Return the wrongly read test images of which the model was surest, surest first."""
+def confident_mistakes(
+    x: Array, y: Array, probabilities: Array, names: Sequence[str], place: str = "the test set"
+) -> Figure:
+    """Return the wrongly read images of which the model was surest, surest first.
+
+    Args:
+        x: images, shape (n, height, width, channels).
+        y: labels, shape (n,).
+        probabilities: what the model says of them, shape (n, classes).
+        names: one name a class.
+        place: what the images are called.
+    """
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != y)
     surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:_MISTAKES]
@@ -102,7 +125,34 @@ def confident_mistakes(x: Array, y: Array, probabilities: Array, names: Sequence
         axes.text(left + width / 2, top - 1.5, text, fontsize=7, ha="center", va="bottom", parse_math=False)
     picture = sheet[..., 0] if channels == 1 else sheet[..., :3]
     axes.imshow(picture / 255, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    figure.suptitle(
-        f"the surest of {len(wrong):,} mistakes on the test set" if len(wrong) else "no mistake on the test set"
-    )
+    title = f"the surest of {len(wrong):,} mistakes on {place}" if len(wrong) else f"no mistake on {place}"
+    figure.suptitle(title, parse_math=False)
+    return figure
+
+
+def reliability(bins: Sequence[Bin], ece: float, images: str) -> Figure:
+    """Return how often a model is right, by how sure it is, over how many images there are of each.
+
+    Args:
+        bins: of equal width.
+        ece: expected calibration error.
+        images: what the images are called.
+    """
+    figure = Figure(figsize=(5.2, 6))
+    above = figure.add_axes((0.13, 0.37, 0.83, 0.56))
+    below = figure.add_axes((0.13, 0.09, 0.83, 0.22), sharex=above)
+    lows, widths = [each.low for each in bins], [each.high - each.low for each in bins]
+    filled = [each for each in bins if each.images]
+    sure, right = np.array([[each.confidence, each.accuracy] for each in filled], np.float64).T
+    above.bar([each.low for each in filled], right, widths[0], align="edge", edgecolor="white", label="accuracy")
+    above.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, label="perfectly calibrated")
+    above.plot(sure, right, "o", color="black", markersize=4, label="mean confidence of the bin")
+    above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    above.set_title(f"expected calibration error {ece:.4f}, {images}", parse_math=False, fontsize=11)
+    above.legend(loc="upper left", fontsize=8)
+    below.bar(lows, [each.images for each in bins], widths, align="edge", edgecolor="white", color="grey")
+    below.set(xlabel="confidence", ylabel="images", yscale="log")
+    below.set_ylim(bottom=0.7)
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
     return figure

@@ -1,0 +1,298 @@
+"""Measure a recorded run's model on labelled images: `python -m mnist_exp.evaluate RUN_ID`."""
+
+import argparse
+import csv
+import dataclasses
+import json
+import math
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnist_exp import commands, evaluation, evaluation_data, fields, startup
+from mnist_exp.data.dataset import Array
+from mnist_exp.errors import DataError, RunError, SettingsError, first_line
+from mnist_exp.evaluation import ClassScore, Evaluation
+from mnist_exp.evaluation_data import SPLITS, Images
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.recording import delivery, store, tracking
+from mnist_exp.redaction import redact
+from mnist_exp.screen import Screen
+
+REPORT = "evaluation.json"
+_SHOWN = 20  # classes in the table
+_TESTED = ("accuracy", "loss")
+_ROUNDING = 1e-6  # Other thread counts add in another order.
+
+
+def main() -> None:
+    """Run the command line."""
+    commands.leave_with(lambda: evaluate(read(sys.argv[1:])))
+
+
+def read(words: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a command line. Raises: SettingsError: an option of the data set is none."""
+    options = _parser().parse_intermixed_args(list(words))
+    evaluation_data.check_words(options.options, options.data)
+    return options
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Measure a model, write what came out, and return 0.
+
+    Raises: SettingsError: run, model or images are not to be had, or do not fit each other.
+        RunError: the model gives no probabilities, or the store does not take the results.
+    """
+    screen = Screen()
+    run = commands.find(options)
+    evaluation_data.check_run(run)
+    images = _images(run, options)
+    folder = _folder(run, images, options.output)
+    probabilities = predict(run, images, commands.trusted(options))
+    from mnist_exp import training
+
+    loss = training.score(probabilities, images.y)["loss"]
+    measured = evaluation.measure(probabilities, images.y, images.dataset.class_names, loss)
+    report = _report(run, images, measured, probabilities)
+    with tracking.folder() as made, startup.paused_collection():
+        _write(made, images, measured, probabilities, report)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(made.iterdir()):
+                shutil.copyfile(file, folder / file.name)
+        except OSError as error:
+            raise RunError(f"the results cannot be written to {folder}: {first_line(error)}") from error
+        if options.log:
+            _log(run, images, measured, made)
+    _warn(screen, run, images, report)
+    if options.json:
+        print(json.dumps(report))
+    else:
+        _show(screen, run, images, measured, report, folder)
+    return commands.DONE
+
+
+def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
+    """Return what a run's model says of images: float32 (n, classes). Imports Keras.
+
+    Raises: SettingsError: it cannot be loaded, or takes other images or knows other classes.
+        RunError: it gives no probabilities.
+    """
+    with startup.quick_imports():
+        from mnist_exp import model_files, training
+
+        model = model_files.of_run(run, trusted)
+    evaluation_data.check_fits(run, images.dataset, model)
+    probabilities = training.predict(model, images.x)
+    check_probabilities(probabilities, run.run_id)
+    return probabilities
+
+
+def check_probabilities(values: Array, run_id: str) -> None:
+    """Make sure that a model gives what can be measured as probabilities. Raises: RunError: it does not."""
+    low, high = float(values.min()), float(values.max())  # They carry a NaN through.
+    if not (low >= 0 and high <= 1.01):  # Those of 16 bits are above 1 by a hair.
+        raise RunError(f"the model of run {run_id} gives values from {low:g} to {high:g}, which are no probabilities")
+
+
+def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
+    trusted = commands.trusted(options)
+    if options.data is None:
+        try:
+            return evaluation_data.own(run, options.split, evaluation_data.values(options.options), trusted)
+        except DataError as error:
+            fix = "name the place of the run's own data with data.path=/folder, or another data set with --data=NAME"
+            raise DataError([*error.problems, fix]) from error
+    return evaluation_data.other(run, options.split, options.data, options.options, trusted, options.config_dir)
+
+
+def _folder(run: RecordedRun, images: Images, output: str | None) -> Path:
+    """Return the folder for the results, not made yet. Raises: SettingsError: it cannot be."""
+    folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise SettingsError(f"--output={fields.show(str(folder))} cannot be written: {there} is no folder of yours")
+    return folder
+
+
+def _plain(name: str) -> str:
+    """Return a data set's name such that it may be a part of a path, and of a metric."""
+    return re.sub(r"[^\w-]+", "_", name, flags=re.ASCII)[:60].strip("_") or "data"
+
+
+def _report(run: RecordedRun, images: Images, measured: Evaluation, probabilities: Array) -> dict[str, Any]:
+    """Return all that came out as plain values."""
+    report: dict[str, Any] = {
+        "run_id": run.run_id,
+        "data": images.dataset.name,
+        "split": images.split,
+        "data_sha256": images.dataset.sha256,
+        "place": redact(images.dataset.place),
+        "trained_on": None,
+        "accuracy_of_new": None,
+        **dataclasses.asdict(measured),
+    }
+    if images.seen is not None:
+        new = ~images.seen
+        report["trained_on"] = int(images.seen.sum())
+        if new.any():
+            report["accuracy_of_new"] = float((probabilities.argmax(axis=1) == images.y)[new].mean())
+    if images.is_own and images.split == "test":
+        report["logged"] = {name: run.metrics.get(f"test_{name}") for name in _TESTED}
+    return report
+
+
+def _write(folder: Path, images: Images, measured: Evaluation, probabilities: Array, report: Mapping[str, Any]) -> None:
+    from mnist_exp import figures
+
+    names, words = images.dataset.class_names, images.words()
+    predicted = probabilities.argmax(axis=1)
+    figures.write(
+        folder,
+        {
+            "reliability.png": figures.reliability(measured.bins, measured.ece, words),
+            "confusion_matrix.png": figures.confusion_matrix(images.y, predicted, names, words),
+            "confident_mistakes.png": figures.confident_mistakes(
+                images.x, images.y, probabilities, names, f"the {words}"
+            ),
+        },
+    )
+    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, [field.name for field in dataclasses.fields(ClassScore)])
+        table.writeheader()
+        table.writerows(map(dataclasses.asdict, measured.classes))
+    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -> None:
+    """Add the results to the run, whose status and end stay as they are. Raises: RunError: the store refuses them."""
+    from mlflow.entities import Metric
+
+    name = f"{_plain(images.dataset.name)}.{images.split}"
+    values = {
+        "accuracy": measured.accuracy,
+        "accuracy_low": measured.interval.low,
+        "accuracy_high": measured.interval.high,
+        "loss": measured.loss,
+        "ece": measured.ece,
+        "images": measured.images,
+    }
+    if images.seen is not None:
+        values["trained_on"] = float(images.seen.sum())
+    now = round(time.time() * 1000)
+    client = store.client(run.uri)
+    try:
+        client.log_batch(run.run_id, metrics=[Metric(f"evaluation.{name}.{k}", v, now, 0) for k, v in values.items()])
+        client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
+    except delivery.lost() as error:
+        raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error
+
+
+def _warn(screen: Screen, run: RecordedRun, images: Images, report: Mapping[str, Any]) -> None:
+    """Say what makes the numbers mean less than they seem to."""
+    total, trained_on = report["images"], report["trained_on"]
+    if trained_on is None:
+        screen.warn(f"whether the run was trained on some of these images cannot be told: {images.why_unknown}")
+    elif trained_on == total:
+        screen.warn(
+            f"the run was trained on all {total:,} of these images: this says nothing of how well it reads new ones"
+        )
+    elif trained_on:
+        assert images.seen is not None
+        screen.warn(
+            f"the run was trained on {trained_on:,} of these {total:,} images: this is no measure of how well it reads "
+            f"new ones; of the {total - trained_on:,} others it read {report['accuracy_of_new']:.4f} rightly"
+        )
+    if words := evaluation_data.renamed(run, images.dataset):
+        screen.warn(words)
+    if differences := _differences(report):
+        screen.warn(f"not as it was logged: {'; '.join(differences)}")
+
+
+def _differences(report: Mapping[str, Any]) -> list[str]:
+    """Return how the results differ from those that the run logged, if so."""
+    found = []
+    for name, value in report.get("logged", {}).items():
+        if value is None:
+            found.append(f"it has no test_{name}")
+        elif not math.isclose(value, report[name], rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            found.append(f"{name} {report[name]:.6g} against {value:.6g}, {report[name] - value:+.2g}")
+    return found
+
+
+def _show(
+    screen: Screen, run: RecordedRun, images: Images, measured: Evaluation, report: Mapping[str, Any], folder: Path
+) -> None:
+    low, high = measured.interval.low, measured.interval.high
+    gap = measured.confidence - measured.accuracy
+    rows = {
+        "run": f"{run.run_id}, {evaluation_data.shown(run.name)}",
+        "images": f"{measured.images:,} {images.words()}, from {images.dataset.place}",
+        "accuracy": f"{measured.accuracy:.4f}, {measured.interval.level:.0%} interval {low:.4f} to {high:.4f} "
+        f"({measured.interval.method})",
+        "loss": f"{measured.loss:.4f}",
+        "calibration": f"expected error (ECE) {measured.ece:.4f} in {len(measured.bins)} bins; on average "
+        f"{abs(gap) * 100:.1f} points {'surer' if gap > 0 else 'less sure'} than right",
+    }
+    if "logged" in report and not _differences(report):
+        rows["logged"] = "accuracy and loss are as the run logged them"
+    screen.table(rows)
+    _show_classes(screen, measured.classes)
+    screen.out.print()
+    screen.table(
+        {"files": f"{folder}/: reliability.png, confusion_matrix.png, confident_mistakes.png, per_class.csv, {REPORT}"}
+    )
+
+
+def _show_classes(screen: Screen, classes: Sequence[ClassScore]) -> None:
+    shown = list(classes)
+    if len(shown) > _SHOWN:
+        shown = sorted(shown, key=lambda each: -1.0 if each.f1 is None else each.f1)[:_SHOWN]
+        screen.out.print(f"the {_SHOWN} classes that are read worst, of {len(classes)}; per_class.csv has all")
+    cells = []
+    for each in shown:
+        numbers = ["-" if value is None else f"{value:.4f}" for value in (each.precision, each.recall, each.f1)]
+        taken_for = "-" if each.taken_for is None else f"{evaluation_data.shown(each.taken_for)} ({each.times:,})"
+        cells.append([evaluation_data.shown(each.name), *numbers, f"{each.images:,}", taken_for])
+    head = ["class", "precision", "recall", "F1", "images", "most often taken for"]
+    screen.columns(head, cells, left=("class", "most often taken for"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_exp.evaluate",
+        usage="%(prog)s RUN_ID [--data NAME] [data.OPTION=VALUE ...] [--split test|train|validation|all] [--log]",
+        description="Measure a recorded run's model: accuracy and its interval, each class, calibration, mistakes.",
+        epilog="Exit codes: 0 done, 1 failed, 2 run, model or images are not to be had or do not fit each other.",
+        allow_abbrev=False,
+    )
+    commands.add_run(parser)
+    parser.add_argument(
+        "options", nargs="*", metavar="data.OPTION=VALUE", help="options of the data set, as data.path=/folder"
+    )
+    parser.add_argument(
+        "--data", metavar="NAME", help="another data set: mnist, mnist_5k, fashion_mnist, npz, image_folder or your own"
+    )
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own that has data/NAME.yaml")
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="test",
+        help="which images: test (default), train (those that it was trained on), validation (those that it held out), "
+        "all",
+    )
+    parser.add_argument("--log", action="store_true", help="add the results to the run as metrics and artifacts")
+    parser.add_argument(
+        "--output", metavar="DIR", help="folder for pictures and report; default evaluations/RUN-DATA-SPLIT"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

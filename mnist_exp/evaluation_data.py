@@ -1,0 +1,282 @@
+"""Which images a recorded run is asked about: of its own data or of others; and which of them it was trained on."""
+
+import copy
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnist_exp import composition, data, fields, overrides, recorded
+from mnist_exp.data import Dataset, Split
+from mnist_exp.data.dataset import Array
+from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
+
+SPLITS = ("test", "train", "validation", "all")
+_OF_THE_TRAINING = ("data.limit", "data.validation")
+_FIXED = ("name", "_target_", "limit", "validation", "trusted_modules")
+_LONGEST = 60  # characters of a name
+_NAME = re.compile(r"[A-Za-z_][\w-]*(/[\w-]+)*")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images to ask a model about.
+
+    Args:
+        dataset: that they are of.
+        split: test, train, validation or all.
+        x: raw pixels, shape (n, height, width, channels).
+        y: labels, shape (n,).
+        is_own: whether the run was trained on this data set, the same to the byte.
+        seen: bool (n,), whether the run was trained on each image; None where its own data are not to be had.
+        why_unknown: why they are not.
+    """
+
+    dataset: Dataset
+    split: str
+    x: Array
+    y: Array
+    is_own: bool
+    seen: Array | None
+    why_unknown: str = ""
+
+    def words(self) -> str:
+        """Return what they are called: `test images of mnist`."""
+        kind = {"train": "training ", "test": "test ", "validation": "held-out ", "all": ""}[self.split]
+        return f"{kind}images of {fields.show(self.dataset.name)}"
+
+
+def check_run(run: RecordedRun) -> None:
+    """Make sure that a run has a model to ask. Raises: SettingsError: it is a sweep, not ours, or has none."""
+    if "mnist_exp.sweep" in run.tags:
+        raise SettingsError(f"run {run.run_id} is a sweep, which has no model: name one of its jobs")
+    if "mnist_exp.job_key" not in run.tags:
+        raise SettingsError(f"run {run.run_id} is not a run of mnist_exp")
+    if "mnist_exp.model_uri" not in run.tags:
+        if run.is_pruned:
+            why = "its sweep stopped it early; repeat it alone to have one: " + run.tags.get("mnist_exp.command", "")
+        else:
+            fix = "wait for it" if run.status == "RUNNING" else f"finish it with resume={run.run_id}"
+            why = f"it is {run.status}; {fix}"
+        raise SettingsError(f"run {run.run_id} has no model: {why}")
+
+
+def own(run: RecordedRun, split: str, given: Mapping[str, Any], trusted: Sequence[str]) -> Images:
+    """Return images of the data set that a run was trained on.
+
+    Args:
+        run: recorded.
+        split: one of `SPLITS`.
+        given: options of the data set that are different here, as `path`.
+        trusted: modules whose code its record may name.
+    Raises: DataError: the data set is not to be had here, or is another one.
+        SettingsError: an option is mistaken, or the record.
+    """
+    settings = _own_settings(run, given, trusted)
+    dataset = data.load(settings.data)
+    if dataset.sha256 != run.tags.get("mnist_exp.data_sha256"):
+        raise DataError(
+            f"data={fields.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
+            f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get('mnist_exp.data_sha256', 'recorded')[:12]}…"
+        )
+    return _choose(dataset, split, run, _split(dataset, settings))
+
+
+def other(
+    run: RecordedRun, split: str, name: str, words: Sequence[str], trusted: Sequence[str], config_dir: str | None = None
+) -> Images:
+    """Return images of any data set of the framework.
+
+    Args:
+        run: recorded, whose model is asked.
+        split: one of `SPLITS`.
+        name: of the data group's choice, `npz`.
+        words: its options, `data.path=/file.npz`.
+        trusted: modules whose code the run's record may name.
+        config_dir: a folder of the user's own with a group `data`.
+    Raises: SettingsError: it is not to be had, or an option is mistaken.
+    """
+    settings = composition.compose([f"data={name}", *words], config_dir=config_dir)
+    dataset = data.load(settings.data)
+    is_own = dataset.sha256 == run.tags.get("mnist_exp.data_sha256")
+    if dataset.fallback and not is_own:
+        raise SettingsError(f"--data={name} is not to be had: {dataset.fallback}; there is --data=mnist_5k")
+    try:
+        own_settings = _own_settings(run, {}, trusted)
+        trained_on = dataset if is_own else _loaded_without_network(own_settings)
+        if trained_on.sha256 != run.tags.get("mnist_exp.data_sha256"):
+            raise SettingsError(f"{trained_on.place} is not what the run was trained on")
+        return _choose(dataset, split, run, _split(trained_on, own_settings))
+    except SettingsError as error:
+        if split == "validation":
+            raise
+        return _choose(dataset, split, run, None, error.problems[0])
+
+
+def check_words(words: Sequence[str], data_name: str | None) -> None:
+    """Make sure that words are options of a data set, each with one value.
+
+    Args:
+        words: of the command line.
+        data_name: what `--data` says.
+    Raises: SettingsError: with every word that is none.
+    """
+    problems = []
+    if data_name is not None and not _NAME.fullmatch(data_name):
+        problems.append(f"--data={fields.show(data_name)} is no data set: it must be a name, as mnist or npz")
+    for word in words:
+        key = word.partition("=")[0].lstrip("+")
+        if key in _OF_THE_TRAINING:
+            problems.append(f"{fields.show(word)} is for training: say with --split which images are meant")
+        elif not key.startswith("data.") or "=" not in word:
+            problems.append(
+                f"{fields.show(word)} is not understood: options of the data set are written data.path=/folder"
+            )
+        elif overrides.read(word).is_sweep_override():
+            problems.append(f"{fields.show(word)} has several values: give one")
+    if problems:
+        raise SettingsError(problems)
+
+
+def values(words: Sequence[str]) -> dict[str, Any]:
+    """Return the options that `check_words` let through by their names, without `data.`."""
+    given = map(overrides.read, words)
+    return {override.key_or_group.removeprefix("data."): override.value() for override in given}
+
+
+def check_fits(run: RecordedRun, dataset: Dataset, model: "keras.Model") -> None:
+    """Make sure that a run's model can be asked about a data set. Raises: SettingsError: with every reason why not."""
+    taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    if not (isinstance(taken, tuple) and isinstance(given, tuple) and (len(taken), len(given)) == (4, 2)):
+        raise SettingsError(f"the model of run {run.run_id} takes {taken} and gives {given}: it classifies no images")
+    name, problems = fields.show(dataset.name), []
+    _, height, width, channels = taken
+    if (height, width, channels) != dataset.image_shape:
+        there = "×".join(map(str, dataset.image_shape))
+        fix = f"; data.size=[{height},{width}] scales them" if "image_folder" in name else ""
+        here = f"{height}×{width}×{channels}"
+        problems.append(f"data={name} has images of {there}, but the model of run {run.run_id} takes {here}{fix}")
+    if given[1] != dataset.classes:
+        problems.append(
+            f"data={name} has {dataset.classes} classes, but the model of run {run.run_id} knows {given[1]}: they must "
+            "be the same, in the same order"
+        )
+    names = run.class_names() or dataset.class_names
+    if set(names) == set(dataset.class_names) and names != dataset.class_names:
+        problems.append(
+            f"data={name} has the classes in another order than run {run.run_id}: {_named(dataset.class_names)}, not "
+            f"{_named(names)}"
+        )
+    if problems:
+        raise SettingsError(problems)
+
+
+def renamed(run: RecordedRun, dataset: Dataset) -> str:
+    """Return a warning where a data set calls its classes otherwise than the run's; empty where it does not."""
+    names = run.class_names()
+    if names is None or names == dataset.class_names:
+        return ""
+    return (
+        f"the classes have other names here: the run knew {_named(names)}, data={fields.show(dataset.name)} has "
+        f"{_named(dataset.class_names)}; they are compared by their order"
+    )
+
+
+def shown(name: str) -> str:
+    """Return a name for a terminal: what cannot be seen, or moves the cursor, is written out."""
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name[:_LONGEST])
+    return plain if len(name) <= _LONGEST else f"{plain}…"
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(map(shown, names[:3])) + (", …" if len(names) > 3 else "")
+
+
+def _own_settings(run: RecordedRun, given: Mapping[str, Any], trusted: Sequence[str]) -> Settings:
+    """Return settings with the data and the seed of a run; the rest of its record does not matter here."""
+    config = run.config()
+    section = copy.deepcopy(config.get("data"))
+    if not isinstance(section, dict):
+        raise SettingsError(f"config.yaml of run {run.run_id} has no section data")
+    names = [name for name in section if name not in _FIXED]
+    if problems := [fields.unknown(f"data.{name}", name, names, "data.") for name in given if name not in names]:
+        raise SettingsError(problems)
+    if "path" in given and "mirrors" in section:
+        section["mirrors"] = []
+    section |= given
+    target = str(section.get("_target_"))
+    named = config.get("trusted_modules")
+    code = [name for name in map(str, named if isinstance(named, list) else []) if f"{target}.".startswith(f"{name}.")]
+    defaults = composition.compose()
+    chosen = {"data": section, "seed": config.get("seed"), "trusted_modules": code}
+    try:
+        return recorded.check_config(
+            defaults.to_config() | chosen, set(trusted), run, defaults.tracking, "--trusted-modules={}"
+        )
+    except SettingsError as error:
+        prefixes = tuple(f"config.yaml of run {run.run_id}: data.{name}" for name in given)
+        raise SettingsError(
+            [p.partition(": ")[2] if prefixes and p.startswith(prefixes) else p for p in error.problems]
+        ) from error
+
+
+def _loaded_without_network(settings: Settings) -> Dataset:
+    """Return a run's data set if it is here: nobody asked for it, so nothing is downloaded."""
+    loader = settings.data.loader
+    if "mirrors" in loader.arguments:
+        loader = replace(loader, arguments=loader.arguments | {"mirrors": []})
+    return data.load(replace(settings.data, loader=loader))
+
+
+def _split(dataset: Dataset, settings: Settings) -> Split:
+    return data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
+
+
+def _choose(dataset: Dataset, split: str, run: RecordedRun, trained: Split | None, why_unknown: str = "") -> Images:
+    is_own = dataset.sha256 == run.tags.get("mnist_exp.data_sha256")
+    if split == "validation":
+        if not is_own or trained is None:
+            raise SettingsError(
+                f"--split=validation is what run {run.run_id} held out of its own training images: data="
+                f"{fields.show(dataset.name)} has none; there are test, train and all"
+            )
+        if trained.validated_on_test:
+            raise SettingsError(
+                f"--split=validation: run {run.run_id} held no training images out (data.validation=test); there are "
+                "test, train and all"
+            )
+        x, y = trained.x_val, trained.y_val
+    elif split == "train":
+        own_ones = is_own and trained is not None
+        x, y = (trained.x_train, trained.y_train) if own_ones and trained else (dataset.x_train, dataset.y_train)
+    elif split == "test":
+        x, y = dataset.x_test, dataset.y_test
+    else:
+        x, y = (np.concatenate([getattr(dataset, f"{n}_{part}") for part in ("train", "test")]) for n in "xy")
+    seen = None if trained is None else among(x, trained.x_train)
+    return Images(dataset, split, x, y, is_own, seen, why_unknown)
+
+
+def among(x: Array, others: Array) -> Array:
+    """Return which images, shape (n, height, width, channels), are among others, pixel for pixel: bool (n,)."""
+    if x.shape[1:] != others.shape[1:]:
+        return np.zeros(len(x), bool)
+    known = set(_digests(others))
+    return np.fromiter((digest in known for digest in _digests(x)), bool, len(x))
+
+
+def _digests(x: Array) -> list[bytes]:
+    """Return each image's SHA-256, the same for whole numbers and for floats that are equal to them."""
+    digests = []
+    for image in x:
+        whole = image.astype(np.uint8)
+        digests.append(hashlib.sha256((whole if (whole == image).all() else image).tobytes()).digest())
+    return digests

@@ -1,0 +1,230 @@
+"""Write a recorded run's model for another runtime, and prove it: `python -m mnist_exp.export RUN_ID --format onnx`."""
+
+import argparse
+import contextlib
+import math
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_exp import commands, evaluation_data, exporting, fields, startup
+from mnist_exp.data.dataset import Array
+from mnist_exp.errors import DataError, RunError, SettingsError, first_line
+from mnist_exp.evaluation_data import Images
+from mnist_exp.exporting import BATCH, FORMATS, Parity
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.screen import Screen
+
+if TYPE_CHECKING:
+    import keras
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of an export.
+
+    Args:
+        size: bytes.
+        parity: with the Keras model; with its twin in float32 where the runtime knows nothing else.
+        own_parity: with the Keras model in its own precision then; else None.
+        latencies: of one image and of `BATCH`, in milliseconds, in the runtime and in Keras.
+    """
+
+    size: int
+    parity: Parity
+    own_parity: Parity | None
+    latencies: list[tuple[int, float, float]]
+
+
+def main() -> None:
+    """Run the command line."""
+    commands.leave_with(lambda: export(_parser().parse_args(sys.argv[1:])))
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a model, and return 0 if its runtime reads real images as Keras does.
+
+    Raises: SettingsError: run, images or packages are not to be had, or the file must not be written.
+        RunError: the model cannot be written in the format, or not be read.
+    """
+    screen = Screen()
+    _check(options)
+    exporting.check_packages(options.format)
+    run = commands.find(options)
+    evaluation_data.check_run(run)
+    target = _target(run, options)
+    trusted = commands.trusted(options)
+    images = _images(run, options, trusted)
+    x = images.x[: options.images]
+    model = _model(run, images, trusted)
+    with _made_beside(target) as made:
+        exported = _export(model, made, options, x, trusted)
+        if exported.parity.is_kept:
+            _put(made, target)
+    _show(screen, run, images, options.format, target, exported)
+    if not exported.parity.is_kept:
+        screen.error(_disagreement(exported.parity))
+        return commands.FAILED
+    return commands.DONE
+
+
+def _check(options: argparse.Namespace) -> None:
+    problems = []
+    if not 0 <= options.tolerance < math.inf:
+        problems.append(f"--tolerance={options.tolerance} is not allowed: it must be a number, at least 0")
+    if options.images is not None and options.images < 1:
+        problems.append(f"--images={options.images} is not allowed: it must be a whole number, at least 1")
+    suffix = FORMATS[options.format].suffix
+    if options.output is not None and suffix and Path(options.output).suffix != suffix:
+        shown = fields.show(options.output)
+        problems.append(f"--output={shown} is not allowed: --format={options.format} makes a file {suffix}")
+    if problems:
+        raise SettingsError(problems)
+
+
+def _target(run: RecordedRun, options: argparse.Namespace) -> Path:
+    """Return where the model goes; its folder is made. Raises: SettingsError: it must not, or cannot, be written."""
+    suffix = FORMATS[options.format].suffix or "-savedmodel"
+    target = Path(options.output or Path("exports") / f"{run.run_id[:8]}{suffix}")
+    shown = f"--output={fields.show(str(target))}"
+    if target.exists() and not options.force:
+        raise SettingsError(f"{shown} exists: name another one, or replace it with --force")
+    if target.is_dir() and not (options.format == "savedmodel" and (target / "saved_model.pb").is_file()):
+        raise SettingsError(f"{shown} is a folder that is no SavedModel: it is not replaced, not by --force either")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise SettingsError(f"{shown} cannot be written: {error.strerror}") from error
+    return target
+
+
+def _images(run: RecordedRun, options: argparse.Namespace, trusted: Sequence[str]) -> Images:
+    given = {} if options.data_path is None else {"path": options.data_path}
+    try:
+        images = evaluation_data.own(run, "test", given, trusted)
+    except DataError as error:
+        fix = "the comparison with Keras needs the run's own test images: name their place with --data-path"
+        raise DataError([*error.problems, fix]) from error
+    if options.images is not None and options.images > len(images.x):
+        raise SettingsError(f"--images={options.images} is more than the {len(images.x):,} {images.words()}")
+    return images
+
+
+def _model(run: RecordedRun, images: Images, trusted: Sequence[str]) -> "keras.Model":
+    with startup.quick_imports():
+        from mnist_exp import model_files
+
+        model = model_files.of_run(run, trusted)
+    evaluation_data.check_fits(run, images.dataset, model)
+    return model
+
+
+@contextlib.contextmanager
+def _made_beside(target: Path) -> Iterator[Path]:
+    """Yield the name under which it is made, on the disk of its place, so that it appears there whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
+        yield Path(folder) / target.name
+
+
+def _put(made: Path, target: Path) -> None:
+    try:
+        if target.is_dir():
+            shutil.rmtree(target)
+        made.replace(target)
+    except OSError as error:
+        raise RunError(f"{target} cannot be replaced: {error.strerror}") from error
+
+
+def _export(
+    model: "keras.Model", path: Path, options: argparse.Namespace, x: Array, trusted: Sequence[str]
+) -> Exported:
+    """Write, read back and compare. Raises: RunError: the one or the other cannot be done."""
+    from mnist_exp import training
+
+    form = FORMATS[options.format]
+    with exporting.held_output():
+        meant = exporting.in_float32(model) if form.is_float32 else model
+        reference = training.predict(meant, x)
+    try:
+        with exporting.held_output():
+            form.write(meant, path)
+            reader = form.open(path, trusted)
+            found = exporting.read_all(reader, x)
+            keras_reader = exporting.reader_of(meant)
+            latencies = [
+                (n, exporting.latency_ms(reader, x[:n]), exporting.latency_ms(keras_reader, x[:n]))
+                for n in (1, min(BATCH, len(x)))
+            ]
+    except Exception as error:  # Converters say by all kinds of exceptions what they do not know.
+        raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
+    parity = exporting.compare(reference, found, options.tolerance)
+    own = None if meant is model else exporting.compare(training.predict(model, x), found, options.tolerance)
+    return Exported(exporting.size(path), parity, own, latencies)
+
+
+def _show(screen: Screen, run: RecordedRun, images: Images, name: str, target: Path, exported: Exported) -> None:
+    shape = ", ".join(["n", *map(str, images.dataset.image_shape)])
+    parity, runtime = exported.parity, FORMATS[name].runtime
+    rows = {
+        "run": f"{run.run_id}, {evaluation_data.shown(run.name)}",
+        "file": f"{target}, {exported.size / 1e6:.2f} MB" + ("" if parity.is_kept else ", not written"),
+        "input": f"{exporting.INPUT}, float32 ({shape}), raw, 0 to 255",
+        "output": f"{FORMATS[name].output}, float32 (n, {images.dataset.classes}), each row adds up to 1",
+        "parity": f"{_words(parity)}; {images.words()}",
+    }
+    if exported.own_parity is not None:
+        rows["precision"] = f"float32 here; against the 16 bits of the training: {_words(exported.own_parity)}"
+    for n, there, here in exported.latencies:
+        rows[f"{n} image{'s' * (n > 1)}"] = f"{there:.3g} ms in {runtime}, {here:.3g} ms in Keras (median)"
+    screen.table(rows)
+
+
+def _words(parity: Parity) -> str:
+    ties = f" and {parity.ties} ties" if parity.ties else ""
+    return (
+        f"{parity.agreeing:,} of {parity.images:,} labels as Keras has them{ties}, largest difference of a "
+        f"probability {parity.difference:.2g}"
+    )
+
+
+def _disagreement(parity: Parity) -> str:
+    wrong = parity.images - parity.agreeing - parity.ties
+    return (
+        f"it does not agree with Keras: {wrong:,} labels differ, and a probability by up to {parity.difference:.2g} "
+        f"(allowed: {parity.tolerance:g}); nothing was written. If that is good enough: --tolerance"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_exp.export",
+        description="Write the model of a recorded run for another runtime, and compare both on the run's test images.",
+        epilog="Exit codes: 0 written, 1 it disagrees with Keras or failed, 2 something that it needs is not there.",
+        allow_abbrev=False,
+    )
+    commands.add_run(parser)
+    parser.add_argument("--format", required=True, choices=list(FORMATS), help="what reads it")
+    parser.add_argument("--output", metavar="PATH", help="file, for savedmodel a folder; default exports/RUN.SUFFIX")
+    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--images", type=int, metavar="N", help="test images to compare on; default all")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        metavar="X",
+        help=f"largest difference of a probability that counts as equal; default {TOLERANCE:g}",
+    )
+    parser.add_argument("--data-path", metavar="PATH", help="where the run's data lie here, if not where they were")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

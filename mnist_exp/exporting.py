@@ -1,0 +1,236 @@
+"""Write a Keras model in the formats of other runtimes, open it there, and compare both on the same images."""
+
+import contextlib
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from mnist_exp.data.dataset import Array
+from mnist_exp.errors import SettingsError
+
+if TYPE_CHECKING:
+    import keras
+
+INPUT, OUTPUT = "pixels", "probabilities"
+BATCH = 200
+_PARITY_BATCH = 500
+_REPEATS = 50
+_LONGEST_S = 2.0  # of timing one thing
+Reader = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Args:
+        suffix: of its file; empty for a folder.
+        packages: modules that it needs beside Keras.
+        runtime: what reads it, for people.
+        output: what it calls the probabilities.
+        write: writes a model to a path.
+        open: returns what reads float32 images (n, height, width, channels) as probabilities; it is told which modules
+            of the user's a Keras file may name.
+        is_float32: whether its runtime knows no 16-bit operations.
+    """
+
+    suffix: str
+    packages: tuple[str, ...]
+    runtime: str
+    output: str
+    write: "Callable[[keras.Model, Path], None]"
+    open: Callable[[Path, Sequence[str]], Reader]
+    is_float32: bool = False
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How two readers agree on the same images.
+
+    Args:
+        images: how many.
+        agreeing: how many are read as the same class.
+        ties: how many of the others are none, as the two highest probabilities are closer than the tolerance.
+        difference: the largest of any probability.
+        tolerance: up to which they agree.
+    """
+
+    images: int
+    agreeing: int
+    ties: int
+    difference: float
+    tolerance: float
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether they agree."""
+        return self.agreeing + self.ties == self.images and self.difference <= self.tolerance
+
+
+def check_packages(name: str) -> None:
+    """Make sure that what a format needs is installed. Raises: SettingsError: it is not."""
+    missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise SettingsError(f"--format={name} needs {', '.join(missing)}: pip install 'mnist_exp[export]'")
+
+
+def compare(reference: Array, exported: Array, tolerance: float) -> Parity:
+    """Compare probabilities of the same images, both of shape (n, classes)."""
+    differs = reference.argmax(axis=1) != exported.argmax(axis=1)
+    highest = np.sort(reference, axis=1)[:, -2:].astype(np.float64)
+    is_tie = differs & (highest[:, 1] - highest[:, 0] < tolerance)
+    difference = float(np.abs(reference.astype(np.float64) - exported).max())
+    return Parity(len(reference), int((~differs).sum()), int(is_tie.sum()), difference, tolerance)
+
+
+def read_all(reader: Reader, x: Array) -> Array:
+    """Return what a reader says of images, batch by batch: (n, classes)."""
+    starts = range(0, len(x), _PARITY_BATCH)
+    return np.concatenate([reader(x[start : start + _PARITY_BATCH].astype(np.float32)) for start in starts])
+
+
+def latency_ms(reader: Reader, x: Array) -> float:
+    """Return the median time of reading a batch of images at once."""
+    x = np.ascontiguousarray(x, np.float32)
+    for _ in range(3):
+        reader(x)
+    times: list[float] = []
+    until = time.perf_counter() + _LONGEST_S
+    while len(times) < _REPEATS and (time.perf_counter() < until or len(times) < 3):
+        began = time.perf_counter()
+        reader(x)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times)) * 1000
+
+
+def in_float32(model: "keras.Model") -> "keras.Model":
+    """Return a model that computes in float32, with the same weights; the same model if it does so already."""
+    import keras
+
+    layers = model._flatten_layers()
+    if not any(layer.compute_dtype in ("bfloat16", "float16") for layer in layers):
+        return model
+
+    def clone(layer: "keras.Layer") -> "keras.Layer":
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+@contextlib.contextmanager
+def held_output() -> Iterator[None]:
+    """Hold back what libraries print, native ones too, and pass it on only where they fail."""
+    with tempfile.TemporaryFile("w+", errors="replace") as held, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with _descriptors_to(held), contextlib.redirect_stdout(held), contextlib.redirect_stderr(held):
+                yield
+        except Exception:
+            held.seek(0)
+            sys.stderr.write(held.read())
+            raise
+
+
+@contextlib.contextmanager
+def _descriptors_to(file: IO[str]) -> Iterator[None]:
+    """Lead what is written to the descriptors of stdout and stderr, past Python, to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.ExitStack() as after:
+        for descriptor in (1, 2):
+            saved = os.dup(descriptor)
+            after.callback(os.close, saved)
+            after.callback(os.dup2, saved, descriptor)
+            os.dup2(file.fileno(), descriptor)
+        # What holds the streams from before, as handlers of logs do, may not have written all of it yet.
+        after.callback(sys.stdout.flush)
+        after.callback(sys.stderr.flush)
+        yield
+        file.flush()
+
+
+def _write_onnx(model: "keras.Model", path: Path) -> None:
+    import onnx
+
+    model.export(path, format="onnx", verbose=False)
+    graph = (written := onnx.load(path)).graph
+    (pixels,), (output,) = graph.input, graph.output
+    named = {pixels.name: INPUT, output.name: OUTPUT}  # tf2onnx calls it Identity:0.
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [named.get(name, name) for name in names]
+    for tensor in (pixels, output):
+        tensor.name = named[tensor.name]
+        tensor.type.tensor_type.shape.dim[0].dim_param = "n"
+    onnx.checker.check_model(written, full_check=True)
+    onnx.save(written, path)
+
+
+def _open_onnx(path: Path, trusted: Sequence[str]) -> Reader:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda x: np.asarray(session.run([OUTPUT], {INPUT: x})[0])
+
+
+def _write_litert(model: "keras.Model", path: Path) -> None:
+    model.export(path, format="litert", verbose=False)
+
+
+def _open_litert(path: Path, trusted: Sequence[str]) -> Reader:
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(str(path)).get_signature_runner()
+    (pixels,), (output,) = run.get_input_details(), run.get_output_details()
+    return lambda x: np.asarray(run(**{pixels: x})[output])
+
+
+def _write_savedmodel(model: "keras.Model", path: Path) -> None:
+    model.export(path, format="tf_saved_model", verbose=False)
+
+
+def _open_savedmodel(path: Path, trusted: Sequence[str]) -> Reader:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return lambda x: np.asarray(loaded.serve(tf.constant(x)))
+
+
+def _write_keras(model: "keras.Model", path: Path) -> None:
+    model.save(path)
+
+
+def _open_keras(path: Path, trusted: Sequence[str]) -> Reader:
+    from mnist_exp import model_files
+
+    return reader_of(model_files.load_model(path, trusted_modules=trusted))
+
+
+def reader_of(model: "keras.Model") -> Reader:
+    """Return what reads images by a Keras model, in one compiled call a batch."""
+    return lambda x: np.asarray(model.predict_on_batch(x))
+
+
+FORMATS = {
+    "onnx": Format(".onnx", ("tf2onnx", "onnx", "onnxruntime"), "ONNX Runtime", OUTPUT, _write_onnx, _open_onnx, True),
+    "litert": Format(".tflite", ("ai_edge_litert",), "LiteRT", "output_0", _write_litert, _open_litert, True),
+    "savedmodel": Format("", (), "TensorFlow", "output_0", _write_savedmodel, _open_savedmodel),
+    "keras": Format(".keras", (), "Keras", OUTPUT, _write_keras, _open_keras),
+}
