@@ -177,6 +177,7 @@ def breaks(peak, steps):
 '''
 
 
+@pytest.mark.slow
 def test_loss_that_is_none_fails_the_run_and_leaves_the_last_good_checkpoint(alone):
     Path("broken.py").write_text(NAN)
     own = ["schedule._target_=broken.breaks", "trusted_modules=[broken]"]

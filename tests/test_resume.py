@@ -214,6 +214,7 @@ def test_sigterm_stops_after_a_step_and_the_run_goes_on_from_there(alone):
     assert outcome(killed) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_more_epochs_and_other_threads_are_allowed_and_told(alone):
     killed, _, _, _ = interrupt(signal.SIGKILL, "^epoch  1/12", *SMALL)
     params = run_of(killed).data.params

@@ -236,6 +236,7 @@ def test_library_use_returns_the_result_and_leaves_mlflow_as_it_was(alone):
     assert runs()[1][0].info.run_id == result.run_id
 
 
+@pytest.mark.slow
 def test_two_first_runs_at_once_share_one_new_store(alone):
     line = [sys.executable, "-m", "mnist_exp.run", *SMOKE, "trainer.epochs=1"]
     processes = [subprocess.Popen([*line, f"seed={seed}"], stderr=subprocess.PIPE, text=True) for seed in range(3)]

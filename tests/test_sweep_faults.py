@@ -131,6 +131,7 @@ def test_interrupted_trial_of_a_search_goes_on_and_its_pruner_knows_its_epochs()
     assert sorted(trial.intermediate_values) == list(range(1, 21))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_sweep_records_what_ran_and_prints_its_summary(number, code):
     running = start(*SMALL, "trainer.epochs=500", "model.filters=1,2,3", "hydra.launcher.n_workers=2")
@@ -146,6 +147,7 @@ def test_interrupted_sweep_records_what_ran_and_prints_its_summary(number, code)
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(Path.cwd()) in " ".join(p.info["cmdline"] or [])]
 
 
+@pytest.mark.slow
 def test_workers_end_when_the_sweep_alone_is_killed():
     running = start(*SMALL, "trainer.epochs=500", "model.filters=1,2")
     wait_for(lambda: Path("mlflow.db").exists() and recorded()[2])
