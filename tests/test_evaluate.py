@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from real_runs import client_of
 
 from mnist_exp import commands, compose, evaluate, evaluation_data, run
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.evaluation import ClassScore
 from mnist_exp.screen import Screen
-from tests.real_runs import client_of
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FILES = {"reliability.png", "confusion_matrix.png", "confident_mistakes.png", "per_class.csv", "evaluation.json"}

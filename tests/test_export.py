@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from real_runs import SMALL, client_of
 
 from mnist_exp import commands, compose, export, exporting, load_model, run
 from mnist_exp.errors import SettingsError
-from tests.real_runs import SMALL, client_of
 
 FORMATS = ("onnx", "litert", "savedmodel", "keras")
 

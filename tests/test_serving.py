@@ -1,21 +1,17 @@
 """`mlflow models serve` on a run's logged model answers raw pixels over HTTP, as README shows it."""
 
-import contextlib
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
+from real_browser import free_port, serving
+from real_runs import SMALL
 
 from mnist_exp import compose, load_model, run
-from tests.real_runs import SMALL
 
 pytestmark = pytest.mark.services
 
@@ -26,32 +22,11 @@ def served(tmp_path_factory):
     place = tmp_path_factory.mktemp("serving")
     uri = f"sqlite:///{place}/mlflow.db"
     run_id = run(compose([*SMALL, "trainer.epochs=2", f"tracking.uri={uri}"])).run_id
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"runs:/{run_id}/model", "--env-manager", "local"]
-    with (place / "log").open("w") as log:
-        server = subprocess.Popen(
-            [*words, "--host", "127.0.0.1", "--port", str(port)],
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"MLFLOW_TRACKING_URI": uri, "PATH": f"{sys.exec_prefix}/bin:{os.environ['PATH']}"},
-            start_new_session=True,
-        )
-    try:
-        until = time.monotonic() + 90
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5):
-                break
-            assert server.poll() is None and time.monotonic() < until, (place / "log").read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/invocations", load_model(run_id, uri)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)  # Workers outlive their parent.
+    base = f"http://127.0.0.1:{(port := free_port())}"
+    words = ["mlflow", "models", "serve", "-m", f"runs:/{run_id}/model", "--env-manager", "local"]
+    path = f"{sys.exec_prefix}/bin:{os.environ['PATH']}"  # It calls uvicorn by its name.
+    with serving([*words, "--port", str(port)], f"{base}/ping", MLFLOW_TRACKING_URI=uri, PATH=path):
+        yield f"{base}/invocations", load_model(run_id, uri)
 
 
 def ask(address, content):
