@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -43,13 +44,15 @@ def free_port():
 @contextlib.contextmanager
 def serving(words, address, seconds=90, **environment):
     """Yield while a server runs, once it answers at an address; nothing of it is left afterwards."""
+    log = tempfile.TemporaryFile()  # noqa: SIM115  a pipe that nobody reads would hold it up.
     process = subprocess.Popen(
-        [sys.executable, "-m", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | environment,
-        start_new_session=True,
+        [sys.executable, "-m", *words], stdout=log, stderr=log, env=os.environ | environment, start_new_session=True
     )
+
+    def said():
+        log.seek(0)
+        return log.read().decode()
+
     try:
         until = time.monotonic() + seconds
         while True:
@@ -59,12 +62,12 @@ def serving(words, address, seconds=90, **environment):
             except urllib.error.HTTPError:
                 break
             except OSError:
-                assert process.poll() is None, process.stdout.read().decode()
-                assert time.monotonic() < until, f"nothing answers at {address}"
+                assert process.poll() is None, said()
+                assert time.monotonic() < until, f"nothing answers at {address}: {said()}"
                 time.sleep(0.1)
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        process.stdout.close()
+        log.close()

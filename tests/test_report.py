@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
+from real_browser import page
 
 from mnist_exp import report
 from mnist_exp.errors import SettingsError
@@ -418,23 +419,15 @@ def test_texts_of_a_run_are_made_printable_and_short():
 @pytest.mark.services
 def test_the_page_in_a_browser(here, capfd):
     """No message on the console; a click on a head sorts by numbers, another one the other way."""
-    from playwright.sync_api import sync_playwright
-
     told(capfd, "--sweep", here[2], "--output", "seen")
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 390, "height": 800})
-        said = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(Path("seen/index.html").absolute().as_uri())
-        head = page.locator("table").first.locator("th button", has_text="val_accuracy")
-        column = page.locator("table").first.locator("tbody tr td:nth-child(5)")
+    with page(viewport={"width": 390, "height": 800}) as opened:
+        opened.goto(Path("seen/index.html").absolute().as_uri())
+        head = opened.locator("table").first.locator("th button", has_text="val_accuracy")
+        column = opened.locator("table").first.locator("tbody tr td:nth-child(5)")
         for order in (sorted, lambda values: sorted(values, reverse=True)):
             head.click()
             values = [float(text) for text in column.all_text_contents()]
             assert values == order(values)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 200)")
-        assert said == []
-        browser.close()
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+        assert opened.evaluate("[...document.images].every(image => image.naturalWidth > 200)")
+        assert opened.errors == []
