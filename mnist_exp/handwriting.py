@@ -68,9 +68,10 @@ def plain(image: Array, shape: tuple[int, int, int]) -> Prepared:
         shape: height, width and channels that the model takes.
     Raises: DataError: nothing is drawn.
     """
-    if np.ptp(image, axis=(0, 1)).max() < _FAINTEST:
+    some = _reduced(image)
+    if np.ptp(some.reshape(-1, some.shape[2]), axis=0).max() < _FAINTEST:
         raise DataError("nothing is drawn")
-    is_light = _is_light_on_dark(image)
+    is_light = _is_light_on_dark(some)
     scaled = scale(image if is_light else 255 - image, (shape[0], shape[1]))
     if scaled.shape[2] != shape[2]:
         # As Pillow makes grey of colour: pixels of equal channels stay what they are.
@@ -143,7 +144,8 @@ def _direction(difference: Array) -> Array:
     vector = np.linalg.eigh(pixels.T @ pixels)[1][:, -1]
     # Lengths such that white on black is 255, whatever the number of channels.
     unit = (vector / np.abs(vector).sum()).astype(np.float32)
-    return unit if float(((pixels @ unit) ** 3).sum()) >= 0 else -unit
+    along = pixels @ unit
+    return unit if float((along * along * along).sum()) >= 0 else -unit
 
 
 def _without_specks(strength: Array, faint: float) -> Array:

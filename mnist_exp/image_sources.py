@@ -16,7 +16,7 @@ STDIN = "-"
 LARGEST = 200_000_000  # bytes of an image from standard input
 _PATTERN = re.compile(r"[*?\[]")
 # Images that begin as a text does: PNM. All others have bytes near their start that no text has.
-_PNM = re.compile(rb"P[1-6]\s+[\d#]")
+_PNM = re.compile(rb"P[1-6]\s+([\d#]|$)")
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _LONGEST_PATH = 8192  # bytes
 

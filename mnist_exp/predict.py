@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import commands, image_sources, reading
+from mnist_exp import commands, image_sources, reading, startup
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.image_sources import Image
@@ -57,7 +57,8 @@ def predict(options: argparse.Namespace) -> int:
     run = commands.find(options)
     from mnist_exp import model_files
 
-    model = model_files.of_run(run, commands.trusted(options))
+    with startup.quick_imports():  # TensorFlow looks for a GPU, loudly, as it makes the first array.
+        model = model_files.of_run(run, commands.trusted(options))
     reader = reading.reader(run, reading.shape_of(model.input_shape, run), options.preprocess)
     names = reading.class_names(run, model.output_shape[-1])
     wide = min(max((len(shown(image.path)) for image in found if image), default=1), _WIDEST)
