@@ -2,9 +2,9 @@
 
     python benchmarks/preprocessing.py RUN_ID [--tracking-uri URI] [--images 2000]
 
-Real digits of MNIST's test set ($MNIST_EXP_DATA or the Keras cache), from its start, drawn on pages of 300×300 at random
-sizes and places, dark on light, coloured, noisy, photographed; each page is read once prepared as MNIST was made (mnist)
-and once scaled to the model's size (plain; inverted where it is dark on light, so that this is not what is measured).
+Real digits of MNIST's test set ($MNIST_EXP_DATA or the Keras cache), drawn on pages of 300×300 at random sizes and
+places, dark on light, coloured, noisy, photographed; each page is read once prepared as MNIST was made (mnist) and once
+scaled to the model's size (plain; inverted where it is dark on light, so that this is not what is measured).
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from single_run import find_data
 
-from mnist_exp import commands, model_files, startup, training
+from mnist_exp import commands, model_files, startup
 from mnist_exp.errors import DataError
 from mnist_exp.handwriting import as_mnist, plain
 
@@ -32,6 +32,8 @@ def main() -> None:
         x, y = file["x_test"], file["y_test"]
     run = commands.find(options)
     with startup.quick_imports():
+        from mnist_exp import training
+
         model = model_files.of_run(run, commands.trusted(options))
     read = training.predict(model, np.stack([as_mnist(each[..., np.newaxis], (28, 28, 1)).pixels for each in x]))
     logged = run.metrics["test_accuracy"]

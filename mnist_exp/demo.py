@@ -72,8 +72,8 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
         from mnist_exp.demonstration.server import application
     # In a thread, as a server in the main one takes the signals for itself and waits for open connections.
     app = application(exhibit, host)
-    quiet = {"log_level": "warning", "server_header": False, "proxy_headers": False}
-    server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", **quiet))
+    config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", server_header=False)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:

@@ -145,7 +145,7 @@ def _direction(difference: Array) -> Array:
     # Lengths such that white on black is 255, whatever the number of channels.
     unit = (vector / np.abs(vector).sum()).astype(np.float32)
     along = pixels @ unit
-    return unit if float((along * along * along).sum()) >= 0 else -unit
+    return np.asarray(unit if float((along * along * along).sum()) >= 0 else -unit)
 
 
 def _without_specks(strength: Array, faint: float) -> Array:
@@ -197,7 +197,7 @@ def _boxed(drawing: Array, box: float) -> Array:
         return drawing
     image = Image.fromarray(np.ascontiguousarray(drawing, np.float32))
     scaled = np.asarray(image.resize((width, height), Image.Resampling.BOX if ratio < 1 else Image.Resampling.BILINEAR))
-    return scaled / scaled.max()
+    return np.asarray(scaled / scaled.max())
 
 
 def _placed(drawing: Array, shape: tuple[int, int, int]) -> Array:
@@ -207,7 +207,7 @@ def _placed(drawing: Array, shape: tuple[int, int, int]) -> Array:
     for side, part, centre in zip(shape, drawing.shape, ndimage.center_of_mass(drawing), strict=False):
         corner.append(int(np.clip(np.floor(side / 2 + 0.5 - centre), 0, side - part)))
     pixels[corner[0] : corner[0] + drawing.shape[0], corner[1] : corner[1] + drawing.shape[1]] = drawing
-    return np.rint(255 * pixels)
+    return np.asarray(np.rint(255 * pixels))
 
 
 def _channels(pixels: Array, channels: int) -> Array:

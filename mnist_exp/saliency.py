@@ -53,4 +53,5 @@ def _corners(length: int, side: int) -> list[int]:
 def _log_odds(probabilities: Array, label: int) -> Array:
     p = probabilities.astype(np.float64)
     others = np.delete(p, label, axis=1).sum(axis=1)
-    return np.log(np.maximum(p[:, label], _CERTAIN)) - np.log(np.maximum(others, _CERTAIN))
+    odds = np.maximum(p[:, label], _CERTAIN) / np.maximum(others, _CERTAIN)
+    return np.asarray(np.log(odds))
