@@ -347,6 +347,7 @@ def test_page_is_used(page):
     assert answer(page) == "7"
     page.click("#eraser")
     draw_with_mouse(page, [[(0.05, 0.05 + step / 20) for step in range(19)]])
+    page.click("#eraser")
     page.click("#clear")
     page.wait_for_selector("body[data-state=answered]")
     assert page.locator("#verdict").inner_text() == "Nothing yet."

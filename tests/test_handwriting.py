@@ -136,7 +136,7 @@ def test_digit_lies_in_its_box_with_its_mass_in_the_middle(x, number, zoom, top)
     assert pixels.max() == 255
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.tuples(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 3])),
