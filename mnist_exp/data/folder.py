@@ -1,13 +1,18 @@
 """Read a folder of images by class: one subfolder a class, any format that Pillow reads as an image."""
 
+import io
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mnist_exp.data.arrays import check_memory
 from mnist_exp.data.dataset import Array, Pair
 from mnist_exp.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
@@ -49,44 +54,72 @@ def read_folder(folder: Path, *, size: tuple[int, int] | None, channels: int) ->
     return (np.stack(pixels), np.array([label for _, label in files], np.int64)), names
 
 
-def read_image(path: Path, *, size: tuple[int, int] | None, channels: int) -> Array:
-    """Return one image as uint8, shape (height, width, channels), upright, its transparent parts white.
+def read_image(
+    source: Path | bytes, *, size: tuple[int, int] | None, channels: int, what: str = "", paper: str = "white"
+) -> Array:
+    """Return one image as uint8, shape (height, width, channels), upright, its transparent parts filled.
 
     Args:
-        path: the file.
+        source: a file, or what one holds.
         size: height and width to which it is scaled; None keeps its own.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for grey, 3 for colour, 4 for colour with its transparency.
+        what: it is called in an error; empty for the file's path.
+        paper: white, or contrast: black under light ink.
     Raises: DataError: it is not an image, is cut off, or is larger than MAX_PIXELS.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
-    if not path.is_file():  # Opening a named pipe would wait for ever.
-        raise DataError(f"{path} is no file")
+    what = what or (str(source) if isinstance(source, Path) else "the image")
+    if isinstance(source, Path) and not source.is_file():  # Opening a named pipe would wait for ever.
+        raise DataError(f"{what} is no file")
     try:
         with warnings.catch_warnings():
             # Pillow warns of large images, of odd metadata, of transparency; what matters is checked here.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{path} has {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
-                # Pillow cuts 16 bits a pixel off at 255 rather than scaling them.
-                deep = image.mode.startswith("I")
-                loaded: Image.Image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
-                loaded = ImageOps.exif_transpose(loaded)
-                if loaded.has_transparency_data:
-                    paper = Image.new("RGBA", loaded.size, "white")
-                    loaded = Image.alpha_composite(paper, loaded.convert("RGBA"))
-                loaded = loaded.convert("L" if channels == 1 else "RGB")
+                    raise DataError(f"{what} has {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read")
+                loaded = _converted(image, channels, paper)
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not an image that can be read") from error
+        raise DataError(f"{what} is not an image that can be read") from error
     except DataError:
         raise
     except Exception as error:  # Pillow says by all kinds of exceptions what is damaged, struct.error and KeyError too.
-        raise DataError(f"{path} is a damaged image: {error}") from error
-    if size is not None and (loaded.height, loaded.width) != size:
-        loaded = loaded.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        raise DataError(f"{what} is a damaged image: {error}") from error
     pixels = np.asarray(loaded, np.uint8)
-    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+    pixels = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+    return pixels if size is None else scale(pixels, size)
+
+
+def scale(pixels: Array, size: tuple[int, int]) -> Array:
+    """Return an image, uint8 (height, width, channels), at another height and width."""
+    from PIL import Image
+
+    if pixels.shape[:2] == size:
+        return pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    scaled = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    return scaled.reshape(*size, pixels.shape[2])
+
+
+def _converted(image: "Image.Image", channels: int, paper: str) -> "Image.Image":
+    from PIL import Image, ImageOps
+
+    # Pillow cuts 16 bits a pixel off at 255 rather than scaling them.
+    deep = image.mode.startswith("I")
+    loaded: Image.Image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
+    loaded = ImageOps.exif_transpose(loaded)
+    if loaded.has_transparency_data and channels != 4:
+        inked = loaded.convert("RGBA")
+        is_light = paper == "contrast" and _is_light(inked)
+        loaded = Image.alpha_composite(Image.new("RGBA", loaded.size, "black" if is_light else "white"), inked)
+    return loaded.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
+
+
+def _is_light(inked: "Image.Image") -> bool:
+    """Tell whether what can be seen of a transparent image is rather white than black."""
+    grey, alpha = np.asarray(inked.convert("L"), np.float32), np.asarray(inked.getchannel("A"), np.float32)
+    return float((grey * alpha).sum()) > 127.5 * float(alpha.sum())
 
 
 def _images(folder: Path) -> list[Path]:

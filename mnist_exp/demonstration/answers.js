@@ -1,0 +1,112 @@
+"use strict";
+
+// What was answered, and where the network looks
+
+function show(found) {
+  for (const [way, answer] of Object.entries(found)) {
+    const card = cards[way];
+    clearHeat(card);
+    if (answer.error) {
+      showBars(card, null);
+      card.querySelector(".notes").textContent = answer.error;
+      continue;
+    }
+    const best = answer.probabilities[answer.label];
+    card.querySelector(".label").textContent = about.classes[answer.label];
+    card.querySelector(".sure").textContent = `probability ${best.toFixed(4)}`;
+    card.querySelector(".notes").textContent = answer.notes.join("; ");
+    const sees = card.querySelector(".sees");
+    sees.src = answer.sees;
+    sees.alt = `What the network gets, ${about.shape[0]}×${about.shape[1]} pixels`;
+    showBars(card, answer);
+  }
+  $("verdict").textContent = verdict(found);
+}
+
+function verdict(found) {
+  const good = Object.values(found).filter((answer) => !answer.error);
+  if (!good.length) return Object.values(found)[0].error;
+  const names = good.map((answer) => about.classes[answer.label]);
+  if (about.ways.length === 1) return `It reads ${names[0]}.`;
+  if (good.length === 1) return `It reads ${names[0]}.`;
+  return names[0] === names[1]
+    ? `It reads ${names[0]}, either way.`
+    : `It reads ${names[0]} as MNIST was made, but ${names[1]} of the image only scaled.`;
+}
+
+function showNothing() {
+  $("verdict").textContent = "Nothing yet.";
+  for (const card of Object.values(cards)) {
+    showBars(card, null);
+    clearHeat(card);
+    card.querySelector(".notes").textContent = "";
+  }
+}
+
+function showBars(card, answer) {
+  const bars = card.querySelector(".bars");
+  if (!answer) {
+    card.querySelector(".label").textContent = "–";
+    card.querySelector(".sure").textContent = "";
+    card.querySelector(".sees").removeAttribute("src");
+  }
+  const probabilities = answer ? answer.probabilities : about.classes.map(() => 0);
+  let order = probabilities.map((_, label) => label);
+  if (order.length > MOST_BARS) order = order.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, MOST_BARS);
+  while (bars.children.length < order.length) {
+    const row = make("div", undefined, "bar");
+    row.setAttribute("role", "row");
+    const track = make("span", undefined, "track");
+    track.append(make("span", undefined, "fill"));
+    row.append(make("span", "", "name"), track, make("span", "", "value"));
+    row.firstChild.setAttribute("role", "rowheader");
+    track.setAttribute("aria-hidden", "true");
+    row.lastChild.setAttribute("role", "cell");
+    bars.append(row);
+  }
+  order.forEach((label, position) => {
+    const row = bars.children[position];
+    row.classList.toggle("best", Boolean(answer) && label === answer.label);
+    row.querySelector(".name").textContent = row.querySelector(".name").title = about.classes[label];
+    row.querySelector(".fill").style.width = `${100 * probabilities[label]}%`;
+    row.querySelector(".value").textContent = answer ? probabilities[label].toFixed(4) : "";
+  });
+}
+
+// Where it looks
+
+async function look(body, found, asked) {
+  for (const way of Object.keys(found)) {
+    if (found[way].error || asked !== version) continue;
+    try {
+      const answer = await post(`/api/look?way=${way}`, body);
+      if (asked === version) await showHeat(cards[way], answer.heat);
+    } catch {
+      clearHeat(cards[way]);
+    }
+  }
+  if (asked === version) document.body.dataset.state = "looked";
+}
+
+function clearHeat(card) {
+  const canvas = card.querySelector(".heat");
+  canvas.getContext("2d", { willReadFrequently: true }).clearRect(0, 0, canvas.width, canvas.height);
+}
+
+async function showHeat(card, heat) {
+  const canvas = card.querySelector(".heat");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const sees = card.querySelector(".sees");
+  await sees.decode();
+  context.drawImage(sees, 0, 0, canvas.width, canvas.height);
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  const [towards, against] = [[255, 110, 30], [70, 140, 255]];
+  heat.flat().forEach((value, pixel) => {
+    const strength = Math.min(Math.abs(value), 1) * 0.75;
+    (value > 0 ? towards : against).forEach((part, channel) => {
+      const at = 4 * pixel + channel;
+      image.data[at] = image.data[at] * (1 - strength) + part * strength;
+    });
+  });
+  context.putImageData(image, 0, 0);
+}

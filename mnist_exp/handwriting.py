@@ -1,0 +1,219 @@
+"""From any image of a digit to what MNIST would have made of it.
+
+MNIST's digits were scaled into a box of 20×20, their proportions kept and their edges smooth, and put into 28×28 such
+that their centre of mass is in its middle: a network that has seen nothing else reads nothing else well.
+
+Source: LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition, section III.A.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mnist_exp.data.dataset import Array
+from mnist_exp.data.folder import scale
+from mnist_exp.errors import DataError
+
+BOX = 20 / 28  # of the image's side
+INVERTED = "inverted: dark on light"
+_LONGEST = 512  # pixels; larger images are scaled down first
+_FAINTEST = 12  # levels of 255 between ink and paper
+_FAINT = 0.04  # of the strongest ink: less is paper
+_SPECK = 0.03  # of the largest part's ink: less is dirt
+_THINNEST, _THICK = 1.4, 2.2  # widths of strokes in the model's pixels
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a model is given of an image.
+
+    Args:
+        pixels: uint8, shape (height, width, channels).
+        notes: what was done that a person should know.
+    """
+
+    pixels: Array
+    notes: tuple[str, ...] = ()
+
+
+def as_mnist(image: Array, shape: tuple[int, int, int]) -> Prepared:
+    """Return the drawing of an image as MNIST would hold it: light on black, of its size, in its place.
+
+    Paper may have any colour and uneven light, ink any colour. An image that has the model's size is at most inverted.
+
+    Args:
+        image: uint8, shape (height, width, 1 or 3).
+        shape: height, width and channels that the model takes.
+    Raises: DataError: nothing is drawn.
+    """
+    if image.shape[:2] == shape[:2]:
+        return plain(image, shape)
+    found, is_light = ink(_reduced(image))
+    box = BOX * min(shape[:2])
+    drawing, is_thickened = _with_strokes(_cropped(found), box)
+    pixels = _placed(_boxed(drawing, box), shape)
+    notes = [] if is_light else [INVERTED]
+    if is_thickened:
+        notes.append("thin strokes thickened")
+    return Prepared(_channels(pixels, shape[2]), tuple(notes))
+
+
+def plain(image: Array, shape: tuple[int, int, int]) -> Prepared:
+    """Return an image scaled to a model's size, inverted if it is dark on light.
+
+    Args:
+        image: uint8, shape (height, width, 1 or 3).
+        shape: height, width and channels that the model takes.
+    Raises: DataError: nothing is drawn.
+    """
+    some = _reduced(image)
+    if np.ptp(some.reshape(-1, some.shape[2]), axis=0).max() < _FAINTEST:
+        raise DataError("nothing is drawn")
+    is_light = _is_light_on_dark(some)
+    scaled = scale(image if is_light else 255 - image, (shape[0], shape[1]))
+    if scaled.shape[2] != shape[2]:
+        # As Pillow makes grey of colour: pixels of equal channels stay what they are.
+        scaled = _channels(np.rint(scaled @ _LUMINANCE) if scaled.shape[2] == 3 else scaled[..., 0], shape[2])
+    return Prepared(scaled, () if is_light else (INVERTED,))
+
+
+def ink(image: Array) -> tuple[Array, bool]:
+    """Return how much of an image's pixels is ink, float32 in 0 to 1, shape (height, width), and whether it is light.
+
+    Paper is what the border shows; ink is what differs most from it, along one direction of colour.
+
+    Args:
+        image: uint8, shape (height, width, 1 or 3).
+    Raises: DataError: nothing is drawn.
+    """
+    difference = image.astype(np.float32) - _paper(image)
+    direction = _direction(difference)
+    along = difference @ direction
+    noise = 1.4826 * float(np.median(np.abs(_border(along) - np.median(_border(along)))))
+    strength = np.maximum(along, 0)
+    # One pixel of noise is no ink: where there is noise, several must agree.
+    calm = ndimage.gaussian_filter(strength, 1.0) if noise > 1 else strength
+    if calm.max() < max(_FAINTEST, 4 * noise if noise > 1 else 0):
+        raise DataError("nothing is drawn")
+    strong = strength[calm > 0.4 * calm.max()]
+    peak = float(np.percentile(strong, 75))
+    strength = _without_specks(strength, max(_FAINT * peak, 3 * noise))
+    is_light = bool(direction.sum() > 0 if len(direction) == 1 else direction @ _LUMINANCE > 0)
+    return np.minimum(strength / peak, 1, dtype=np.float32), is_light
+
+
+def _is_light_on_dark(image: Array) -> bool:
+    difference = image.astype(np.float32) - np.median(_border(image), axis=0)
+    direction = _direction(difference)
+    return bool(direction.sum() > 0 if len(direction) == 1 else direction @ _LUMINANCE > 0)
+
+
+def _border(image: Array) -> Array:
+    """Return the pixels along the four sides, shape (n,) or (n, channels)."""
+    wide = max(1, round(0.03 * min(image.shape[:2])))
+    rest = image[wide:-wide]
+    sides = [image[:wide], image[-wide:], rest[:, :wide], rest[:, -wide:]]
+    return np.concatenate([side.reshape(-1, *image.shape[2:]) for side in sides])
+
+
+def _paper(image: Array) -> Array:
+    """Return the paper's colour, or, where its light is uneven, a smooth surface through it."""
+    border = _border(image).astype(np.float32)
+    colour = np.median(border, axis=0)
+    if min(image.shape[:2]) < 8 or float(np.median(np.abs(border - colour), axis=0).max()) < 2:
+        return colour
+    height, width = image.shape[:2]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].reshape(2, -1).astype(np.float32)
+    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1)
+    pixels = image.reshape(height * width, -1).astype(np.float32)
+    step = max(1, len(pixels) // 5_000)
+    some, seen = terms[::step], pixels[::step]
+    off = np.abs(seen - colour).max(axis=1)
+    for _ in range(6):  # Each time without what lies farthest off the surface, which is ink.
+        paper = off <= max(2.5 * 1.4826 * float(np.median(off)), 3.0)
+        # By the normal equations, six of them: to solve for thousands of pixels costs ten times as much.
+        known = some[paper]
+        surface = np.linalg.lstsq(known.T @ known, known.T @ seen[paper])[0]
+        off = np.abs(seen - some @ surface).max(axis=1)
+    return np.asarray((terms @ surface).reshape(image.shape))
+
+
+def _direction(difference: Array) -> Array:
+    """Return the direction of colour, a unit vector, in which pixels differ most from the paper."""
+    pixels = difference.reshape(-1, difference.shape[2])
+    vector = np.linalg.eigh(pixels.T @ pixels)[1][:, -1]
+    # Lengths such that white on black is 255, whatever the number of channels.
+    unit = (vector / np.abs(vector).sum()).astype(np.float32)
+    along = pixels @ unit
+    return np.asarray(unit if float((along * along * along).sum()) >= 0 else -unit)
+
+
+def _without_specks(strength: Array, faint: float) -> Array:
+    labels, count = ndimage.label(strength > faint, np.ones((3, 3)))
+    if count == 0:
+        raise DataError("nothing is drawn")
+    mass = ndimage.sum_labels(strength, labels, np.arange(count + 1))
+    mass[0] = 0
+    return np.where((mass >= _SPECK * mass.max())[labels], strength, 0)
+
+
+def _reduced(image: Array) -> Array:
+    longest = max(image.shape[:2])
+    if longest <= _LONGEST:
+        return image
+    height, width = (max(1, round(side * _LONGEST / longest)) for side in image.shape[:2])
+    return scale(image, (height, width))
+
+
+def _cropped(found: Array) -> Array:
+    """Return the smallest part that has all ink."""
+    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+    return found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _with_strokes(drawing: Array, box: float) -> tuple[Array, bool]:
+    """Return a drawing whose strokes are seen once it is scaled into the box, and whether that was needed."""
+    pixel = max(drawing.shape) / box
+    if pixel < 2:
+        return drawing, False
+    depth = ndimage.distance_transform_edt(np.pad(drawing > 0.5, 1))
+    # Inside of a stroke the mean distance to its edge is a quarter of its width.
+    width = (4 * float(depth[depth > 0].mean()) - 1) / pixel
+    if width >= _THINNEST:
+        return drawing, False
+    radius = max(1, round((_THICK - width) * pixel / 2))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disc = x * x + y * y <= radius * radius
+    return _cropped(ndimage.grey_dilation(np.pad(drawing, radius), footprint=disc)), True
+
+
+def _boxed(drawing: Array, box: float) -> Array:
+    """Return a drawing, float32, its longer side scaled to the box."""
+    from PIL import Image
+
+    ratio = round(box) / max(drawing.shape)
+    height, width = (max(1, round(side * ratio)) for side in drawing.shape)
+    if (height, width) == drawing.shape:
+        return drawing
+    image = Image.fromarray(np.ascontiguousarray(drawing, np.float32))
+    scaled = np.asarray(image.resize((width, height), Image.Resampling.BOX if ratio < 1 else Image.Resampling.BILINEAR))
+    return np.asarray(scaled / scaled.max())
+
+
+def _placed(drawing: Array, shape: tuple[int, int, int]) -> Array:
+    """Return an empty image with a drawing in it, its centre of mass in the middle."""
+    pixels = np.zeros(shape[:2], np.float32)
+    corner = []
+    for side, part, centre in zip(shape, drawing.shape, ndimage.center_of_mass(drawing), strict=False):
+        corner.append(int(np.clip(np.floor(side / 2 + 0.5 - centre), 0, side - part)))
+    pixels[corner[0] : corner[0] + drawing.shape[0], corner[1] : corner[1] + drawing.shape[1]] = drawing
+    return np.asarray(np.rint(255 * pixels))
+
+
+def _channels(pixels: Array, channels: int) -> Array:
+    repeated = np.repeat(pixels[..., np.newaxis], channels, axis=2).astype(np.uint8)
+    if channels == 4:
+        repeated[..., 3] = 255
+    return repeated

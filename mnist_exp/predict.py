@@ -1,0 +1,186 @@
+"""Read images with the model of a run: `python -m mnist_exp.predict RUN_ID IMAGE…`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnist_exp import commands, image_sources, reading, startup
+from mnist_exp.data.dataset import Array
+from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.image_sources import Image
+from mnist_exp.reading import Reader
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH = 500
+_WIDEST = 40  # characters of a column of paths
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model reads in one image.
+
+    Args:
+        path: of the image; - for standard input.
+        probabilities: float32 (classes,); None where there is an error.
+        notes: what was done to the image that a person should know.
+        error: why it could not be read.
+    """
+
+    path: str
+    probabilities: Array | None = None
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
+def main() -> None:
+    """Run the command line."""
+    commands.leave_with(lambda: predict(_parser().parse_args()))
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Print what the model of a run reads in images, and return 0 if all of them could be read.
+
+    Raises: SettingsError: there is no such run, it has no model, or no image was named; nothing was read.
+    """
+    if options.top < 1:
+        raise SettingsError(f"--top={options.top} is not allowed: it must be at least 1")
+    found = image_sources.find(options.images)
+    run = commands.find(options)
+    from mnist_exp import model_files
+
+    with startup.quick_imports():  # TensorFlow looks for a GPU, loudly, as it makes the first array.
+        model = model_files.of_run(run, commands.trusted(options))
+    reader = reading.reader(run, reading.shape_of(model.input_shape, run), options.preprocess)
+    names = reading.class_names(run, model.output_shape[-1])
+    wide = min(max((len(shown(image.path)) for image in found if image), default=1), _WIDEST)
+    is_good = True
+    try:
+        for answer in answers(model, reader, image_sources.all_of(found)):
+            is_good = is_good and not answer.error
+            if answer.error:
+                sys.stdout.flush()
+                print(shown(answer.error), file=sys.stderr)
+            if options.json:
+                print(json.dumps(as_json(answer, names)))
+            elif not answer.error:
+                print(line(answer, names, options.top, wide))
+        sys.stdout.flush()
+    except BrokenPipeError:  # As `head` does to whom it has heard enough of.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return commands.DONE if is_good else commands.FAILED
+
+
+def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> Iterator[Answer]:
+    """Yield what a model reads in images, in their order; no more than a batch of them is ever in memory."""
+    from mnist_exp import training
+
+    images = iter(images)
+    while batch := list(islice(images, BATCH)):
+        read = [_read(reader, image) for image in batch]
+        good = [prepared.pixels for prepared in read if not isinstance(prepared, DataError)]
+        probabilities = iter(training.predict(model, np.stack(good)) if good else ())
+        for image, prepared in zip(batch, read, strict=True):
+            if isinstance(prepared, DataError):
+                yield Answer(image.path, error=str(prepared))
+            else:
+                yield Answer(image.path, next(probabilities), prepared.notes)
+
+
+def _read(reader: Reader, image: Image) -> Any:
+    """Return what the model is given of an image, or the error that this raises."""
+    if isinstance(image.source, DataError):
+        return image.source
+    try:
+        return reader.read(image.source, "standard input" if isinstance(image.source, bytes) else "")
+    except DataError as error:
+        what = "standard input" if image.path == image_sources.STDIN else image.path
+        return error if what in str(error) else DataError(f"{what}: {error}")
+
+
+def as_json(answer: Answer, names: Sequence[str] | None) -> dict[str, Any]:
+    """Return an answer for other programs.
+
+    The label is the class's name where classes have names, else its number; probabilities are in the order of classes.
+    """
+    if answer.probabilities is None:
+        return {"path": answer.path, "error": answer.error}
+    best = int(answer.probabilities.argmax())
+    # The shortest decimals that are the same float32.
+    probabilities = [float(str(each)) for each in answer.probabilities]
+    return {
+        "path": answer.path,
+        "label": names[best] if names else best,
+        "probability": probabilities[best],
+        "probabilities": probabilities,
+        "preprocessing": list(answer.notes),
+    }
+
+
+def line(answer: Answer, names: Sequence[str] | None, top: int, wide: int) -> str:
+    """Return an answer for people: path, label, probability, runners-up, what was done to the image.
+
+    Args:
+        answer: without an error.
+        names: of the classes; None for numbers.
+        top: how many classes are shown.
+        wide: of the paths.
+    """
+    assert answer.probabilities is not None
+    order = np.argsort(-answer.probabilities, kind="stable")[:top]
+    called = [(shown(names[label]) if names else str(label), answer.probabilities[label]) for label in order]
+    label_wide = max(map(len, map(shown, names))) if names else 1
+    best, *others = called
+    text = f"{shown(answer.path):<{wide}}  {best[0]:<{label_wide}}  {best[1]:.4f}"
+    text += "   " + ", ".join(f"{name} {probability:.4f}" for name, probability in others) if others else ""
+    return text + (f"   {'; '.join(answer.notes)}" if answer.notes else "")
+
+
+def shown(text: str) -> str:
+    """Return a text with what cannot be seen or moves a cursor written out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_exp.predict",
+        description="Read images with the model of a run: one line each, in their order.",
+        epilog="Exit codes: 0 all were read, 1 some could not be read, 2 no such run, or no image was named.",
+        allow_abbrev=False,
+    )
+    commands.add_run(parser)
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="file, folder (with its subfolders), quoted pattern, or - for standard input: an image, or paths, one a "
+        "line; PNG, JPEG and others, of any size and colour, dark on light or light on dark",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one object a line: path, label, probability, probabilities by class, preprocessing; or path and error",
+    )
+    parser.add_argument(
+        "--top", type=int, default=3, metavar="N", help="how many classes a line shows, the answer first; default 3"
+    )
+    parser.add_argument(
+        "--preprocess",
+        choices=reading.WAYS,
+        default="auto",
+        help="mnist: as MNIST was made, a box of 20×20 in 28×28 by its centre of mass; plain: scaled to the model's "
+        "size; auto, the default: mnist for a model of 28×28 grey pixels that was trained on MNIST, else plain",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Read any image the way a model wants it: as MNIST was made, or just scaled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_exp.data.folder import read_image
+from mnist_exp.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mnist_exp.handwriting import Prepared
+    from mnist_exp.recorded import RecordedRun
+
+MNIST, PLAIN = "mnist", "plain"
+WAYS = ("auto", MNIST, PLAIN)
+_DIGITS = ("mnist", "mnist_5k")
+_LIGHT_ON_DARK = (*_DIGITS, "fashion_mnist")
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads images for one model.
+
+    Args:
+        shape: height, width and channels that the model takes.
+        way: mnist or plain.
+        is_light_on_dark: whether it has seen nothing but light on dark; what is dark on light is then inverted.
+    """
+
+    shape: Shape
+    way: str
+    is_light_on_dark: bool
+
+    def read(self, source: Path | bytes, what: str = "") -> "Prepared":
+        """Return what the model is to be given of a file, or of what one holds.
+
+        Args:
+            source: the file.
+            what: it is called in an error; empty for its path.
+        Raises: DataError: it is no good image, or nothing is drawn on it.
+        """
+        from mnist_exp import handwriting
+
+        height, width, channels = self.shape
+        if not self.is_light_on_dark and self.way == PLAIN:
+            # As the data set `image_folder` reads what it trains on.
+            return handwriting.Prepared(read_image(source, size=(height, width), channels=channels, what=what))
+        image = read_image(source, size=None, channels=3, what=what, paper="contrast")
+        return (handwriting.as_mnist if self.way == MNIST else handwriting.plain)(image, self.shape)
+
+
+def reader(run: "RecordedRun", shape: Shape, way: str = "auto") -> Reader:
+    """Return what reads images for a run's model.
+
+    Args:
+        run: whose data set's name tells what the model has seen.
+        shape: height, width and channels that the model takes.
+        way: auto, mnist or plain; auto takes mnist for a model of 28×28 grey pixels that was trained on MNIST.
+    """
+    name = run.params.get("data.name", "")
+    if way == "auto":
+        way = MNIST if name in _DIGITS and shape == (28, 28, 1) else PLAIN
+    return Reader(shape, way, is_light_on_dark=name in _LIGHT_ON_DARK)
+
+
+def shape_of(model_shape: tuple[int | None, ...], run: "RecordedRun") -> Shape:
+    """Return height, width and channels of a model's input. Raises: SettingsError: it does not take images."""
+    match model_shape:
+        case (None, int(height), int(width), (1 | 3 | 4) as channels):
+            return height, width, channels
+    raise SettingsError(
+        f"the model of run {run.run_id} takes arrays of shape {model_shape}: it must take images of one size, "
+        "(None, height, width, 1, 3 or 4)"
+    )
+
+
+def class_names(run: "RecordedRun", classes: int) -> tuple[str, ...] | None:
+    """Return one name a class; None where the classes are just numbers, or the record does not fit the model."""
+    names = run.class_names()
+    are_numbers = names == tuple(map(str, range(classes)))
+    return names if names and len(names) == classes and not are_numbers else None

@@ -1,0 +1,366 @@
+"""The page of a run: what it may be asked, by whom, and, in a real browser, whether it reads what is drawn."""
+
+import http.client
+import io
+import json
+import math
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_exp import commands, compose, demo, run, saliency
+from mnist_exp.data.loaders import mnist_5k
+from mnist_exp.errors import SettingsError
+from mnist_exp.recorded import find
+from mnist_exp.settings import TrackingSettings
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+def options_of(run_id, uri, *more):
+    return demo._parser().parse_args([run_id, "--tracking-uri", uri, *more])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run that reads digits well: its id and its store."""
+    place, before = tmp_path_factory.mktemp("demo"), Path.cwd()
+    uri = f"sqlite:///{place}/mlflow.db"
+    os.chdir(place)
+    try:
+        result = run(compose(["data=mnist_5k", "trainer.epochs=5", f"tracking.uri={uri}"]))
+    finally:
+        os.chdir(before)
+    return result.run_id, uri
+
+
+@pytest.fixture(scope="module")
+def shown(recorded):
+    """Its exhibit, served in this process: exhibit, address."""
+    options = options_of(*recorded)
+    with demo._listener("127.0.0.1", 0) as listener:
+        exhibit = demo.load(find(TrackingSettings(uri=options.tracking_uri), options.run_id), options)
+        with demo.serving(exhibit, "127.0.0.1", listener) as address:
+            yield exhibit, address
+
+
+@pytest.fixture
+def ask(shown):
+    """Ask the server: status, headers, body."""
+
+    def asked(method, path, body=None, **headers):
+        place = shown[1].removeprefix("http://").rstrip("/")
+        connection = http.client.HTTPConnection(place, timeout=20)
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.headers, content
+
+    return asked
+
+
+def png(image):
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_page_needs_nothing_from_elsewhere(ask):
+    for path in ("/", "/page.css", "/page.js", "/pad.js", "/answers.js"):
+        status, headers, content = ask("GET", path)
+        assert status == 200
+        assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+        assert b"http" not in content
+        assert b"innerHTML" not in content
+    assert ask("GET", "/docs")[0] == ask("GET", "/openapi.json")[0] == ask("GET", "/../demo.py")[0] == 404
+
+
+def test_it_says_what_it_is(ask, recorded):
+    about = json.loads(ask("GET", "/api/about")[2])
+    assert about["run_id"] == recorded[0]
+    assert about["classes"] == [str(digit) for digit in range(10)]
+    assert about["ways"] == ["mnist", "plain"]
+    assert 0.9 < about["test_accuracy"] < 1
+    assert round(1000 * (1 - about["test_accuracy"])) == about["mistakes_count"]
+
+
+def test_mistakes_are_read_again_as_they_were(ask):
+    about = json.loads(ask("GET", "/api/about")[2])
+    x = mnist_5k().test[0]
+    for number, mistake in enumerate(about["mistakes"][:5]):
+        status, headers, content = ask("GET", f"/api/mistakes/{number}.png")
+        assert (status, headers["content-type"]) == (200, "image/png")
+        assert any(np.array_equal(np.asarray(Image.open(io.BytesIO(content))), image) for image in x)
+        answers = json.loads(ask("POST", "/api/read", content)[2])
+        for way in ("mnist", "plain"):
+            assert answers[way]["label"] == mistake["predicted"] != mistake["label"]
+            assert answers[way]["probabilities"][mistake["predicted"]] == pytest.approx(
+                mistake["probability"], abs=2e-4
+            )
+    assert ask("GET", "/api/mistakes/9999.png")[0] == ask("GET", "/api/mistakes/-1.png")[0] == 404
+
+
+def test_a_digit_in_a_corner_is_read_as_mnist_was_made(ask):
+    page = np.full((300, 300), 255, np.uint8)
+    page[10:94, 10:94] = 255 - np.asarray(Image.fromarray(mnist_5k().test[0][0]).resize((84, 84)))
+    answers = json.loads(ask("POST", "/api/read", png(page))[2])
+    assert answers["mnist"]["label"] == 0
+    assert answers["mnist"]["probabilities"][0] > answers["plain"]["probabilities"][0]
+    assert answers["mnist"]["notes"] == ["inverted: dark on light"]
+    heat = json.loads(ask("POST", "/api/look?way=mnist", png(page))[2])["heat"]
+    assert np.shape(heat) == (28, 28)
+    assert np.abs(heat).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:1234"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:80"}, 403),
+        ({"Host": "192.168.0.1"}, 403),
+        ({"Host": "[::1"}, 403),
+        ({"Host": "localhost", "Origin": "http://localhost"}, 200),
+        ({"Host": "localhost", "Origin": "http://evil.example"}, 403),
+        ({"Host": "localhost", "Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_other_pages_and_names_are_refused(ask, headers, status):
+    assert ask("GET", "/api/about", None, **headers)[0] == status
+
+
+def test_images_that_are_not_good_are_told(ask):
+    assert "not an image" in json.loads(ask("POST", "/api/read", b"text")[2])["mnist"]["error"]
+    assert json.loads(ask("POST", "/api/read", png(np.zeros((9, 9), np.uint8)))[2])["plain"] == {
+        "error": "nothing is drawn"
+    }
+    assert ask("POST", "/api/look?way=mnist", b"text")[0] == 422
+    assert ask("POST", "/api/look?way=other", b"text")[0] == 422
+    assert ask("POST", "/api/read", b"", Content_Length="99000000")[0] == 413
+    assert ask("POST", "/api/read", iter([b"x" * 13_000_000] * 2))[0] == 413
+    assert ask("GET", "/api/about")[0] == 200
+
+
+def test_exhibit_tells_why_it_has_no_mistakes(recorded, monkeypatch):
+    from mnist_exp.demonstration import exhibit
+
+    options = options_of(*recorded)
+    found = find(TrackingSettings(uri=options.tracking_uri), options.run_id)
+    found.tags["mnist_exp.data_sha256"] = "0" * 64
+    none = exhibit.mistakes_or_why_none(found, demo._settings(found, options))
+    assert "but run" in none.why_none
+    assert not len(none.images)
+    none = exhibit.mistakes_or_why_none(found, SettingsError("it has no configuration"))
+    assert none.why_none == "it has no configuration"
+
+
+def test_pixels_that_matter_are_found():
+    def predict(images):
+        lit = images[:, 4:6, 4:6].mean(axis=(1, 2, 3)) / 255
+        return np.stack([0.1 + 0.8 * lit, 0.9 - 0.8 * lit], axis=1)
+
+    image = np.zeros((28, 28, 1), np.uint8)
+    image[4:6, 4:6] = image[20:22, 20:22] = 255
+    heat = saliency.occlusion_map(predict, image, 0)
+    assert heat.shape == (28, 28)
+    assert heat[4:6, 4:6].min() == pytest.approx(heat.max(), rel=1e-5)
+    assert heat.max() > 1
+    assert np.abs(heat[15:, 15:]).max() == 0
+    assert np.allclose(saliency.occlusion_map(predict, image, 1), -heat)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 1), (9, 70, 3), (224, 100, 4), (1, 1, 1)])
+def test_every_pixel_is_covered(shape):
+    heat = saliency.occlusion_map(lambda images: np.full((len(images), 2), 0.5), np.zeros(shape, np.uint8), 0)
+    assert heat.shape == shape[:2]
+    assert np.isfinite(heat).all()
+
+
+def test_address_that_is_not_free_is_told():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        options = demo._parser().parse_args(["0" * 32, f"--port={port}"])
+        assert commands.code_of(lambda: demo.demo(options)) == 2
+        with pytest.raises(SettingsError, match=f"--port={port} is in use by another program: choose another, as"):
+            demo._listener("127.0.0.1", port)
+    with pytest.raises(SettingsError, match=r"--port=70000 is not allowed"):
+        demo._listener("127.0.0.1", 70000)
+    with pytest.raises(SettingsError, match=r"--host=192\.0\.2\.1 is no address of this machine"):
+        demo._listener("192.0.2.1", 0)
+    with pytest.raises(SettingsError, match=r"--host=no\.such\.host\.invalid is not known"):
+        demo._listener("no.such.host.invalid", 0)
+
+
+def test_more_than_this_machine_is_warned_of(capfd):
+    exhibit = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
+    found = SimpleNamespace(run_id="0", name="n", metrics={})
+    demo._announce(demo.Screen(), found, exhibit, "0.0.0.0", "http://0.0.0.0:1/")
+    assert "lets everyone who reaches this machine use the page" in capfd.readouterr().err
+    demo._announce(demo.Screen(), found, exhibit, "127.0.0.1", "http://127.0.0.1:1/")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_ends_it_at_once(recorded, number, code):
+    run_id, uri = recorded
+    words = [sys.executable, "-m", "mnist_exp.demo", run_id, "--tracking-uri", uri, "--port=0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        address = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+/", line)))
+        held = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=10)
+        held.request("GET", "/")
+        assert held.getresponse().read().startswith(b"<!doctype html>")
+        began = time.monotonic()
+        process.send_signal(number)
+        err = process.stderr.read()
+        held.close()
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert time.monotonic() - began < 10
+
+
+def arc(x, y, wide, high, start, end):
+    """Points along an ellipse, angles in degrees, clockwise from the right."""
+    angles = [math.radians(start + (end - start) * step / 16) for step in range(17)]
+    return [(x + wide * math.cos(angle), y + high * math.sin(angle)) for angle in angles]
+
+
+# As people write them, in the unit square.
+STROKES = {
+    0: [arc(0.5, 0.5, 0.22, 0.34, -80, 280)],
+    1: [[(0.38, 0.3), (0.52, 0.16), (0.51, 0.5), (0.5, 0.84)]],
+    2: [[*arc(0.48, 0.32, 0.2, 0.17, 190, 380), (0.6, 0.5), (0.32, 0.8), (0.5, 0.8), (0.72, 0.82)]],
+    3: [arc(0.46, 0.32, 0.18, 0.16, 200, 440) + arc(0.46, 0.66, 0.21, 0.18, -80, 160)],
+    4: [
+        [(0.36, 0.16), (0.3, 0.36), (0.27, 0.54), (0.5, 0.54), (0.74, 0.53)],
+        [(0.62, 0.2), (0.61, 0.5), (0.59, 0.86)],
+    ],
+    5: [[(0.68, 0.18), (0.38, 0.18), (0.35, 0.45), *arc(0.47, 0.62, 0.2, 0.2, -120, 140)]],
+    6: [[(0.62, 0.14), (0.48, 0.28), (0.38, 0.46), *arc(0.5, 0.66, 0.17, 0.19, 190, 545)]],
+    7: [[(0.28, 0.2), (0.5, 0.19), (0.72, 0.2), (0.6, 0.45), (0.45, 0.85)]],
+    8: [arc(0.5, 0.33, 0.15, 0.16, 60, -240) + arc(0.5, 0.67, 0.19, 0.18, -60, 240)],
+    9: [[*arc(0.48, 0.34, 0.17, 0.17, 0, -360), (0.65, 0.4), (0.62, 0.6), (0.55, 0.86)]],
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, shown, request):
+    """The demo, opened; it must not have complained at the end."""
+    context = browser.new_context(**getattr(request, "param", {}))
+    opened, said = context.new_page(), []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto(shown[1])
+    opened.wait_for_selector("body[data-state=ready]")
+    yield opened
+    context.close()
+    assert said == []
+
+
+def on_page(page, stroke, scale=1.0, shift=0.0):
+    box = page.locator("#pad").bounding_box()
+    return [
+        (box["x"] + box["width"] * (shift + scale * x), box["y"] + box["height"] * (shift + scale * y))
+        for x, y in stroke
+    ]
+
+
+def draw_with_mouse(page, strokes, **place):
+    for stroke in strokes:
+        first, *others = on_page(page, stroke, **place)
+        page.mouse.move(*first)
+        page.mouse.down()
+        for point in others:
+            page.mouse.move(*point)
+        page.mouse.up()
+
+
+def draw_with_finger(page, strokes):
+    touch = page.context.new_cdp_session(page)
+    for stroke in strokes:
+        for number, (x, y) in enumerate(on_page(page, stroke)):
+            kind = "touchMove" if number else "touchStart"
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def answer(page, *states):
+    """What it reads, once it has come to one of these states."""
+    page.wait_for_selector(",".join(f"body[data-state={state}]" for state in states or ("answered", "looked")))
+    return page.locator("[data-way=mnist] .label").inner_text()
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_scale_factor": 2}
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("page", "draw"),
+    [({}, draw_with_mouse), ({"color_scheme": "dark"}, draw_with_mouse), (PHONE, draw_with_finger)],
+    indirect=["page"],
+    ids=["mouse", "mouse, dark", "finger"],
+)
+def test_digits_that_are_drawn_are_read(page, draw):
+    right = 0
+    for digit, strokes in STROKES.items():
+        page.click("#clear")
+        draw(page, strokes)
+        right += answer(page) == str(digit)
+    assert right >= 9
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.services
+def test_page_is_used(page):
+    draw_with_mouse(page, STROKES[7], scale=0.4)
+    assert answer(page, "looked") == "7"
+    assert page.locator("[data-way=mnist] .bar.best .name").inner_text() == "7"
+    assert page.locator("[data-way=mnist] .sees").get_attribute("src").startswith("data:image/png")
+    draw_with_mouse(page, [[(0.5, 0.9), (0.9, 0.9)]])
+    page.click("#undo")
+    assert answer(page) == "7"
+    page.click("#eraser")
+    draw_with_mouse(page, [[(0.05, 0.05 + step / 20) for step in range(19)]])
+    page.click("#eraser")
+    page.click("#clear")
+    page.wait_for_selector("body[data-state=answered]")
+    assert page.locator("#verdict").inner_text() == "Nothing yet."
+    page.locator("#mistakes button").first.press("Enter")
+    label, read = re.match(r"(\d), read as (\d)", page.locator("#mistakes button span").first.inner_text()).groups()
+    assert label != answer(page, "looked") == read
+    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": png(mnist_5k().test[0][0])})
+    assert answer(page, "looked") == "0"
+    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no image"})
+    page.wait_for_selector("#verdict:has-text('not an image')")
+    page.click("#clear")
+    page.focus("#pad")
+    for key in [*["ArrowUp"] * 12, "Space", *["ArrowDown"] * 24, "Space"]:
+        page.keyboard.press(key)
+    assert answer(page) == "1"
+    assert page.locator("#verdict").inner_text().startswith("It reads 1")

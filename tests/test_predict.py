@@ -1,0 +1,245 @@
+"""Images of all kinds are read by a run's model, one line each; a broken one does not keep the others from it."""
+
+import functools
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from real_runs import SMALL
+
+from mnist_exp import commands, compose, image_sources, predict, reading, run
+from mnist_exp.data.loaders import mnist_5k
+from mnist_exp.errors import SettingsError
+from mnist_exp.recorded import RecordedRun
+
+EMPTY = "standard input is empty: it must be an image, or paths, one a line\n"
+bundled = functools.cache(mnist_5k)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run, and all images of its test set as files: place, id, test accuracy."""
+    place, before = tmp_path_factory.mktemp("predict"), Path.cwd()
+    os.chdir(place)
+    try:
+        result = run(compose([*SMALL, "trainer.epochs=3", f"tracking.uri=sqlite:///{place}/mlflow.db"]))
+    finally:
+        os.chdir(before)
+    x, y = bundled().test
+    (place / "digits").mkdir()
+    for number, (image, label) in enumerate(zip(x, y, strict=True)):
+        Image.fromarray(image).save(place / "digits" / f"{number:04}_{label}.png", compress_level=1)
+    return place, result.run_id, result.metrics["test_accuracy"]
+
+
+@pytest.fixture
+def command(recorded, capfd, monkeypatch):
+    """Run the command in the run's folder: exit code, lines, what it said on stderr."""
+    place, run_id, _ = recorded
+    monkeypatch.chdir(place)
+
+    def predicted(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        options = ["--tracking-uri", f"sqlite:///{place}/mlflow.db", *arguments]
+        code = commands.code_of(lambda: predict.predict(predict._parser().parse_args([run_id, *options])))
+        out, err = capfd.readouterr()
+        return code, out.splitlines(), err
+
+    return predicted
+
+
+def drawing(number=0, size=(400, 300), zoom=6):
+    """A test digit, blue on cream, somewhere on a large page."""
+    page = Image.new("RGB", size, (245, 240, 220))
+    digit = Image.fromarray(bundled().test[0][number]).resize((28 * zoom, 28 * zoom), Image.Resampling.BICUBIC)
+    page.paste((20, 30, 140), (150, 20), digit)
+    return page
+
+
+def test_test_set_as_files_gives_exactly_the_logged_accuracy(command, recorded):
+    code, lines, err = command("digits", "--json")
+    answers = [json.loads(line) for line in lines]
+    assert (code, err) == (0, "")
+    assert len(answers) == 1000
+    assert [answer["path"] for answer in answers] == sorted(answer["path"] for answer in answers)
+    right = [answer["label"] == int(Path(answer["path"]).stem[-1]) for answer in answers]
+    assert np.mean(right) == recorded[2]
+    for answer in answers:
+        assert list(answer) == ["path", "label", "probability", "probabilities", "preprocessing"]
+        assert len(answer["probabilities"]) == 10
+        assert answer["probabilities"][answer["label"]] == answer["probability"] == max(answer["probabilities"])
+        assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_preparing_as_mnist_was_made_matters(command, recorded, alone):
+    folder = alone / "pages"
+    folder.mkdir()
+    labels = bundled().test[1]
+    random = np.random.default_rng(0)
+    for number in range(0, 1000, 10):
+        drawing(number, zoom=int(random.integers(2, 9))).save(folder / f"{number:04}_{labels[number]}.jpg")
+    accuracy = {}
+    for way in ("auto", "plain"):
+        _, lines, _ = command(str(folder), "--json", "--preprocess", way)
+        answers = [json.loads(line) for line in lines]
+        accuracy[way] = np.mean([answer["label"] == int(Path(answer["path"]).stem[-1]) for answer in answers])
+        assert all(answer["preprocessing"][0] == "inverted: dark on light" for answer in answers)
+    assert accuracy["auto"] > recorded[2] - 0.12
+    assert accuracy["plain"] < 0.4
+
+
+def test_broken_images_are_told_and_the_others_answered(command, alone):
+    folder = alone / "mixed"
+    (folder / "sub").mkdir(parents=True)
+    drawing().save(folder / "a.png")
+    drawing().save(folder / "sub" / "z.webp")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "cut.jpg").write_bytes((lambda b: (drawing().save(b, "JPEG"), b.getvalue()[:3000])[1])(io.BytesIO()))
+    Image.new("L", (50, 50), 255).save(folder / "empty.png")
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_text("no image")
+    os.mkfifo(folder / "pipe.png")
+    code, lines, err = command(str(folder), str(folder / "none.png"))
+    assert code == 1
+    assert [Path(line.split()[0]).name for line in lines] == ["a.png", "z.webp"]
+    assert all(line.endswith("inverted: dark on light") for line in lines)
+    for words in ("broken.png is not", "cut.jpg is a damaged image", "empty.png: nothing is drawn"):
+        assert words in err
+    assert "pipe.png is no file" in err
+    assert "none.png does not exist" in err
+    assert len(err.splitlines()) == 5
+    code, lines, err = command(str(folder), "--json")
+    found = [json.loads(line) for line in lines]
+    assert code == 1
+    assert ["error" in answer for answer in found] == [False, True, True, True, True, False]
+    assert all(list(answer) == ["path", "error"] for answer in found if "error" in answer)
+    assert len(err.splitlines()) == 4
+
+
+def test_line_shows_label_probability_and_runners_up(command):
+    code, (line,), _ = command("digits/0000_0.png")
+    path, label, probability, second, *_ = line.split()
+    assert (code, path, len(label)) == (0, "digits/0000_0.png", 1)
+    assert 0 < float(probability) <= 1
+    assert second != label
+    assert line.count(",") == 1
+    assert command("digits/0000_0.png", "--top", "1")[1] == [f"{path}  {label}  {probability}"]
+    assert command("digits/0000_0.png", "--top", "99")[1][0].count(",") == 8
+
+
+def test_pattern_and_standard_input(command, alone):
+    code, lines, _ = command("digits/000*_0.png")
+    assert (code, len(lines)) == (0, 10)
+    content = io.BytesIO()
+    drawing().save(content, "PNG")
+    assert command("-", "--json", stdin=content.getvalue())[1][0].startswith('{"path": "-", "label": ')
+    paths = b"digits/0000_0.png\r\n\ndigits/0001_0.png\nmissing.png"
+    code, lines, err = command("-", stdin=paths)
+    assert (code, len(lines), err) == (1, 2, "missing.png does not exist\n")
+    # Its first bytes are those of a text, too.
+    pnm = b"P2\n2 2\n255\n0 255 0 255\n"
+    assert command("-", "--preprocess", "plain", stdin=pnm)[0] == 0
+    for empty in (b"", b"\n"):
+        assert command("-", stdin=empty)[0::2] == (
+            1,
+            "standard input is empty: it must be an image, or paths, one a line\n",
+        )
+    assert command("-", stdin=b"\x89PNG\r\n")[2] == "standard input is not an image that can be read\n"
+
+
+def test_more_images_than_a_batch_are_read_batch_by_batch(recorded, monkeypatch):
+    sizes = []
+
+    class Model:
+        def predict(self, batches, verbose):
+            sizes.append(sum(len(batches[number][0]) for number in range(len(batches))))
+            return np.full((sizes[-1], 2), 0.5)
+
+    files = sorted((recorded[0] / "digits").iterdir())[:7]
+    monkeypatch.setattr(predict, "BATCH", 3)
+    reader = reading.Reader((28, 28, 1), "plain", True)
+    images = (image_sources.Image(file.name, file) for file in files)
+    answers = predict.answers(Model(), reader, images)
+    assert next(answers).path == files[0].name
+    assert sizes == [3]
+    assert [answer.path for answer in answers] == [file.name for file in files[1:]]
+    assert sizes == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.png"], "none.png does not exist"),
+        (["*.jp2", ""], "*.jp2 matches no file"),
+        (["."], ". has no image (.bmp, "),
+        (["-", "-"], "IMAGE=- is named twice"),
+        (["a\0b"], "does not exist"),
+        (["x" * 5000], "does not exist"),
+        (["a.png", "--top=0"], "--top=0 is not allowed: it must be at least 1"),
+    ],
+)
+def test_wrong_command_line_is_told_before_the_store_is_opened(alone, arguments, words):
+    Path("a.png").touch() if "--top=0" in arguments else None
+    options = predict._parser().parse_args(["0" * 32, *arguments])
+    with pytest.raises(SettingsError) as caught:
+        predict.predict(options)
+    assert words in str(caught.value)
+    assert not Path("mlflow.db").exists()
+
+
+def test_names_and_colour_are_those_of_the_run():
+    answer = predict.Answer("a\n.png", np.array([0.1, 0.7, 0.2], np.float32), ("inverted: dark on light",))
+    names = ["cat", "dog\x1b[2J", "cow"]
+    assert predict.as_json(answer, names)["label"] == "dog\x1b[2J"
+    assert predict.as_json(answer, None)["label"] == 1
+    line = predict.line(answer, names, 2, 8)
+    assert line == "a\\n.png   dog\\x1b[2J  0.7000   cow 0.2000   inverted: dark on light"
+
+
+def recorded_run(**params):
+    return RecordedRun("0" * 32, "name", "mnist_exp", "FINISHED", params, {}, {}, "sqlite:///none.db")
+
+
+def test_way_to_prepare_follows_the_data_that_the_model_has_seen():
+    ways = {
+        ("mnist", (28, 28, 1)): ("mnist", True),
+        ("mnist_5k", (28, 28, 1)): ("mnist", True),
+        ("mnist", (32, 32, 3)): ("plain", True),
+        ("fashion_mnist", (28, 28, 1)): ("plain", True),
+        ("image_folder", (28, 28, 1)): ("plain", False),
+    }
+    for (name, shape), (way, is_light_on_dark) in ways.items():
+        found = reading.reader(recorded_run(**{"data.name": name}), shape)
+        assert (found.way, found.is_light_on_dark) == (way, is_light_on_dark)
+    assert reading.reader(recorded_run(**{"data.name": "mnist"}), (28, 28, 1), "plain").way == "plain"
+    with pytest.raises(SettingsError, match=r"takes arrays of shape \(None, 10\): it must take images"):
+        reading.shape_of((None, 10), recorded_run())
+
+
+def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
+    from mnist_exp.data.folder import read_folder
+
+    for name in ("a", "b"):
+        Path("data", name).mkdir(parents=True)
+        drawing().save(f"data/{name}/1.png")
+    (x, _), _ = read_folder(Path("data"), size=(24, 32), channels=3)
+    found = reading.reader(recorded_run(**{"data.name": "image_folder"}), (24, 32, 3)).read(Path("data/a/1.png"))
+    assert np.array_equal(found.pixels, x[0])
+    assert found.notes == ()
+
+
+def test_whole_command_ends_quietly_when_nobody_listens(recorded):
+    place, run_id, _ = recorded
+    words = [sys.executable, "-m", "mnist_exp.predict", run_id, "digits", "--json"]
+    with subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        first = json.loads(process.stdout.readline())
+        process.stdout.close()
+        err = process.stderr.read()
+    assert first["path"] == "digits/0000_0.png"
+    assert (process.returncode, err) == (0, "")
