@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import commands, evaluation, evaluation_data, fields, startup
+from mnist_exp import commands, evaluation, evaluation_data, fields, model_files, startup
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import ClassScore, Evaluation
@@ -50,7 +50,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     run = commands.find(options)
-    evaluation_data.check_run(run)
+    model_files.check_has_model(run)
     images = _images(run, options)
     folder = _folder(run, images, options.output)
     probabilities = predict(run, images, commands.trusted(options))
@@ -84,7 +84,7 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
         RunError: it gives no probabilities.
     """
     with startup.quick_imports():
-        from mnist_exp import model_files, training
+        from mnist_exp import training
 
         model = model_files.of_run(run, trusted)
     evaluation_data.check_fits(run, images.dataset, model)

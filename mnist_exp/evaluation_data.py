@@ -54,21 +54,6 @@ class Images:
         return f"{kind}images of {fields.show(self.dataset.name)}"
 
 
-def check_run(run: RecordedRun) -> None:
-    """Make sure that a run has a model to ask. Raises: SettingsError: it is a sweep, not ours, or has none."""
-    if "mnist_exp.sweep" in run.tags:
-        raise SettingsError(f"run {run.run_id} is a sweep, which has no model: name one of its jobs")
-    if "mnist_exp.job_key" not in run.tags:
-        raise SettingsError(f"run {run.run_id} is not a run of mnist_exp")
-    if "mnist_exp.model_uri" not in run.tags:
-        if run.is_pruned:
-            why = "its sweep stopped it early; repeat it alone to have one: " + run.tags.get("mnist_exp.command", "")
-        else:
-            fix = "wait for it" if run.status == "RUNNING" else f"finish it with resume={run.run_id}"
-            why = f"it is {run.status}; {fix}"
-        raise SettingsError(f"run {run.run_id} has no model: {why}")
-
-
 def own(run: RecordedRun, split: str, given: Mapping[str, Any], trusted: Sequence[str]) -> Images:
     """Return images of the data set that a run was trained on.
 

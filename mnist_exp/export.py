@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import commands, evaluation_data, exporting, fields, startup
+from mnist_exp import commands, evaluation_data, exporting, fields, model_files, startup
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation_data import Images
@@ -57,7 +57,7 @@ def export(options: argparse.Namespace) -> int:
     _check(options)
     exporting.check_packages(options.format)
     run = commands.find(options)
-    evaluation_data.check_run(run)
+    model_files.check_has_model(run)
     target = _target(run, options)
     trusted = commands.trusted(options)
     images = _images(run, options, trusted)
@@ -120,8 +120,6 @@ def _images(run: RecordedRun, options: argparse.Namespace, trusted: Sequence[str
 
 def _model(run: RecordedRun, images: Images, trusted: Sequence[str]) -> "keras.Model":
     with startup.quick_imports():
-        from mnist_exp import model_files
-
         model = model_files.of_run(run, trusted)
     evaluation_data.check_fits(run, images.dataset, model)
     return model

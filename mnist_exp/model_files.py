@@ -59,9 +59,27 @@ def load_model(
 
 def of_run(run: RecordedRun, trusted_modules: Sequence[str] = ()) -> "keras.Model":
     """Return the model of a run, as `load_model` does. Raises: SettingsError: as there."""
+    check_has_model(run)
     _check_trusted(trusted_modules)
     with tracking.folder() as folder:
         return _load(_download(run, folder), folder, trusted_modules, f"the model of run {run.run_id}")
+
+
+def check_has_model(run: RecordedRun) -> None:
+    """Make sure that a run has a model to load. Raises: SettingsError: it has none, and why."""
+    if "mnist_exp.sweep" in run.tags:
+        raise SettingsError(f"run {run.run_id} is a sweep, which has no model: name one of its jobs")
+    if "mnist_exp.model_uri" in run.tags:
+        return
+    if run.is_pruned:
+        why = "its sweep stopped it early; repeat it alone to have one: " + run.tags.get("mnist_exp.command", "")
+    elif "mnist_exp.job_key" not in run.tags:
+        why = "it is not a run of mnist_exp"
+    else:
+        why = f"it is {run.status}; " + (
+            "wait for it" if run.status == "RUNNING" else f"finish it with resume={run.run_id}"
+        )
+    raise SettingsError(f"run {run.run_id} has no model: {why}")
 
 
 def _check_trusted(names: Sequence[str]) -> None:
@@ -201,10 +219,7 @@ def _items(group: "h5py.Group", path: str, depth: int = 0) -> Iterator[tuple[str
 
 def _download(run: RecordedRun, folder: Path) -> Path:
     run_id = run.run_id
-    uri = run.tags.get("mnist_exp.model_uri")
-    if uri is None:
-        why = "it was stopped early by its sweep" if run.is_pruned else f"it is {run.status}"
-        raise SettingsError(f"run {run_id} has no model: {why}")
+    uri = run.tags["mnist_exp.model_uri"]
     named = _MODEL_URI.fullmatch(uri)
     if named is None:  # Any other address might be anything: a file of this machine, a server.
         raise SettingsError(f"run {run_id} has the model {uri[:80]!r}, which is no address that mnist_exp writes")

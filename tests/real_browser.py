@@ -18,21 +18,28 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @contextlib.contextmanager
-def page(**options):
-    """Yield a page; its `errors` are what was said on the console as an error, and exceptions."""
+def browser():
+    """Yield a browser; the test is skipped where there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip(f"no browser: one of {', '.join(NAMES)}")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        opened = browser.new_page(**options)
-        opened.errors = []
-        opened.on("console", lambda said: opened.errors.append(said.text) if said.type == "error" else None)
-        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield opened
-        browser.close()
+        opened.close()
+
+
+@contextlib.contextmanager
+def page(**options):
+    """Yield a page; its `errors` are what was said on the console as an error, and exceptions."""
+    with browser() as opened:
+        shown = opened.new_page(**options)
+        shown.errors = []
+        shown.on("console", lambda said: shown.errors.append(said.text) if said.type == "error" else None)
+        shown.on("pageerror", lambda error: shown.errors.append(str(error)))
+        yield shown
 
 
 def free_port():

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import real_browser
 from PIL import Image
 
 from mnist_exp import commands, compose, demo, run, saliency
@@ -23,8 +24,6 @@ from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import find
 from mnist_exp.settings import TrackingSettings
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 def options_of(run_id, uri, *more):
@@ -260,13 +259,8 @@ STROKES = {
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with real_browser.browser() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

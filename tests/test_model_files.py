@@ -444,7 +444,7 @@ def test_model_of_a_run_loads_and_predicts_the_same(recorded):
 def test_runs_without_a_good_model_are_refused(recorded):
     folder, ids = recorded
     uri = f"sqlite:///{folder}/mlflow.db"
-    refused(ids[1], f"run {ids[1]} has no model: it is RUNNING", tracking_uri=uri)
+    refused(ids[1], f"run {ids[1]} has no model: it is not a run of mnist_exp", tracking_uri=uri)
     for run_id in ids[2:5]:
         refused(run_id, "no address that mnist_exp writes", tracking_uri=uri)
     refused(ids[5], "cannot be fetched", tracking_uri=uri)

@@ -38,7 +38,7 @@ text {{ font-family: Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 
 {backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
 </svg>
 """
-# What a hand does for a 3, in shares of the pad's side.
+# What a hand does for a 3, in shares of its own side; it is drawn small and off the middle.
 THREE = [(0.30, 0.22), (0.45, 0.15), (0.62, 0.20), (0.66, 0.33), (0.58, 0.44), (0.45, 0.48)]
 THREE += [(0.60, 0.52), (0.70, 0.64), (0.66, 0.78), (0.50, 0.86), (0.32, 0.80)]
 
@@ -153,7 +153,8 @@ def demo(run_id: str, parent: str) -> None:
         opened.goto(base)
         pad = opened.locator("canvas").first.bounding_box()
         for number, (x, y) in enumerate(THREE):
-            opened.mouse.move(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"], steps=6)
+            across, down = (0.5 * x + 0.42) * pad["width"], (0.5 * y + 0.45) * pad["height"]
+            opened.mouse.move(pad["x"] + across, pad["y"] + down, steps=6)
             if number == 0:
                 opened.mouse.down()
         opened.mouse.up()
