@@ -179,13 +179,17 @@ def _log(run: RecordedRun, files: Sequence[Path]) -> None:
 
 def _links(selected: Selection) -> str:
     """Return the address of a run's page in the MLflow UI, with {} for its id; empty where no server is known."""
-    parts = urllib.parse.urlsplit(selected.uri)
-    if parts.scheme not in ("http", "https"):
+    if not selected.uri.startswith(("http://", "https://")):
         return ""
     found = store.client(selected.uri).get_experiment_by_name(selected.runs[0].experiment)
+    return _address(selected.uri, found.experiment_id) if found else ""
+
+
+def _address(uri: str, experiment_id: str) -> str:
+    parts = urllib.parse.urlsplit(uri)
     plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
     plain = redact(plain).replace("{", "%7B").replace("}", "%7D")
-    return f"{plain}/#/experiments/{found.experiment_id}/runs/{{}}" if found else ""
+    return f"{plain}/#/experiments/{experiment_id}/runs/{{}}"
 
 
 def _count(number: int, what: str) -> str:

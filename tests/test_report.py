@@ -151,14 +151,16 @@ def test_the_page_holds_all_and_asks_for_nothing(here, capfd):
 def test_two_models_are_compared_on_the_same_images(here, capfd):
     first, second = here[1]
     out = told(capfd, first, second, "--output", "two").out
-    found = re.search(r"on the same 1,000 test images: (\d+) only \S+ reads right, (\d+) only \S+ \(McNemar", out)
+    found = re.search(
+        r"on the same 1,000 test images: (\d+) only dropout=(\S+) reads right, (\d+) only dropout=(\S+) \(McNemar", out
+    )
     from mnist_exp import recorded
     from mnist_exp.settings import TrackingSettings
 
     read = {name: recorded.find(TrackingSettings(), run).predictions() for name, run in zip("ab", here[1], strict=True)}
     right = {name: each.labels == each.predicted for name, each in read.items()}
-    counts = {int((right["a"] & ~right["b"]).sum()), int((right["b"] & ~right["a"]).sum())}
-    assert {int(found[1]), int(found[2])} == counts
+    counts = {"0.1": int((right["a"] & ~right["b"]).sum()), "0.5": int((right["b"] & ~right["a"]).sum())}
+    assert {found[2]: int(found[1]), found[4]: int(found[3])} == counts
     assert "not of their configurations" in out
     assert "1 seed each: no interval can be given" in out
     assert "better" not in out
@@ -365,14 +367,27 @@ def test_verdict_claims_only_what_differs():
     runs = [*seeds([0.90, 0.91, 0.92, 0.915], filters=2), *seeds([0.80, 0.815, 0.82, 0.81], 10, filters=4)]
     runs += [*seeds([0.90, 0.912, 0.918, 0.916], 20, filters=8), *seeds([0.99], 30, filters=16)]
     best, claim, open_one, single = verdict.verdict(group(runs, ACCURACY), None)
-    assert best.startswith(
-        "filters=8 has the best mean of 4 configurations: val_accuracy 0.9115 ± 0.0081 over 4 seeds;"
-    )
+    assert best.startswith("filters=8 has the best mean of the 3 configurations that have several seeds: val_")
+    assert " 0.9115 ± 0.0081 over 4 seeds;" in best
     assert claim.startswith("filters=8 is better than filters=4 (difference 0.1")
     assert claim.endswith("; p after Holm's correction of 3 comparisons.")
     assert open_one.startswith("filters=8 and filters=2 cannot be told apart with 4 seeds")
     assert "common seeds would be needed" in open_one
     assert single == "No claim about filters=16: 1 seed, no interval can be given; run seed=range(1,6)."
+
+
+def test_one_seed_is_held_against_nothing():
+    runs = [*seeds([0.90, 0.91], filters=2), *seeds([0.99], 10, filters=4)]
+    told = verdict.verdict(group(runs, ACCURACY), None)
+    assert told[0].startswith("filters=2 is the only configuration with several seeds: val_accuracy 0.9050 ± 0.0071")
+    assert told[1].startswith("No claim about filters=4: 1 seed")
+    (only,) = verdict.verdict(group(runs, ACCURACY, runs[2].run_id), None)
+    assert only.startswith("filters=4 was chosen to compare with: val_accuracy 0.9900. 1 seed: no interval can be")
+
+
+def test_links_carry_no_password():
+    address = report._address("https://me:secret@host:5000/a/?b=c", "7").format("f" * 32)
+    assert address == f"https://host:5000/a/#/experiments/7/runs/{'f' * 32}"
 
 
 def test_less_is_better_where_it_is_minimized():

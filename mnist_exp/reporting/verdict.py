@@ -89,8 +89,8 @@ def _of_family(family: Family, metric: Metric) -> list[str]:
     if place is None:
         return [_of_single_seeds(groups, metric)]
     chosen = groups[place]
-    single = [group for group in groups if group.n == 1]
-    told = [_of_mean(chosen, metric, len(groups), is_best=family.against is None)]
+    single = [group for group in groups if group.n == 1 and group is not chosen]
+    told = [_of_mean(family, chosen, metric)]
     if family.too_many:
         told.append(
             f"{family.too_many} configurations are too many to compare in pairs (at most {MOST_COMPARED}): narrow them "
@@ -117,16 +117,23 @@ def _of_single_seeds(groups: Sequence[Group], metric: Metric) -> str:
     )
 
 
-def _of_mean(group: Group, metric: Metric, of: int, *, is_best: bool) -> str:
-    spread = f"{figure(group.mean, metric.name)} ± {figure(group.std)} over {group.n} seeds"
-    if group.interval is None:
-        interval = "all are equal, so that no interval can be given"
+def _of_mean(family: Family, group: Group, metric: Metric) -> str:
+    value = f"{metric.name} {figure(group.mean, metric.name)}"
+    if group.n == 1:
+        spread = f"{value}. 1 seed: no interval can be given, and no comparison"
+    elif group.interval is None:
+        spread = f"{value} ± {figure(group.std)} over {group.n} seeds; all are equal, so that no interval can be given"
     else:
-        interval = f"95 % interval of the mean {ends(group.interval)}"
-    if of == 1:
-        return f"{metric.name} {spread}; {interval}. One configuration: nothing to compare with."
-    what = f"has the best mean of {of} configurations" if is_best else "was chosen to compare with"
-    return f"{group.label} {what}: {metric.name} {spread}; {interval}."
+        spread = f"{value} ± {figure(group.std)} over {group.n} seeds; 95 % interval of the mean {ends(group.interval)}"
+    several = sum(each.n > 1 for each in family.groups)
+    if len(family.groups) == 1:
+        return f"{spread}. One configuration: nothing to compare with."
+    if family.against is not None:
+        return f"{group.label} was chosen to compare with: {spread}."
+    if several == 1:
+        return f"{group.label} is the only configuration with several seeds: {spread}."
+    which = "" if several == len(family.groups) else " that have several seeds"
+    return f"{group.label} has the best mean of the {several} configurations{which}: {spread}."
 
 
 def _claims(chosen: Group, against: Sequence[tuple[Group, Comparison]], metric: Metric) -> list[str]:
