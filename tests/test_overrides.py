@@ -156,7 +156,7 @@ def test_any_text_is_read_or_explained(text):
         assert first == text or override.is_sweep_override()
 
 
-@examples(60)
+@examples(35)
 @given(ANYTHING)
 def test_any_overrides_become_settings_or_sentences(texts):
     try:
@@ -255,7 +255,7 @@ def valid_overrides(draw):
     return written
 
 
-@examples(60)
+@examples(35)
 @given(valid_overrides())
 def test_valid_settings_come_back_from_their_configuration_as_they_were(texts):
     try:
@@ -284,7 +284,7 @@ def test_any_value_is_shown_in_one_line(value):
     assert fields.show(value).isprintable()
 
 
-@examples(60)
+@examples(35)
 @given(st.lists(st.text(), min_size=1))
 @example(["\n"])
 @example(["a\r\nb", ""])

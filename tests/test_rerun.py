@@ -214,6 +214,7 @@ def test_run_that_cannot_be_repeated_is_refused_before_anything_runs(foreign, fo
     assert not (folder[0] / "proof").exists()
 
 
+@pytest.mark.slow
 def test_code_that_the_user_trusts_is_run(alone):
     Path("my_pkg.py").write_text(EVIL.replace('write_text("run")', 'write_text("mine")'))
     Path("own/model").mkdir(parents=True)

@@ -145,6 +145,7 @@ print(model.metadata.signature)
     assert "Tensor('uint8', (-1, 28, 28, 1))" in done.stdout
 
 
+@pytest.mark.slow
 def test_job_of_a_sweep_equals_the_same_run_alone(first, recorded, alone, monkeypatch):
     monkeypatch.chdir(alone)
     assert command("-m", *SMOKE, "model.dropout=0.1,0.5").returncode == 0
