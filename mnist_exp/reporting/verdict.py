@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mnist_exp.reporting import statistics
 from mnist_exp.reporting.groups import MOST_COMPARED, Family, Group, Grouping
-from mnist_exp.reporting.metric import Metric
+from mnist_exp.reporting.metric import LARGEST, Metric
 from mnist_exp.reporting.models import Models
 from mnist_exp.reporting.options import ABSENT
 from mnist_exp.reporting.statistics import PAIRED, Comparison
@@ -58,6 +58,9 @@ def figure(value: float | None, name: str = "") -> str:
     """Return a number for people: accuracies and losses to four places, counts in whole, small differences in full."""
     if value is None or math.isnan(value):
         return ABSENT
+    if abs(value) >= LARGEST:  # MLflow keeps an infinite value as 1.8e308.
+        return "∞" if value > 0 else "-∞"
+    value += 0.0  # Of a negative zero, a zero.
     if name in ("parameters", "epochs") or (value == int(value) and abs(value) >= 10):
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
     if name.endswith("_time_s"):
@@ -90,7 +93,7 @@ def _of_family(family: Family, metric: Metric) -> list[str]:
         return [_of_single_seeds(groups, metric)]
     chosen = groups[place]
     single = [group for group in groups if group.n == 1]
-    told = [_of_mean(chosen, metric, len(groups), is_best=family.against is None)]
+    told = [_of_mean(chosen, metric, groups, is_best=family.against is None)]
     if family.too_many:
         told.append(
             f"{family.too_many} configurations are too many to compare in pairs (at most {MOST_COMPARED}): narrow them "
@@ -113,20 +116,28 @@ def _of_single_seeds(groups: Sequence[Group], metric: Metric) -> str:
     return (
         f"1 seed each: no interval can be given, and which of the {len(groups)} configurations is best cannot be said; "
         f"{MORE_SEEDS}. The {'highest' if metric.sign > 0 else 'lowest'} {metric.name} is "
-        f"{figure(best.mean, metric.name)}, of {best.label}, which another seed may change."
+        f"{figure(best.mean, metric.name)}, of {best.label}{_shared(best, groups)}, which another seed may change."
     )
 
 
-def _of_mean(group: Group, metric: Metric, of: int, *, is_best: bool) -> str:
+def _of_mean(group: Group, metric: Metric, groups: Sequence[Group], *, is_best: bool) -> str:
     spread = f"{figure(group.mean, metric.name)} ± {figure(group.std)} over {group.n} seeds"
     if group.interval is None:
         interval = "all are equal, so that no interval can be given"
     else:
         interval = f"95 % interval of the mean {ends(group.interval)}"
-    if of == 1:
+    if len(groups) == 1:
         return f"{metric.name} {spread}; {interval}. One configuration: nothing to compare with."
-    what = f"has the best mean of {of} configurations" if is_best else "was chosen to compare with"
+    several = [each for each in groups if each.n > 1]
+    of = f"{len(several)} configurations" + " with several seeds" * (len(several) < len(groups))
+    what = f"has the best mean of {of}{_shared(group, several)}" if is_best else "was chosen to compare with"
     return f"{group.label} {what}: {metric.name} {spread}; {interval}."
+
+
+def _shared(best: Group, groups: Sequence[Group]) -> str:
+    """Return how many others are as good: of equals the first by name is no better."""
+    equals = sum(math.isclose(group.mean, best.mean, rel_tol=1e-6) for group in groups) - 1
+    return f", as {equals} other{'s have' if equals > 1 else ' has'}" if equals else ""
 
 
 def _claims(chosen: Group, against: Sequence[tuple[Group, Comparison]], metric: Metric) -> list[str]:
@@ -155,6 +166,8 @@ def _undecided(chosen: Group, against: Sequence[tuple[Group, Comparison]]) -> li
     if len(open_ones) > _MOST_NAMED:
         told.append(f"Nor can {chosen.label} be told from {len(open_ones) - _MOST_NAMED} more, see the table.")
     told += [f"{chosen.label} and {group.label}: {c.reason}; no claim." for group, c in untested[:_MOST_NAMED]]
+    if len(untested) > _MOST_NAMED:
+        told.append(f"Nor is there a claim about {chosen.label} and {len(untested) - _MOST_NAMED} more, see the table.")
     return told
 
 
