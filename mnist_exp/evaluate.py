@@ -114,9 +114,13 @@ def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
 def _folder(run: RecordedRun, images: Images, output: str | None) -> Path:
     """Return the folder for the results, not made yet. Raises: SettingsError: it cannot be."""
     folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    shown = f"--output={fields.show(str(folder))}"
+    try:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    except OSError as error:  # A name that is too long.
+        raise SettingsError(f"{shown} cannot be written: {error.strerror}") from error
     if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise SettingsError(f"--output={fields.show(str(folder))} cannot be written: {there} is no folder of yours")
+        raise SettingsError(f"{shown} cannot be written: {there} is no folder of yours")
     return folder
 
 
@@ -283,8 +287,7 @@ def _parser() -> argparse.ArgumentParser:
         "--split",
         choices=SPLITS,
         default="test",
-        help="which images: test (default), train (those that it was trained on), validation (those that it held out), "
-        "all",
+        help="which images: test (default), train (what it was trained on), validation (what it held out), all",
     )
     parser.add_argument("--log", action="store_true", help="add the results to the run as metrics and artifacts")
     parser.add_argument(

@@ -93,11 +93,14 @@ def _target(run: RecordedRun, options: argparse.Namespace) -> Path:
     suffix = FORMATS[options.format].suffix or "-savedmodel"
     target = Path(options.output or Path("exports") / f"{run.run_id[:8]}{suffix}")
     shown = f"--output={fields.show(str(target))}"
-    if target.exists() and not options.force:
-        raise SettingsError(f"{shown} exists: name another one, or replace it with --force")
-    if target.is_dir() and not (options.format == "savedmodel" and (target / "saved_model.pb").is_file()):
-        raise SettingsError(f"{shown} is a folder that is no SavedModel: it is not replaced, not by --force either")
+    is_folder = options.format == "savedmodel"
     try:
+        if target.is_file() and is_folder:
+            raise SettingsError(f"{shown} is a file: --format=savedmodel makes a folder, and does not replace it")
+        if target.exists() and not options.force:
+            raise SettingsError(f"{shown} exists: name another one, or replace it with --force")
+        if target.is_dir() and not (is_folder and (target / "saved_model.pb").is_file()):
+            raise SettingsError(f"{shown} is a folder that is no SavedModel: it is not replaced, not by --force either")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass

@@ -64,7 +64,8 @@ class RecordedRun:
 
     def history(self, metric: str) -> dict[int, float]:
         """Return a metric's values by their steps."""
-        points = _client(self.uri).get_metric_history(self.run_id, metric)
+        with tracking.understood(self.uri):
+            points = _client(self.uri).get_metric_history(self.run_id, metric)
         return {point.step: point.value for point in points}
 
     def class_names(self) -> tuple[str, ...] | None:
@@ -144,7 +145,8 @@ def find(settings: TrackingSettings, reference: str) -> RecordedRun:
 
 def children(parent: RecordedRun) -> list[RecordedRun]:
     """Return the runs of a sweep, oldest first."""
-    return _search(parent.uri, parent.experiment, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
+    with tracking.understood(parent.uri):
+        return _search(parent.uri, parent.experiment, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
 
 
 def search(settings: TrackingSettings, condition: str) -> list[RecordedRun]:

@@ -49,11 +49,25 @@ def check(reference: str) -> None:
 
 
 def nearest(client: "MlflowClient", wanted: str) -> str:
-    """Return a sentence on the run that may have been meant; empty if none comes near."""
-    from mlflow.entities import ViewType
+    """Return a sentence on the run that may have been meant; empty if none comes near, or the store does not tell."""
+    from mlflow.exceptions import MlflowException
 
     if not 1 <= len(wanted) <= _LONGEST:
         return ""
+    try:
+        names = _names(client)
+    except MlflowException:  # It must not hide what went wrong before.
+        return ""
+    # By what the ids begin with, as people copy the start of one; by name; by a slip of the hand.
+    found = [each for each, name in names.items() if each.startswith(wanted.lower()) or name == wanted]
+    found = found or difflib.get_close_matches(wanted.lower(), names, n=1)
+    return f"did you mean {found[0]} ({names[found[0]][:80]})?" if found else ""
+
+
+def _names(client: "MlflowClient") -> dict[str, str]:
+    """Return the names of the runs by their ids."""
+    from mlflow.entities import ViewType
+
     experiments = [found.experiment_id for found in client.search_experiments(ViewType.ACTIVE_ONLY)]
     names: dict[str, str] = {}
     token = None
@@ -63,10 +77,7 @@ def nearest(client: "MlflowClient", wanted: str) -> str:
         token = page.token
         if not token:
             break
-    # By what the ids begin with, as people copy the start of one; by name; by a slip of the hand.
-    found = [each for each, name in names.items() if each.startswith(wanted.lower()) or name == wanted]
-    found = found or difflib.get_close_matches(wanted.lower(), names, n=1)
-    return f"did you mean {found[0]} ({names[found[0]][:80]})?" if found else ""
+    return names
 
 
 def _no_id(reference: str) -> str:

@@ -35,7 +35,7 @@ def report(options: argparse.Namespace) -> int:
     """Write the report on some runs, and return the exit code.
 
     Raises: SettingsError: the runs cannot be found or compared, or the folder cannot be written.
-        RunError: the report is written, but the store did not take it.
+        RunError: it cannot be written after all, or the store did not take it.
     """
     screen = Screen()
     selected = selection.select(options)
@@ -44,7 +44,10 @@ def report(options: argparse.Namespace) -> int:
     metric = choose_metric(selected.runs, options.metric)
     grouping = group(selected.runs, metric, against)
     folder = _folder(options.output or str(Path("reports") / selected.short))
-    files, told = _write(folder, selected, grouping)
+    try:
+        files, told = _write(folder, selected, grouping)
+    except OSError as error:
+        raise RunError(f"the report cannot be written to {folder}: {first_line(error)}") from error
     _show(screen, grouping, told, folder)
     if log_to is not None:
         _log(log_to, files)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from mnist_exp import predictions, processes, provenance, resuming, startup, stopping
@@ -224,11 +225,13 @@ def _open(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> N
         files = {
             "config": config,
             f"environment{suffix}": provenance.environment(),
-            "classes": {"classes": list(dataset.class_names)},
         }
         for name, content in files.items():
             text = OmegaConf.to_yaml(OmegaConf.create(content))
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        # Names are the user's, and no interpolations.
+        classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
+        (folder / "classes.yaml").write_text(classes, encoding="utf-8")
         if commit and commit.is_dirty:
             (folder / f"uncommitted{suffix}.diff").write_text(redact(commit.diff), encoding="utf-8")
         tracker.log_files(folder)

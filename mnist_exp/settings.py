@@ -23,7 +23,9 @@ Validation = Annotated[
 Points = Annotated[
     list[dict[str, Any]], Field(min_length=1), Allowed("a list of combinations: [{model.filters: 16, seed: 1}, …]")
 ]
-ModelName = Annotated[str, Field(pattern=r"^[^/:@'\"]{1,200}$"), Allowed("a name, without / : @ and quotes,")]
+ModelName = Annotated[
+    str, Field(pattern=r"^[^\s/:@'\"][^/:@'\"]{0,199}$"), Allowed("a name, without / : @ and quotes,")
+]
 Objective = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
 
 

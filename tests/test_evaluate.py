@@ -216,6 +216,7 @@ def test_results_are_logged_without_touching_status_or_end(here):
         (["data._target_=os.system"], "data._target_ does not exist"),
         (["data.trusted_modules=[os]"], "data.trusted_modules does not exist"),
         (["--output", "digits.npz"], "--output=digits.npz cannot be written"),
+        (["--output", "a" * 300], "cannot be written: File name too long"),
     ],
 )
 def test_mistake_is_told_in_words(here, words, said):

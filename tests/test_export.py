@@ -106,6 +106,8 @@ def test_what_disagrees_is_not_written_and_replaces_nothing(run_id, capfd):
             "own is a folder that is no SavedModel: it is not replaced",
         ),
         (["--format=keras", "--output=/proc/x/a.keras"], "--output=/proc/x/a.keras cannot be written"),
+        (["--format=keras", f"--output={'a' * 300}.keras"], "cannot be written: File name too long"),
+        (["--format=savedmodel", "--output=own/notes.txt", "--force"], "--output=own/notes.txt is a file"),
     ],
 )
 def test_mistake_is_told_in_words(run_id, capfd, words, said):

@@ -1,6 +1,9 @@
 """Models under a name: who is the champion, and how a run is named by it."""
 
+import http.server
+import json
 import os
+import threading
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -108,6 +111,30 @@ def test_wrong_name_is_answered_with_the_nearest(store, written, told):
     with pytest.raises(SettingsError) as caught:
         recorded.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip))
     assert told.format(id=run_id, named=ids["worse"]) in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["0" * 32, "models:/digits@champion"])
+def test_server_of_something_else_is_told_in_words(written):
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with pytest.raises(SettingsError, match="name another store"):
+                recorded.find(TrackingSettings(uri=f"http://127.0.0.1:{server.server_port}"), written)
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["", " ", " digits", "a/b", "a:b", "a@b", "it's", "a" * 201])
+def test_name_that_no_store_takes_is_a_mistake(name):
+    with pytest.raises(SettingsError, match="a name, without"):
+        compose([f"tracking.register_as={json.dumps(name)}", "data.validation=100"])
 
 
 def test_runs_of_an_experiment_are_searched(store):

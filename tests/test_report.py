@@ -404,6 +404,35 @@ def test_all_equal_no_claim():
     assert told[1].endswith("no difference on any of the 3 seeds: there is no spread to judge by; no claim.")
 
 
+def test_equals_are_not_called_best_alone():
+    runs = [run for n in range(5) for run in seeds([0.9] * 2, 10 * n, filters=n)]
+    told = verdict.verdict(group(runs, ACCURACY), None)
+    assert told[0].startswith("filters=0 has the best mean of the 5 configurations, as 4 others have: ")
+    assert told[-1] == "Nor is there a claim about filters=0 and 1 more, see the table."
+    (told,) = verdict.verdict(group([made(1), made(2, {"filters": 2})], ACCURACY), None)
+    assert "val_accuracy is 0.9000, of cnn, as 1 other has, which another seed may change." in told
+
+
+def test_labels_are_short_and_tell_all_apart():
+    close = [made(1, {"optimizer.learning_rate": "0.00012345601"}), made(2, {"optimizer.learning_rate": "0.000123456"})]
+    labels = [each.label for each in group(close, ACCURACY).groups]
+    assert labels == ["learning_rate=0.000123456", "learning_rate=0.00012345601"]
+    long = [made(n, {"model.name": "x" * 250 + str(n)}) for n in (1, 2)]
+    for n, each in enumerate(group(long, ACCURACY).groups, start=1):
+        assert re.fullmatch(rf"name=x{{30}}…x{{28}}{n}", each.label)
+
+
+def test_figures_that_are_none_or_zero():
+    assert [verdict.figure(v) for v in (-0.0, math.inf, -1.797e308, math.nan)] == ["0.0000", "∞", "-∞", "–"]
+
+
+def test_what_cannot_be_written_after_all_is_told(here, capfd):
+    Path("taken/index.html").mkdir(parents=True)
+    err = told(capfd, here[1][0], "--output", "taken", code=1).err
+    assert "the report cannot be written to taken: " in err
+    assert "Traceback" not in err
+
+
 def test_different_objectives_need_a_metric():
     runs = [made(1), made(2, {"objective": "val_loss", "direction": "minimize"}, {"test_loss": 1.0})]
     with pytest.raises(SettingsError, match=r"val_accuracy \(maximize\) in 1, val_loss \(minimize\) in 1; name what"):

@@ -109,6 +109,13 @@ def test_sample_sizes_at_the_ends():
     assert statistics.seeds_needed(0.5, WELCH, LEVEL / 10) > 64
 
 
+def test_seeds_that_show_nothing_are_not_called_enough():
+    """The two spreads are as unequal as can be: for equal ones, 2 would do."""
+    (found,) = compare_all([named([0.9, 0.9]), named([0.95, 0.96], "other")]).values()
+    assert not found.is_significant
+    assert found.seeds_needed() == 3
+
+
 @pytest.mark.parametrize(
     ("first", "second", "test"),
     [

@@ -198,7 +198,7 @@ def why_not(run: RecordedRun, metric: Metric) -> str:
         return f"is {run.status}" + (f": {reason}" if reason else "")
     if metric.key not in run.metrics:
         return f"has no {metric.key}"
-    return "" if is_number(run.metrics[metric.key]) else f"has a {metric.key} that is no number"
+    return "" if is_number(run.metrics[metric.key]) else f"has {metric.key} that is no number"
 
 
 def _place(run: RecordedRun, metric: Metric) -> _Place:
@@ -211,8 +211,8 @@ def _labelled(groups: Sequence[Group], names: Mapping[str, str]) -> list[Group]:
     """Return groups with labels of what differs among them, or what they all are."""
     varied = [key for key in names if len({group.values[key] for group in groups}) > 1]
     only = options.shown(options.TARGET, groups[0].runs[0].params.get("model._target_", "all runs"))
-    labels = [options.label_of({key: group.values[key] for key in varied}, names) or only for group in groups]
-    return [replace(group, label=label) for group, label in zip(groups, labels, strict=True)]
+    labels = options.labels_of([{key: group.values[key] for key in varied} for group in groups], names)
+    return [replace(group, label=label or only) for group, label in zip(groups, labels, strict=True)]
 
 
 def _family(place: _Place, groups: list[Group], metric: Metric, against: str | None) -> Family:

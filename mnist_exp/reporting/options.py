@@ -9,6 +9,7 @@ from mnist_exp.sweeping.space import brief, number, short_names
 
 ABSENT = "–"
 TARGET = "_target_"
+_LONGEST = 60  # characters of a value in a label
 # They decide no result, or are told apart by the digest of the data.
 _NO_OPTIONS = re.compile(
     r"seed|resume|trusted_modules|(tracking|sweep|hydra)(\..*)?|trainer\.(threads|checkpoint_every)"
@@ -47,9 +48,18 @@ def names_of(keys: Sequence[str]) -> dict[str, str]:
     return {key: short.get(key) or key.rpartition(".")[0] for key in keys}
 
 
-def label_of(values: Mapping[str, str], names: Mapping[str, str]) -> str:
-    """Return what tells a group from the others; arguments that its component does not have are left out."""
-    return " ".join(f"{names[key]}={shown(key, value)}" for key, value in values.items() if value != ABSENT)
+def labels_of(groups: Sequence[Mapping[str, str]], names: Mapping[str, str]) -> list[str]:
+    """Return what tells each group from the others; arguments that its component does not have are left out."""
+    given = [{key: value for key, value in values.items() if value != ABSENT} for values in groups]
+    brief_ones = [" ".join(f"{names[k]}={cut(shown(k, v))}" for k, v in values.items()) for values in given]
+    if len(set(brief_ones)) == len(groups):
+        return brief_ones
+    return [" ".join(f"{names[k]}={v}" for k, v in values.items()) for values in given]
+
+
+def cut(text: str) -> str:
+    """Return a text of at most 60 characters, without its middle if it has more."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 + 1 :]}"
 
 
 def shown(key: str, value: str) -> str:

@@ -66,10 +66,12 @@ class Comparison:
     def seeds_needed(self) -> int | None:
         """Return how many seeds each would show a difference of this size with a power of 80 %, by this page's rule.
 
-        The rule is the strictest of Holm's steps, 0.05 over the number of comparisons. None where there is no test, or
-        where it would be more than 1,000.
+        The rule is the strictest of Holm's steps, 0.05 over the number of comparisons. More than there are, where these
+        show none: where the spreads of the two are most unequal, what is reckoned for equal ones would be too few. None
+        where there is no test, or where it would be more than 1,000.
         """
-        return seeds_needed(self.effect, self.test, LEVEL / self.family) if self.p is not None else None
+        needed = seeds_needed(self.effect, self.test, LEVEL / self.family) if self.p is not None else None
+        return needed if needed is None or self.is_significant else max(needed, min(self.n) + 1)
 
 
 @dataclass(frozen=True)

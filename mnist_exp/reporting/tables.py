@@ -10,6 +10,7 @@ from mnist_exp.reporting.groups import DATA, Family, Group, Grouping, LeftOut
 from mnist_exp.reporting.models import Models
 from mnist_exp.reporting.statistics import Comparison
 from mnist_exp.reporting.verdict import ends, figure, p_words, seeds_words
+from mnist_exp.sweeping import space
 
 MOST_FOR_PAIRS = 12
 
@@ -180,7 +181,7 @@ def provenance(grouping: Grouping) -> Table:
 def for_screen(grouping: Grouping, most: int) -> tuple[list[str], list[list[str]]]:
     """Return the configurations as head and rows of a table for the terminal."""
     table = configurations(grouping)
-    return list(table.head), [[cell.text for cell in row] for row in table.rows[:most]]
+    return [*map(options.cut, table.head)], [[options.cut(cell.text) for cell in row] for row in table.rows[:most]]
 
 
 def _compared(first: Group, second: Group, comparison: Comparison) -> list[Cell]:
@@ -204,10 +205,8 @@ def _compared(first: Group, second: Group, comparison: Comparison) -> list[Cell]
 
 def _option(key: str, value: str) -> Cell:
     text = options.shown(key, value)
-    try:
-        return Cell(text, float(value))
-    except ValueError:
-        return Cell(text)
+    number = space.number(value)
+    return Cell(text) if number is None or math.isnan(number) else Cell(text, number)
 
 
 def _cell(value: float | None, name: str = "") -> Cell:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mnist_exp.reporting import statistics
 from mnist_exp.reporting.groups import MOST_COMPARED, Family, Group, Grouping
-from mnist_exp.reporting.metric import Metric
+from mnist_exp.reporting.metric import LARGEST, Metric
 from mnist_exp.reporting.models import Models
 from mnist_exp.reporting.options import ABSENT
 from mnist_exp.reporting.statistics import PAIRED, Comparison
@@ -58,6 +58,9 @@ def figure(value: float | None, name: str = "") -> str:
     """Return a number for people: accuracies and losses to four places, counts in whole, small differences in full."""
     if value is None or math.isnan(value):
         return ABSENT
+    if abs(value) >= LARGEST:  # MLflow keeps an infinite value as 1.8e308.
+        return "∞" if value > 0 else "-∞"
+    value += 0.0  # Of a negative zero, a zero.
     if name in ("parameters", "epochs") or (value == int(value) and abs(value) >= 10):
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
     if name.endswith("_time_s"):
@@ -113,7 +116,7 @@ def _of_single_seeds(groups: Sequence[Group], metric: Metric) -> str:
     return (
         f"1 seed each: no interval can be given, and which of the {len(groups)} configurations is best cannot be said; "
         f"{MORE_SEEDS}. The {'highest' if metric.sign > 0 else 'lowest'} {metric.name} is "
-        f"{figure(best.mean, metric.name)}, of {best.label}, which another seed may change."
+        f"{figure(best.mean, metric.name)}, of {best.label}{_shared(best, groups)}, which another seed may change."
     )
 
 
@@ -133,7 +136,14 @@ def _of_mean(family: Family, group: Group, metric: Metric) -> str:
     if several == 1:
         return f"{group.label} is the only configuration with several seeds: {spread}."
     which = "" if several == len(family.groups) else " that have several seeds"
+    which += _shared(group, [each for each in family.groups if each.n > 1])
     return f"{group.label} has the best mean of the {several} configurations{which}: {spread}."
+
+
+def _shared(best: Group, groups: Sequence[Group]) -> str:
+    """Return how many others are as good: of equals the first by name is no better."""
+    equals = sum(math.isclose(group.mean, best.mean, rel_tol=1e-6) for group in groups) - 1
+    return f", as {equals} other{'s have' if equals > 1 else ' has'}" if equals else ""
 
 
 def _claims(chosen: Group, against: Sequence[tuple[Group, Comparison]], metric: Metric) -> list[str]:
@@ -162,6 +172,8 @@ def _undecided(chosen: Group, against: Sequence[tuple[Group, Comparison]]) -> li
     if len(open_ones) > _MOST_NAMED:
         told.append(f"Nor can {chosen.label} be told from {len(open_ones) - _MOST_NAMED} more, see the table.")
     told += [f"{chosen.label} and {group.label}: {c.reason}; no claim." for group, c in untested[:_MOST_NAMED]]
+    if len(untested) > _MOST_NAMED:
+        told.append(f"Nor is there a claim about {chosen.label} and {len(untested) - _MOST_NAMED} more, see the table.")
     return told
 
 
