@@ -183,7 +183,13 @@ def test_noise_is_held_back_unless_it_fails(capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [["model=resnet"], ["model.filters=4", "trainer.precision=mixed_bfloat16"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["model=resnet", "model.filters=4", "model.blocks=[1,1]"],
+        ["model.filters=4", "trainer.precision=mixed_bfloat16"],
+    ],
+)
 def test_other_models(run_id, capfd, options):
     made = run(compose(["data=mnist_5k", "data.limit=100", "trainer.epochs=1", *options])).run_id
     for name in FORMATS:
