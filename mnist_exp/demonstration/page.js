@@ -54,7 +54,7 @@ async function start() {
   if (!about.can_draw) {
     $("tools").hidden = $("pad-help").hidden = true;
     $("input-title").textContent = "Show it an image";
-    $("invitation").textContent = "Drop, paste or choose an image";
+    forget();
     $("input").classList.add("viewer");
     pad.removeAttribute("tabindex");
     pad.setAttribute("aria-label", "The image");
@@ -98,8 +98,12 @@ function addMistakes() {
     image.src = `/api/mistakes/${number}.png`;
     button.append(image, make("span", `${label}, read as ${predicted}`), make("span", each.probability.toFixed(3), "quiet"));
     button.addEventListener("click", async () => {
-      const answer = await fetch(image.src);
-      await showFile(await answer.blob());
+      try {
+        const answer = await fetch(image.src);
+        await showFile(await answer.blob());
+      } catch (error) {
+        $("verdict").textContent = `It does not answer: ${error.message}`;
+      }
       $("input").scrollIntoView({ block: "nearest" });
     });
     $("mistakes").append(button);
@@ -120,7 +124,10 @@ function content() {
   if (file) return Promise.resolve(file);
   const context = small.getContext("2d");
   context.imageSmoothingQuality = "high";
+  const isRinged = cursor !== null && cursor.isShown;
+  if (isRinged) paint(); // The keyboard's cursor is no part of the drawing.
   context.drawImage(pad, 0, 0, SENT, SENT);
+  if (isRinged) showCursor();
   return new Promise((resolve) => small.toBlob(resolve, "image/png"));
 }
 
