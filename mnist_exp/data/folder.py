@@ -71,7 +71,8 @@ def read_image(
     from PIL import Image, UnidentifiedImageError
 
     what = what or (str(source) if isinstance(source, Path) else "the image")
-    if isinstance(source, Path) and not os.path.isfile(source):  # noqa: PTH113  never raises. Opening a named pipe would wait for ever.
+    # Opening a named pipe would wait for ever.
+    if isinstance(source, Path) and not os.path.isfile(source):  # noqa: PTH113  never raises
         raise DataError(f"{what} is no file")
     try:
         with warnings.catch_warnings():
