@@ -244,10 +244,19 @@ def test_address_that_is_not_free_is_told():
 
 
 def test_more_than_this_machine_is_warned_of(capfd):
+    from mnist_exp.demonstration import server
+
     exhibit = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
     found = SimpleNamespace(run_id="0", name="n", metrics={})
     demo._announce(demo.Screen(), found, exhibit, "0.0.0.0", "http://0.0.0.0:1/")
-    assert "lets everyone who reaches this machine use the page" in capfd.readouterr().err
+    out, err = capfd.readouterr()
+    assert "lets everyone who reaches this machine use the page" in err
+    assert "http://localhost:1/ " in out
+    assert f"http://{socket.gethostname()}:1/, or" in out
+    for name in ("192.0.2.7:1", "[2001:db8::7]:1", socket.gethostname(), f"{socket.gethostname()}.local:1"):
+        assert server._is_named(name, "0.0.0.0")
+        assert not server._is_named(name, "127.0.0.1")
+    assert not server._is_named("evil.example", "0.0.0.0")
     demo._announce(demo.Screen(), found, exhibit, "127.0.0.1", "http://127.0.0.1:1/")
     assert capfd.readouterr().err == ""
 
@@ -377,6 +386,13 @@ def test_page_is_used(page):
     draw_with_mouse(page, [[(0.5, 0.9), (0.9, 0.9)]])
     page.click("#undo")
     assert answer(page) == "7"
+    page.route("**/api/read", lambda route: (time.sleep(0.3), route.continue_()))
+    draw_with_mouse(page, [[(0.5, 0.9), (0.9, 0.9)]])
+    said = page.evaluate("(clear(), document.getElementById('verdict').textContent)")
+    assert said == "Nothing yet."
+    page.wait_for_timeout(700)
+    assert page.locator("#verdict").inner_text() == "Nothing yet."
+    page.unroute("**/api/read")
     page.click("#eraser")
     draw_with_mouse(page, [[(0.05, 0.05 + step / 20) for step in range(19)]])
     page.click("#eraser")

@@ -117,7 +117,12 @@ function changed() {
   isStale = true;
   document.body.dataset.state = "asking";
   clearTimeout(pause);
+  if (isEmpty()) showNothing();
   ask();
+}
+
+function isEmpty() {
+  return !file && !strokes.some((stroke) => !stroke.isEraser);
 }
 
 function content() {
@@ -145,12 +150,12 @@ async function ask() {
     isStale = false;
     const asked = version;
     try {
-      if (!file && !strokes.some((stroke) => !stroke.isEraser)) {
+      if (isEmpty()) {
         showNothing();
       } else {
         const body = await content();
         const found = await post("/api/read", body);
-        show(found);
+        if (!isEmpty()) show(found); // What was asked before all was cleared is of no interest.
         if (asked === version) pause = setTimeout(() => look(body, found, asked), PAUSE_MS);
       }
     } catch (error) {

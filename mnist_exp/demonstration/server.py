@@ -134,7 +134,8 @@ def _is_named(named: str, host: str) -> bool:
     try:  # No rebinding is needed, nor possible, for an address that is a number.
         ipaddress.ip_address(name)
     except ValueError:
-        return name == socket.gethostname().lower()
+        own = socket.gethostname().lower()
+        return name in {own, f"{own}.local"}
     return True
 
 
