@@ -1,6 +1,7 @@
 """What the commands share beside `mnist_exp.run`: exit codes, and how errors become them."""
 
 import argparse
+import io
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,6 +23,8 @@ DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 def leave_with(action: Callable[[], int]) -> NoReturn:
     """Do something and leave with its exit code, or with that of what went wrong, which is told."""
     end_on_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # As stderr does: a terminal without a character is no bug.
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = code_of(action)
     startup.quick_exit()
     sys.exit(code)

@@ -98,6 +98,10 @@ def _announce(screen: Screen, run: RecordedRun, exhibit: "Exhibit", host: str, a
     shown = f"{len(mistakes.labels)} of {mistakes.count} in {mistakes.tested:,} test images"
     rows["mistakes"] = f"not shown: {mistakes.why_none}" if mistakes.why_none else shown
     rows["open"] = f"{address}   (Ctrl-C ends it)"
+    if not host.strip("0.:"):  # 0.0.0.0 and :: are all addresses of this machine, and none to open.
+        port = address.rpartition(":")[2]
+        rows["open"] = f"http://localhost:{port}   (Ctrl-C ends it)"
+        rows["elsewhere"] = f"http://{socket.gethostname()}:{port}, or this machine's address in place of its name"
     screen.table(rows)
     if not is_loopback(host):
         screen.warn(

@@ -20,6 +20,9 @@ INVERTED = "inverted: dark on light"
 _LONGEST = 512  # pixels; larger images are scaled down first
 _FAINTEST = 12  # levels of 255 between ink and paper
 _FAINT = 0.04  # of the strongest ink: less is paper
+_RULED = 0.6  # of the strongest ink: rules, squares and the edges of shadows are less
+_SHADED = 0.15  # of the border: where more is far off the paper's surface, a shadow lies on it
+_FEW = 64  # pixels of the longer side, enough to see shadows in
 _SPECK = 0.03  # of the largest part's ink: less is dirt
 _THINNEST, _THICK = 1.4, 2.2  # widths of strokes in the model's pixels
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
@@ -99,7 +102,10 @@ def ink(image: Array) -> tuple[Array, bool]:
         raise DataError("nothing is drawn")
     strong = strength[calm > 0.4 * calm.max()]
     peak = float(np.percentile(strong, 75))
-    strength = _without_specks(strength, max(_FAINT * peak, 3 * noise))
+    ruled = float(np.percentile(_border(strength), 99.5))
+    # What the border shows too is printed on the paper, or lies on it; if it is as strong as ink, it may be ink.
+    faint = 1.2 * ruled if ruled < _RULED * peak else 0
+    strength = _without_specks(strength, max(_FAINT * peak, 3 * noise, faint))
     is_light = bool(direction.sum() > 0 if len(direction) == 1 else direction @ _LUMINANCE > 0)
     return np.minimum(strength / peak, 1, dtype=np.float32), is_light
 
@@ -137,7 +143,20 @@ def _paper(image: Array) -> Array:
         known = some[paper]
         surface = np.linalg.lstsq(known.T @ known, known.T @ seen[paper])[0]
         off = np.abs(seen - some @ surface).max(axis=1)
-    return np.asarray((terms @ surface).reshape(image.shape))
+    found = np.asarray((terms @ surface).reshape(image.shape))
+    grain = float(np.median(np.abs(np.diff(image.astype(np.int16), axis=1))))
+    is_off = np.abs(border - _border(found)).max(axis=1) > max(_FAINTEST, 4 * grain)
+    return _shaded_paper(image) if is_off.mean() > _SHADED else found
+
+
+def _shaded_paper(image: Array) -> Array:
+    """Return the paper's colour where a shadow lies on it: the median around each pixel, which keeps straight edges."""
+    small = scale(image, tuple(max(1, round(side * _FEW / max(image.shape[:2]))) for side in image.shape[:2]))
+    window = round(0.4 * _FEW)
+    smooth = np.stack(
+        [ndimage.median_filter(each, window, mode="nearest") for each in np.moveaxis(small, 2, 0)], axis=2
+    )
+    return scale(smooth, image.shape[:2]).astype(np.float32)
 
 
 def _direction(difference: Array) -> Array:

@@ -66,12 +66,19 @@ def _named(name: str) -> list[Image]:
             Image(name, DataError(f"{name} has no image ({', '.join(sorted(SUFFIXES))})"))
         ]
     if name and not os.path.lexists(path) and _PATTERN.search(name):
-        matched = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207  as shells do
+        matched = _matching(name)
         files = [file for match in matched for file in (_in_folder(match) if _is_dir(match) else [match])]
         return [Image(str(file), file) for file in files] or [Image(name, DataError(f"{name} matches no file"))]
     if not name or not os.path.lexists(path):
         return [Image(name, DataError(f"{name or repr(name)} does not exist"))]
     return [Image(name, path)]
+
+
+def _matching(pattern: str) -> list[Path]:
+    try:
+        return [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207  as shells do
+    except (OSError, ValueError):  # A name of standard input may have a NUL.
+        return []
 
 
 def _is_dir(path: Path) -> bool:

@@ -91,8 +91,12 @@ def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> It
         for image, prepared in zip(batch, read, strict=True):
             if isinstance(prepared, DataError):
                 yield Answer(image.path, error=str(prepared))
-            else:
-                yield Answer(image.path, next(probabilities), prepared.notes)
+                continue
+            row: Array = next(probabilities)
+            if np.isfinite(row).all():
+                yield Answer(image.path, row, prepared.notes)
+            else:  # No number that another program could read.
+                yield Answer(image.path, error=f"{image.path}: {reading.NO_NUMBER}")
 
 
 def _read(reader: Reader, image: Image) -> Any:

@@ -15,6 +15,7 @@ MNIST, PLAIN = "mnist", "plain"
 WAYS = ("auto", MNIST, PLAIN)
 _DIGITS = ("mnist", "mnist_5k")
 _LIGHT_ON_DARK = (*_DIGITS, "fashion_mnist")
+NO_NUMBER = "the model answers with NaN: its training diverged"
 Shape = tuple[int, int, int]
 
 

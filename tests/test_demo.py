@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import logging
 import math
 import os
 import re
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +21,9 @@ import pytest
 import real_browser
 from PIL import Image
 
-from mnist_exp import commands, compose, demo, run, saliency
+from mnist_exp import commands, compose, demo, reading, run, saliency
 from mnist_exp.data.loaders import mnist_5k
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.recorded import find
 from mnist_exp.settings import TrackingSettings
 
@@ -153,6 +155,42 @@ def test_images_that_are_not_good_are_told(ask):
     assert ask("GET", "/api/about")[0] == 200
 
 
+def test_images_are_read_one_at_a_time(shown, monkeypatch):
+    busy, most, read_image = [], [], reading.read_image
+
+    def slowly(*arguments, **options):
+        busy.append(1)
+        most.append(len(busy))
+        time.sleep(0.01)
+        busy.pop()
+        return read_image(*arguments, **options)
+
+    monkeypatch.setattr(reading, "read_image", slowly)
+    content = png(mnist_5k().test[0][0])
+    with ThreadPoolExecutor(4) as pool:
+        assert len({str(answer) for answer in pool.map(shown[0].read, [content] * 8)}) == 1
+    assert (len(most), max(most)) == (16, 1)
+
+
+def test_page_that_is_left_while_it_sends_is_not_told(ask, shown, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "handlers", [caplog.handler])
+    host, port = shown[1].removeprefix("http://").rstrip("/").split(":")
+    with socket.create_connection((host, int(port))) as left:
+        left.sendall(f"POST /api/read HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9\r\n\r\nx".encode())
+        assert ask("GET", "/api/about")[0] == 200
+    assert ask("POST", "/api/read", b"text")[0] == 200
+    time.sleep(0.2)
+    assert not caplog.records
+
+
+def test_numbers_that_json_has_not_are_told(recorded, shown, monkeypatch):
+    monkeypatch.setitem(shown[0]._run.metrics, "test_accuracy", float("nan"))
+    assert shown[0].about()["test_accuracy"] is None
+    monkeypatch.setattr(shown[0], "_call", lambda images: np.full((len(images), 10), np.nan))
+    with pytest.raises(DataError, match="answers with NaN"):
+        shown[0].read(png(mnist_5k().test[0][0]))
+
+
 def test_exhibit_tells_why_it_has_no_mistakes(recorded, monkeypatch):
     from mnist_exp.demonstration import exhibit
 
@@ -206,10 +244,19 @@ def test_address_that_is_not_free_is_told():
 
 
 def test_more_than_this_machine_is_warned_of(capfd):
+    from mnist_exp.demonstration import server
+
     exhibit = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
     found = SimpleNamespace(run_id="0", name="n", metrics={})
     demo._announce(demo.Screen(), found, exhibit, "0.0.0.0", "http://0.0.0.0:1/")
-    assert "lets everyone who reaches this machine use the page" in capfd.readouterr().err
+    out, err = capfd.readouterr()
+    assert "lets everyone who reaches this machine use the page" in err
+    assert "http://localhost:1/ " in out
+    assert f"http://{socket.gethostname()}:1/, or" in out
+    for name in ("192.0.2.7:1", "[2001:db8::7]:1", socket.gethostname(), f"{socket.gethostname()}.local:1"):
+        assert server._is_named(name, "0.0.0.0")
+        assert not server._is_named(name, "127.0.0.1")
+    assert not server._is_named("evil.example", "0.0.0.0")
     demo._announce(demo.Screen(), found, exhibit, "127.0.0.1", "http://127.0.0.1:1/")
     assert capfd.readouterr().err == ""
 
@@ -339,6 +386,13 @@ def test_page_is_used(page):
     draw_with_mouse(page, [[(0.5, 0.9), (0.9, 0.9)]])
     page.click("#undo")
     assert answer(page) == "7"
+    page.route("**/api/read", lambda route: (time.sleep(0.3), route.continue_()))
+    draw_with_mouse(page, [[(0.5, 0.9), (0.9, 0.9)]])
+    said = page.evaluate("(clear(), document.getElementById('verdict').textContent)")
+    assert said == "Nothing yet."
+    page.wait_for_timeout(700)
+    assert page.locator("#verdict").inner_text() == "Nothing yet."
+    page.unroute("**/api/read")
     page.click("#eraser")
     draw_with_mouse(page, [[(0.05, 0.05 + step / 20) for step in range(19)]])
     page.click("#eraser")
@@ -353,8 +407,14 @@ def test_page_is_used(page):
     page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no image"})
     page.wait_for_selector("#verdict:has-text('not an image')")
     page.click("#clear")
+    assert page.locator("#invitation").inner_text() == "Draw here, or drop an image"
     page.focus("#pad")
     for key in [*["ArrowUp"] * 12, "Space", *["ArrowDown"] * 24, "Space"]:
         page.keyboard.press(key)
     assert answer(page) == "1"
     assert page.locator("#verdict").inner_text().startswith("It reads 1")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("cursor.isShown")
+    sent = page.evaluate("content().then((blob) => blob.arrayBuffer()).then((all) => [...new Uint8Array(all)])")
+    assert np.ptp(np.asarray(Image.open(io.BytesIO(bytes(sent))).convert("RGB"), int), axis=2).max() < 20
+    assert page.evaluate("cursor.isShown")

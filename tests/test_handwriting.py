@@ -115,6 +115,33 @@ def test_uneven_light_noise_and_dirt_make_little_difference(x):
     assert np.mean(differences) < 12
 
 
+@pytest.mark.parametrize("angle", [0, 4])
+def test_rules_and_squares_of_paper_are_no_ink(x, angle):
+    ruled = Image.new("L", (600, 600), 0)
+    for at in range(0, 600, 25):
+        ruled.paste(255, (0, at, 600, at + 2))
+        ruled.paste(255, (at, 0, at + 2, 600))
+    rules = np.asarray(ruled.rotate(angle, Image.Resampling.BICUBIC).crop((150, 150, 450, 450)))[..., np.newaxis] / 255
+    squared = (1 - rules) * np.array((245, 244, 240)) + rules * np.array((150, 180, 215))
+    differences = []
+    for digit in x[::50]:
+        ink = page(digit) / 255
+        photo = squared * (1 - ink) + np.array((30, 45, 140)) * ink
+        differences.append(apart(as_mnist(np.rint(photo).astype(np.uint8), SHAPE), as_mnist(page(digit), SHAPE)))
+    assert np.mean(differences) < 12
+
+
+def test_shadow_on_the_paper_is_no_ink(x):
+    down, right = np.mgrid[-1:1:300j, -1:1:300j]
+    light = 230 - 70 / (1 + np.exp(-30 * (right + 0.3 * down - 0.4)))
+    differences = []
+    for digit in x[::50]:
+        photo = light * (1 - 0.8 * page(digit)[..., 0] / 255)
+        found = as_mnist(np.rint(photo).astype(np.uint8)[..., np.newaxis], SHAPE)
+        differences.append(apart(found, as_mnist(page(digit), SHAPE)))
+    assert np.mean(differences) < 12
+
+
 def test_thin_strokes_are_made_as_thick_as_those_of_mnist():
     line = np.full((400, 400, 1), 255, np.uint8)
     line[40:360, 199:202] = 0

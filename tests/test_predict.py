@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from real_runs import SMALL
 
 from mnist_exp import commands, compose, image_sources, predict, reading, run
+from mnist_exp.data.folder import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import RecordedRun
@@ -151,6 +153,31 @@ def test_pattern_and_standard_input(command, alone):
             "standard input is empty: it must be an image, or paths, one a line\n",
         )
     assert command("-", stdin=b"\x89PNG\r\n")[2] == "standard input is not an image that can be read\n"
+
+
+def test_names_that_no_file_can_have_are_told(command):
+    code, lines, err = command("-", stdin=b"digits/0000_0.png\na\0/*\n")
+    assert (code, len(lines)) == (1, 1)
+    assert err == "a\\x00/* matches no file\n"
+
+
+def test_answer_that_is_no_number_is_told(recorded):
+    model = SimpleNamespace(predict=lambda batches, verbose: np.array([[0.5, 0.5], [np.nan, np.nan]]))
+    files = sorted((recorded[0] / "digits").iterdir())[:2]
+    images = (image_sources.Image(file.name, file) for file in files)
+    good, bad = predict.answers(model, reading.Reader((28, 28, 1), "plain", True), images)
+    assert predict.as_json(good, None)["probability"] == 0.5
+    assert predict.as_json(bad, None) == {
+        "path": files[1].name,
+        "error": f"{files[1].name}: the model answers with NaN: its training diverged",
+    }
+
+
+def test_deep_image_is_turned_upright(tmp_path):
+    grey, turned = np.arange(6, dtype=np.uint16).reshape(2, 3) * 256, Image.Exif()
+    turned[0x112] = 6
+    Image.fromarray(grey).save(tmp_path / "a.png", exif=turned)
+    assert np.array_equal(read_image(tmp_path / "a.png", size=None, channels=1)[..., 0], np.rot90(grey // 256, -1))
 
 
 def test_more_images_than_a_batch_are_read_batch_by_batch(recorded, monkeypatch):

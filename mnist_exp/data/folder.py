@@ -1,6 +1,7 @@
 """Read a folder of images by class: one subfolder a class, any format that Pillow reads as an image."""
 
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,8 @@ def read_image(
     from PIL import Image, UnidentifiedImageError
 
     what = what or (str(source) if isinstance(source, Path) else "the image")
-    if isinstance(source, Path) and not source.is_file():  # Opening a named pipe would wait for ever.
+    # Opening a named pipe would wait for ever.
+    if isinstance(source, Path) and not os.path.isfile(source):  # noqa: PTH113  never raises
         raise DataError(f"{what} is no file")
     try:
         with warnings.catch_warnings():
@@ -106,9 +108,9 @@ def _converted(image: "Image.Image", channels: int, paper: str) -> "Image.Image"
     from PIL import Image, ImageOps
 
     # Pillow cuts 16 bits a pixel off at 255 rather than scaling them.
-    deep = image.mode.startswith("I")
-    loaded: Image.Image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
-    loaded = ImageOps.exif_transpose(loaded)
+    loaded: Image.Image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        loaded = Image.fromarray((np.asarray(loaded) >> 8).astype(np.uint8))
     if loaded.has_transparency_data and channels != 4:
         inked = loaded.convert("RGBA")
         is_light = paper == "contrast" and _is_light(inked)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class Exhibit:
 
     def __init__(self, run: RecordedRun, model: "keras.Model", mistakes: Mistakes) -> None:
         self.mistakes = mistakes
-        self._run, self._model, self._lock = run, model, threading.Lock()
+        self._run, self._model, self._lock, self._reading = run, model, threading.Lock(), threading.Lock()
         self._shape = reading.shape_of(model.input_shape, run)
         self._classes = int(model.output_shape[-1])
         self._names = reading.class_names(run, self._classes) or tuple(map(str, range(self._classes)))
@@ -85,6 +86,7 @@ class Exhibit:
     def about(self) -> dict[str, Any]:
         """Return what stands above and below the drawing."""
         run, mistakes = self._run, self.mistakes
+        accuracy = run.metrics.get("test_accuracy")
         return {
             "run_id": run.run_id,
             "name": run.name,
@@ -92,7 +94,7 @@ class Exhibit:
             "model": run.params.get("model.name") or self._model.name,
             "parameters": self._model.count_params(),
             "data": run.params.get("data.name", ""),
-            "test_accuracy": run.metrics.get("test_accuracy"),
+            "test_accuracy": accuracy if accuracy is not None and math.isfinite(accuracy) else None,
             "classes": self._names,
             "shape": self._shape,
             "ways": list(self._readers),
@@ -114,7 +116,7 @@ class Exhibit:
         good: dict[str, Prepared] = {}
         for way, reader in self._readers.items():
             try:
-                good[way] = reader.read(content)
+                good[way] = self._prepared(reader, content)
             except DataError as error:
                 found[way] = {"error": str(error)}
         if good:
@@ -135,7 +137,7 @@ class Exhibit:
         """
         if way not in self._readers:
             raise DataError(f"way={way[:20]!r} is not allowed: it must be {' or '.join(self._readers)}")
-        pixels = self._readers[way].read(content).pixels
+        pixels = self._prepared(self._readers[way], content).pixels
         label = int(self._predict(pixels[np.newaxis])[0].argmax())
         heat = saliency.occlusion_map(self._predict, pixels, label)
         scaled = heat / max(float(np.abs(heat).max()), 1e-6)
@@ -149,10 +151,17 @@ class Exhibit:
             self.look(png(image), way)
         self.read(png(image))
 
+    def _prepared(self, reader: Reader, content: bytes) -> Prepared:
+        with self._reading:  # One at a time: the largest image takes more than a gigabyte while it is read.
+            return reader.read(content)
+
     def _predict(self, images: Array) -> Array:
         # Called as a function of arrays: `Model.predict` starts threads and callbacks, 20 ms for a single image.
         with self._lock:
-            return np.asarray(self._call(images), np.float32)
+            found = np.asarray(self._call(images), np.float32)
+        if not np.isfinite(found).all():
+            raise DataError(reading.NO_NUMBER)
+        return found
 
     def _call(self, images: Array) -> Any:
         import keras

@@ -22,6 +22,7 @@ function paint() {
   pen.fillStyle = colour("--paper");
   pen.fillRect(0, 0, pad.width, pad.height);
   for (const stroke of strokes) trace(stroke);
+  if (cursor) cursor.isShown = false;
   $("invitation").hidden = strokes.length > 0 || file !== null;
   $("undo").disabled = !strokes.length;
 }
@@ -51,6 +52,7 @@ function forget() {
   file = null;
   strokes = [];
   current = null;
+  $("invitation").textContent = about && !about.can_draw ? "Drop, paste or choose an image" : "Draw here, or drop an image";
 }
 
 function clear() {
@@ -114,6 +116,7 @@ function showCursor() {
   pen.beginPath();
   pen.arc(cursor.x, cursor.y, 12, 0, 2 * Math.PI);
   pen.stroke();
+  cursor.isShown = true;
 }
 
 $("undo").addEventListener("click", undo);
@@ -171,4 +174,5 @@ document.addEventListener("drop", (event) => {
   $("input").classList.remove("over");
   const found = firstImage(event.dataTransfer);
   if (found) showFile(found);
+  else $("verdict").textContent = "What was dropped is no file.";
 });

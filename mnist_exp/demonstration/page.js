@@ -54,7 +54,7 @@ async function start() {
   if (!about.can_draw) {
     $("tools").hidden = $("pad-help").hidden = true;
     $("input-title").textContent = "Show it an image";
-    $("invitation").textContent = "Drop, paste or choose an image";
+    forget();
     $("input").classList.add("viewer");
     pad.removeAttribute("tabindex");
     pad.setAttribute("aria-label", "The image");
@@ -98,8 +98,12 @@ function addMistakes() {
     image.src = `/api/mistakes/${number}.png`;
     button.append(image, make("span", `${label}, read as ${predicted}`), make("span", each.probability.toFixed(3), "quiet"));
     button.addEventListener("click", async () => {
-      const answer = await fetch(image.src);
-      await showFile(await answer.blob());
+      try {
+        const answer = await fetch(image.src);
+        await showFile(await answer.blob());
+      } catch (error) {
+        $("verdict").textContent = `It does not answer: ${error.message}`;
+      }
       $("input").scrollIntoView({ block: "nearest" });
     });
     $("mistakes").append(button);
@@ -113,14 +117,22 @@ function changed() {
   isStale = true;
   document.body.dataset.state = "asking";
   clearTimeout(pause);
+  if (isEmpty()) showNothing();
   ask();
+}
+
+function isEmpty() {
+  return !file && !strokes.some((stroke) => !stroke.isEraser);
 }
 
 function content() {
   if (file) return Promise.resolve(file);
   const context = small.getContext("2d");
   context.imageSmoothingQuality = "high";
+  const isRinged = cursor !== null && cursor.isShown;
+  if (isRinged) paint(); // The keyboard's cursor is no part of the drawing.
   context.drawImage(pad, 0, 0, SENT, SENT);
+  if (isRinged) showCursor();
   return new Promise((resolve) => small.toBlob(resolve, "image/png"));
 }
 
@@ -138,12 +150,12 @@ async function ask() {
     isStale = false;
     const asked = version;
     try {
-      if (!file && !strokes.some((stroke) => !stroke.isEraser)) {
+      if (isEmpty()) {
         showNothing();
       } else {
         const body = await content();
         const found = await post("/api/read", body);
-        show(found);
+        if (!isEmpty()) show(found); // What was asked before all was cleared is of no interest.
         if (asked === version) pause = setTimeout(() => look(body, found, asked), PAUSE_MS);
       }
     } catch (error) {

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 
 from mnist_exp.demonstration.exhibit import Exhibit, png
 from mnist_exp.errors import DataError
@@ -80,7 +81,10 @@ def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
 
 
 async def _answer(request: Request, action: Callable[[bytes], dict[str, Any]]) -> Response:
-    content = await _body(request)
+    try:
+        content = await _body(request)
+    except ClientDisconnect:  # A page that was left; nobody hears the answer.
+        return Response(status_code=400)
     if content is None:
         return JSONResponse({"error": f"an image may have {LARGEST:,} bytes at the most"}, 413)
     try:
@@ -130,7 +134,8 @@ def _is_named(named: str, host: str) -> bool:
     try:  # No rebinding is needed, nor possible, for an address that is a number.
         ipaddress.ip_address(name)
     except ValueError:
-        return name == socket.gethostname().lower()
+        own = socket.gethostname().lower()
+        return name in {own, f"{own}.local"}
     return True
 
 
