@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from mnist_exp import startup
+from mnist_exp import startup, stopping
 from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
 from mnist_exp.redaction import redact
 from mnist_exp.screen import print_problems
@@ -49,6 +49,8 @@ def tell(error: BaseException, place: str = "command line") -> int:
     """
     if isinstance(error, SystemExit) and isinstance(error.code, Exception):
         error = error.code
+    if isinstance(error, Exception) and not isinstance(error, RunError):
+        error = stopping.meant(error)
     if isinstance(error, SettingsError):
         print_problems(error.problems, place, is_busy=isinstance(error, BusyError))
         return MISTAKE

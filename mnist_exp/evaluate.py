@@ -19,7 +19,7 @@ from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import ClassScore, Evaluation
 from mnist_exp.evaluation_data import SPLITS, Images
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
@@ -191,7 +191,7 @@ def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -
     now = round(time.time() * 1000)
     client = store.client(run.uri)
     try:
-        client.log_batch(run.run_id, metrics=[Metric(f"evaluation.{name}.{k}", v, now, 0) for k, v in values.items()])
+        client.log_batch(run.run_id, metrics=[Metric(f"{EVALUATION}{name}.{k}", v, now, 0) for k, v in values.items()])
         client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
     except delivery.lost() as error:
         raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import commands, evaluation_data, exporting, fields, model_files, startup
+from mnist_exp import commands, evaluation_data, exporting, fields, model_files, startup, stopping
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation_data import Images
@@ -165,6 +165,7 @@ def _export(
                 for n in (1, min(BATCH, len(x)))
             ]
     except Exception as error:  # Converters say by all kinds of exceptions what they do not know.
+        stopping.check()
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
     parity = exporting.compare(reference, found, options.tolerance)
     own = None if meant is model else exporting.compare(training.predict(model, x), found, options.tolerance)

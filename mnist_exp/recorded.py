@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Parts of a configuration that say how a run is recorded, not what it is.
 OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
+EVALUATION = "evaluation."  # What metrics begin with that were added to a run after its end.
 _LARGEST_FILE = 1_000_000  # bytes
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mnist_exp import commands, provenance, recorded, runner
 from mnist_exp.errors import SettingsError
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.runner import Result
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings
@@ -77,7 +77,7 @@ def compare(run: RecordedRun, result: Result) -> list[Compared]:
     """Return each metric that does not measure time, and the weights, of a recorded run and of its repetition."""
     rows = [_compare_epochs(name, run.history(name), result.history[name]) for name in _EPOCH_METRICS]
     for name in dict.fromkeys([*result.metrics, *run.metrics]):
-        if name not in (*_TIMES, *_EPOCH_METRICS):
+        if name not in (*_TIMES, *_EPOCH_METRICS) and not name.startswith(EVALUATION):
             old, new = run.metrics.get(name), result.metrics.get(name)
             rows.append(Compared(name, old, new, _difference(old, new)))
     before = run.tags.get("mnist_exp.weights_sha256")

@@ -65,6 +65,15 @@ def check() -> None:
         raise KeyboardInterrupt if _asked[0] == signal.SIGINT else Terminated(128 + _asked[0])
 
 
+def meant(error: Exception) -> BaseException:
+    """Return what a signal stands for, if one has come: what it broke off may come out as any error. Else the error."""
+    try:
+        check()
+    except (KeyboardInterrupt, Terminated) as asked:
+        return asked
+    return error
+
+
 def _out_of_patience(number: int, frame: types.FrameType | None) -> None:
     check()
 

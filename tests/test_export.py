@@ -1,6 +1,8 @@
 """`python -m mnist_exp.export` on real runs: what is written, what its own runtime reads in it, what is refused."""
 
+import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from real_runs import SMALL, client_of
 
-from mnist_exp import commands, compose, export, exporting, load_model, run
+from mnist_exp import commands, compose, export, exporting, load_model, run, stopping
 from mnist_exp.errors import SettingsError
 
 FORMATS = ("onnx", "litert", "savedmodel", "keras")
@@ -87,6 +89,22 @@ def test_what_disagrees_is_not_written_and_replaces_nothing(run_id, capfd):
     assert "(allowed: 0); nothing was written" in err
     assert Path("old.tflite").read_text() == "as it was"
     assert not list(Path().glob(".export-*"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_a_signal_breaks_off_is_no_failure(run_id, capfd, monkeypatch, number, code):
+    """TensorFlow makes a TypeError of the exception that a signal raises in it."""
+
+    def write(model, path):
+        monkeypatch.setattr(stopping, "_asked", [number])
+        raise TypeError("broken off")
+
+    broken = dataclasses.replace(exporting.FORMATS["keras"], write=write)
+    monkeypatch.setitem(exporting.FORMATS, "keras", broken)
+    assert call(run_id, "--format=keras", "--output=never.keras") == code
+    assert "cannot be exported" not in capfd.readouterr().err
+    assert not Path("never.keras").exists()
+    assert commands.tell(SettingsError("the model cannot be loaded: TypeError")) == code
 
 
 @pytest.mark.parametrize(
