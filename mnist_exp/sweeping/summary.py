@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from mnist_exp import composition, provenance
-from mnist_exp.recording import tracking
+from mnist_exp.recording import registry, tracking
 from mnist_exp.redaction import redact_config
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings
@@ -94,15 +94,19 @@ def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
     screen.table(rows)
 
 
-def warn_of_other_commits(screen: Screen, rows: Sequence[Row], records: Sequence[Record]) -> None:
-    """Say how many jobs count with a result that other code gave."""
+def warn_of_reused(screen: Screen, rows: Sequence[Row], records: Sequence[Record], register_as: str | None) -> None:
+    """Say how many jobs count that other code did, or whose models are not registered under the name asked for now."""
     commit = provenance.commit()
-    reused = {row.run_id for row in rows if row.reused and row.outcome == "done"}
-    commits = [record.tags.get("mnist_exp.git_commit") for record in records if record.run_id in reused]
-    others = sum(commit is not None and sha != commit.sha for sha in commits)
-    if others:
-        jobs = "1 job was" if others == 1 else f"{others} jobs were"
-        screen.warn(f"{jobs} done by another commit of the code; sweep.reuse=false runs all again")
+    ids = {row.run_id for row in rows if row.reused and row.outcome == "done"}
+    reused = [record.tags for record in records if record.run_id in ids]
+    others = sum(commit is not None and tags.get("mnist_exp.git_commit") != commit.sha for tags in reused)
+    name = f"{register_as} version "
+    elsewhere = sum(not tags.get(registry.REGISTERED, "").startswith(name) for tags in reused) if register_as else 0
+    told = {"done by another commit of the code": others, f"done, but not registered as {register_as}": elsewhere}
+    for what, count in told.items():
+        if count:
+            jobs = "1 job was" if count == 1 else f"{count} jobs were"
+            screen.warn(f"{jobs} {what}; sweep.reuse=false runs all again")
 
 
 def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:

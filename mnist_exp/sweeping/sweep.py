@@ -143,7 +143,7 @@ class _Sweep:
         else:
             rows += [Row("", planned_epochs=self.study.epochs) for _ in range(self.study.left(self.opened))]
         self.records = records
-        summary.warn_of_other_commits(self.screen, rows, records)
+        summary.warn_of_reused(self.screen, rows, records, self.plan.settings.tracking.register_as)
         return Outcome(self.plan, how, rows, parent, self.own_folder, self.study, self.opened), owns
 
     def _prepare(self, parent: str | None) -> None:
