@@ -3,8 +3,9 @@
 import argparse
 import io
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from mnist_exp import startup, stopping
@@ -64,6 +65,26 @@ def tell(error: BaseException, place: str = "command line") -> int:
         return error.code if isinstance(error.code, int) else DONE
     print(redact("".join(traceback.format_exception(error))), file=sys.stderr)
     return FAILED
+
+
+def parser(name: str, description: str, codes: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser for `python -m mnist_exp.NAME`.
+
+    Args:
+        name: of the command.
+        description: what it does.
+        codes: what its exit codes mean.
+        examples: what may stand behind its name.
+    """
+    words = f"python -m mnist_exp.{name}"
+    shown = "\n".join(f"  {words} {example}" for example in examples)
+    return argparse.ArgumentParser(
+        prog=words,
+        description=textwrap.fill(description, 100),
+        epilog=f"examples:\n{shown}\n\nexit codes: {codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def add_tracking(parser: argparse.ArgumentParser) -> None:

@@ -160,11 +160,14 @@ def _settings(run: RecordedRun, options: argparse.Namespace) -> "Settings | Sett
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_exp.demo",
-        description="Serve a page on which you draw a digit, or drop an image, for the model of a run.",
-        epilog="Exit codes: 130 Ctrl-C, 143 SIGTERM, 2 there is no such run or the address is not free.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "demo",
+        "Serve a page on which you draw a digit, or drop an image, for the model of a run.",
+        "130 Ctrl-C, 143 SIGTERM, 2 there is no such run or the address is not free.",
+        [
+            "RUN_ID",
+            "models:/digits@champion --port 0",
+        ],
     )
     commands.add_run(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1: this machine")

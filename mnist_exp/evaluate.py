@@ -37,7 +37,12 @@ def main() -> None:
 
 def read(words: Sequence[str]) -> argparse.Namespace:
     """Return the options of a command line. Raises: SettingsError: an option of the data set is none."""
-    options = _parser().parse_intermixed_args(list(words))
+    # By argparse's own means for this, options of the data set would be called required.
+    parser = _parser()
+    options, rest = parser.parse_known_args(list(words))
+    options.options = rest
+    if unknown := [word for word in rest if word.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     evaluation_data.check_words(options.options, options.data)
     return options
 
@@ -74,6 +79,8 @@ def evaluate(options: argparse.Namespace) -> int:
         print(json.dumps(report))
     else:
         _show(screen, run, images, measured, report, folder)
+        if options.log:
+            screen.table({"logged": f"to run {run.run_id}, as evaluation.{_key(images)}.* and under evaluation/"})
     return commands.DONE
 
 
@@ -129,6 +136,11 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", name, flags=re.ASCII)[:60].strip("_") or "data"
 
 
+def _key(images: Images) -> str:
+    """Return what the metrics of these images are named by."""
+    return f"{_plain(images.dataset.name)}.{images.split}"
+
+
 def _report(run: RecordedRun, images: Images, measured: Evaluation, probabilities: Array) -> dict[str, Any]:
     """Return all that came out as plain values."""
     report: dict[str, Any] = {
@@ -177,7 +189,7 @@ def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -
     """Add the results to the run, whose status and end stay as they are. Raises: RunError: the store refuses them."""
     from mlflow.entities import Metric
 
-    name = f"{_plain(images.dataset.name)}.{images.split}"
+    name = _key(images)
     values = {
         "accuracy": measured.accuracy,
         "accuracy_low": measured.interval.low,
@@ -244,7 +256,7 @@ def _show(
         f"{abs(gap) * 100:.1f} points {'surer' if gap > 0 else 'less sure'} than right",
     }
     if "logged" in report and not _differences(report):
-        rows["logged"] = "accuracy and loss are as the run logged them"
+        rows["check"] = "accuracy and loss are as the run recorded them"
     screen.table(rows)
     _show_classes(screen, measured.classes)
     screen.out.print()
@@ -268,17 +280,19 @@ def _show_classes(screen: Screen, classes: Sequence[ClassScore]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_exp.evaluate",
-        usage="%(prog)s RUN_ID [--data NAME] [data.OPTION=VALUE ...] [--split test|train|validation|all] [--log]",
-        description="Measure a recorded run's model: accuracy and its interval, each class, calibration, mistakes.",
-        epilog="Exit codes: 0 done, 1 failed, 2 run, model or images are not to be had or do not fit each other.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "evaluate",
+        "Measure a recorded run's model: accuracy and its interval, each class, calibration, mistakes. Options of the "
+        "data set are written data.OPTION=VALUE, as data.path=/folder.",
+        "0 done, 1 failed, 2 run, model or images are not to be had or do not fit each other.",
+        [
+            "RUN_ID",
+            "RUN_ID --split validation --log",
+            "RUN_ID data.path=/where/they/lie/now",
+            "RUN_ID --data image_folder data.path=photos 'data.size=[28,28]'",
+        ],
     )
     commands.add_run(parser)
-    parser.add_argument(
-        "options", nargs="*", metavar="data.OPTION=VALUE", help="options of the data set, as data.path=/folder"
-    )
     parser.add_argument(
         "--data", metavar="NAME", help="another data set: mnist, mnist_5k, fashion_mnist, npz, image_folder or your own"
     )

@@ -206,11 +206,14 @@ def _disagreement(parity: Parity) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_exp.export",
-        description="Write the model of a recorded run for another runtime, and compare both on the run's test images.",
-        epilog="Exit codes: 0 written, 1 it disagrees with Keras or failed, 2 something that it needs is not there.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "export",
+        "Write the model of a recorded run for another runtime, and compare both on the run's test images.",
+        "0 written, 1 it disagrees with Keras or failed, 2 something that it needs is not there.",
+        [
+            "RUN_ID --format onnx",
+            "RUN_ID --format litert --output digits.tflite",
+        ],
     )
     commands.add_run(parser)
     parser.add_argument("--format", required=True, choices=list(FORMATS), help="what reads it")

@@ -54,7 +54,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
             values = history.get(name, [])
             axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=words)
         axes.set(title=metric, xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
         axes.legend()
     return figure

@@ -154,11 +154,14 @@ def shown(text: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_exp.predict",
-        description="Read images with the model of a run: one line each, in their order.",
-        epilog="Exit codes: 0 all were read, 1 some could not be read, 2 no such run, or no image was named.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "predict",
+        "Read images with the model of a run: one line each, in their order.",
+        "0 all were read, 1 some could not be read, 2 no such run, or no image was named.",
+        [
+            "RUN_ID scan.jpg photos/ 'more/*.png'",
+            "RUN_ID --json - < digit.png",
+        ],
     )
     commands.add_run(parser)
     parser.add_argument(

@@ -15,6 +15,7 @@ _LOGGED = re.compile(r"models:/(m-[0-9a-f]{32})")
 _VERSION = re.compile(r"models:/([^/:@]+)/(\d{1,9})")
 _ALIAS = re.compile(r"models:/([^/:@]+)@([\w.-]+)")
 _OF_A_RUN = re.compile(r"runs:/([0-9a-f]{32})(/model)?")
+_START = re.compile(r"[0-9a-f]{6,31}")
 _MOST_RUNS = 5000  # looked through for one that may have been meant
 _LONGEST = 200  # characters of what is compared with them
 
@@ -29,17 +30,15 @@ def run_id(client: "MlflowClient", reference: str) -> str:
 
     Args:
         client: of the store.
-        reference: a run's id, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or an address that MLflow shows.
+        reference: a run's id or its first characters, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or an address that
+            MLflow shows.
     Raises: SettingsError: it names none; with what may have been meant.
     """
     if found := _OF_A_RUN.fullmatch(reference):
         return found[1]
     if reference.startswith(SCHEME):
         return _of_model(client, reference)
-    if not unfinished.is_run_id(reference):
-        hint = nearest(client, reference)
-        raise SettingsError(_no_id(reference) + (f"; {hint}" if hint else ""))
-    return reference
+    return reference if unfinished.is_run_id(reference) else _of_start(client, reference)
 
 
 def check(reference: str) -> None:
@@ -78,6 +77,20 @@ def _names(client: "MlflowClient") -> dict[str, str]:
         if not token:
             break
     return names
+
+
+def _of_start(client: "MlflowClient", start: str) -> str:
+    """Return the only id that begins so: files and folders are named by the first 8 characters.
+
+    Raises: SettingsError: there is none, or several.
+    """
+    found = [each for each in _names(client) if each.startswith(start)] if _START.fullmatch(start) else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SettingsError(f"{start!r} begins the ids of {len(found)} runs: {', '.join(found[:5])}; write more of it")
+    hint = nearest(client, start)
+    raise SettingsError(_no_id(start) + (f"; {hint}" if hint else ""))
 
 
 def _no_id(reference: str) -> str:

@@ -200,13 +200,17 @@ def _count(number: int, what: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_exp.report",
-        description="Compare recorded runs: a verdict, tables and pictures, on one page that needs nothing else.",
-        epilog="Exit codes: 0 done, 1 the store did not take the report, 2 the runs cannot be found or compared.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "report",
+        "Compare recorded runs: a verdict, tables and pictures, on one page that needs nothing else.",
+        "0 done, 1 the store did not take the report, 2 the runs cannot be found or compared.",
+        [
+            "RUN_ID RUN_ID",
+            "--sweep PARENT",
+            "--experiment mnist_exp --filter \"params.`model.filters` = '16'\"",
+        ],
     )
-    parser.add_argument("run_id", nargs="*", metavar="RUN_ID", help="of the runs, as `mlflow ui` shows them")
+    parser.add_argument("run_id", nargs="*", metavar="RUN_ID", help="of the runs, or models:/NAME@champion")
     parser.add_argument(
         "--sweep", metavar="PARENT", help="all runs of a sweep, by its run id; attaches the report to it"
     )

@@ -165,11 +165,14 @@ def _cell_of_difference(row: Compared) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_exp.rerun",
-        description="Run a recorded experiment again, as a new run, and compare all of its numbers.",
-        epilog="Exit codes: 0 equal, 1 not equal or failed, 2 the run cannot be repeated here.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "rerun",
+        "Run a recorded experiment again, as a new run, and compare all of its numbers.",
+        "0 equal, 1 not equal or failed, 2 the run cannot be repeated here.",
+        [
+            "RUN_ID",
+            "RUN_ID --tolerance 0.001  # on another machine",
+        ],
     )
     commands.add_run(parser)
     parser.add_argument(

@@ -306,7 +306,7 @@ def _summarise(
         rows["run"] = f"{tracker.run_id} in experiment {settings.tracking.experiment}"
         if tracker.registered:
             rows["model"] = tracker.registered
-        rows["next"] = tracking.how_to("evaluate", tracker.run_id, store.locate(settings.tracking.uri))
+        rows["next"] = tracking.how_to("evaluate", [tracker.run_id], store.locate(settings.tracking.uri))
         rows["look"] = tracker.how_to_look
     screen.table(rows)
     if dataset.fallback:

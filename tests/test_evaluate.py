@@ -73,7 +73,7 @@ def test_own_test_set_gives_what_was_logged(here):
     assert code == 0, err
     assert err == ""
     metrics = here.result.metrics
-    assert "logged       accuracy and loss are as the run logged them" in out
+    assert "check        accuracy and loss are as the run recorded them" in out
     assert re.search(
         rf"^accuracy     {metrics['test_accuracy']:.4f}, 95% interval 0\.\d+ to 0\.\d+ \(bootstrap", out, re.M
     )

@@ -77,7 +77,9 @@ def test_version_serves_through_mlflow_as_well(store, digits):
     assert (model.predict(x) == load_model("models:/digits@champion", uri).predict(x, verbose=0)).all()
 
 
-@pytest.mark.parametrize("written", ["models:/digits@champion", "models:/digits/3", "runs:/{}/model", "{}", "{uri}"])
+@pytest.mark.parametrize(
+    "written", ["models:/digits@champion", "models:/digits/3", "runs:/{}/model", "{}", "{:.8}", "{uri}"]
+)
 def test_run_is_found_by_what_names_its_model(store, written):
     uri, client, ids, _ = store
     model_uri = client.get_run(ids["better"]).data.tags["mnist_exp.model_uri"]
@@ -95,7 +97,8 @@ def test_run_is_found_by_what_names_its_model(store, written):
         ("models:/m-" + "0" * 32, "there is no model"),
         ("models:/digits", "write models:/NAME@champion"),
         ("models:/a' or name like '%@b", "there is no model"),
-        ("{id:.8}", "did you mean {id} ("),
+        ("{id:.3}", "did you mean {id} ("),
+        ("{other}", "'{other}' is no run id"),
         ("{id:.31}x", "did you mean {id} ("),
         ("{slip}", "did you mean {id} ("),
         ("better than all", "did you mean {named} (better than all)?"),
@@ -109,8 +112,8 @@ def test_wrong_name_is_answered_with_the_nearest(store, written, told):
     run_id = ids["better"]
     slip = run_id[:5] + ("0" if run_id[5] != "0" else "1") + run_id[6:]
     with pytest.raises(SettingsError) as caught:
-        recorded.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip))
-    assert told.format(id=run_id, named=ids["worse"]) in str(caught.value)
+        recorded.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip, other=slip[:12]))
+    assert told.format(id=run_id, named=ids["worse"], other=slip[:12]) in str(caught.value)
 
 
 @pytest.mark.parametrize("written", ["0" * 32, "models:/digits@champion"])

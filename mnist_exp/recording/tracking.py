@@ -130,7 +130,7 @@ class MlflowTracker:
     def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
         self.run_id: str | None = None
         self.folder: RunFolder | None = None
-        self.how_to_look = how_to_look(settings)
+        self.how_to_look = ""
         self.registered = ""
         self._settings, self._warn = settings, warn
         self._uri = store.locate(settings.uri)
@@ -158,6 +158,7 @@ class MlflowTracker:
         def create() -> str:
             experiment = store.experiment_id(self._uri, self._settings.experiment)
             run = client.create_run(experiment, start_time=self._now_ms(), run_name=name, tags=tags)
+            self.how_to_look = how_to_look(self._settings, experiment)
             return str(run.info.run_id)
 
         with understood(self._uri):
@@ -188,6 +189,7 @@ class MlflowTracker:
             if _FAILURE in run.data.tags:
                 client.delete_tag(self.run_id, _FAILURE)  # The traceback stays; a FINISHED run has not failed.
             client.update_run(self.run_id, status="RUNNING")
+            self.how_to_look = how_to_look(self._settings, run.info.experiment_id)
             return run
 
         with understood(self._uri):
@@ -281,7 +283,7 @@ class MlflowTracker:
 
     def _how_to_deliver(self) -> str:
         local = ["--local-dir", self._settings.local_dir] if self._settings.local_dir is not None else []
-        return how_to("deliver", str(self.run_id), self._uri, local)
+        return how_to("deliver", [str(self.run_id), *local], self._uri)
 
     def _open(self, folder: RunFolder) -> None:
         folder.claim()
@@ -328,16 +330,18 @@ def understood(uri: str) -> Iterator[None]:
         raise TrackingError(f"tracking.uri={redact(uri)} refuses the run: {redact(text)}") from error
 
 
-def how_to(command: str, run_id: str, uri: str, more: Sequence[str] = ()) -> str:
-    """Return the words by which a command of this package is called on a run."""
+def how_to(command: str, words: Sequence[str], uri: str) -> str:
+    """Return how a command of this package is called with some words, on a run of a store."""
     place = [] if uri == store.DEFAULT_URI else ["--tracking-uri", redact(uri)]
-    return shlex.join(["python", "-m", f"mnist_exp.{command}", run_id, *place, *more])
+    return shlex.join(["python", "-m", f"mnist_exp.{command}", *words, *place])
 
 
-def how_to_look(settings: TrackingSettings) -> str:
+def how_to_look(settings: TrackingSettings, experiment_id: str) -> str:
     """Return what shows the runs in a browser: a server's address, or the command that starts one."""
     uri = store.locate(settings.uri)
+    # MLflow's front page is for language models, and shows no run.
+    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
     if uri.startswith(("http://", "https://")):
-        return redact(uri)
+        return redact(uri.rstrip("/")) + page
     option = "" if uri == store.DEFAULT_URI else f" --backend-store-uri {redact(uri)}"
-    return f"mlflow ui{option}   then open http://127.0.0.1:5000"
+    return f"mlflow ui{option}   then open http://127.0.0.1:5000{page}"

@@ -106,7 +106,7 @@ def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping
     right.set(title="val_loss, and dotted: loss in training")
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     more = (
         f"the best {len(groups)} of {len(family.groups)} configurations" if len(family.groups) > len(groups) else None

@@ -100,7 +100,10 @@ class Family:
     @property
     def name(self) -> str:
         """For people, where there are several."""
-        return f"data {self.data_sha256[:8]}" + f", validated on {self.validation}" * bool(self.validation)
+        names = {run.params.get("data.name", "data") for group in self.groups for run in group.runs}
+        held_out = self.validation if self.validation == "test" else f"{self.validation} held out"
+        data = f"{' or '.join(sorted(names))} ({self.data_sha256[:8]})"
+        return data + f", validated on {held_out}" * bool(self.validation)
 
     @property
     def reference(self) -> int | None:

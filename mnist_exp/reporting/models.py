@@ -70,5 +70,8 @@ def _right(read: Predictions) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 
 def _names(grouping: Grouping) -> list[str]:
-    """Return what tells the models apart: their group, or, within one, their seed."""
-    return [group.label if group.n == 1 else f"seed {seed}" for group in grouping.groups for seed in group.by_seed]
+    """Return what tells the models apart: their group, or, within one, their seed; else the run."""
+    groups = grouping.groups
+    names = [group.label if group.n == 1 else f"seed {seed}" for group in groups for seed in group.by_seed]
+    ids = [run.run_id[:8] for group in groups for run in group.runs]
+    return names if len(set(names)) == len(names) else [f"{a} (run {b})" for a, b in zip(names, ids, strict=True)]

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import dataclasses
+import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -96,7 +97,8 @@ def _named(options: argparse.Namespace) -> Selection:
     if problems:
         raise SettingsError(problems)
     runs = list({run.run_id: run for run in runs}.values())  # A model's name may mean one that was named, too.
-    more = f"-and-{len(runs) - 1}-more" if len(runs) > 1 else ""
+    ids = sorted(run.run_id for run in runs)
+    more = f"-and-{len(runs) - 1}-more-{_digest(*ids)}" if len(runs) > 1 else ""
     title = f"run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs"
     return Selection(_plain(title), runs[0].run_id[:8] + more, runs, None, runs[0].uri)
 
@@ -124,7 +126,13 @@ def _of_experiment(options: argparse.Namespace) -> Selection:
     if not runs:
         raise SettingsError(f"there is no run of mnist_exp in {where}")
     short = re.sub(r"[^\w-]+", "-", settings.experiment, flags=re.ASCII).strip("-")[:60] or "experiment"
+    short += f"-{_digest(condition)}" if condition else ""
     return Selection(_plain(where), short, runs, None, runs[0].uri)
+
+
+def _digest(*texts: str) -> str:
+    """Return what tells one selection from another in the name of a folder."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:6]
 
 
 def _on_board(parent: RecordedRun) -> set[str]:

@@ -10,7 +10,7 @@ from mnist_exp.reporting.models import Models
 from mnist_exp.reporting.options import ABSENT
 from mnist_exp.reporting.statistics import PAIRED, Comparison
 
-MORE_SEEDS = "run seed=range(1,6)"
+MORE_SEEDS = "run more, with -m 'seed=range(1,6)'"
 _MOST_NAMED = 3
 
 
@@ -183,8 +183,10 @@ def _correction(comparison: Comparison, before: str = "") -> str:
 
 def _numbers(comparison: Comparison, *, with_correction: bool = True) -> str:
     correction = _correction(comparison) if with_correction else ""
+    alone = " of this comparison alone" if comparison.family > 1 else ""
     return (
-        f"difference {figure(comparison.difference)}, 95 % interval {ends((comparison.low, comparison.high))}, "
+        f"difference {figure(comparison.difference)}, 95 % interval{alone} "
+        f"{ends((comparison.low, comparison.high))}, "
         f"{p_words(comparison.p_corrected)}{correction}"
     )
 

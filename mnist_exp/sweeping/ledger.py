@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp import processes, provenance, startup
 from mnist_exp.fields import text
-from mnist_exp.recording import store
+from mnist_exp.recording import store, tracking
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Ledger:
         store.finish_creation(creation)
         self._client = store.client(self.uri)
         self._id = store.experiment_id(self.uri, self._experiment)
+        self.how_to_look = tracking.how_to_look(settings, self._id)
 
     def records(self) -> list[Record]:
         """Return every run of the experiment that has a job key, newest first; bury the dead, and dead sweeps, first.

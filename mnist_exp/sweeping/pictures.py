@@ -132,7 +132,7 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: st
             linewidth=1.4 if named else 0.7,
             zorder=3 if named else 1,
         )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     every = np.concatenate([values for _, values in order])
     title = f"{len(order)} jobs, the best first" if len(order) > 1 else "1 job"
     axes.set(xlabel="epoch", ylabel=objective, title=title)

@@ -12,7 +12,7 @@ from mnist_exp import composition, provenance
 from mnist_exp.recording import registry, tracking
 from mnist_exp.redaction import redact_config
 from mnist_exp.screen import Screen
-from mnist_exp.settings import SweepSettings, TrackingSettings
+from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import board, study
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.ledger import Ledger, Record
@@ -136,7 +136,7 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
     screen.out.print(f"\n{len(rows)} job{'s' * (len(rows) != 1)}, {left} to do; nothing was run (sweep.dry_run=true)")
 
 
-def show(screen: Screen, outcome: Outcome, settings: TrackingSettings) -> None:
+def show(screen: Screen, outcome: Outcome, experiment: str, ledger: Ledger | None) -> None:
     """Print the leaderboard, the counts, the best job's command and each failed one's."""
     ranked, how = outcome.ranked, outcome.how
     keys = outcome.plan.space.keys
@@ -158,9 +158,11 @@ def show(screen: Screen, outcome: Outcome, settings: TrackingSettings) -> None:
         rows["chance"] = close
     if outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "issue the same command again to finish"
-    if outcome.parent:
-        rows["parent"] = f"{outcome.parent} in experiment {settings.experiment}"
-        rows["look"] = tracking.how_to_look(settings)
+    if outcome.parent and ledger is not None:
+        rows["parent"] = f"{outcome.parent} in experiment {experiment}"
+        if ranked:
+            rows["next"] = tracking.how_to("report", ["--sweep", outcome.parent], ledger.uri)
+        rows["look"] = ledger.how_to_look
     screen.table(rows)
     for row in outcome.failed[:_MOST_FAILURES]:
         before = " (in an earlier call; sweep.retry_failed=true runs it again)" if row.reused else ""

@@ -111,7 +111,7 @@ class _Sweep:
         finally:
             if self.ledger is not None and outcome.parent is not None:
                 self._close(self.ledger, outcome, outcome.parent, status, owns=owns_parent)
-            summary.show(self.screen, outcome, tracking)
+            summary.show(self.screen, outcome, tracking.experiment, self.ledger)
         if outcome.failed:
             raise RunError(f"{len(outcome.failed)} of {len(outcome.rows)} jobs failed")
         return outcome.ranked[0].objective if outcome.ranked else None
