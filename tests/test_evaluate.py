@@ -104,7 +104,7 @@ def test_what_is_not_as_it_was_logged_is_told(here):
     finally:
         store.log_metric(here.run_id, "test_accuracy", here.result.metrics["test_accuracy"], step=10)
     assert code == 0
-    assert "as the run logged" not in out
+    assert "as the run recorded" not in out
     assert re.search(r"not as it was logged: accuracy 0\.\d+ against 0\.123, \+0\.\d+", err)
 
 
