@@ -50,7 +50,12 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def printable(text: str) -> str:
+    """Return a text with what cannot be seen, or moves a cursor, written out; accents and other scripts stay."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _in_one_line(text: str) -> str:
     """Return a sentence without line breaks, and with what cannot be seen or moves a cursor written out."""
     line = " ".join(filter(None, (part.strip("\r\n ") for part in text.splitlines())))
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) or "something is wrong that has no name"
+    return printable(line) or "something is wrong that has no name"

@@ -12,7 +12,7 @@ import numpy as np
 from mnist_exp import composition, data, fields, overrides, recorded
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
-from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.settings import Settings
 
@@ -177,7 +177,7 @@ def renamed(run: RecordedRun, dataset: Dataset) -> str:
 
 def shown(name: str) -> str:
     """Return a name for a terminal: what cannot be seen, or moves the cursor, is written out."""
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name[:_LONGEST])
+    plain = printable(name[:_LONGEST])
     return plain if len(name) <= _LONGEST else f"{plain}…"
 
 

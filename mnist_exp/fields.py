@@ -15,6 +15,7 @@ import annotated_types
 import pydantic
 from pydantic.fields import FieldInfo
 
+from mnist_exp.errors import printable
 from mnist_exp.signatures import REQUIRED, Parameter
 
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -199,7 +200,7 @@ def show(value: Any) -> str:
         whole = "a number of more than 4,300 digits"
     if isinstance(value, str) and (_READS_AS_OTHER.fullmatch(value) or value != value.strip()):
         whole = f"'{value}'"
-    whole = "".join(c if c.isprintable() else repr(c)[1:-1] for c in whole[:200])
+    whole = printable(whole[:200])
     return whole if len(whole) < 200 else f"{whole[:197]}..."
 
 

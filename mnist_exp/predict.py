@@ -13,7 +13,7 @@ import numpy as np
 
 from mnist_exp import commands, image_sources, reading, startup
 from mnist_exp.data.dataset import Array
-from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.image_sources import Image
 from mnist_exp.reading import Reader
 
@@ -61,14 +61,14 @@ def predict(options: argparse.Namespace) -> int:
         model = model_files.of_run(run, commands.trusted(options))
     reader = reading.reader(run, reading.shape_of(model.input_shape, run), options.preprocess)
     names = reading.class_names(run, model.output_shape[-1])
-    wide = min(max((len(shown(image.path)) for image in found if image), default=1), _WIDEST)
+    wide = min(max((len(printable(image.path)) for image in found if image), default=1), _WIDEST)
     is_good = True
     try:
         for answer in answers(model, reader, image_sources.all_of(found)):
             is_good = is_good and not answer.error
             if answer.error:
                 sys.stdout.flush()
-                print(shown(answer.error), file=sys.stderr)
+                print(printable(answer.error), file=sys.stderr)
             if options.json:
                 print(json.dumps(as_json(answer, names)))
             elif not answer.error:
@@ -140,17 +140,12 @@ def line(answer: Answer, names: Sequence[str] | None, top: int, wide: int) -> st
     """
     assert answer.probabilities is not None
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
-    called = [(shown(names[label]) if names else str(label), answer.probabilities[label]) for label in order]
-    label_wide = max(map(len, map(shown, names))) if names else 1
+    called = [(printable(names[label]) if names else str(label), answer.probabilities[label]) for label in order]
+    label_wide = max(map(len, map(printable, names))) if names else 1
     best, *others = called
-    text = f"{shown(answer.path):<{wide}}  {best[0]:<{label_wide}}  {best[1]:.4f}"
+    text = f"{printable(answer.path):<{wide}}  {best[0]:<{label_wide}}  {best[1]:.4f}"
     text += "   " + ", ".join(f"{name} {probability:.4f}" for name, probability in others) if others else ""
     return text + (f"   {'; '.join(answer.notes)}" if answer.notes else "")
-
-
-def shown(text: str) -> str:
-    """Return a text with what cannot be seen or moves a cursor written out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _parser() -> argparse.ArgumentParser:

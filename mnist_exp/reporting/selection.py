@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_exp import commands, recorded
+from mnist_exp import commands, errors, recorded
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import delivery, store, tracking
@@ -154,4 +154,4 @@ def _on_board(parent: RecordedRun) -> set[str]:
 
 def _plain(text: str, longest: int = _LONGEST) -> str:
     cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+    return errors.printable(cut)
