@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -266,7 +267,16 @@ def test_more_than_this_machine_is_warned_of(capfd):
 def test_signal_ends_it_at_once(recorded, number, code):
     run_id, uri = recorded
     words = [sys.executable, "-m", "mnist_exp.demo", run_id, "--tracking-uri", uri, "--port=0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job has Ctrl-C ignored, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        too_long = threading.Timer(120, process.kill)
+        too_long.start()
         address = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+/", line)))
         held = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=10)
         held.request("GET", "/")
@@ -274,6 +284,7 @@ def test_signal_ends_it_at_once(recorded, number, code):
         began = time.monotonic()
         process.send_signal(number)
         err = process.stderr.read()
+        too_long.cancel()
         held.close()
     assert process.returncode == code
     assert "Traceback" not in err
