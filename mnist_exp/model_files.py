@@ -225,13 +225,12 @@ def _download(run: RecordedRun, folder: Path) -> Path:
         raise SettingsError(f"run {run_id} has the model {uri[:80]!r}, which is no address that mnist_exp writes")
     import mlflow.artifacts
 
-    lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)  # The last of folders without an end.
     try:
         # Not by the address itself: MLflow would look it up in its default store, and make that if there is none.
         place = store.client(run.uri).get_logged_model(named[1]).artifact_location
         address = f"{place.rstrip('/')}/{_FILE}"
         path = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder), tracking_uri=run.uri))
-    except lost as error:
+    except delivery.unfetched() as error:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: {first_line(error)}") from error
     if path.is_symlink() or not path.is_file() or folder.resolve() not in path.resolve().parents:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: the store gives no file for it")

@@ -87,12 +87,11 @@ class RecordedRun:
 
     def _text(self, name: str, largest: int) -> str:
         what = f"{name} of run {self.run_id}"
-        lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)  # The last of folders without an end.
         with tracking.folder() as folder:
             try:
                 file = Path(_client(self.uri).download_artifacts(self.run_id, name, str(folder)))
                 content = file.read_bytes() if file.stat().st_size <= largest else None
-            except lost as error:
+            except delivery.unfetched() as error:
                 raise SettingsError(f"there is no {what}: {self._why_missing(name, error)}") from error
         if content is None:
             raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
@@ -100,10 +99,9 @@ class RecordedRun:
 
     def _why_missing(self, name: str, error: Exception) -> str:
         """Say why a file cannot be had: an answer that does not come is no answer."""
-        lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)
         try:
             names = [file.path for file in _client(self.uri).list_artifacts(self.run_id)]
-        except lost as again:
+        except delivery.unfetched() as again:
             return f"the store does not give it: {redact(first_line(again))}"
         if name in names:
             return f"the store does not give it: {redact(first_line(error))}"

@@ -49,6 +49,11 @@ def lost() -> tuple[type[Exception], ...]:
     return MlflowException, SQLAlchemyError, OSError  # The last is the first ancestor of those of `requests`.
 
 
+def unfetched() -> tuple[type[Exception], ...]:
+    """Return the errors by which a file does not come from a store; the last is of folders without an end."""
+    return (*lost(), RecursionError)
+
+
 def be_brief() -> None:
     """Let MLflow give up on a server in seconds, and draw no bars, unless the user chose otherwise."""
     for name, value in _ENVIRONMENT.items():

@@ -137,13 +137,12 @@ def _digest(*texts: str) -> str:
 
 def _on_board(parent: RecordedRun) -> set[str]:
     """Return the ids on a sweep's leaderboard: it counts runs of earlier sweeps, too, whose parents these are."""
-    lost: tuple[type[Exception], ...] = (*delivery.lost(), RecursionError)
     with tracking.folder() as folder:
         try:
             client = store.client(parent.uri)
             file = Path(client.download_artifacts(parent.run_id, "leaderboard.csv", str(folder)))
             text = file.read_text(encoding="utf-8", errors="replace") if file.stat().st_size <= _LARGEST_BOARD else ""
-        except lost:
+        except delivery.unfetched():
             return set()
     try:
         found = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(text))}
