@@ -22,19 +22,25 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         images: training images an epoch.
+        steps: steps an epoch; Keras may do several at a time, and then calls the last of them even one past the end.
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
     """
 
     def __init__(
-        self, images: int, on_epoch: Callable[[int, Metrics], bool], on_step: Callable[[int, Metrics], None] | None
+        self,
+        images: int,
+        steps: int,
+        on_epoch: Callable[[int, Metrics], bool],
+        on_step: Callable[[int, Metrics], None] | None,
     ) -> None:
         super().__init__()
         self.history: dict[str, list[float]] = {}
         self.diverged: str | None = None
         self.is_refused = False
         self._epoch = 0
-        self._images, self._on_epoch, self._on_step = images, on_epoch, on_step
+        self._images, self._steps, self._on_epoch, self._on_step = images, steps, on_epoch, on_step
+        self._first = 1
         self._began = self._trained = self._earlier_s = 0.0
 
     def facts(self) -> dict[str, Any]:
@@ -54,16 +60,22 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch = epoch + 1
         self._began = self._trained = time.perf_counter()
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Note the first of the steps that are done at a time."""
+        self._first = batch + 1
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Show the progress, and note when the last training step ended, and the first with a loss that is none."""
         self._trained = time.perf_counter()
+        done = min(batch + 1, self._steps)
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss) and self.diverged is None:
             # Stopped, not raised: an exception here would leave Keras's reading threads behind.
-            self.diverged = f"the loss became {loss} in epoch {self._epoch}, step {batch + 1}"
+            where = f"step {done}" if self._first == done else f"steps {self._first} to {done}"
+            self.diverged = f"the loss became {loss} in epoch {self._epoch}, {where}"
             self.model.stop_training = True
         if self._on_step is not None:
-            self._on_step(batch + 1, logs or {})
+            self._on_step(done, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Hand on the epoch's metrics; half an epoch has none."""
@@ -138,8 +150,9 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stop here if a signal asks for it."""
-        self._position = Position(self._position.epoch, max(batch + 1, self._position.step))
-        if batch + 1 == self._steps or stopping.is_asked():
+        done = min(batch + 1, self._steps)
+        self._position = Position(self._position.epoch, max(done, self._position.step))
+        if done == self._steps or stopping.is_asked():
             # Validation will use the same variables.
             self._running = _values(_metric_variables(self.model))
         self._stop_if_asked()
@@ -228,8 +241,9 @@ def _pass_over(model: keras.Model, steps: int) -> None:
 
     def train_function(iterator: Any) -> Any:
         nonlocal left
-        next(iterator)
-        left -= 1
+        for _ in range(min(model.steps_per_execution, left)):
+            next(iterator)
+            left -= 1
         if left == 0:
             model.train_function = learn
         return model.get_metrics_result()

@@ -117,7 +117,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
             tracker.log_tags({"pruned": "true"})
             return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, True, weights_sha256)
 
-        probabilities = training.predict(model.trained, dataset.x_test)
+        probabilities = training.predict(model.kept, dataset.x_test)
         test = training.score(probabilities, dataset.y_test)
         metrics |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
         tracker.log_metrics(metrics, step=len(history["loss"]))

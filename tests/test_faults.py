@@ -183,7 +183,7 @@ def test_loss_that_is_none_fails_the_run_and_leaves_the_last_good_checkpoint(alo
     own = ["schedule._target_=broken.breaks", "trusted_modules=[broken]"]
     told = run(*SMALL, *own, "trainer.epochs=5", code=1)
     # 3 steps an epoch; the 9th makes the weights NaN, the 10th sees it.
-    reason = "the loss became nan in epoch 4, step 1"
+    reason = "the loss became nan in epoch 4, steps 1 to 3"
     assert f"the run failed: {reason}: lower optimizer.learning_rate" in told
     assert "no checkpoint at epoch 4, the last one stays: weights are not finite" in told
     assert "Traceback" not in told

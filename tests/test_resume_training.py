@@ -22,6 +22,12 @@ def dataset():
 
 
 @pytest.fixture(autouse=True)
+def one_step_at_a_time(monkeypatch):
+    """So that a training can be stopped after any."""
+    monkeypatch.setattr(training, "_AT_A_TIME", 1)
+
+
+@pytest.fixture(autouse=True)
 def full_precision():
     yield
     keras.config.set_dtype_policy("float32")
@@ -88,6 +94,16 @@ def test_stopped_after_a_step_it_goes_on_from_there(stop_at, dataset, tmp_path):
     with pytest.raises(stopping.Terminated):
         sitting([], dataset, tmp_path / "cut", stop_at)
     assert checkpoints.load(tmp_path / "cut")[0].position == Position(*stop_at)
+    assert_same(sitting([], dataset, tmp_path / "cut"), whole)
+
+
+def test_stopped_among_steps_done_at_a_time_it_is_the_same_training(dataset, tmp_path, monkeypatch):
+    whole = sitting([], dataset, tmp_path / "whole")
+    for at_a_time, stop_at in ((3, (0, 3)), (2, (1, 2))):
+        monkeypatch.setattr(training, "_AT_A_TIME", at_a_time)
+        with pytest.raises(stopping.Terminated):
+            sitting([], dataset, tmp_path / "cut", stop_at)
+        assert checkpoints.load(tmp_path / "cut")[0].position == Position(*stop_at)
     assert_same(sitting([], dataset, tmp_path / "cut"), whole)
 
 

@@ -169,7 +169,7 @@ def test_jobs_that_fail_are_told_and_do_not_stop_the_others(bad_net):
     done = sweep(*arguments, "hydra.launcher.n_workers=2", code=1)
     reasons = {
         "how=raises": "RuntimeError: the builder has a bug",
-        "how=diverges": "the loss became nan in epoch 1, step 1",
+        "how=diverges": "the loss became nan in epoch 1, steps 1 to",
         "how=dies": "its process was ended by SIGKILL",
         "how=hangs": "it took longer than sweep.job_timeout_s",
     }

@@ -67,7 +67,7 @@ def test_score_of_a_certain_error_is_finite():
 
 def test_score_agrees_with_keras(dataset):
     _, built, _ = train([], dataset)
-    found = training.score(training.predict(built.trained, dataset.x_test), dataset.y_test)
+    found = training.score(training.predict(built.kept, dataset.x_test), dataset.y_test)
     loss, accuracy = built.trained.evaluate(dataset.x_test, dataset.y_test, verbose=0)
     assert found == pytest.approx({"loss": loss, "accuracy": accuracy}, rel=1e-4)
 
@@ -96,7 +96,9 @@ def test_loss_that_is_lost_ends_the_training_with_epoch_and_step(dataset):
             [np.full_like(w, np.nan) for w in built.trained.get_layer(index=-1).get_weights()]
         )
 
-    with pytest.raises(TrainingError, match=r"the loss became nan in epoch 2, step 1: lower optimizer\.learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"the loss became nan in epoch 2, steps 1 to 7: lower optimizer\.learning_rate"
+    ):
         train(["trainer.epochs=3"], dataset, spoil)
 
 
@@ -135,7 +137,7 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
         lambda step, metrics: steps.append(step),
     ).history
     assert [epoch for epoch, _ in told] == [1, 2, 3]
-    assert steps == [*range(1, STEPS + 1)] * 3
+    assert steps == [STEPS] * 3  # All of a small model's few steps are done at a time.
     names = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"}
     assert set(history) == names
     assert history == {name: [metrics[name] for _, metrics in told] for name in names}
@@ -144,6 +146,20 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
     found = training.score(training.predict(built.kept, split.x_val), split.y_val)
     last = {name: history[f"val_{name}"][-1] for name in found}
     assert found == pytest.approx(last, rel=1e-4)
+
+
+def test_steps_at_a_time_change_no_bit(dataset, monkeypatch):
+    def outcome(at_a_time):
+        monkeypatch.setattr(training, "_AT_A_TIME", at_a_time)
+        _, built, history = train([], dataset)
+        return built.trained.get_weights(), history["loss"], history["val_loss"]
+
+    one = outcome(1)
+    for at_a_time in (3, STEPS, STEPS + 1):
+        several = outcome(at_a_time)
+        assert several[1:] == one[1:]
+        for here, there in zip(several[0], one[0], strict=True):
+            np.testing.assert_array_equal(here, there)
 
 
 def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):

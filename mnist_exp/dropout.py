@@ -1,0 +1,63 @@
+"""Dropout that draws its mask in half the time."""
+
+from typing import Any
+
+import keras
+
+_LEVELS = 2**16
+
+
+class QuickDropout(keras.layers.Layer):  # type: ignore[misc]
+    """Drop as a `keras.layers.Dropout` does while training, from 16 random bits a value instead of 32. TensorFlow only.
+
+    The share that is dropped is the rate to within 1/131,072, and what is kept is scaled by exactly what is kept.
+
+    Args:
+        layer: whose rate, seeds and name are taken.
+    """
+
+    def __init__(self, layer: keras.layers.Dropout) -> None:
+        super().__init__(name=layer.name, dtype=layer.dtype_policy)
+        self.seed_generator = layer.seed_generator
+        self._dropped = round(layer.rate * _LEVELS)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return the inputs, some of them zero while training."""
+        if not training or self._dropped == 0:
+            return inputs
+        import tensorflow as tf
+
+        shape = tf.shape(inputs)
+        count = tf.size(inputs)
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        pairs = tf.random.stateless_uniform([(count + 1) // 2], seed, minval=None, maxval=None, dtype=tf.uint32)
+        bits = tf.reshape(tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:count], shape)
+        kept = tf.cast(bits >= tf.constant(self._dropped, tf.uint16), inputs.dtype)
+        return inputs * (kept * tf.cast(_LEVELS / (_LEVELS - self._dropped), inputs.dtype))
+
+
+def quicken(network: keras.Model) -> keras.Model:
+    """Return a model of the same layers, and so the same weights, whose Dropout layers are quick.
+
+    What cannot be taken apart, such as a subclass of Model, comes back as it is, and so does all on other backends.
+    """
+    if keras.backend.backend() != "tensorflow" or not _is_made_of_layers(network):
+        return network
+    return keras.models.clone_model(network, clone_function=_quick, recursive=True)
+
+
+def _is_made_of_layers(network: Any) -> bool:
+    """Tell whether a model is nothing but layers in Keras's own containers, with a Dropout somewhere among them."""
+    if type(network).__name__ not in ("Sequential", "Functional") or not network.built:
+        return False
+    return any(_is_quickened(layer) or _is_made_of_layers(layer) for layer in network.layers)
+
+
+def _is_quickened(layer: keras.layers.Layer) -> bool:
+    return type(layer) is keras.layers.Dropout and layer.noise_shape is None and 0 < layer.rate < 1
+
+
+def _quick(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return QuickDropout(layer) if _is_quickened(layer) else layer

@@ -1,0 +1,92 @@
+"""Quick dropout: the same layer to all that can be seen from outside."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from mnist_exp.dropout import QuickDropout, quicken
+
+
+def quick(rate, seed=1):
+    return QuickDropout(layers.Dropout(rate, seed=seed))
+
+
+@pytest.mark.parametrize("rate", [0.003, 0.1, 0.3, 0.5, 0.95])
+def test_share_and_scale(rate):
+    out = np.asarray(quick(rate)(np.ones((1000, 201), np.float32), training=True))
+    values = np.unique(out)
+    assert len(values) == 2
+    assert values[0] == 0
+    assert values[1] == pytest.approx(1 / (1 - rate), rel=2e-4)
+    n = out.size
+    dropped = (out == 0).sum()
+    assert abs(dropped - n * rate) < 5 * np.sqrt(n * rate * (1 - rate))
+
+
+def test_neighbours_rows_and_steps_are_independent():
+    layer, ones = quick(0.5), np.ones((1000, 200), np.float32)
+    first, second = (np.asarray(layer(ones, training=True)) > 0 for _ in range(2))
+    for one, other in ((first[:, 1:], first[:, :-1]), (first[1:], first[:-1]), (first, second)):
+        assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 5 / np.sqrt(one.size)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 7), min_size=2, max_size=4), st.sampled_from(["float32", "bfloat16", "float16"]))
+def test_any_shape_and_precision(shape, dtype):
+    layer = QuickDropout(layers.Dropout(0.4, dtype=dtype))
+    x = keras.ops.cast(np.ones(shape), dtype)
+    out = layer(x, training=True)
+    assert tuple(out.shape) == tuple(shape)
+    assert keras.backend.standardize_dtype(out.dtype) == dtype
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(x)), keras.ops.convert_to_numpy(x))
+
+
+def test_gradient_passes_where_values_did():
+    import tensorflow as tf
+
+    x = tf.Variable(np.ones((50, 50), np.float32))
+    with tf.GradientTape() as tape:
+        out = quick(0.3)(x, training=True)
+    np.testing.assert_array_equal(np.asarray(tape.gradient(out, x)), np.asarray(out))
+
+
+def test_quickened_model_shares_all_but_its_dropout():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dropout(0.2)], name="inner")
+    inputs = keras.Input((4,))
+    network = keras.Model(inputs, layers.Dropout(0.5)(inner(inputs)) + inputs)
+    found = quicken(network)
+    assert [type(layer).__name__ for layer in found.layers if "drop" in layer.name] == ["QuickDropout"]
+    assert type(found.get_layer("inner").layers[-1]) is QuickDropout
+    assert found.get_layer("inner").layers[0] is inner.layers[0]
+    assert [id(v) for v in found.variables] == [id(v) for v in network.variables]
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(found(x), network(x))
+    assert type(network.layers[-1]) is not QuickDropout
+
+
+def test_dropout_in_an_inner_model_only_is_found():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dropout(0.2)])
+    assert type(quicken(keras.Sequential([keras.Input((4,)), inner])).layers[0].layers[0]) is QuickDropout
+
+
+def test_what_is_special_stays():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    class Kind(layers.Dropout):
+        pass
+
+    own = Own()
+    assert quicken(own) is own
+    for layer in (
+        Kind(0.3),
+        layers.Dropout(0.3, noise_shape=(None, 1)),
+        layers.Dropout(0),
+        layers.SpatialDropout1D(0.1),
+    ):
+        network = keras.Sequential([keras.Input((2, 2)), layer])
+        assert quicken(network) is network
