@@ -5,7 +5,7 @@ the sizes fit the images. Each returns class probabilities in float32, whatever 
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -140,6 +140,91 @@ def check_lenet5(input_shape: Shape, **_: Any) -> Iterator[str]:
     """Yield what does not fit the images."""
     if min(input_shape[:2]) < 12:
         yield f"model=lenet5 needs images of at least 12×12 pixels; these are {input_shape[0]}×{input_shape[1]}"
+
+
+def convnet(
+    input_shape: Shape,
+    classes: int,
+    *,
+    filters: Counts = [24, 32],  # noqa: B006
+    kernel_sizes: Counts = [5, 3],  # noqa: B006
+    depth: Count = 1,
+    padding: Literal["valid", "same"] = "valid",
+    dense_units: list[Count] = [256],  # noqa: B006
+    dropout: Fraction = 0.0,
+    batch_norm: bool = False,
+    activation: Activation = "relu",
+) -> "keras.Model":
+    """Build stages of convolutions, each ended by 2×2 max-pooling, then dense layers.
+
+    Pooling comes before normalisation and activation, which then have a quarter of the work; for activations that never
+    fall, the result is that of pooling after them.
+
+    Args:
+        input_shape: height, width, channels.
+        classes: number of classes.
+        filters: output channels of the convolutions, stage by stage.
+        kernel_sizes: side of their windows, pixels, stage by stage.
+        depth: convolutions in each stage.
+        padding: whether an image keeps its size in a convolution, `same`, or loses its border, `valid`.
+        dense_units: widths of the hidden layers.
+        dropout: share dropped while training, after each stage and each hidden layer.
+        batch_norm: whether each convolution and hidden layer is normalised.
+        activation: after each convolution and hidden layer.
+    Returns: maps (n, height, width, channels) to probabilities (n, classes).
+    """
+    from keras import Input, Sequential, layers
+
+    model = Sequential([Input(input_shape)], name="convnet")
+
+    def normalise_and_activate() -> None:
+        if batch_norm:
+            model.add(layers.BatchNormalization(momentum=0.9))
+        model.add(layers.Activation(activation))
+
+    for channels, size in zip(filters, kernel_sizes, strict=True):
+        for number in range(depth):
+            model.add(layers.Conv2D(channels, size, padding=padding, use_bias=not batch_norm))
+            if number == depth - 1:
+                model.add(layers.MaxPooling2D(2))
+            normalise_and_activate()
+        model.add(layers.Dropout(dropout))
+    model.add(layers.Flatten())
+    for units in dense_units:
+        model.add(layers.Dense(units, use_bias=not batch_norm))
+        normalise_and_activate()
+        model.add(layers.Dropout(dropout))
+    model.add(layers.Dense(classes, activation="softmax", dtype="float32"))
+    return model
+
+
+def check_convnet(
+    input_shape: Shape,
+    *,
+    filters: list[int] = [24, 32],  # noqa: B006
+    kernel_sizes: list[int] = [5, 3],  # noqa: B006
+    depth: int = 1,
+    padding: str = "valid",
+    **_: Any,
+) -> Iterator[str]:
+    """Yield what does not fit the images."""
+    if len(filters) != len(kernel_sizes):
+        yield (
+            f"model.filters={filters} and model.kernel_sizes={kernel_sizes} must be equally long, one for each stage, "
+            f"not {len(filters)} and {len(kernel_sizes)}"
+        )
+        return
+    left = min(input_shape[:2])
+    for stage, size in enumerate(kernel_sizes, start=1):
+        lost = depth * (size - 1) if padding == "valid" else 0
+        if left - lost < 2:
+            yield (
+                f"model.kernel_sizes={kernel_sizes}: the images are {input_shape[0]}×{input_shape[1]} pixels, of which "
+                f"{left} are left before stage {stage}, too few for its convolutions and pooling: have fewer stages, "
+                "smaller kernels or model.padding=same"
+            )
+            return
+        left = (left - lost) // 2
 
 
 def resnet(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_exp import flops, stopping
+from mnist_exp.adam import QuickAdam
 from mnist_exp.batches import Batches
 from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, shortest, variables
 from mnist_exp.checkpoints import Checkpoint, Position, Saving
@@ -237,10 +238,12 @@ def _build_optimizer(model: keras.Model) -> None:
 
 
 def _optimizer(settings: Settings, steps: int) -> keras.optimizers.Optimizer:
-    arguments = settings.optimizer.arguments
-    if "learning_rate" not in arguments:
-        return settings.optimizer.build()
-    return settings.optimizer.build(learning_rate=settings.schedule.build(arguments["learning_rate"], steps))
+    arguments = dict(settings.optimizer.arguments)
+    if "learning_rate" in arguments:
+        arguments["learning_rate"] = settings.schedule.build(arguments["learning_rate"], steps)
+    if settings.optimizer.target == "keras.optimizers.Adam" and keras.backend.backend() == "tensorflow":
+        return QuickAdam(**arguments)
+    return settings.optimizer.build(**arguments)
 
 
 def _set_threads(threads: int) -> None:

@@ -172,7 +172,7 @@ MISTAKES = {
     "option of another model": (
         "model=mlp model.filters=3",
         "model.filters does not exist here",
-        "model=cnn and model=resnet",
+        "model=cnn and model=convnet and model=resnet",
     ),
     "dropout of mlp": ("model=mlp model.dropout=1", "model.dropout=1 is not", "at least 0 and below 1"),
     "dropout of lenet5": ("model=lenet5 model.dropout=-1", "model.dropout=-1", "at least 0 and below 1"),
@@ -695,7 +695,7 @@ def test_help_shows_groups_options_and_meanings(told):
     page = told["help"]["out"]
     assert told["help"]["code"] == 0
     assert told["help"]["heavy"] == []
-    assert "cnn*, lenet5, mlp, resnet" in page
+    assert "cnn*, convnet, lenet5, mlp, resnet" in page
     options = [line for line in page.splitlines() if line.startswith("  ") and "." in line.split()[0]]
     assert len([line for line in options if line.split()[0].partition(".")[0] in ("model", "trainer", "data")]) > 12
     assert all(len(line) > 54 for line in options if not line.startswith("  python")), "an option has no meaning"

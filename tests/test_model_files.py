@@ -20,7 +20,7 @@ from mnist_exp import load_model, model_config, models
 from mnist_exp.errors import SettingsError
 from mnist_exp.model_files import CONFIG, METADATA, WEIGHTS
 
-SHIPPED = ["cnn", "mlp", "lenet5", "resnet"]
+SHIPPED = ["cnn", "convnet", "mlp", "lenet5", "resnet"]
 SECRET = b"what only the user may read, 64 bytes of it and more, and more again"
 
 

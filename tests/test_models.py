@@ -24,6 +24,7 @@ def _residual_block(before, channels, *, projected):
 PARAMETERS = {
     "cnn": (25 * 32 + 32) + (12 * 12 * 32 * 128 + 128) + (128 * 10 + 10),
     "mlp": (784 * 512 + 512) + (512 * 512 + 512) + (512 * 10 + 10),
+    "convnet": (25 * 24 + 24) + (9 * 24 * 32 + 32) + (5 * 5 * 32 * 256 + 256) + (256 * 10 + 10),
     "lenet5": (25 * 6 + 6) + (25 * 6 * 16 + 16) + (5 * 5 * 16 * 120 + 120) + (120 * 84 + 84) + (84 * 10 + 10),
     "resnet": (9 * 16 + BATCH_NORM * 16)
     + 2 * _residual_block(16, 16, projected=False)
@@ -137,6 +138,25 @@ def test_check_cnn_agrees_with_keras(shape):
 @pytest.mark.parametrize("shape", [(side, side, 1) for side in range(8, 15)] + [(11, 40, 3), (40, 11, 3), (12, 40, 3)])
 def test_check_lenet5_agrees_with_keras(shape):
     assert _keras_builds(models.lenet5, shape, 2) == (not list(models.check_lenet5(shape)))
+
+
+@pytest.mark.parametrize("shape", [(side, side, 1) for side in range(1, 16)] + [(9, 40, 3), (40, 9, 3)])
+def test_check_convnet_agrees_with_keras(shape):
+    for size, depth, padding in itertools.product((1, 2, 3, 5), (1, 2), ("valid", "same")):
+        options = {"filters": [1, 1], "kernel_sizes": [size, 3], "depth": depth, "padding": padding}
+        problems = list(models.check_convnet(shape, **options))
+        assert _keras_builds(models.convnet, shape, 2, dense_units=[1], **options) == (not problems), options
+
+
+def test_check_convnet_wants_a_size_for_each_stage():
+    (problem,) = models.check_convnet((28, 28, 1), filters=[8], kernel_sizes=[3, 3])
+    assert "one for each stage, not 1 and 2" in problem
+
+
+def test_normalised_convnet_normalises_each_layer_but_the_last():
+    kinds = [type(layer).__name__ for layer in models.convnet((28, 28, 1), 10, depth=2, batch_norm=True).layers]
+    assert kinds.count("BatchNormalization") == 5
+    assert kinds.count("MaxPooling2D") == 2
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDERS if not hasattr(models, f"check_{name}")])

@@ -35,7 +35,7 @@ def examples(count):
 
 
 CHOICES = {
-    "model": ["cnn", "mlp", "lenet5", "resnet"],
+    "model": ["cnn", "convnet", "mlp", "lenet5", "resnet"],
     "optimizer": ["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"],
     "schedule": ["constant", "cosine", "one_cycle", "exponential"],
     "data": ["mnist", "mnist_5k", "fashion_mnist", "npz", "image_folder"],

@@ -136,7 +136,7 @@ def test_default_that_is_an_expression_is_there_but_unknown(package):
 def test_of_function_agrees_with_from_source():
     from mnist_exp import models
 
-    for name in ("cnn", "mlp", "lenet5", "resnet"):
+    for name in ("cnn", "convnet", "mlp", "lenet5", "resnet"):
         imported = signatures.of_function(getattr(models, name))
         read = signatures.from_source(f"mnist_exp.models.{name}")
         defaults = {n: p.default for n, p in imported.parameters.items()}
