@@ -125,7 +125,8 @@ def test_a_range_is_numbers_in_a_row_that_need_no_search():
 def test_glob_stands_for_the_choices_of_a_group():
     with composer(None) as loader:
         space = parse({}, ["model=glob(*)", "schedule=glob(co*)"], SweepSettings(), loader)
-    assert [axis.values for axis in space.axes] == [("cnn", "convnet", "lenet5", "mlp", "resnet"), ("constant", "cosine")]
+    models = ("cnn", "convnet", "lenet5", "mlp", "resnet")
+    assert [axis.values for axis in space.axes] == [models, ("constant", "cosine")]
 
 
 def test_zip_takes_values_together_equal_ones_too():
