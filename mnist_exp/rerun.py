@@ -79,6 +79,8 @@ def compare(run: RecordedRun, result: Result) -> list[Compared]:
     for name in dict.fromkeys([*result.metrics, *run.metrics]):
         if name not in (*_TIMES, *_EPOCH_METRICS) and not name.startswith(EVALUATION):
             old, new = run.metrics.get(name), result.metrics.get(name)
+            if old is None and name == "flops_per_image":
+                continue  # Runs of before November 2026 have none.
             rows.append(Compared(name, old, new, _difference(old, new)))
     before = run.tags.get("mnist_exp.weights_sha256")
     if before is not None:

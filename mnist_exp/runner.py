@@ -112,6 +112,8 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
             "fit_time_s": fitted.seconds,
             "parameters": float(parameters),
         }
+        if (an_image := training.flops.forward(model.kept)) is not None:
+            metrics["flops_per_image"] = float(an_image)
         if fitted.is_refused:
             tracker.log_metrics(metrics, step=len(history["loss"]))
             tracker.log_tags({"pruned": "true"})

@@ -269,7 +269,7 @@ def test_fashion_mnist_is_not_mnist_though_the_files_have_the_same_names(idx_fol
         (b"\0\0\x08\x03" + bytes(5), "ends inside its header"),
         (struct.pack(">HBBI", 0, 8, 1, 1000) + bytes(999), "1,000 bytes after its header, but has 999"),
         (struct.pack(">HBBI", 0, 8, 1, 1000) + bytes(1001), "1,000 bytes after its header, but has more"),
-        (gzip.compress(struct.pack(">HBBI", 0, 8, 1, 1000) + bytes(1000))[:-9], "end-of-stream"),
+        (gzip.compress(struct.pack(">HBBI", 0, 8, 1, 1000) + bytes(1000), mtime=0)[:-9], "end-of-stream"),
         (b"\x1f\x8b" + bytes(20), "cannot be read"),
     ],
 )
