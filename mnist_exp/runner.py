@@ -92,7 +92,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
     dataset, split = load_data(settings, job.dataset)
     tracker = tracking.open_tracker(settings.tracking, screen.warn)
     with startup.quick_imports():
-        from mnist_exp import training
+        from mnist_exp import flops, training
 
         tracker.load()
         training.set_up(settings.seed, settings.trainer)
@@ -112,7 +112,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
             "fit_time_s": fitted.seconds,
             "parameters": float(parameters),
         }
-        if (an_image := training.flops.forward(model.kept)) is not None:
+        if (an_image := flops.forward(model.kept)) is not None:
             metrics["flops_per_image"] = float(an_image)
         if fitted.is_refused:
             tracker.log_metrics(metrics, step=len(history["loss"]))
