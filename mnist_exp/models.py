@@ -148,7 +148,7 @@ def convnet(
     *,
     filters: Counts = [24, 32],  # noqa: B006
     kernel_sizes: Counts = [5, 3],  # noqa: B006
-    depth: Count = 1,
+    depths: Counts = [1, 1],  # noqa: B006
     padding: Literal["valid", "same"] = "valid",
     dense_units: list[Count] = [256],  # noqa: B006
     dropout: Fraction = 0.0,
@@ -165,7 +165,7 @@ def convnet(
         classes: number of classes.
         filters: output channels of the convolutions, stage by stage.
         kernel_sizes: side of their windows, pixels, stage by stage.
-        depth: convolutions in each stage.
+        depths: convolutions, stage by stage.
         padding: whether an image keeps its size in a convolution, `same`, or loses its border, `valid`.
         dense_units: widths of the hidden layers.
         dropout: share dropped while training, after each stage and each hidden layer.
@@ -182,10 +182,10 @@ def convnet(
             model.add(layers.BatchNormalization(momentum=0.9))
         model.add(layers.Activation(activation))
 
-    for channels, size in zip(filters, kernel_sizes, strict=True):
-        for number in range(depth):
+    for channels, size, depth in zip(filters, kernel_sizes, depths, strict=True):
+        for left in reversed(range(depth)):
             model.add(layers.Conv2D(channels, size, padding=padding, use_bias=not batch_norm))
-            if number == depth - 1:
+            if left == 0:
                 model.add(layers.MaxPooling2D(2))
             normalise_and_activate()
         model.add(layers.Dropout(dropout))
@@ -203,19 +203,20 @@ def check_convnet(
     *,
     filters: list[int] = [24, 32],  # noqa: B006
     kernel_sizes: list[int] = [5, 3],  # noqa: B006
-    depth: int = 1,
+    depths: list[int] = [1, 1],  # noqa: B006
     padding: str = "valid",
     **_: Any,
 ) -> Iterator[str]:
     """Yield what does not fit the images."""
-    if len(filters) != len(kernel_sizes):
+    lengths = [len(filters), len(kernel_sizes), len(depths)]
+    if len(set(lengths)) > 1:
         yield (
-            f"model.filters={filters} and model.kernel_sizes={kernel_sizes} must be equally long, one for each stage, "
-            f"not {len(filters)} and {len(kernel_sizes)}"
+            f"model.filters={filters}, model.kernel_sizes={kernel_sizes} and model.depths={depths} must be equally "
+            f"long, a number for each stage, not {lengths[0]}, {lengths[1]} and {lengths[2]}"
         )
         return
     left = min(input_shape[:2])
-    for stage, size in enumerate(kernel_sizes, start=1):
+    for stage, (size, depth) in enumerate(zip(kernel_sizes, depths, strict=True), start=1):
         lost = depth * (size - 1) if padding == "valid" else 0
         if left - lost < 2:
             yield (

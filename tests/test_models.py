@@ -143,18 +143,18 @@ def test_check_lenet5_agrees_with_keras(shape):
 @pytest.mark.parametrize("shape", [(side, side, 1) for side in range(1, 16)] + [(9, 40, 3), (40, 9, 3)])
 def test_check_convnet_agrees_with_keras(shape):
     for size, depth, padding in itertools.product((1, 2, 3, 5), (1, 2), ("valid", "same")):
-        options = {"filters": [1, 1], "kernel_sizes": [size, 3], "depth": depth, "padding": padding}
+        options = {"filters": [1, 1], "kernel_sizes": [size, 3], "depths": [depth, 1], "padding": padding}
         problems = list(models.check_convnet(shape, **options))
         assert _keras_builds(models.convnet, shape, 2, dense_units=[1], **options) == (not problems), options
 
 
 def test_check_convnet_wants_a_size_for_each_stage():
     (problem,) = models.check_convnet((28, 28, 1), filters=[8], kernel_sizes=[3, 3])
-    assert "one for each stage, not 1 and 2" in problem
+    assert "a number for each stage, not 1, 2 and 2" in problem
 
 
 def test_normalised_convnet_normalises_each_layer_but_the_last():
-    kinds = [type(layer).__name__ for layer in models.convnet((28, 28, 1), 10, depth=2, batch_norm=True).layers]
+    kinds = [type(layer).__name__ for layer in models.convnet((28, 28, 1), 10, depths=[1, 3], batch_norm=True).layers]
     assert kinds.count("BatchNormalization") == 5
     assert kinds.count("MaxPooling2D") == 2
 
