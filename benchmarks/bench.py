@@ -28,6 +28,7 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ from comparisons import OURS, ROWS, Facts, Options, Program, Row
 from measuring import FailedError, Measured, median_and_range
 
 Outcome = tuple[Measured, Facts]
+ALONE = ["unshare", "--user", "--map-root-user", "--net"]  # A network without any way out or in.
 HEAD = ["", "program", "time, s", f"{OURS} takes × it", "CPU, s", "process, MB", "launching, MB", "all, MB", "besides"]
 
 
@@ -77,7 +79,10 @@ def _read() -> argparse.Namespace:
     parser.add_argument("--trials", type=_count, default=20, help="of the search")
     parser.add_argument("--jobs", type=_count, default=200, help="trainings of nothing in the row jobs")
     parser.add_argument(
-        "--peers", type=Path, default=Path(sys.prefix) / "peers", help="folder with the peers' packages"
+        "--peers",
+        type=lambda text: Path(text).resolve(),
+        default=Path(sys.prefix) / "peers",
+        help="folder with the peers' packages",
     )
     parser.add_argument("--list", action="store_true", help="say what the rows are, and stop")
     options = parser.parse_args()
@@ -114,7 +119,7 @@ def _row(name: str, row: Row, folder: Path, rounds: int, peers: Path) -> tuple[d
 def _outcome(program: Program, folder: Path, data: Path, peers: Path | None) -> Outcome | None:
     """Run a program once, in a folder that is new unless it has a store to be filled again."""
     environment = _environment(peers)
-    fill = [word.replace("{data}", str(data)) for word in program.words]
+    words = [word.replace("{data}", str(data)) for word in [*(ALONE if program.is_alone else []), *program.words]]
     try:
         if program.before is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -123,7 +128,7 @@ def _outcome(program: Program, folder: Path, data: Path, peers: Path | None) -> 
             if program.before is not None:
                 before = [word.replace("{data}", str(data)) for word in program.before]
                 measuring.measure(before, folder, environment)
-        measured = measuring.measure(fill, folder, environment, exit_code=program.exit_code)
+        measured = measuring.measure(words, folder, environment, exit_code=program.exit_code)
         return measured, program.read(measured, folder) if program.read else {}
     except FailedError as error:
         _say(f"  {error}")
@@ -146,9 +151,10 @@ def _missing(program: Program, peers: Path) -> str | None:
         if not (peers / package).is_dir() and util.find_spec(package) is None:
             requirements = comparisons.PEERS / "requirements.txt"
             return f"no {package}; `pip install --no-deps --target {peers} -r {requirements}`"
-    for tool in program.tools:
-        if shutil.which(tool) is None:
-            return f"no {tool}, which gives it a network of its own (util-linux)"
+    if program.is_alone and (
+        shutil.which(ALONE[0]) is None or subprocess.run([*ALONE, "true"], check=False).returncode
+    ):
+        return f"it must not be reached by others, and `{' '.join(ALONE)}` gives it no network of its own here"
     return None
 
 

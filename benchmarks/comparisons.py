@@ -15,8 +15,6 @@ from measuring import Measured
 PEERS = Path(__file__).resolve().parent / "peers"
 OURS = "mnist_exp"
 GRID = ["model.filters=8,16,32,64", "model.dropout=0.1,0.3,0.5"]
-# Network and user of its own: see ray_tune.py.
-ALONE = ["unshare", "--user", "--map-root-user", "--net"]
 JOBS = "select runs.run_uuid from runs join tags using (run_uuid) where tags.key = 'mlflow.parentRunId'"
 
 Facts = dict[str, float | str]
@@ -47,7 +45,7 @@ class Program:
         words: program and arguments; `{data}` is the file with the images.
         read: what it says of its work, beyond time and memory, from what was measured and the folder it ran in.
         needs: packages of the peers' folder without which it is left out.
-        tools: other programs without which it is left out.
+        is_alone: whether it gets a network of its own, and is left out where there can be none.
         before: a command that is run once, unmeasured, so that a store is there; with it all rounds share a folder,
             without it each has a new one.
         exit_code: that it ends with.
@@ -56,7 +54,7 @@ class Program:
     words: list[str]
     read: Callable[[Measured, Path], Facts] | None = None
     needs: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
+    is_alone: bool = False
     before: list[str] | None = None
     exit_code: int = 0
 
@@ -119,7 +117,7 @@ def grid(options: Options) -> Row:
             f"{OURS}, one worker": Program(sweep, _sweep_of_store),
             "KerasTuner": Program(theirs("tuner.py", "grid", *epochs), _told, needs=("keras_tuner",)),
             "Optuna loop": Program(theirs("optuna_loop.py", "grid", *epochs), _told),
-            "Ray Tune": Program([*ALONE, *theirs("ray_tune.py", "grid", *epochs)], _told, ("ray",), ("unshare",)),
+            "Ray Tune": Program(theirs("ray_tune.py", "grid", *epochs), _told, needs=("ray",), is_alone=True),
             "shell loop over autolog": Program(["sh", "-c", loop], needs=("tensorboard",)),
         },
         1,
@@ -146,7 +144,7 @@ def search(options: Options) -> Row:
                 theirs("tuner.py", "hyperband", *most, *iterations), _told, needs=("keras_tuner",)
             ),
             "Ray Tune (random, ASHA)": Program(
-                [*ALONE, *theirs("ray_tune.py", "asha", *most, *trials)], _told, ("ray",), ("unshare",)
+                theirs("ray_tune.py", "asha", *most, *trials), _told, needs=("ray",), is_alone=True
             ),
         },
         1,
