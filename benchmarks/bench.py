@@ -45,6 +45,7 @@ from measuring import FailedError, Measured, median_and_range
 Outcome = tuple[Measured, Facts]
 ALONE = ["unshare", "--user", "--map-root-user", "--net"]  # A network without any way out or in.
 HEAD = ["", "program", "time, s", f"{OURS} takes × it", "CPU, s", "process, MB", "launching, MB", "all, MB", "besides"]
+RULE = ["---", "---", *["---:"] * 6, "---"]
 
 
 def main() -> int:
@@ -57,7 +58,8 @@ def main() -> int:
     chosen = Options(options.epochs, options.limit, options.trials, options.jobs)
     print(f"machine   {measuring.machine()}")
     print(f"versions  {_versions(options.peers)}\n")
-    table, failures = [HEAD], 0
+    failures = 0
+    print(f"{_written(HEAD)}\n{_written(RULE)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         for asked in options.rows or ROWS:
             row = ROWS[asked](chosen)
@@ -65,8 +67,8 @@ def main() -> int:
             folder.mkdir()
             outcomes, failed = _row(asked, row, folder, options.rounds or row.rounds, options.peers)
             failures += failed
-            table += _lines(f"**{asked}**: {row.title}", outcomes)
-    print(_markdown(table))
+            for line in _lines(f"**{asked}**: {row.title}", outcomes):
+                print(_written(line), flush=True)
     return 1 if failures else 0
 
 
@@ -222,10 +224,8 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return median_and_range(measuring.ratios(ours, theirs), 2)
 
 
-def _markdown(table: Sequence[Sequence[str]]) -> str:
-    head, *lines = table
-    rule = ["---", "---", *["---:"] * 6, "---"]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *lines))
+def _written(line: Sequence[str]) -> str:
+    return f"| {' | '.join(line)} |"
 
 
 if __name__ == "__main__":
