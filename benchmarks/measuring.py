@@ -47,7 +47,7 @@ class Measured:
         began: s since the epoch.
         wall_s: until it had ended.
         cpu_s: of it and of the processes that it started.
-        largest_mb: most memory that any one of them had, as the system says.
+        largest_mb: most memory that any one of them had.
         samples: of memory, in their order.
         output: standard output and error together.
     """
@@ -103,9 +103,10 @@ def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
         written = output.read().decode(errors="replace")
     if process.returncode != exit_code:
         raise FailedError(f"{' '.join(words)} ended with {process.returncode}:\n{written[-2000:]}")
-    # The system counts those that were waited for only; the samples miss the last moments.
+    # The system counts only those processes that were waited for, as Ray's are not; the samples miss the last moments.
     cpu = max(usage.ru_utime + usage.ru_stime, sampler.cpu_s)
     largest = usage.ru_maxrss * (1024 if sys.platform != "darwin" else 1) / 1e6
+    largest = max(largest, *(max(one.launching, one.largest_child) for one in sampler.samples), 0.0)
     return Measured(at, wall, cpu, largest, tuple(sampler.samples), written)
 
 
