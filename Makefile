@@ -36,8 +36,16 @@ format: $(INSTALLED)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)  ## time the package against a plain Keras script, about 5 minutes
-	$(BIN)/python benchmarks/single_run.py $(ARGS)
+bench: $(VENV)/peers/.installed  ## the package against its peers, about 45 minutes; one row: make bench ARGS=run-1
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+# In a folder that only the peers' programs look into, so that nothing they need changes what is tested. Without them the
+# table has the programs that need nothing else.
+$(VENV)/peers/.installed: $(INSTALLED) benchmarks/peers/requirements.txt
+	@rm -rf $(VENV)/peers
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/peers \
+		--requirement benchmarks/peers/requirements.txt && touch $@ || \
+		echo "the peers could not be installed: what needs them is left out" >&2
 
 lock:  ## renew requirements.lock; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from single_run import find_data
+from peer_data import find_data
 
 
 def main() -> None:

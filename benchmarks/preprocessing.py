@@ -12,8 +12,8 @@ import io
 import time
 
 import numpy as np
+from peer_data import find_data
 from PIL import Image, ImageFilter
-from single_run import find_data
 
 from mnist_exp import commands, model_files, startup
 from mnist_exp.errors import DataError

@@ -1,0 +1,275 @@
+"""The rows of the table: which programs do the same work, with which words, and what they say of it."""
+
+import json
+import shlex
+import sqlite3
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from measuring import Measured
+
+PEERS = Path(__file__).resolve().parent / "peers"
+OURS = "mnist_exp"
+FIRST_STEP_REACHED = 77  # As peers/first_step.py ends a process.
+GRID = ["model.filters=8,16,32,64", "model.dropout=0.1,0.3,0.5"]
+JOBS = "select runs.run_uuid from runs join tags using (run_uuid) where tags.key = 'mlflow.parentRunId'"
+
+Facts = dict[str, float | str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Args:
+        epochs: of each training of the grid.
+        limit: training images, hold-out included; None takes all, in a search 6,000.
+        trials: of a search.
+        jobs: of the sweep of trainings that do nothing.
+    """
+
+    epochs: int = 1
+    limit: int | None = None
+    trials: int = 20
+    jobs: int = 200
+
+
+@dataclass(frozen=True)
+class Program:
+    """One command to be measured.
+
+    Args:
+        words: program and arguments; `{data}` is the file with the images.
+        read: what it says of its work, beyond time and memory, from what was measured and the folder it ran in.
+        needs: packages of the peers' folder without which it is left out.
+        is_alone: whether it gets a network of its own, and is left out where there can be none.
+        before: a command that is run once, unmeasured, so that a store is there; with it all rounds share a folder,
+            without it each has a new one.
+        exit_code: that it ends with.
+        says: what its output must have in it, where the exit code does not tell.
+    """
+
+    words: list[str]
+    read: Callable[[Measured, Path], Facts] | None = None
+    needs: tuple[str, ...] = ()
+    is_alone: bool = False
+    before: list[str] | None = None
+    exit_code: int = 0
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Args:
+        title: what each program does.
+        images: overrides that choose the images.
+        programs: by name, this package first.
+        rounds: how often by default.
+    """
+
+    title: str
+    images: list[str]
+    programs: dict[str, Program]
+    rounds: int
+
+
+def ours(*overrides: str) -> list[str]:
+    return [sys.executable, "-m", "mnist_exp.run", *overrides]
+
+
+def theirs(script: str, *arguments: object) -> list[str]:
+    return [sys.executable, str(PEERS / script), "{data}", *map(str, arguments)]
+
+
+def single(options: Options, epochs: int, rounds: int) -> Row:
+    """One training in one process: what recording costs."""
+    images = _images(options.limit, "test")
+    one = ["trainer.epochs=1", "data.limit=200"]
+    plain = theirs("plain.py", "--epochs", epochs)
+    auto = theirs("plain.py", "--autolog")
+    return Row(
+        f"one training of {epochs} epoch{'s'[: epochs > 1]}, tested at the end",
+        images,
+        {
+            OURS: Program(ours(*images, f"trainer.epochs={epochs}"), _fit_of_store, before=ours(*one)),
+            "plain Keras script": Program(plain, _told),
+            "the same with autolog": Program([*plain, "--autolog"], _told, needs=("tensorboard",), before=auto),
+        },
+        rounds,
+    )
+
+
+def grid(options: Options) -> Row:
+    """Twelve trainings: every combination of two options."""
+    images = _images(options.limit, 0.1)
+    sweep = ours("-m", *GRID, *images, f"trainer.epochs={options.epochs}")
+    epochs = ["--epochs", options.epochs]
+    script = shlex.join(theirs("plain.py", *epochs, "--autolog"))
+    loop = f"for f in 8 16 32 64; do for d in 0.1 0.3 0.5; do {script} --filters $f --dropout $d || exit 1; done; done"
+    return Row(
+        f"a grid of 12 trainings, {options.epochs} epoch{'s'[: options.epochs > 1]} each",
+        images,
+        {
+            OURS: Program([*sweep, "hydra.launcher.n_workers=2"], _sweep_of_store),
+            f"{OURS}, one worker": Program(sweep, _sweep_of_store),
+            "KerasTuner": Program(theirs("tuner.py", "grid", *epochs), _told, needs=("keras_tuner",)),
+            "Optuna loop": Program(theirs("optuna_loop.py", "grid", *epochs), _told),
+            "Ray Tune": Program(theirs("ray_tune.py", "grid", *epochs), _told, needs=("ray",), is_alone=True),
+            "shell loop over autolog": Program(["sh", "-c", loop], needs=("tensorboard",)),
+        },
+        1,
+    )
+
+
+def search(options: Options) -> Row:
+    """A search that stops poor trials."""
+    limit = options.limit or 6000
+    images = _images(limit, 1000 if limit >= 4000 else 0.2)
+    most = ["--epochs", 5]
+    trials = ["--trials", options.trials]
+    sweep = ours("-m", "sweep=search", *images, "trainer.epochs=5", f"sweep.n_trials={options.trials}")
+    # An iteration of Hyperband is about 30 epochs; 20 trials under ASHA are about 50.
+    iterations = ["--iterations", max(1, round(options.trials / 12))]
+    return Row(
+        f"a search, {options.trials} trials of at most 5 epochs on {limit:,} images, poor ones stopped",
+        images,
+        {
+            OURS: Program([*sweep, "hydra.launcher.n_workers=2"], _sweep_of_store),
+            f"{OURS}, one worker": Program(sweep, _sweep_of_store),
+            "Optuna loop (TPE, ASHA)": Program(theirs("optuna_loop.py", "asha", *most, *trials), _told),
+            "KerasTuner (Hyperband)": Program(
+                theirs("tuner.py", "hyperband", *most, *iterations), _told, needs=("keras_tuner",)
+            ),
+            "Ray Tune (random, ASHA)": Program(
+                theirs("ray_tune.py", "asha", *most, *trials), _told, needs=("ray",), is_alone=True
+            ),
+        },
+        1,
+    )
+
+
+def start(options: Options) -> Row:
+    """From the command to the first step of the training; both end there."""
+    images = _images(options.limit, "test")
+    ending = ["schedule._target_=first_step.ending", "trusted_modules=[first_step]"]
+    one = ["trainer.epochs=1", "data.limit=200"]
+    return Row(
+        "until the first training step is done",
+        images,
+        {
+            OURS: Program(ours(*images, *ending), before=ours(*one), exit_code=FIRST_STEP_REACHED),
+            "plain Keras script": Program(theirs("plain.py", "--until-first-step"), exit_code=FIRST_STEP_REACHED),
+        },
+        3,
+    )
+
+
+def reject(options: Options) -> Row:
+    """From the command to the message that an option does not exist."""
+    return Row(
+        "until a misspelt option is told",
+        _images(options.limit, "test"),
+        {
+            OURS: Program(ours("model.dorpout=0.5"), exit_code=2, says="did you mean model.dropout?"),
+            "plain Keras script": Program(theirs("plain.py", "--mistake"), exit_code=1, says="nose_shape"),
+        },
+        3,
+    )
+
+
+def jobs(options: Options) -> Row:
+    """Many trainings of nothing: what is around each, and whether it grows."""
+    images = _images(200, "test")
+    sweep = [f"seed=range(1,{options.jobs + 1})", "model=mlp", "model.hidden_units=[1]", "trainer.epochs=1"]
+    return Row(
+        f"{options.jobs} trainings of a net with one hidden unit on 200 images, validated on 10,000",
+        images,
+        {
+            OURS: Program(ours("-m", *sweep, *images), _jobs_of_store),
+            "Optuna loop": Program(theirs("optuna_loop.py", "nothing", "--trials", options.jobs), _jobs_told),
+        },
+        1,
+    )
+
+
+ROWS: dict[str, Callable[[Options], Row]] = {
+    "run-1": lambda options: single(options, 1, 3),
+    "run-10": lambda options: single(options, 10, 2),
+    "grid": grid,
+    "search": search,
+    "start": start,
+    "reject": reject,
+    "jobs": jobs,
+}
+
+
+def _images(limit: int | None, validation: str | float) -> list[str]:
+    return [f"data.limit={'null' if limit is None else limit}", f"data.validation={validation}"]
+
+
+def _told(measured: Measured, folder: Path) -> Facts:
+    """Return what a peer's program printed last."""
+    facts: Facts = json.loads(measured.output.strip().splitlines()[-1])
+    return _in_order(facts)
+
+
+def _ask(folder: Path, question: str) -> list[tuple]:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as store:
+        return store.execute(question).fetchall()
+
+
+def _fit_of_store(measured: Measured, folder: Path) -> Facts:
+    newest = "(select run_uuid from runs order by start_time desc limit 1)"
+    values = dict(_ask(folder, f"select key, value from latest_metrics where run_uuid = {newest}"))
+    return _in_order({"fit": values["fit_time_s"], "epochs": values["epochs"], "best": values["best_val_accuracy"]})
+
+
+def _sweep_of_store(measured: Measured, folder: Path) -> Facts:
+    of_jobs = f"from metrics where key = 'val_accuracy' and run_uuid in ({JOBS})"
+    [(trials, epochs, best)] = _ask(folder, f"select count(distinct run_uuid), count(*), max(value) {of_jobs}")
+    return _in_order({"trials": trials, "epochs": epochs, "best": best})
+
+
+def _in_order(facts: Facts) -> Facts:
+    return {name: facts[name] for name in ("fit", "trials", "epochs", "best") if name in facts}
+
+
+def _jobs_of_store(measured: Measured, folder: Path) -> Facts:
+    times = _ask(folder, f"select start_time, end_time from runs where run_uuid in ({JOBS}) order by start_time")
+    fits = _ask(folder, f"select value from latest_metrics where key = 'fit_time_s' and run_uuid in ({JOBS})")
+    starts, end = [start / 1000 for start, _ in times], max(end for _, end in times) / 1000
+    return _jobs(measured, starts, end, [value for (value,) in fits])
+
+
+def _jobs_told(measured: Measured, folder: Path) -> Facts:
+    told = json.loads(measured.output.strip().splitlines()[-1])
+    return _jobs(measured, told["starts"], told["end"], told["fits"])
+
+
+def _jobs(measured: Measured, starts: Sequence[float], end: float, fits: Sequence[float]) -> Facts:
+    """Return seconds from one job's start to the next one's, early and late, and memory early and late."""
+    seconds = [later - earlier for earlier, later in zip(starts, [*starts[1:], end], strict=True)]
+    # The first one has TensorFlow's own beginnings in it.
+    parts = {"jobs 2–11": seconds[1:11]}
+    hundreds = range(0, len(seconds), 100) if len(seconds) >= 200 else ()
+    parts |= {
+        f"{first + 1}–{first + len(seconds[first : first + 100])}": seconds[first : first + 100] for first in hundreds
+    }
+    parts["last 10"] = seconds[-10:]
+    means = ", ".join(f"{name} {statistics.mean(part):.2f}" for name, part in parts.items() if part)
+    facts: Facts = {"s a job": means, "of it in fit": f"{statistics.mean(fits):.2f}"}
+    tenth = starts[min(10, len(starts) - 1)]
+    # The last moments are those of the summary, and of workers that end.
+    early, late = ([s for s in measured.samples if s.at >= moment][:1] for moment in (tenth, starts[-1]))
+    if early and late:
+        grown = f"launching process {early[0].launching:.0f} → {late[0].launching:.0f}"
+        if late[0].largest_child:
+            grown += f", its largest child {early[0].largest_child:.0f} → {late[0].largest_child:.0f}"
+        facts["MB from the 11th to the last job"] = grown
+    return facts

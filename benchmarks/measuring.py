@@ -1,0 +1,200 @@
+"""What a whole process takes: wall time, CPU time and memory, of it and of the processes that it starts."""
+
+import contextlib
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+SAMPLED_EVERY_S = 0.2
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Resident memory at one moment, MB; what processes share is counted in each of them.
+
+    Args:
+        at: s since the epoch.
+        launching: of the process that was started.
+        largest_child: of the largest of those that it started.
+        together: of all.
+    """
+
+    at: float
+    launching: float
+    largest_child: float
+    together: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process from its start to its end.
+
+    Args:
+        began: s since the epoch.
+        wall_s: until it had ended.
+        cpu_s: of it and of the processes that it started.
+        largest_mb: most memory that any one of them had.
+        samples: of memory, in their order.
+        output: standard output and error together.
+    """
+
+    began: float
+    wall_s: float
+    cpu_s: float
+    largest_mb: float
+    samples: tuple[Sample, ...]
+    output: str
+
+    @property
+    def launching_mb(self) -> float:
+        return max((sample.launching for sample in self.samples), default=0.0)
+
+    @property
+    def together_mb(self) -> float:
+        return max((sample.together for sample in self.samples), default=0.0)
+
+
+class FailedError(Exception):
+    """A program did not end as it should; says which, and the end of what it wrote."""
+
+
+def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], *, exit_code: int = 0) -> Measured:
+    """Run a command and return what it took.
+
+    Args:
+        words: program and arguments.
+        folder: it runs in.
+        environment: all of it.
+        exit_code: that it should end with.
+    Raises: FailedError: it ended with another one.
+    """
+    with tempfile.TemporaryFile() as output:
+        at, began = time.time(), time.perf_counter()
+        process = subprocess.Popen(
+            words, cwd=folder, env=dict(environment), stdout=output, stderr=output, start_new_session=True
+        )
+        sampler = _Sampler(process.pid)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - began
+            process.returncode = os.waitstatus_to_exitcode(status)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        finally:
+            sampler.stop()
+        output.seek(0)
+        written = output.read().decode(errors="replace")
+    if process.returncode != exit_code:
+        raise FailedError(f"{' '.join(words)} ended with {process.returncode}:\n{written[-2000:]}")
+    # The system counts only those processes that were waited for, as Ray's are not; the samples miss the last moments.
+    cpu = max(usage.ru_utime + usage.ru_stime, sampler.cpu_s)
+    largest = usage.ru_maxrss * (1024 if sys.platform != "darwin" else 1) / 1e6
+    largest = max(largest, *(max(one.launching, one.largest_child) for one in sampler.samples), 0.0)
+    return Measured(at, wall, cpu, largest, tuple(sampler.samples), written)
+
+
+class _Sampler:
+    """Looks at a process and its children until told to stop."""
+
+    def __init__(self, pid: int) -> None:
+        self.samples: list[Sample] = []
+        self._cpu: dict[int, float] = {}
+        self._top = psutil.Process(pid)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def cpu_s(self) -> float:
+        return sum(self._cpu.values())
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(SAMPLED_EVERY_S):
+            try:
+                children = self._top.children(recursive=True)
+                top = self._size(self._top)
+            except psutil.Error:
+                return
+            sizes = []
+            for child in children:
+                with contextlib.suppress(psutil.Error):
+                    sizes.append(self._size(child))
+            self.samples.append(Sample(time.time(), top, max(sizes, default=0.0), top + sum(sizes)))
+
+    def _size(self, process: psutil.Process) -> float:
+        with process.oneshot():
+            used = process.cpu_times()
+            self._cpu[process.pid] = used.user + used.system
+            return float(process.memory_info().rss) / 1e6
+
+
+def in_rounds(
+    actions: Mapping[str, Callable[[], Result]], rounds: int, told: Callable[[int, str, Result], None]
+) -> dict[str, list[Result]]:
+    """Do each action once a round, one after the other, so that what disturbs the machine disturbs all of them alike.
+
+    Args:
+        actions: by name.
+        rounds: how many.
+        told: called with round, name and result.
+    """
+    results: dict[str, list[Result]] = {name: [] for name in actions}
+    for number in range(1, rounds + 1):
+        for name, action in actions.items():
+            results[name].append(action())
+            told(number, name, results[name][-1])
+    return results
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return ours / theirs, pair by pair of the same round."""
+    return [our / their for our, their in zip(ours, theirs, strict=True)]
+
+
+def median_and_range(values: Sequence[float], digits: int = 1) -> str:
+    """Return `8.1 (7.9–8.4)`, or one number where there is one value."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def machine() -> str:
+    """Return what the numbers belong to: processor, memory, system, and how busy it was beforehand."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, IndexError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    memory = psutil.virtual_memory().total / 1e9
+    load = psutil.getloadavg()[0]
+    return f"{os.cpu_count()} × {name}, {memory:.0f} GB, {platform.system()}; load at the start {load:.1f}"
+
+
+def versions(*packages: str) -> str:
+    """Return Python's version and those of the packages that are installed."""
+    found = [f"Python {platform.python_version()}"]
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{package} {metadata.version(package)}")
+    return ", ".join(found)
