@@ -185,7 +185,7 @@ def test_more_images_than_a_batch_are_read_batch_by_batch(recorded, monkeypatch)
 
     class Model:
         def predict(self, batches, verbose):
-            sizes.append(sum(len(batches[number][0]) for number in range(len(batches))))
+            sizes.append(sum(len(images) for (images,) in batches))
             return np.full((sizes[-1], 2), 0.5)
 
     files = sorted((recorded[0] / "digits").iterdir())[:7]
