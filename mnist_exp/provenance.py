@@ -59,6 +59,19 @@ def job_key(settings: Settings, data_sha256: str) -> str:
     return digest({"config": decisive(settings), "data": data_sha256})
 
 
+def common(settings: Settings, keys: Sequence[str]) -> str | None:
+    """Return the digest of what decides a run's result, some options left out; None if one is a choice of a group.
+
+    Args:
+        settings: of the run.
+        keys: the options left out, by dots.
+    """
+    decides = decisive(settings)
+    if any("." not in key and isinstance(decides.get(key, {}), dict) for key in keys):
+        return None
+    return digest({name: value for name, value in flatten(decides).items() if name not in keys})
+
+
 def code_sha256(trusted_modules: Sequence[str]) -> str:
     """Return the SHA-256, in hex, of what turns a configuration into numbers: this package, what it trusts, Keras.
 

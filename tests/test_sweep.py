@@ -314,3 +314,31 @@ def test_jobs_of_another_commit_are_counted_with_a_warning(alone):
     git("commit", "-q", "--allow-empty", "-m", "two")
     again = sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2")
     assert "warning: 2 jobs were done by another commit" in again.stderr
+
+
+EDITOR = '''
+"""A model whose first training comes with an edit of its own configuration file, as by a person meanwhile."""
+from pathlib import Path
+
+def net(input_shape, classes, *, units: int = 4, wide: int = 4):
+    import keras
+
+    file = Path("own/model/edited.yaml")
+    file.write_text(file.read_text().replace("wide: 4", "wide: 5"))
+    layers = [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(units), keras.layers.Dense(wide)]
+    return keras.Sequential([*layers, keras.layers.Dense(classes, activation="softmax")])
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("values", [["model.units=3,4,5"], ["model.units=int(interval(2,99))", "sweep.n_trials=3"]])
+def test_files_that_are_edited_meanwhile_change_no_job(alone, values):
+    Path("editor.py").write_text(EDITOR)
+    Path("own/model").mkdir(parents=True)
+    Path("own/model/edited.yaml").write_text("_target_: editor.net\ntrusted_modules: [editor]\nunits: 4\nwide: 4\n")
+    own = ["--config-dir", "own", "model=edited", *(o for o in SMALL if not o.startswith("model"))]
+    done = sweep(*own, *values, "data.validation=0.2", code=1)
+    assert re.search(r"^sweep +1 done, 2 failed", done.stdout, re.MULTILINE), done.stdout
+    assert "were changed while the sweep ran" in done.stderr
+    again = sweep(*own, *values, "data.validation=0.2", code=0)
+    assert "were changed" not in again.stderr

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-DONE, INTERRUPTED = "done", "interrupted"
+DONE, INTERRUPTED, PLANNED = "done", "interrupted", "planned"
 _STOP = "stop"
 
 
@@ -54,7 +54,7 @@ class Reader:
 
 
 def write_known(folder: Path, name: str, known: Mapping[str, Any]) -> None:
-    """Tell the jobs what is known from earlier calls, by job key."""
+    """Tell the jobs what is known beforehand: of earlier calls by job key, of this one which key each is to have."""
     if known:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(known), encoding="utf-8")

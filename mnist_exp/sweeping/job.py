@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from mnist_exp import composition, data, provenance, resuming, runner
 from mnist_exp.data import Dataset
-from mnist_exp.errors import MnistExpError, first_line
+from mnist_exp.errors import MnistExpError, SettingsError, first_line
 from mnist_exp.redaction import redact
 from mnist_exp.resuming import Resumption
 from mnist_exp.screen import Screen
@@ -45,6 +45,7 @@ class Assignment:
         study: where a search keeps its trials.
         deadline: no trial starts later, seconds since 1970.
         config_dir: a folder of the user's with groups of their own.
+        common: of a search, what `provenance.common` says of its trials.
     """
 
     sweep_id: str
@@ -54,6 +55,7 @@ class Assignment:
     study: Study | None = None
     deadline: float | None = None
     config_dir: str | None = None
+    common: str | None = None
 
 
 @dataclass
@@ -118,6 +120,7 @@ class _Attempt:
         facts["command"] = provenance.command_of(self.overrides, self.assignment.config_dir)
         try:
             settings = make_settings()
+            self._check_planned(settings)
             if self.trial is not None and (earlier := self._earlier(events.DONE, settings)):
                 return self._take_over(earlier, facts, settings)
             screen, interrupted = _Silent(self.out), self._earlier(events.INTERRUPTED, settings)
@@ -143,6 +146,23 @@ class _Attempt:
             **facts,
         )
         return result.objective
+
+    def _check_planned(self, settings: Settings) -> None:
+        """Make sure that this is the job that was planned: each is composed from the files as they are when it starts.
+
+        Raises: SettingsError: it is another one by now.
+        """
+        if self.trial is not None:
+            planned, found = self.assignment.common, provenance.common(settings, self.assignment.keys)
+        else:
+            known = events.read_known(self.assignment.folder, events.PLANNED)
+            planned = known.get(provenance.digest(list(self.overrides)))
+            found = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
+        if planned is not None and found != planned:
+            raise SettingsError(
+                "the configuration files, or the data, were changed while the sweep ran, and this job would be another "
+                "one than was planned: put them back, or issue the sweep again as it is now"
+            )
 
     def _earlier(self, name: str, settings: Settings) -> Any:
         """Return what the sweep knows of the same job from earlier calls: None if that is nothing."""

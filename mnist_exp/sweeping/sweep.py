@@ -150,6 +150,8 @@ class _Sweep:
         """Tell the jobs what they need to know."""
         how = self.how
         self.folder.mkdir(parents=True, exist_ok=True)
+        planned = {provenance.digest(list(job.overrides)): job.key for job in self.plan.jobs}
+        events.write_known(self.folder, events.PLANNED, planned)
         if how.reuse:
             events.write_known(self.folder, events.INTERRUPTED, _begun(self.plan, self.records, how))
         if self.study is not None and how.reuse:
@@ -163,6 +165,7 @@ class _Sweep:
             study=self.study,
             deadline=time.time() + how.timeout_s if how.timeout_s else None,
             config_dir=self.own_folder,
+            common=provenance.common(self.plan.settings, self.plan.space.keys),
         )
 
     def _launch(self, outcome: Outcome) -> None:
