@@ -477,3 +477,25 @@ def test_the_page_in_a_browser(here, capfd):
         assert opened.evaluate("document.documentElement.scrollWidth") <= 390
         assert opened.evaluate("[...document.images].every(image => image.naturalWidth > 200)")
         assert opened.errors == []
+
+
+def test_an_ablation_is_named_by_what_departs_from_the_common_configuration():
+    names = {"model.filters": "filters", "trainer.epochs": "epochs", "trainer.precision": "precision"}
+    common = {"model.filters": "8", "trainer.epochs": "1", "trainer.precision": "float32"}
+    groups = [common, common | {"trainer.epochs": "2"}, common | {"trainer.precision": "mixed_bfloat16"}]
+    groups.append(common | {"model.filters": "16", "trainer.epochs": "2"})
+    groups.append(common | {"model.filters": "32"})
+    labels = options.labels_of(groups, names)
+    assert labels == [
+        "the common configuration",
+        "epochs=2",
+        "precision=mixed_bfloat16",
+        "filters=16 epochs=2",
+        "filters=32",
+    ]
+
+
+def test_a_grid_is_named_by_all_that_differs():
+    names = {"model.filters": "filters", "model.dropout": "dropout"}
+    groups = [{"model.filters": f, "model.dropout": d} for f in ("8", "16") for d in ("0.1", "0.3")]
+    assert options.labels_of(groups, names)[0] == "filters=8 dropout=0.1"

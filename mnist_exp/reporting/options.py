@@ -1,6 +1,7 @@
 """The options of runs: which of them count, which differ, and how the differences are named."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mnist_exp.recorded import RecordedRun
@@ -8,6 +9,7 @@ from mnist_exp.reporting.metric import LARGEST
 from mnist_exp.sweeping.space import brief, number, short_names
 
 ABSENT = "–"
+COMMON = "the common configuration"  # which has the value of most in every option
 TARGET = "_target_"
 _LONGEST = 60  # characters of a value in a label
 # They decide no result, or are told apart by the digest of the data.
@@ -49,12 +51,18 @@ def names_of(keys: Sequence[str]) -> dict[str, str]:
 
 
 def labels_of(groups: Sequence[Mapping[str, str]], names: Mapping[str, str]) -> list[str]:
-    """Return what tells each group from the others; arguments that its component does not have are left out."""
-    given = [{key: value for key, value in values.items() if value != ABSENT} for values in groups]
+    """Return what tells each group from the others; arguments that its component does not have are left out.
+
+    Where most groups share a value of every option, as in an ablation, only what departs from these is named.
+    """
+    usual = _usual(groups)
+    given = [
+        {key: value for key, value in values.items() if value not in (ABSENT, usual.get(key))} for values in groups
+    ]
     brief_ones = [" ".join(f"{names[k]}={cut(shown(k, v))}" for k, v in values.items()) for values in given]
-    if len(set(brief_ones)) == len(groups):
-        return brief_ones
-    return [" ".join(f"{names[k]}={v}" for k, v in values.items()) for values in given]
+    if len(set(brief_ones)) < len(groups):
+        brief_ones = [" ".join(f"{names[k]}={v}" for k, v in values.items()) for values in given]
+    return [label or (COMMON if usual else "") for label in brief_ones]
 
 
 def cut(text: str) -> str:
@@ -73,6 +81,18 @@ def canonical(value: str) -> str:
     if found is None:
         return value
     return str(int(found)) if found.is_integer() and abs(found) < LARGEST else repr(found)
+
+
+def _usual(groups: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the value of each option that more than half of the groups have; nothing if an option has none."""
+    usual: dict[str, str] = {}
+    for key in groups[0] if groups else ():
+        value, times = Counter(values.get(key, ABSENT) for values in groups).most_common(1)[0]
+        if times <= len(groups) / 2 or value == ABSENT:
+            return {}
+        usual[key] = value
+    departures = [tuple((key, values.get(key)) for key in usual if values.get(key) != usual[key]) for values in groups]
+    return usual if len(set(departures)) == len(groups) else {}
 
 
 def _tells_more(options: Sequence[Mapping[str, str]], kept: Sequence[str], key: str) -> bool:
