@@ -43,6 +43,13 @@ class Running:
             assert time.monotonic() < until, self.text()
             time.sleep(0.02)
 
+    def wait_for_words(self, words, seconds=60):
+        until = time.monotonic() + seconds
+        while words not in "".join(self.err):
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < until, self.text()
+            time.sleep(0.02)
+
     def end_with(self, code, seconds=150):
         """Wait for the end, and return all that it said on stderr."""
         try:

@@ -274,8 +274,23 @@ def test_what_a_server_never_took_is_delivered_by_the_command_that_is_told(aband
 
 @pytest.mark.slow
 @pytest.mark.services
+def test_server_that_hangs_when_a_run_is_over_is_told_of_and_waited_for(server):
+    running = Running("mnist_exp.run", *SMALL, "trainer.epochs=8", "tracking.experiment=hangs_late")
+    running.wait_for_epoch(3)
+    server.signal(signal.SIGSTOP)
+    try:
+        running.wait_for_words(f"{LOST} (no answer for ")
+    finally:
+        server.signal(signal.SIGCONT)
+    running.end_with(0)
+    assert BACK in running.text()
+    assert_whole(started_run(server.uri, "hangs_late"), 8, server.uri)
+
+
+@pytest.mark.slow
+@pytest.mark.services
 def test_server_that_hangs_holds_up_neither_training_nor_sigterm(server):
-    running = Running("mnist_exp.run", *SMALL, "trainer.epochs=90", "tracking.experiment=hangs")
+    running = Running("mnist_exp.run", *SMALL, "trainer.epochs=400", "tracking.experiment=hangs")
     running.wait_for_epoch(3)
     run_id = started_run(server.uri, "hangs")
     server.signal(signal.SIGSTOP)
@@ -296,5 +311,5 @@ def test_server_that_hangs_holds_up_neither_training_nor_sigterm(server):
     assert client_of(server.uri).get_run(run_id).info.status == "KILLED"
     assert len(history(run_id, server.uri)["loss"]) >= reached
     assert "warning" not in run(f"resume={run_id}", "tracking.experiment=hangs")
-    assert_whole(run_id, 90, server.uri)
+    assert_whole(run_id, 400, server.uri)
     assert not Path("unfinished").exists()

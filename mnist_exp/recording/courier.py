@@ -22,6 +22,7 @@ _REST = 10.0
 _LONGEST_REST_S = 60.0
 # A store that is only slow is not worth a warning.
 _SILENCE_S = 15.0
+_TRAINING = "the training goes on"
 
 
 class UndeliveredError(RunError):
@@ -48,6 +49,7 @@ class Courier:
         self._attempt: Attempt | None = None
         self._rest_s, self._next_try = delivery.RETRY_S, 0.0
         self._late = 0
+        self._goes_on = _TRAINING
         self.may_pass = True
 
     def send(self, message: Message, model: "keras.Model | None" = None) -> None:
@@ -75,6 +77,7 @@ class Courier:
             patience_s: how long to try again; not where trying again is of no use.
             at_most_s: how long to wait for a try that hangs.
         """
+        self._goes_on = "it is tried again"
         now = time.monotonic()
         until, limit = now + min(patience_s, at_most_s), now + at_most_s
         if at_most_s < math.inf:
@@ -82,9 +85,12 @@ class Courier:
         try:
             while True:
                 self._next_try = 0.0
-                if self._advance(limit - time.monotonic()):
+                age_s = self._attempt.age_s if self._attempt is not None else 0.0
+                if self._advance(min(limit - time.monotonic(), _SILENCE_S - age_s % _SILENCE_S)):
                     return True
                 if self._attempt is not None:
+                    if time.monotonic() < limit:
+                        continue
                     self.reason = self.reason or _silence(self._attempt)
                     return False
                 if time.monotonic() + delivery.RETRY_S > until or not self.may_pass:
@@ -92,6 +98,7 @@ class Courier:
                 self.outbox.store()
                 time.sleep(delivery.RETRY_S)
         finally:
+            self._goes_on = _TRAINING
             self.outbox.store()
 
     def _advance(self, hold_s: float, is_asked: Callable[[], bool] = bool) -> bool:
@@ -115,7 +122,7 @@ class Courier:
             held_s = time.monotonic() - began
             if not self._attempt.wait(hold_s - held_s, is_asked):
                 self._next_try = time.monotonic() + _REST * held_s
-                if self._attempt.age_s > _SILENCE_S:
+                if self._attempt.age_s >= _SILENCE_S:
                     self._tell(_silence(self._attempt))
                 return False
             attempt, self._attempt = self._attempt, None
@@ -169,7 +176,7 @@ class Courier:
     def _tell(self, reason: str) -> None:
         if not self.reason:
             self._warn(
-                f"the tracking store does not take records ({reason}); the training goes on, and they wait in "
+                f"the tracking store does not take records ({reason}); {self._goes_on}, and they wait in "
                 f"{self.outbox.folder}"
             )
         self.reason = reason
