@@ -16,6 +16,13 @@ PEERS = Path(__file__).resolve().parent / "peers"
 OURS = "mnist_exp"
 FIRST_STEP_REACHED = 77  # As peers/first_step.py ends a process.
 GRID = ["model.filters=8,16,32,64", "model.dropout=0.1,0.3,0.5"]
+SPACE = [  # As in peers/optuna_loop.py.
+    "model.filters=tag(log, int(interval(8, 64)))",
+    "model.dropout=interval(0.0, 0.7)",
+    "model.dense_units=tag(log, int(interval(32, 256)))",
+    "optimizer.learning_rate=tag(log, interval(0.0001, 0.01))",
+    "trainer.batch_size=100,200,400",
+]
 JOBS = "select runs.run_uuid from runs join tags using (run_uuid) where tags.key = 'mlflow.parentRunId'"
 
 Facts = dict[str, float | str]
@@ -133,7 +140,8 @@ def search(options: Options) -> Row:
     images = _images(limit, 1000 if limit >= 4000 else 0.2)
     most = ["--epochs", 5]
     trials = ["--trials", options.trials]
-    sweep = ours("-m", "sweep=search", *images, "trainer.epochs=5", f"sweep.n_trials={options.trials}")
+    how = ["sweep.sampler=tpe", "sweep.pruner=asha", "trainer.epochs=5", f"sweep.n_trials={options.trials}"]
+    sweep = ours("-m", *SPACE, *images, *how)
     # An iteration of Hyperband is about 30 epochs; 20 trials under ASHA are about 50.
     iterations = ["--iterations", max(1, round(options.trials / 12))]
     return Row(

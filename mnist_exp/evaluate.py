@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import commands, evaluation, evaluation_data, fields, model_files, startup
+import numpy as np
+
+from mnist_exp import commands, ensemble, evaluation, evaluation_data, fields, model_files, startup
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import ClassScore, Evaluation
@@ -55,15 +57,20 @@ def evaluate(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     run = commands.find(options)
-    model_files.check_has_model(run)
-    images = _images(run, options)
+    members = ensemble.members(run) if options.ensemble else [run]
+    model_files.check_has_model(members[0])
+    images = ensemble.common([_images(member, options) for member in members])
     folder = _folder(run, images, options.output)
-    probabilities = predict(run, images, commands.trusted(options))
+    each = [predict(member, images, commands.trusted(options)) for member in members]
+    probabilities = np.mean(each, axis=0)
     from mnist_exp import training
 
     loss = training.score(probabilities, images.y)["loss"]
     measured = evaluation.measure(probabilities, images.y, images.dataset.class_names, loss)
     report = _report(run, images, measured, probabilities)
+    if options.ensemble:
+        right = [float((one.argmax(axis=1) == images.y).mean()) for one in each]
+        report["members"] = dict(zip([member.run_id for member in members], right, strict=True))
     with tracking.folder() as made, startup.paused_collection():
         _write(made, images, measured, probabilities, report)
         try:
@@ -74,7 +81,7 @@ def evaluate(options: argparse.Namespace) -> int:
             raise RunError(f"the results cannot be written to {folder}: {first_line(error)}") from error
         if options.log:
             _log(run, images, measured, made)
-    _warn(screen, run, images, report)
+    _warn(screen, members, images, report)
     if options.json:
         print(json.dumps(report))
     else:
@@ -158,7 +165,7 @@ def _report(run: RecordedRun, images: Images, measured: Evaluation, probabilitie
         report["trained_on"] = int(images.seen.sum())
         if new.any():
             report["accuracy_of_new"] = float((probabilities.argmax(axis=1) == images.y)[new].mean())
-    if images.is_own and images.split == "test":
+    if images.is_own and images.split == "test" and "mnist_exp.sweep" not in run.tags:
         report["logged"] = {name: run.metrics.get(f"test_{name}") for name in _TESTED}
     return report
 
@@ -209,22 +216,23 @@ def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -
         raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error
 
 
-def _warn(screen: Screen, run: RecordedRun, images: Images, report: Mapping[str, Any]) -> None:
+def _warn(screen: Screen, members: Sequence[RecordedRun], images: Images, report: Mapping[str, Any]) -> None:
     """Say what makes the numbers mean less than they seem to."""
     total, trained_on = report["images"], report["trained_on"]
+    what = "the run" if len(members) == 1 else "the ensemble"
     if trained_on is None:
-        screen.warn(f"whether the run was trained on some of these images cannot be told: {images.why_unknown}")
+        screen.warn(f"whether {what} was trained on some of these images cannot be told: {images.why_unknown}")
     elif trained_on == total:
         screen.warn(
-            f"the run was trained on all {total:,} of these images: this says nothing of how well it reads new ones"
+            f"{what} was trained on all {total:,} of these images: this says nothing of how well it reads new ones"
         )
     elif trained_on:
         assert images.seen is not None
         screen.warn(
-            f"the run was trained on {trained_on:,} of these {total:,} images: this is no measure of how well it reads "
+            f"{what} was trained on {trained_on:,} of these {total:,} images: this is no measure of how well it reads "
             f"new ones; of the {total - trained_on:,} others it read {report['accuracy_of_new']:.4f} rightly"
         )
-    if words := evaluation_data.renamed(run, images.dataset):
+    if words := evaluation_data.renamed(members[0], images.dataset):
         screen.warn(words)
     if differences := _differences(report):
         screen.warn(f"not as it was logged: {'; '.join(differences)}")
@@ -248,6 +256,7 @@ def _show(
     gap = measured.confidence - measured.accuracy
     rows = {
         "run": f"{run.run_id}, {evaluation_data.shown(run.name)}",
+        **_of_members(report.get("members", {})),
         "images": f"{measured.images:,} {images.words()}, from {images.dataset.place}",
         "accuracy": f"{measured.accuracy:.4f}, {measured.interval.level:.0%} interval {low:.4f} to {high:.4f} "
         f"({measured.interval.method})",
@@ -263,6 +272,15 @@ def _show(
     screen.table(
         {"files": f"{folder}/: reliability.png, confusion_matrix.png, confident_mistakes.png, per_class.csv, {REPORT}"}
     )
+
+
+def _of_members(accuracies: Mapping[str, float]) -> dict[str, str]:
+    """Return the row on the models of an ensemble; none for a single one."""
+    if not accuracies:
+        return {}
+    values = list(accuracies.values())
+    alone = f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} (std), {min(values):.4f} to {max(values):.4f}"
+    return {"ensemble": f"the mean probabilities of {len(values)} models, whose own accuracy is {alone}"}
 
 
 def _show_classes(screen: Screen, classes: Sequence[ClassScore]) -> None:
@@ -289,6 +307,7 @@ def _parser() -> argparse.ArgumentParser:
             "RUN_ID",
             "RUN_ID --split validation --log",
             "RUN_ID data.path=/where/they/lie/now",
+            "PARENT --ensemble",
             "RUN_ID --data image_folder data.path=photos 'data.size=[28,28]'",
         ],
     )
@@ -302,6 +321,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=SPLITS,
         default="test",
         help="which images: test (default), train (what it was trained on), validation (what it held out), all",
+    )
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="RUN_ID is a sweep: the mean probabilities of all of its models, none left out",
     )
     parser.add_argument("--log", action="store_true", help="add the results to the run as metrics and artifacts")
     parser.add_argument(

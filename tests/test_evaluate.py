@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 from real_runs import client_of
 
-from mnist_exp import commands, compose, evaluate, evaluation_data, run
+from mnist_exp import commands, compose, evaluate, evaluation_data, load_model, run
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.evaluation import ClassScore
 from mnist_exp.screen import Screen
@@ -377,3 +377,68 @@ def test_full_mnist(alone, full_mnist, monkeypatch):
     report, err = report_of(result.run_id, "--data", "mnist_5k", "--split", "all")
     assert 700 < report["trained_on"] < 970  # 10 of 60, of 5,000
     assert f"trained on {report['trained_on']:,} of these 5,000 images: this is no measure" in err
+
+
+@pytest.fixture(scope="module")
+def seeds(trained):
+    """The parent of a sweep over two seeds, and its runs."""
+    words = ["data=npz", f"data.path={trained.place}/digits.npz", "data.validation=100", *SMALL, "seed=1,2"]
+    subprocess.run(
+        [sys.executable, "-m", "mnist_exp.run", "-m", *words, "tracking.experiment=seeds"],
+        cwd=trained.place,
+        check=True,
+        capture_output=True,
+    )
+    client = client_of(f"sqlite:///{trained.place}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("seeds").experiment_id])
+    (parent,) = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
+    return parent.info.run_id, [each for each in runs if "mlflow.parentRunId" in each.data.tags]
+
+
+@pytest.mark.slow
+def test_ensemble_is_the_mean_of_its_models(here, seeds):
+    parent, runs = seeds
+    report, err = report_of(parent, "--ensemble", "--log")
+    assert err == ""
+    assert report["members"] == {each.info.run_id: each.data.metrics["test_accuracy"] for each in runs}
+    _, _, x, y = here.arrays
+    mean = sum(load_model(f"runs:/{each.info.run_id}").predict(x[..., None], verbose=0) for each in runs) / 2
+    assert report["accuracy"] == (mean.argmax(axis=1) == y).mean()
+    logged = client_of().get_run(parent).data.metrics
+    assert logged["evaluation.npz.test.accuracy"] == report["accuracy"]
+    code, out, _ = call(parent, "--ensemble")
+    assert code == 0
+    assert re.search(
+        r"^ensemble +the mean probabilities of 2 models, whose own accuracy is 0\.\d{4} ± 0\.\d{4} ", out, re.M
+    )
+
+
+@pytest.mark.slow
+def test_images_that_any_model_of_an_ensemble_was_trained_on_are_told(here, seeds):
+    parent, _ = seeds
+    report, err = report_of(parent, "--ensemble", "--split=all")
+    assert report["trained_on"] > 460  # The two hold-outs are not the same.
+    assert "the ensemble was trained on" in err
+    code, _, err = call(parent, "--ensemble", "--split=validation")
+    assert code == 2
+    assert "--split=validation: the runs do not have the same images there" in err
+
+
+@pytest.mark.slow
+def test_ensemble_with_a_model_missing_is_refused(here, seeds):
+    parent, runs = seeds
+    client, name = client_of(), "mnist_exp.model_uri"
+    model = runs[0].data.tags[name]
+    client.delete_tag(runs[0].info.run_id, name)
+    try:
+        code, _, err = call(parent, "--ensemble")
+    finally:
+        client.set_tag(runs[0].info.run_id, name, model)
+    assert code == 2
+    assert f"run {runs[0].info.run_id} has no model" in err
+
+
+def test_ensemble_of_what_is_no_sweep_is_refused(here):
+    code, _, err = call(here.run_id, "--ensemble")
+    assert code == 2
+    assert f"--ensemble: run {here.run_id} is no sweep" in err

@@ -1,0 +1,49 @@
+"""The models of a sweep as one: the mean of their probabilities. All of them, so that none is chosen by its score."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mnist_exp import model_files, recorded
+from mnist_exp.errors import SettingsError
+from mnist_exp.evaluation_data import Images
+from mnist_exp.recorded import RecordedRun
+
+
+def members(run: RecordedRun) -> list[RecordedRun]:
+    """Return the runs of a sweep, oldest first. Raises: SettingsError: it is none, or has not all of its models."""
+    if "mnist_exp.sweep" not in run.tags:
+        raise SettingsError(f"--ensemble: run {run.run_id} is no sweep: name the parent run of one, or leave it out")
+    found = recorded.children(run)
+    if len(found) < 2:
+        raise SettingsError(f"--ensemble: sweep {run.run_id} has {len(found)} runs of its own: it takes two at least")
+    problems = []
+    for each in found:
+        try:
+            model_files.check_has_model(each)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def common(images: Sequence[Images]) -> Images:
+    """Return the images that all members are asked about, and whether any was trained on each.
+
+    Args:
+        images: of each member.
+    Raises: SettingsError: they are not the same, as hold-outs of several seeds are not.
+    """
+    first = images[0]
+    if any(not (np.array_equal(each.x, first.x) and np.array_equal(each.y, first.y)) for each in images):
+        raise SettingsError(
+            f"--split={first.split}: the runs do not have the same images there, as their seeds or data.* differ; "
+            "there are test and all"
+        )
+    seen = first.seen
+    for each in images[1:]:
+        seen = None if seen is None or each.seen is None else seen | each.seen
+    why_unknown = next((each.why_unknown for each in images if each.seen is None), "")
+    return replace(first, seen=seen, why_unknown=why_unknown)
