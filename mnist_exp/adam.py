@@ -8,6 +8,9 @@ import keras
 class QuickAdam(keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam, updated by TensorFlow's own fused operation, which computes the same. TensorFlow only.
 
+    But for the gradients of an `Embedding`: those of a row that is used several times are added up before they are
+    squared, as the source has it; Keras adds the squares.
+
     Source: Kingma & Ba 2014, arXiv:1412.6980, in the form before section 2.1, whose epsilon is the hatted one.
     """
 

@@ -23,9 +23,13 @@ class QuickDropout(keras.layers.Layer):  # type: ignore[misc]
         self.supports_masking = True
         self.built = True
 
+    def get_config(self) -> dict[str, Any]:
+        """Return what it is made of, for those who look into the model; it is not saved, nor made again from that."""
+        return {"name": self.name, "rate": self._dropped / _LEVELS}
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the inputs, some of them zero while training."""
-        if not training or self._dropped == 0:
+        if not training:
             return inputs
         import tensorflow as tf
 
@@ -41,22 +45,31 @@ class QuickDropout(keras.layers.Layer):  # type: ignore[misc]
 def quicken(network: keras.Model) -> keras.Model:
     """Return a model of the same layers, and so the same weights, whose Dropout layers are quick.
 
-    What cannot be taken apart, such as a subclass of Model, comes back as it is, and so does all on other backends.
+    What cannot be taken apart, such as a subclass of Model, or a model with one in it, comes back as it is, and so does
+    all on other backends.
     """
-    if keras.backend.backend() != "tensorflow" or not _is_made_of_layers(network):
+    if keras.backend.backend() != "tensorflow" or not (_is_made_of_layers(network) and _has_dropout(network)):
         return network
     return keras.models.clone_model(network, clone_function=_quick, recursive=True)
 
 
-def _is_made_of_layers(network: Any) -> bool:
-    """Tell whether a model is nothing but layers in Keras's own containers, with a Dropout somewhere among them."""
+def _is_made_of_layers(network: keras.Model) -> bool:
+    """Tell whether a model is nothing but layers in Keras's own containers, whose `call` is known."""
     if type(network).__name__ not in ("Sequential", "Functional") or not network.built:
         return False
-    return any(_is_quickened(layer) or _is_made_of_layers(layer) for layer in network.layers)
+    return all(_is_made_of_layers(layer) for layer in network.layers if isinstance(layer, keras.Model))
+
+
+def _has_dropout(network: keras.Model) -> bool:
+    return any(
+        _has_dropout(layer) if isinstance(layer, keras.Model) else _is_quickened(layer) for layer in network.layers
+    )
 
 
 def _is_quickened(layer: keras.layers.Layer) -> bool:
-    return type(layer) is keras.layers.Dropout and layer.noise_shape is None and 0 < layer.rate < 1
+    if type(layer) is not keras.layers.Dropout or layer.noise_shape is not None:
+        return False
+    return bool(0 < round(layer.rate * _LEVELS) < _LEVELS)
 
 
 def _quick(layer: keras.layers.Layer) -> keras.layers.Layer:

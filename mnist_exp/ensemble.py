@@ -15,17 +15,24 @@ def members(run: RecordedRun) -> list[RecordedRun]:
     """Return the runs of a sweep, oldest first. Raises: SettingsError: it is none, or has not all of its models."""
     if "mnist_exp.sweep" not in run.tags:
         raise SettingsError(f"--ensemble: run {run.run_id} is no sweep: name the parent run of one, or leave it out")
-    found = recorded.children(run)
-    if len(found) < 2:
-        raise SettingsError(f"--ensemble: sweep {run.run_id} has {len(found)} runs of its own: it takes two at least")
-    problems = []
-    for each in found:
+    jobs: dict[str, list[RecordedRun]] = {}
+    for each in recorded.of_sweep(run):
+        jobs.setdefault(each.tags.get("mnist_exp.job_key", each.run_id), []).append(each)
+    found, problems = [], []
+    for attempts in jobs.values():  # One that failed, and was done in another attempt, is no gap.
         try:
-            model_files.check_has_model(each)
+            found.append(next((each for each in attempts if "mnist_exp.model_uri" in each.tags), attempts[-1]))
+            model_files.check_has_model(found[-1])
         except SettingsError as error:
             problems += error.problems
     if problems:
         raise SettingsError(problems)
+    if run.status != "FINISHED":
+        raise SettingsError(
+            f"--ensemble: sweep {run.run_id} is {run.status}: issue it again, which finishes what is left"
+        )
+    if len(found) < 2:
+        raise SettingsError(f"--ensemble: sweep {run.run_id} has {len(found)} models: it takes two at least")
     return found
 
 
@@ -37,6 +44,10 @@ def common(images: Sequence[Images]) -> Images:
     Raises: SettingsError: they are not the same, as hold-outs of several seeds are not.
     """
     first = images[0]
+    if any(each.dataset.sha256 != first.dataset.sha256 for each in images):
+        raise SettingsError(
+            "--ensemble: the runs were trained on different data sets: name the images with --data=NAME"
+        )
     if any(not (np.array_equal(each.x, first.x) and np.array_equal(each.y, first.y)) for each in images):
         raise SettingsError(
             f"--split={first.split}: the runs do not have the same images there, as their seeds or data.* differ; "

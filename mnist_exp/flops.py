@@ -7,7 +7,7 @@ import keras
 
 
 def forward(model: keras.Model) -> int | None:
-    """Return the operations of one pass over one image, None if a layer is of a kind that is not known here.
+    """Return the operations of one pass over one image, None if it is made of what is not known here.
 
     A multiplication and the addition after it are two. A training step takes about three times as many, image by image:
     forward, and backward to the inputs and to the weights of each layer.
@@ -15,13 +15,32 @@ def forward(model: keras.Model) -> int | None:
     Args:
         model: built.
     """
+    times = _calls(model)
+    if times is None:
+        return None
     total = 0
     for layer in model.layers:
         found = forward(layer) if isinstance(layer, keras.Model) else _of(layer)
         if found is None:
             return None
-        total += found
+        total += found * times[layer.name]
     return total
+
+
+def _calls(model: keras.Model) -> dict[str, int] | None:
+    """Return how often a model calls each of its layers, by name; None if it does more than that, or does not tell."""
+    kind = type(model).__name__
+    if kind == "Sequential":
+        return {layer.name: 1 for layer in model.layers}
+    if kind != "Functional":
+        return None
+    try:
+        operations = model.get_config()["layers"]
+    except (NotImplementedError, KeyError):  # A layer of someone's own.
+        return None
+    # An input is called by nobody.
+    times = {each["name"]: len(each["inbound_nodes"]) for each in operations}
+    return times if times.keys() == {layer.name for layer in model.layers} else None
 
 
 def _of(layer: keras.layers.Layer) -> int | None:

@@ -59,17 +59,23 @@ def job_key(settings: Settings, data_sha256: str) -> str:
     return digest({"config": decisive(settings), "data": data_sha256})
 
 
-def common(settings: Settings, keys: Sequence[str]) -> str | None:
-    """Return the digest of what decides a run's result, some options left out; None if one is a choice of a group.
+def common(settings: Sequence[Settings]) -> dict[str, str | None]:
+    """Return what decides the results of several configurations, by dotted names: None where they differ."""
+    all_of_them = [{name: json.dumps(value) for name, value in flatten(decisive(each)).items()} for each in settings]
+    names = dict.fromkeys(name for each in all_of_them for name in each)
+    values = {name: {each.get(name) for each in all_of_them} for name in names}
+    return {name: found.pop() if len(found) == 1 else None for name, found in values.items()}
 
-    Args:
-        settings: of the run.
-        keys: the options left out, by dots.
-    """
-    decides = decisive(settings)
-    if any("." not in key and isinstance(decides.get(key, {}), dict) for key in keys):
-        return None
-    return digest({name: value for name, value in flatten(decides).items() if name not in keys})
+
+def departures(settings: Settings, wanted: Mapping[str, str | None]) -> list[str]:
+    """Return how a configuration departs from what `common` returned: `trainer.epochs=2 instead of 1`."""
+    found = {name: json.dumps(value) for name, value in flatten(decisive(settings)).items()}
+    default = "its default"
+    return [
+        f"{name}={found.get(name, default)} instead of {wanted.get(name, default)}"
+        for name in dict.fromkeys([*wanted, *found])
+        if found.get(name) != wanted.get(name) and not (name in wanted and wanted[name] is None)
+    ]
 
 
 def code_sha256(trusted_modules: Sequence[str]) -> str:

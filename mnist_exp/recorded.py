@@ -1,7 +1,9 @@
 """Find a run that was recorded before, and read what it was made of; nothing that it says is believed unchecked."""
 
 import copy
+import csv
 import dataclasses
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from mnist_exp import data, fields, predictions, provenance, references, startup
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.predictions import Predictions
-from mnist_exp.recording import delivery, store, tracking
+from mnist_exp.recording import delivery, store, tracking, unfinished
 from mnist_exp.redaction import redact
 from mnist_exp.settings import Settings, TrackingSettings, check
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 # Parts of a configuration that say how a run is recorded, not what it is.
 OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
 EVALUATION = "evaluation."  # What metrics begin with that were added to a run after its end.
-_LARGEST_FILE = 1_000_000  # bytes
+_LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
+_AT_ONCE = 500  # runs asked for by their ids
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class RecordedRun:
         """Return what it read on the test set. Raises: SettingsError: it has not been tested, or that is damaged."""
         text = self._text(predictions.FILE, predictions.LARGEST)
         return predictions.parse(text, f"{predictions.FILE} of run {self.run_id}")
+
+    def leaderboard(self) -> str:
+        """Return a sweep's table. Raises: SettingsError: it has none."""
+        return self._text("leaderboard.csv", _LARGEST_BOARD)
 
     def _read(self, name: str) -> dict[str, Any]:
         return parse(self._text(name, _LARGEST_FILE), f"{name} of run {self.run_id}")
@@ -142,10 +149,24 @@ def find(settings: TrackingSettings, reference: str) -> RecordedRun:
     return _recorded(run, experiment, uri)
 
 
-def children(parent: RecordedRun) -> list[RecordedRun]:
-    """Return the runs of a sweep, oldest first."""
+def of_sweep(parent: RecordedRun) -> list[RecordedRun]:
+    """Return the runs of a sweep, its own oldest first, then those of earlier sweeps that it counts."""
     with tracking.understood(parent.uri):
-        return _search(parent.uri, parent.experiment, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
+        runs = _search(parent.uri, parent.experiment, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
+        missing = sorted(_on_board(parent) - {run.run_id for run in runs})
+        for start in range(0, len(missing), _AT_ONCE):
+            listed = ", ".join(f"'{run_id}'" for run_id in missing[start : start + _AT_ONCE])
+            runs += _search(parent.uri, parent.experiment, f"attributes.run_id IN ({listed})")
+    return runs
+
+
+def _on_board(parent: RecordedRun) -> set[str]:
+    """Return the ids on a sweep's leaderboard; none while it has no such table."""
+    try:
+        found = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(parent.leaderboard()))}
+    except (csv.Error, SettingsError):
+        return set()
+    return {run_id for run_id in found if unfinished.is_run_id(run_id)}
 
 
 def search(settings: TrackingSettings, condition: str) -> list[RecordedRun]:

@@ -86,7 +86,23 @@ def test_what_is_special_stays():
         Kind(0.3),
         layers.Dropout(0.3, noise_shape=(None, 1)),
         layers.Dropout(0),
+        layers.Dropout(1e-6),
+        layers.Dropout(1 - 1e-6),
         layers.SpatialDropout1D(0.1),
     ):
         network = keras.Sequential([keras.Input((2, 2)), layer])
         assert quicken(network) is network
+
+
+def test_a_model_within_that_has_a_call_of_its_own_stays():
+    class Net(keras.Model):
+        def __init__(self):
+            inputs = keras.Input((4,))
+            super().__init__(inputs, layers.Dropout(0.5)(inputs))
+
+        def call(self, x, training=False):
+            return 100 * super().call(x, training=training)
+
+    inputs = keras.Input((4,))
+    network = keras.Model(inputs, Net()(layers.Dropout(0.1)(inputs)))
+    assert quicken(network) is network

@@ -425,6 +425,24 @@ def test_images_that_any_model_of_an_ensemble_was_trained_on_are_told(here, seed
 
 
 @pytest.mark.slow
+def test_jobs_of_an_earlier_sweep_and_second_attempts_belong_to_an_ensemble(here, seeds):
+    _, runs = seeds
+    client = client_of()
+    experiment = client.get_experiment_by_name("seeds").experiment_id
+    parent = client.create_run(experiment, tags={"mnist_exp.sweep": "x"}).info.run_id
+    lost = {"mlflow.parentRunId": parent, "mnist_exp.job_key": runs[1].data.tags["mnist_exp.job_key"]}
+    client.set_terminated(client.create_run(experiment, tags=lost).info.run_id, "FAILED")
+    board = "rank,run_id\n" + "".join(f"{rank},{each.info.run_id}\n" for rank, each in enumerate(runs))
+    client.log_text(parent, board, "leaderboard.csv")
+    code, _, err = call(parent, "--ensemble")
+    assert code == 2
+    assert "is RUNNING: issue it again, which finishes what is left" in err
+    client.set_terminated(parent)
+    report, _ = report_of(parent, "--ensemble")
+    assert sorted(report["members"]) == sorted(each.info.run_id for each in runs)
+
+
+@pytest.mark.slow
 def test_ensemble_with_a_model_missing_is_refused(here, seeds):
     parent, runs = seeds
     client, name = client_of(), "mnist_exp.model_uri"

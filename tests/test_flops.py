@@ -48,3 +48,24 @@ def test_layer_of_ones_own_is_not_guessed():
 
     assert of(Own()) is None
     assert of(layers.Reshape((8, 24)), layers.LSTM(4)) is None
+
+
+def test_layer_that_is_called_twice_counts_twice():
+    inputs, layer = keras.Input((8, 8, 3)), layers.Conv2D(3, 3, padding="same")
+    assert flops.forward(keras.Model(inputs, layer(layer(inputs)))) == 2 * (2 * 9 * 3 * 3 * 64)
+
+
+def test_model_that_does_more_than_call_its_layers_is_not_guessed():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(4)
+
+        def call(self, x):
+            return self.dense(self.dense(x))
+
+    own = Own()
+    own(keras.ops.zeros((1, 4)))
+    assert flops.forward(own) is None
+    inputs = keras.Input((8, 8))
+    assert flops.forward(keras.Model(inputs, layers.Dense(2)(keras.ops.matmul(inputs, inputs)))) is None

@@ -499,3 +499,9 @@ def test_a_grid_is_named_by_all_that_differs():
     names = {"model.filters": "filters", "model.dropout": "dropout"}
     groups = [{"model.filters": f, "model.dropout": d} for f in ("8", "16") for d in ("0.1", "0.3")]
     assert options.labels_of(groups, names)[0] == "filters=8 dropout=0.1"
+
+
+def test_groups_that_differ_in_what_only_some_have_are_told_apart():
+    names = {"a": "a", "c": "c"}
+    groups = [{"a": "1", "c": "1"}, {"a": "1", "c": options.ABSENT}, {"a": "2", "c": "1"}]
+    assert len(set(options.labels_of(groups, names))) == 3

@@ -342,3 +342,16 @@ def test_files_that_are_edited_meanwhile_change_no_job(alone, values):
     assert "were changed while the sweep ran" in done.stderr
     again = sweep(*own, *values, "data.validation=0.2", code=0)
     assert "were changed" not in again.stderr
+
+
+@pytest.mark.slow
+def test_options_that_follow_a_searched_one_are_searched_with_it(alone):
+    how = ["data.validation=0.2", "sweep.n_trials=2", "sweep.sampler=random"]
+    tied = sweep(*SMALL, "model.filters=int(interval(2,5))", "model.dense_units=${model.filters}", *how)
+    assert re.search(r"^sweep +2 done", tied.stdout, re.MULTILINE), tied.stderr
+    _, _, children = recorded()
+    assert len(children) == 2
+    for each in children.values():
+        assert each.data.params["model.dense_units"] == each.data.params["model.filters"]
+    part = sweep("model=mlp", "model.hidden_units.0=int(interval(2,5))", *(o for o in SMALL if "model" not in o), *how)
+    assert re.search(r"^sweep +2 done", part.stdout, re.MULTILINE), part.stderr

@@ -37,7 +37,7 @@ def plan():
         Planned(tuple(overrides), f"filters={number}", f"k{number}", 10, f"python {number}")
         for number, overrides in enumerate(space.grid(), start=1)
     ]
-    return Plan(space, tuple(jobs), None, "0", on_test=False, validated_on=100)
+    return Plan(space, tuple(jobs), None, {}, "0", on_test=False, validated_on=100)
 
 
 def test_what_nobody_did_is_left(plan):

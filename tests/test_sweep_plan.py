@@ -225,7 +225,7 @@ SAME = [
     ["tracking.experiment=another", "tracking.run_name=x", "tracking.uri=sqlite:///other.db"],
     ["data.name=other"],
     ["trusted_modules=[my_pkg]"],
-    ["sweep=search", "data.validation=test"],
+    ["sweep=grid", "data.validation=test"],
     ["sweep.n_trials=3", "sweep.points=[{seed:3}]"],
     ["data.limit=null", "objective=val_accuracy", "direction=maximize"],
     ["~trainer.restore_best"],
@@ -313,7 +313,7 @@ def test_every_preset_says_what_it_asks_how_it_is_called_and_what_it_costs(prese
     assert lines[1].startswith("# ")
     assert lines[2].startswith(f"# Command: python -m mnist_exp.run -m sweep={preset}")
     assert lines[3].startswith("# Cost: ")
-    assert set(yaml.safe_load(file.read_text())) <= {"defaults", "hydra", "sweep", "data", "trainer"}
+    assert set(yaml.safe_load(file.read_text())) <= {"defaults", "hydra", "sweep", "data", "trainer", "optimizer"}
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,10 @@ def _usual(groups: Sequence[Mapping[str, str]]) -> dict[str, str]:
         if times <= len(groups) / 2 or value == ABSENT:
             return {}
         usual[key] = value
-    departures = [tuple((key, values.get(key)) for key in usual if values.get(key) != usual[key]) for values in groups]
+    departures = [
+        tuple((key, value) for key, value in values.items() if value not in (ABSENT, usual.get(key)))
+        for values in groups
+    ]
     return usual if len(set(departures)) == len(groups) else {}
 
 

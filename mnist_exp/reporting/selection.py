@@ -1,25 +1,18 @@
 """Which runs a report is on: by their ids, of a sweep, or of an experiment by a condition."""
 
 import argparse
-import csv
 import dataclasses
 import hashlib
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mnist_exp import commands, errors, recorded
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import RecordedRun
-from mnist_exp.recording import delivery, store, tracking
 
 MOST_RUNS = 5000
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _LONGEST, _LONGEST_COMMAND = 300, 2000  # characters
-_LARGEST_BOARD = 20_000_000  # bytes
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -107,12 +100,7 @@ def _of_sweep(options: argparse.Namespace) -> Selection:
     parent = recorded.find(commands.tracking(options), options.sweep)
     if "mnist_exp.sweep" not in parent.tags:
         raise SettingsError(f"--sweep={options.sweep} is no sweep, but a run: report on it without --sweep")
-    runs = recorded.children(parent)
-    missing = sorted(_on_board(parent) - {run.run_id for run in runs})
-    settings = commands.tracking(options, parent.experiment)
-    for start in range(0, len(missing), _AT_ONCE):
-        listed = ", ".join(f"'{run_id}'" for run_id in missing[start : start + _AT_ONCE])
-        runs += recorded.search(settings, f"attributes.run_id IN ({listed})")
+    runs = recorded.of_sweep(parent)
     if not runs:
         raise SettingsError(f"--sweep={options.sweep} has no runs yet")
     return Selection(_plain(parent.name), f"sweep-{parent.run_id[:8]}", runs, parent, parent.uri)
@@ -133,22 +121,6 @@ def _of_experiment(options: argparse.Namespace) -> Selection:
 def _digest(*texts: str) -> str:
     """Return what tells one selection from another in the name of a folder."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:6]
-
-
-def _on_board(parent: RecordedRun) -> set[str]:
-    """Return the ids on a sweep's leaderboard: it counts runs of earlier sweeps, too, whose parents these are."""
-    with tracking.folder() as folder:
-        try:
-            client = store.client(parent.uri)
-            file = Path(client.download_artifacts(parent.run_id, "leaderboard.csv", str(folder)))
-            text = file.read_text(encoding="utf-8", errors="replace") if file.stat().st_size <= _LARGEST_BOARD else ""
-        except delivery.unfetched():
-            return set()
-    try:
-        found = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(text))}
-    except csv.Error:
-        return set()
-    return {run_id for run_id in found if _RUN_ID.fullmatch(run_id)}
 
 
 def _plain(text: str, longest: int = _LONGEST) -> str:

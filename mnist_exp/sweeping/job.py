@@ -7,7 +7,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,8 @@ class Assignment:
         study: where a search keeps its trials.
         deadline: no trial starts later, seconds since 1970.
         config_dir: a folder of the user's with groups of their own.
-        common: of a search, what `provenance.common` says of its trials.
+        fixed: overrides that all trials of a search have, as they were written.
+        common: what decides the results of its trials, as `provenance.common` says.
     """
 
     sweep_id: str
@@ -55,7 +56,8 @@ class Assignment:
     study: Study | None = None
     deadline: float | None = None
     config_dir: str | None = None
-    common: str | None = None
+    fixed: tuple[str, ...] = ()
+    common: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,11 +83,12 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
     if late or events.is_given_up(assignment.folder):
         out.write("skipped")
         return NO_RESULT
-    overrides = list(hydra.overrides.task)
     with _collected():
         if assignment.study is None:
+            overrides = list(hydra.overrides.task)
             return _Attempt(assignment, out, overrides).run(lambda: check(config, overrides))
-        return _run_trial(assignment, assignment.study, overrides, out)
+        # Not what Hydra has: there, what follows a searched option has its value already.
+        return _run_trial(assignment, assignment.study, assignment.fixed, out)
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
@@ -153,15 +156,16 @@ class _Attempt:
         Raises: SettingsError: it is another one by now.
         """
         if self.trial is not None:
-            planned, found = self.assignment.common, provenance.common(settings, self.assignment.keys)
+            changed = provenance.departures(settings, self.assignment.common)
         else:
             known = events.read_known(self.assignment.folder, events.PLANNED)
             planned = known.get(provenance.digest(list(self.overrides)))
             found = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
-        if planned is not None and found != planned:
+            changed = [] if planned in (None, found) else ["this job would be another one than was planned"]
+        if changed:
             raise SettingsError(
-                "the configuration files, or the data, were changed while the sweep ran, and this job would be another "
-                "one than was planned: put them back, or issue the sweep again as it is now"
+                f"the configuration files, or the data, were changed while the sweep ran: {'; '.join(changed)}; put "
+                "them back, or issue the sweep again as it is now"
             )
 
     def _earlier(self, name: str, settings: Settings) -> Any:

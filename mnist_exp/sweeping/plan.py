@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mnist_exp import composition, preflight, provenance
@@ -43,6 +43,7 @@ class Plan:
         space: that it goes through.
         jobs: of a grid, each point once; of a search, empty.
         settings: of its first job, which stands for what all have in common.
+        common: of a search, what decides the results of its trials, as `provenance.common` says.
         data_sha256: digest of the first job's data.
         on_test: whether jobs are validated on the test set.
         validated_on: number of images that the first job is validated on.
@@ -52,6 +53,7 @@ class Plan:
     space: Space
     jobs: tuple[Planned, ...]
     settings: Settings
+    common: Mapping[str, str | None]
     data_sha256: str
     on_test: bool
     validated_on: int
@@ -75,6 +77,7 @@ def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
         space,
         () if is_search else tuple(jobs.values()),
         settings[0],
+        provenance.common(settings) if is_search else {},
         data[0][0],
         any(each.data.validation == "test" for each in settings),
         data[0][1],

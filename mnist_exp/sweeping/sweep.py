@@ -165,7 +165,8 @@ class _Sweep:
             study=self.study,
             deadline=time.time() + how.timeout_s if how.timeout_s else None,
             config_dir=self.own_folder,
-            common=provenance.common(self.plan.settings, self.plan.space.keys),
+            fixed=self.plan.space.fixed,
+            common=self.plan.common,
         )
 
     def _launch(self, outcome: Outcome) -> None:
