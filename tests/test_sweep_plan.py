@@ -109,6 +109,12 @@ def problems_of(*arguments, is_search=False, **how):
     return error.value.problems
 
 
+def test_thread_counts_that_one_process_cannot_have_are_refused_before_the_first_job():
+    (problem,) = problems_of("trainer.threads=1,2,null")
+    assert problem.startswith("trainer.threads=1,2,null: TensorFlow cannot change its threads in a process")
+    assert make("trainer.threads=2", "seed=1,2").jobs
+
+
 def test_a_plan_names_every_job_of_a_grid():
     made = make("trainer.epochs=3", "model.filters=16,32", "model.dropout=0.1,0.25")
     assert [job.name for job in made.jobs] == [

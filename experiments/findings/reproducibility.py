@@ -1,11 +1,12 @@
-"""Are repeated trainings the same, and what do threads change? Reads two sweeps over the same seeds and threads.
+"""Are repeated trainings the same, and what do threads change? Reads sweeps over seeds, each number of threads twice.
 
-    python experiments/findings/reproducibility.py PARENT PARENT_OF_THE_REPETITION
+    python experiments/findings/reproducibility.py PARENT PARENT PARENT PARENT
 
 The arguments are the ids of the parent runs. Writes reproducibility.png into the working folder, prints the numbers.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,18 @@ from mlflow.entities import Run
 Point = tuple[int, int]
 
 
-def main(first_parent: str, second_parent: str) -> None:
-    """Read both sweeps, compare weights and accuracies, draw them."""
-    first, second = runs_of(first_parent), runs_of(second_parent)
-    equal = [weights(first[point]) == weights(second[point]) for point in sorted(first)]
-    print(f"the same seed and threads again: {sum(equal)} of {len(equal)} pairs have equal weights, to the last bit")
+def main(*parents: str) -> None:
+    """Read the sweeps, compare weights and accuracies, draw them."""
+    runs = runs_of(parents)
+    equal = [len({weights(run) for run in each}) == 1 for each in runs.values() if len(each) > 1]
+    print(f"the same seed and threads again: {sum(equal)} of {len(equal)} have equal weights, to the last bit")
 
-    seeds, threads = (sorted({point[i] for point in first}) for i in (0, 1))
-    values = np.array([[accuracy(first[seed, count]) for count in threads] for seed in seeds])  # (seeds, threads)
-    across = [weights(first[seed, threads[0]]) == weights(first[seed, threads[-1]]) for seed in seeds]
+    seeds, threads = (sorted({point[i] for point in runs}) for i in (0, 1))
+    fewest, most = threads[0], threads[-1]
+    values = np.array([[accuracy(runs[seed, count][0]) for count in threads] for seed in seeds])  # (seeds, threads)
+    across = [weights(runs[seed, fewest][0]) == weights(runs[seed, most][0]) for seed in seeds]
     changes = np.abs(values[:, 0] - values[:, -1])
-    print(f"{threads[0]} and {threads[-1]} threads: {sum(across)} of {len(across)} pairs have equal weights")
+    print(f"{fewest} and {most} threads: {sum(across)} of {len(across)} pairs have equal weights")
     print(f"accuracy changes by {100 * changes.mean():.3f} points on average, {100 * changes.max():.3f} at most")
     deviation = values.std(axis=0, ddof=1).mean()
     expected = 2 * deviation / np.sqrt(np.pi)  # Mean distance of two draws of a normal distribution.
@@ -36,8 +38,8 @@ def main(first_parent: str, second_parent: str) -> None:
     axes = figure.subplots()
     for place, count in enumerate(threads):
         offset = 0.12 * (place - (len(threads) - 1) / 2)
-        again = [accuracy(second[seed, count]) for seed in seeds]
         (dots,) = axes.plot(np.array(seeds) + offset, values[:, place], "o", label=f"{count} thread{'s'[: count > 1]}")
+        again = [accuracy(runs[seed, count][-1]) for seed in seeds]
         axes.plot(np.array(seeds) + offset, again, "x", color="black", label="the same again" if place == 0 else None)
         axes.axhline(values[:, place].mean(), color=dots.get_color(), alpha=0.4)
     axes.set(xlabel="seed", ylabel="val_accuracy", xticks=seeds)
@@ -46,12 +48,16 @@ def main(first_parent: str, second_parent: str) -> None:
     figure.savefig(Path("reproducibility.png"), dpi=90)
 
 
-def runs_of(parent: str) -> dict[Point, Run]:
-    """Return the jobs of a sweep by (seed, threads)."""
+def runs_of(parents: Sequence[str]) -> dict[Point, list[Run]]:
+    """Return the jobs of sweeps by (seed, threads), in the order of the sweeps."""
     client = MlflowClient()
-    experiment = client.get_run(parent).info.experiment_id
-    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000)
-    return {(int(run.data.params["seed"]), int(run.data.params["trainer.threads"])): run for run in found}
+    runs: dict[Point, list[Run]] = {}
+    for parent in parents:
+        experiment = client.get_run(parent).info.experiment_id
+        for run in client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000):
+            point = int(run.data.params["seed"]), int(run.data.params["trainer.threads"])
+            runs.setdefault(point, []).append(run)
+    return runs
 
 
 def weights(run: Run) -> str:

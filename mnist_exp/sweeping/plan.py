@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mnist_exp import composition, preflight, provenance
+from mnist_exp import composition, fields, preflight, provenance
 from mnist_exp.composition import PointComposer
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
@@ -67,6 +67,11 @@ def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
     """
     points = list(space.corners() if is_search else space.grid())
     settings = _check(points, config_dir, "corner" if is_search else "job")
+    if len(threads := dict.fromkeys(each.trainer.threads for each in settings)) > 1:
+        raise SettingsError(
+            f"trainer.threads={','.join(map(fields.text, threads))}: TensorFlow cannot change its threads in a "
+            "process, and a sweep's do one job after the other: issue a sweep for each number"
+        )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
     for overrides, each, (digest, _) in zip(points, settings, data, strict=True):
