@@ -145,7 +145,7 @@ def test_runs_of_an_experiment_are_searched(store):
     settings = TrackingSettings(uri=uri)
     found = recorded.search(settings, "params.`data.validation` = '0.2'")
     assert {run.run_id for run in found} == set(ids.values()) - {ids["other hold-out"]}
-    assert recorded.children(found[0]) == []
+    assert recorded.of_sweep(found[0]) == []
     with pytest.raises(SettingsError, match="no condition that MLflow understands"):
         recorded.search(settings, "parms.x ~ 1")
     with pytest.raises(SettingsError, match=r"there is no experiment 'mnist_ex' in .*: did you mean mnist_exp"):
