@@ -50,7 +50,9 @@ def test_mistakes_in_own_options_are_told_as_shown(own_code):
 FINDINGS = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "experiments/findings").glob("*.md"))
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/your-own.md", "benchmarks/README.md", *FINDINGS])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/your-own.md", "benchmarks/README.md", *FINDINGS]
+)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / target).exists(), target
