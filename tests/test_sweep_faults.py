@@ -51,6 +51,12 @@ def wait_for(condition, seconds=90):
         time.sleep(0.05)
 
 
+def reached(epoch):
+    """How many unfinished runs have a checkpoint of that epoch or of a later one."""
+    files = Path("unfinished").glob("*/checkpoint-*")
+    return len({file.parent for file in files if int(file.name.split("-")[1]) >= epoch})
+
+
 def outcomes(client, children):
     """All that must be the same, by what the jobs stand for: each step's metrics, once each, and the weights."""
     found = {}
@@ -91,9 +97,9 @@ def test_killed_five_times_a_sweep_is_the_same_as_one_that_went_through(alone, m
 
 @pytest.mark.slow
 def test_interrupted_jobs_go_on_where_they_stopped():
-    sweep = [*SMALL, "trainer.epochs=40", "model.filters=1,2", "hydra.launcher.n_workers=2"]
+    sweep = [*SMALL, "trainer.epochs=200", "model.filters=1,2", "hydra.launcher.n_workers=2"]
     running = start(*sweep)
-    wait_for(lambda: len(list(Path("unfinished").glob("*/checkpoint-000003-*"))) == 2)
+    wait_for(lambda: reached(3) == 2)
     running.terminate()
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 143, output
@@ -105,22 +111,22 @@ def test_interrupted_jobs_go_on_where_they_stopped():
     assert {run.info.run_id for run in children} == {run.info.run_id for run in before}
     for run in children:
         assert run.data.tags["mnist_exp.resumed"] == "1"
-        assert [p.step for p in client.get_metric_history(run.info.run_id, "val_accuracy")] == list(range(1, 41))
+        assert [p.step for p in client.get_metric_history(run.info.run_id, "val_accuracy")] == list(range(1, 201))
     assert not Path("unfinished").exists()
 
 
 @pytest.mark.slow
 def test_interrupted_trial_of_a_search_goes_on_and_its_pruner_knows_its_epochs():
-    search = [*SMALL, "trainer.epochs=20", "model.dropout=interval(0.1,0.5)", "sweep.n_trials=3", "sweep.pruner=asha"]
+    search = [*SMALL, "trainer.epochs=60", "model.dropout=interval(0.1,0.5)", "sweep.n_trials=3", "sweep.pruner=asha"]
     running = start(*search)
-    wait_for(lambda: list(Path("unfinished").glob("*/checkpoint-000005-*")))
+    wait_for(lambda: reached(5))
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     finish(*search)
     client, parents, children = recorded()
     assert [run.info.status for run in (*parents, *children)] == ["FINISHED"] * 4
     (resumed,) = [run for run in children if "mnist_exp.resumed" in run.data.tags]
-    assert [p.step for p in client.get_metric_history(resumed.info.run_id, "loss")] == list(range(1, 21))
+    assert [p.step for p in client.get_metric_history(resumed.info.run_id, "loss")] == list(range(1, 61))
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
@@ -128,7 +134,7 @@ def test_interrupted_trial_of_a_search_goes_on_and_its_pruner_knows_its_epochs()
     (study,) = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(file))))
     opened = optuna.load_study(study_name=study.study_name, storage=JournalStorage(JournalFileBackend(str(file))))
     (trial,) = [t for t in opened.trials if t.user_attrs.get("mnist_exp.run_id") == resumed.info.run_id and t.value]
-    assert sorted(trial.intermediate_values) == list(range(1, 21))
+    assert sorted(trial.intermediate_values) == list(range(1, 61))
 
 
 @pytest.mark.slow
