@@ -13,7 +13,7 @@ from mnist_exp.recorded import RecordedRun
 
 def members(run: RecordedRun) -> list[RecordedRun]:
     """Return the runs of a sweep, oldest first. Raises: SettingsError: it is none, or has not all of its models."""
-    if "mnist_exp.sweep" not in run.tags:
+    if not run.is_sweep:
         raise SettingsError(f"--ensemble: run {run.run_id} is no sweep: name the parent run of one, or leave it out")
     jobs: dict[str, list[RecordedRun]] = {}
     for each in recorded.of_sweep(run):

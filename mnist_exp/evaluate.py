@@ -57,8 +57,11 @@ def evaluate(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     run = commands.find(options)
-    members = ensemble.members(run) if options.ensemble else [run]
-    model_files.check_has_model(members[0])
+    if options.ensemble:
+        members = ensemble.members(run)
+    else:
+        model_files.check_has_model(run)
+        members = [run]
     images = ensemble.common([_images(member, options) for member in members])
     folder = _folder(run, images, options.output)
     each = [predict(member, images, commands.trusted(options)) for member in members]
@@ -165,7 +168,7 @@ def _report(run: RecordedRun, images: Images, measured: Evaluation, probabilitie
         report["trained_on"] = int(images.seen.sum())
         if new.any():
             report["accuracy_of_new"] = float((probabilities.argmax(axis=1) == images.y)[new].mean())
-    if images.is_own and images.split == "test" and "mnist_exp.sweep" not in run.tags:
+    if images.is_own and images.split == "test" and not run.is_sweep:
         report["logged"] = {name: run.metrics.get(f"test_{name}") for name in _TESTED}
     return report
 

@@ -67,7 +67,7 @@ def of_run(run: RecordedRun, trusted_modules: Sequence[str] = ()) -> "keras.Mode
 
 def check_has_model(run: RecordedRun) -> None:
     """Make sure that a run has a model to load. Raises: SettingsError: it has none, and why."""
-    if "mnist_exp.sweep" in run.tags:
+    if run.is_sweep:
         raise SettingsError(
             f"run {run.run_id} is a sweep, which has no model: name one of its jobs; evaluate --ensemble asks all"
         )

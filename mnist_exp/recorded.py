@@ -58,6 +58,11 @@ class RecordedRun:
         """Whether a sweep stopped it early."""
         return "pruned" in self.tags
 
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it is the parent of a sweep's runs."""
+        return "mnist_exp.sweep" in self.tags
+
     def config(self) -> dict[str, Any]:
         """Return its configuration as nested plain values, unchecked. Raises: SettingsError: it has none."""
         return self._read("config.yaml")
@@ -189,7 +194,7 @@ def search(settings: TrackingSettings, condition: str) -> list[RecordedRun]:
             with tracking.understood(uri):
                 raise
         raise SettingsError(f"{condition!r} is no condition that MLflow understands: {first_line(error)}") from error
-    return [run for run in found if "mnist_exp.sweep" not in run.tags]
+    return [run for run in found if not run.is_sweep]
 
 
 def _search(uri: str, experiment: str, condition: str) -> list[RecordedRun]:

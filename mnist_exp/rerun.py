@@ -103,7 +103,7 @@ def _difference(old: float | None, new: float | None) -> float:
 
 
 def _check_repeatable(run: RecordedRun) -> None:
-    if "mnist_exp.sweep" in run.tags:
+    if run.is_sweep:
         raise SettingsError(
             f"run {run.run_id} is a sweep: name one of its jobs, or start it again with sweep.reuse=false: "
             f"{run.tags.get('mnist_exp.command', 'its command')}"

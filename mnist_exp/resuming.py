@@ -212,7 +212,7 @@ def _refuse_unkept(folder: RunFolder, run: RecordedRun, screen: Screen) -> NoRet
 def _check_resumable(run: RecordedRun, screen: Screen) -> None:
     process = run.tags.get("mnist_exp.process", "")
     again = run.tags.get("mnist_exp.command", "its command")
-    if "mnist_exp.sweep" in run.tags:
+    if run.is_sweep:
         raise SettingsError(f"resume={run.run_id} is a sweep, which goes on when it is started again: {again}")
     if "mnist_exp.job_key" not in run.tags:
         raise SettingsError(f"resume={run.run_id} is not a run of mnist_exp")

@@ -37,15 +37,14 @@ class Running:
             reader.start()
 
     def wait_for_epoch(self, number, seconds=60):
-        until = time.monotonic() + seconds
-        while not any(re.match(rf"epoch +{number}/", line) for line in self.out):
-            assert self.process.poll() is None, self.text()
-            assert time.monotonic() < until, self.text()
-            time.sleep(0.02)
+        self._wait(lambda: any(re.match(rf"epoch +{number}/", line) for line in self.out), seconds)
 
     def wait_for_words(self, words, seconds=60):
+        self._wait(lambda: words in "".join(self.err), seconds)
+
+    def _wait(self, condition, seconds):
         until = time.monotonic() + seconds
-        while words not in "".join(self.err):
+        while not condition():
             assert self.process.poll() is None, self.text()
             assert time.monotonic() < until, self.text()
             time.sleep(0.02)

@@ -10,24 +10,24 @@ import itertools
 import sys
 
 import numpy as np
-from mlflow import MlflowClient
 from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
+
+from mnist_exp import recorded
+from mnist_exp.settings import TrackingSettings
 
 OPTIONS = ("model.filters", "model.dropout")
 
 
 def main(parent: str) -> None:
     """Read the sweep, print the means and the comparisons."""
-    client = MlflowClient()
-    experiment = client.get_run(parent).info.experiment_id
-    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000)
+    found = recorded.of_sweep(recorded.find(TrackingSettings(), parent))
     lines, values = [], []
     for option in OPTIONS:
         by_level: dict[float, dict[str, list[float]]] = {}
         for run in found:
-            seeds = by_level.setdefault(float(run.data.params[option]), {})
-            seeds.setdefault(run.data.params["seed"], []).append(run.data.metrics["val_accuracy"])
+            seeds = by_level.setdefault(float(run.params[option]), {})
+            seeds.setdefault(run.params["seed"], []).append(run.metrics["val_accuracy"])
         means = {
             level: 100 * np.array([np.mean(each) for _, each in sorted(seeds.items())])
             for level, seeds in sorted(by_level.items())

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from mlflow import MlflowClient
-from mlflow.entities import Run
+
+from mnist_exp import recorded
+from mnist_exp.recorded import RecordedRun
+from mnist_exp.settings import TrackingSettings
 
 Point = tuple[int, int]
 
@@ -48,26 +50,24 @@ def main(*parents: str) -> None:
     figure.savefig(Path("reproducibility.png"), dpi=90)
 
 
-def runs_of(parents: Sequence[str]) -> dict[Point, list[Run]]:
+def runs_of(parents: Sequence[str]) -> dict[Point, list[RecordedRun]]:
     """Return the jobs of sweeps by (seed, threads), in the order of the sweeps."""
-    client = MlflowClient()
-    runs: dict[Point, list[Run]] = {}
+    runs: dict[Point, list[RecordedRun]] = {}
     for parent in parents:
-        experiment = client.get_run(parent).info.experiment_id
-        for run in client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000):
-            point = int(run.data.params["seed"]), int(run.data.params["trainer.threads"])
+        for run in recorded.of_sweep(recorded.find(TrackingSettings(), parent)):
+            point = int(run.params["seed"]), int(run.params["trainer.threads"])
             runs.setdefault(point, []).append(run)
     return runs
 
 
-def weights(run: Run) -> str:
+def weights(run: RecordedRun) -> str:
     """Return the digest of a run's weights."""
-    return str(run.data.tags["mnist_exp.weights_sha256"])
+    return str(run.tags["mnist_exp.weights_sha256"])
 
 
-def accuracy(run: Run) -> float:
+def accuracy(run: RecordedRun) -> float:
     """Return what a run came to on its hold-out."""
-    return float(run.data.metrics["val_accuracy"])
+    return float(run.metrics["val_accuracy"])
 
 
 if __name__ == "__main__":

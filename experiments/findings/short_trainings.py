@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from mlflow import MlflowClient
 from scipy.stats import spearmanr
+
+from mnist_exp import recorded
+from mnist_exp.settings import TrackingSettings
 
 Array = npt.NDArray[np.float64]
 Point = tuple[int, float]
@@ -66,14 +68,10 @@ def main(long_parent: str, short_parent: str) -> None:
 
 def curves_of(parent: str) -> dict[Point, list[float]]:
     """Return val_accuracy epoch by epoch of each job of a sweep, by (filters, dropout)."""
-    client = MlflowClient()
-    experiment = client.get_run(parent).info.experiment_id
-    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000)
     curves = {}
-    for run in found:
-        history = client.get_metric_history(run.info.run_id, "val_accuracy")
-        point = int(run.data.params["model.filters"]), float(run.data.params["model.dropout"])
-        curves[point] = [metric.value for metric in sorted(history, key=lambda metric: metric.step)]
+    for run in recorded.of_sweep(recorded.find(TrackingSettings(), parent)):
+        point = int(run.params["model.filters"]), float(run.params["model.dropout"])
+        curves[point] = [value for _, value in sorted(run.history("val_accuracy").items())]
     return curves
 
 

@@ -192,7 +192,7 @@ def group(runs: Sequence[RecordedRun], metric: Metric, against: str | None = Non
 
 def why_not(run: RecordedRun, metric: Metric) -> str:
     """Return why a run is not compared; nothing if it can be."""
-    if "mnist_exp.sweep" in run.tags:
+    if run.is_sweep:
         return "is a sweep, and no run"
     if run.is_pruned:
         return "was pruned: its sweep stopped it early"

@@ -82,7 +82,7 @@ def _named(options: argparse.Namespace) -> Selection:
         except SettingsError as error:
             problems += error.problems
             continue
-        if "mnist_exp.sweep" in run.tags:
+        if run.is_sweep:
             problems.append(f"run {run.run_id} is a sweep: report on its runs with --sweep {run.run_id}")
         elif "mnist_exp.job_key" not in run.tags:
             problems.append(f"run {run.run_id} is not a run of mnist_exp")
@@ -98,7 +98,7 @@ def _named(options: argparse.Namespace) -> Selection:
 
 def _of_sweep(options: argparse.Namespace) -> Selection:
     parent = recorded.find(commands.tracking(options), options.sweep)
-    if "mnist_exp.sweep" not in parent.tags:
+    if not parent.is_sweep:
         raise SettingsError(f"--sweep={options.sweep} is no sweep, but a run: report on it without --sweep")
     runs = recorded.of_sweep(parent)
     if not runs:
