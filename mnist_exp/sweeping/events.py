@@ -3,6 +3,7 @@
 Each process appends to a file of its own, so that nobody waits for anybody, and the sweep reads what is new.
 """
 
+import functools
 import json
 import os
 import socket
@@ -60,8 +61,9 @@ def write_known(folder: Path, name: str, known: Mapping[str, Any]) -> None:
         (folder / f"{name}.json").write_text(json.dumps(known), encoding="utf-8")
 
 
-def read_known(folder: Path, name: str) -> dict[str, Any]:
-    """Return what `write_known` wrote."""
+@functools.lru_cache(maxsize=4)
+def read_known(folder: Path, name: str) -> Mapping[str, Any]:
+    """Return what `write_known` wrote, read once in a process: of thousands of jobs it is a megabyte."""
     file = folder / f"{name}.json"
     known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return known
