@@ -93,6 +93,8 @@ def test_no_quoted_secret_survives_whatever_is_in_it(form, name, secret):
 def test_no_secret_survives_in_an_address(secret, form):
     if "/" in secret and "'" in secret:  # No address: both must be written as %2F and %27.
         return
+    if secret in form:  # As `tracking`, which stays where it is no secret.
+        return
     assert secret not in redact(form.format(secret))
 
 
