@@ -39,6 +39,7 @@ class Allowed:
 
 
 Count = Annotated[int, pydantic.Field(ge=1)]
+Whole = Annotated[int, pydantic.Field(ge=0)]
 Positive = Annotated[float, pydantic.Field(gt=0)]
 NonNegative = Annotated[float, pydantic.Field(ge=0)]
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]

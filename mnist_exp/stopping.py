@@ -55,6 +55,11 @@ def is_asked() -> bool:
     return bool(_asked)
 
 
+def forget() -> None:
+    """Take no notice any more of the signals that have come: they were for a job that has ended."""
+    _asked.clear()
+
+
 def check() -> None:
     """Raise what the first signal stands for, if one has come: `Terminated` or KeyboardInterrupt.
 

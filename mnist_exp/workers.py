@@ -8,7 +8,6 @@ import functools
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,15 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from hydra import version
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from mnist_exp import startup, threads
-from mnist_exp.errors import MnistExpError
-from mnist_exp.stopping import Terminated, end_on_signals
+from mnist_exp import hydra_jobs, startup, threads
+from mnist_exp.hydra_jobs import JobLostError
+from mnist_exp.stopping import Terminated
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -36,10 +33,6 @@ if TYPE_CHECKING:
 # How long a worker has to record that its job was killed.
 _LAST_WORDS_S = 10.0
 _LOOK_FOR_PARENT_S = 0.5
-
-
-class JobLostError(MnistExpError):
-    """The process of a job ended, or was ended, before the job did."""
 
 
 class Workers:
@@ -170,30 +163,11 @@ def _start_worker(count: int, folder: str) -> None:
 
 
 def _work(job: int, overrides: list[str], told: bytes) -> JobReturn:
-    """Compose and run one job, as Hydra's own launchers do."""
-    end_on_signals()
-    hydra_context, task_function, config = pickle.loads(told)  # noqa: S301  our own parent's
-    setup_globals()
-    version.setbase("1.3")
-    JobRuntime.instance().set("name", config.hydra.job.name)
-    composed = hydra_context.config_loader.load_sweep_config(config, overrides)
-    with open_dict(composed):
-        composed.hydra.job.id = composed.hydra.job.num = job
-    HydraConfig.instance().set_config(composed)
     try:
-        done = run_job(
-            hydra_context=hydra_context,
-            task_function=task_function,
-            config=composed,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-        done.cfg = done.hydra_cfg = None  # Nobody asks for them, and they are large.
-        return done
+        return hydra_jobs.run(job, overrides, pickle.loads(told))  # noqa: S301  our own parent's
     except Terminated as ended:
-        # What was to be recorded is recorded; the pool would go on with the next job.
-        sys.stderr.flush()
-        os._exit(int(ended.code or 1) if isinstance(ended.code, int) else 1)
+        hydra_jobs.leave(ended)  # The pool would go on with the next job.
+        raise
 
 
 def _ready() -> None:

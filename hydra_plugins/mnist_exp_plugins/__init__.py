@@ -48,3 +48,22 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs, each by the next free worker, and return what became of them."""
         return self.workers.run(job_overrides, initial_job_idx)
+
+
+class RayLauncher(Launcher):
+    """Run jobs on a Ray cluster, again where their machine was lost."""
+
+    def __init__(
+        self, address: str | None = None, num_cpus: int = 1, num_gpus: float = 0, max_restarts: int = 3
+    ) -> None:
+        self._options = address, num_cpus, num_gpus, max_restarts
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives; the cluster is joined when the sweep starts."""
+        from mnist_exp.ray_workers import RayWorkers
+
+        self.workers = RayWorkers(*self._options, told=(hydra_context, task_function, config))
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs wherever the cluster has room, and return what became of them."""
+        return self.workers.run(job_overrides, initial_job_idx)

@@ -3,6 +3,7 @@
 Each process appends to a file of its own, so that nobody waits for anybody, and the sweep reads what is new.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 DONE, INTERRUPTED, PLANNED = "done", "interrupted", "planned"
-_STOP = "stop"
+_STOP, _BEGUN = "stop", "begun"
 
 
 class Writer:
@@ -67,6 +68,31 @@ def read_known(folder: Path, name: str) -> Mapping[str, Any]:
     file = folder / f"{name}.json"
     known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return known
+
+
+def note_begun(folder: Path, key: str, identity: str | int) -> None:
+    """Note which run, or trial, a job has begun, for one that is started again in its place.
+
+    Args:
+        folder: of the sweep.
+        key: of the job.
+        identity: of the run, or number of the trial.
+    """
+    begun = folder / _BEGUN
+    begun.mkdir(exist_ok=True)
+    (begun / key).write_text(str(identity), encoding="utf-8")
+
+
+def begun(folder: Path, key: str) -> str | None:
+    """Return what `note_begun` noted; None if nothing was begun yet."""
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / _BEGUN / key).read_text(encoding="utf-8") or None
+    return None
+
+
+def forget_begun(folder: Path, key: str) -> None:
+    """Take back what `note_begun` noted: what comes next begins anew."""
+    (folder / _BEGUN / key).unlink(missing_ok=True)
 
 
 def give_up(folder: Path, reason: str) -> None:

@@ -121,12 +121,13 @@ class _Attempt:
         # Not the overrides themselves: there may be a password in them.
         facts: dict[str, Any] = {"name": name, "values": values_of(self.overrides, self.assignment.keys)}
         facts["command"] = provenance.command_of(self.overrides, self.assignment.config_dir)
+        settings = None
         try:
             settings = make_settings()
             self._check_planned(settings)
             if self.trial is not None and (earlier := self._earlier(events.DONE, settings)):
                 return self._take_over(earlier, facts, settings)
-            screen, interrupted = _Silent(self.out), self._earlier(events.INTERRUPTED, settings)
+            screen, interrupted = _Silent(self.out), self._interrupted(settings)
             with resuming.of_job(interrupted, settings, screen) as resumption:
                 result = runner.run(settings, screen, self._job(name, settings, facts, resumption))
         except (KeyboardInterrupt, SystemExit):
@@ -135,6 +136,8 @@ class _Attempt:
             raise
         except Exception as error:
             self.outcome = "failed"
+            if settings is not None:
+                events.forget_begun(self.assignment.folder, self._key(settings))
             trace = "" if isinstance(error, MnistExpError) else redact(traceback.format_exc())
             self.out.write("failed", reason=redact(first_line(error)), traceback=trace, **facts)
             return NO_RESULT
@@ -160,8 +163,9 @@ class _Attempt:
         else:
             known = events.read_known(self.assignment.folder, events.PLANNED)
             planned = known.get(provenance.digest(list(self.overrides)))
-            found = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
-            changed = [] if planned in (None, found) else ["this job would be another one than was planned"]
+            changed = (
+                [] if planned in (None, self._key(settings)) else ["this job would be another one than was planned"]
+            )
         if changed:
             raise SettingsError(
                 f"the configuration files, or the data, were changed while the sweep ran: {'; '.join(changed)}; put "
@@ -173,7 +177,15 @@ class _Attempt:
         known = events.read_known(self.assignment.folder, name)
         if not known:
             return None
-        return known.get(provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256))
+        return known.get(self._key(settings))
+
+    def _interrupted(self, settings: Settings) -> str | None:
+        """Return the run to go on with: of this job started before and lost with its machine, or of an earlier call."""
+        begun = events.begun(self.assignment.folder, self._key(settings))
+        return begun or self._earlier(events.INTERRUPTED, settings)
+
+    def _key(self, settings: Settings) -> str:
+        return provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
 
     def _take_over(self, earlier: dict[str, Any], facts: dict[str, Any], settings: Settings) -> float:
         assert self.trial is not None and self.assignment.study is not None
@@ -194,6 +206,8 @@ class _Attempt:
             if self.trial is not None:
                 study.note_run(self.trial, run_id)
             facts["run_id"] = run_id
+            if run_id is not None:
+                events.note_begun(self.assignment.folder, self._key(settings), run_id)
             self.out.write("started", of=epochs, done=resumption.done if resumption else 0, **facts)
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
@@ -224,10 +238,15 @@ def _run_trial(assignment: Assignment, search: Study, fixed: Sequence[str], out:
     from optuna.trial import TrialState
 
     opened = search.open()
+    job = f"trial-{HydraConfig.get().job.num}"
+    if (lost := events.begun(assignment.folder, job)) is not None:
+        # This job was started before, and its machine is gone: whoever asks next goes on with that trial.
+        search.give_back(opened, int(lost))
     if search.left(opened) == 0:
         out.write("skipped")
         return NO_RESULT
     trial, suggested = search.ask(opened)
+    events.note_begun(assignment.folder, job, trial.number)
     overrides = [*fixed, *suggested]
     attempt = _Attempt(assignment, out, overrides, trial)
 

@@ -1,5 +1,8 @@
 """What may not be asked of a sweep: problems that only show when its options meet."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from omegaconf import DictConfig
 
 from mnist_exp import fields
@@ -9,7 +12,11 @@ from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings, SweepSettings
 from mnist_exp.sweeping.space import Space
 
-_LOCAL = "hydra_plugins.mnist_exp_plugins.LocalLauncher"
+_OURS = "hydra_plugins.mnist_exp_plugins."
+_NUMBERS: Mapping[str, Mapping[str, Any]] = {
+    "LocalLauncher": {"n_workers": fields.Count},
+    "RayLauncher": {"num_cpus": fields.Count, "num_gpus": fields.NonNegative, "max_restarts": fields.Whole},
+}
 
 
 def is_search(how: SweepSettings, space: Space) -> bool:
@@ -27,10 +34,10 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
     Raises: SettingsError: with everything that does not go together.
     """
     problems = _of_a_search(how, space) if is_search(how, space) else _of_a_grid(how, space)
-    if how.job_timeout_s and launcher._target_ != _LOCAL:
-        problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local")
-    if launcher._target_ == _LOCAL:
-        _, problem = fields.check("hydra.launcher.n_workers", launcher.get("n_workers"), fields.Count)
+    if how.job_timeout_s and not launcher._target_.startswith(_OURS):
+        problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local or ray")
+    for name, kind in _NUMBERS.get(launcher._target_.removeprefix(_OURS), {}).items():
+        _, problem = fields.check(f"hydra.launcher.{name}", launcher.get(name), kind)
         problems += [problem] if problem else []
     if problems:
         raise SettingsError(problems)

@@ -95,6 +95,17 @@ class Study:
                 count += 1
         return count
 
+    def give_back(self, study: "optuna.Study", number: int) -> None:
+        """Give a trial whose machine is gone to the next one that asks, unless it has ended.
+
+        Args:
+            study: opened.
+            number: of the trial.
+        """
+        trial = study.get_trials(deepcopy=False)[number]
+        if not trial.state.is_finished():
+            self.interrupt(study, trial)
+
     def fail(self, study: "optuna.Study", run_ids: Container[str | None]) -> None:
         """End the trials of runs whose process was ended in the middle of them."""
         import optuna

@@ -1,0 +1,188 @@
+"""Jobs of a sweep on a Ray cluster: Ray places them, and those whose machine or process was lost are started again."""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from mnist_exp import hydra_jobs, startup, stopping, threads
+from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.hydra_jobs import JobLostError
+from mnist_exp.stopping import Terminated
+
+# How long jobs have to record that they were killed.
+_LAST_WORDS_S = 10.0
+_LOOK_S = 0.5
+# What a job needs of the launching process's environment: where data and records are, and how to get at them.
+_PREFIXES = ("MNIST_EXP_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "PG", "TF_", "KERAS_")
+
+
+class RayWorkers:
+    """The Ray cluster, for the jobs of one sweep.
+
+    Args:
+        address: of the cluster; None takes the one that Ray finds, or starts one on this machine.
+        num_cpus: CPUs of each job.
+        num_gpus: GPUs of each job.
+        max_restarts: how often a job is started again that was lost.
+        told: what each job is told.
+    """
+
+    def __init__(
+        self, address: str | None, num_cpus: int, num_gpus: float, max_restarts: int, told: hydra_jobs.Told
+    ) -> None:
+        self._address, self._max_restarts, self._told = address, max_restarts, told
+        self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
+        self._running: dict[Any, tuple[int, int]] = {}
+        self.job_timeout_s: float | None = None
+        self.on_lost: Callable[[int, JobLostError], None] | None = None
+
+    def start(self) -> None:
+        """Join the cluster. Raises: SettingsError: there is no Ray, no such cluster, or none with so much in it."""
+        try:
+            import ray
+        except ImportError as error:
+            raise SettingsError("hydra/launcher=ray needs Ray: pip install 'mnist_exp[ray]'") from error
+        if ray.is_initialized():
+            return
+        try:
+            with startup.quiet_stderr():
+                self._join(ray)
+        except (ray.exceptions.RayError, ConnectionError, ValueError, RuntimeError) as error:
+            raise SettingsError(
+                f"hydra.launcher.address={self._address} is no Ray cluster that can be joined ({first_line(error)}): "
+                "start one with `ray start --head`, or leave the address away"
+            ) from error
+        has = ray.cluster_resources()
+        for name, wanted in (("CPU", self._resources["num_cpus"]), ("GPU", self._resources["num_gpus"])):
+            if wanted > has.get(name, 0):
+                raise SettingsError(
+                    f"hydra.launcher.num_{name.lower()}s={wanted}: the whole cluster has {has.get(name, 0):g}"
+                )
+
+    def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+        """Run jobs wherever there is room, and return what became of them, in their order."""
+        import ray
+
+        self.start()
+        task = ray.remote(**self._resources, max_retries=0)(_work)
+        # Through Ray's object store and not in its description of a job, which its logs and pages show.
+        told = ray.put(pickle.dumps((str(Path.cwd()), list(sys.path), _environment(), self._told)))
+
+        def submit(job: int, restarts: int) -> None:
+            wanted = first + job, list(job_overrides[job]), told, self._resources["num_cpus"], self.job_timeout_s
+            self._running[task.remote(*wanted)] = job, restarts
+
+        returned: dict[int, JobReturn] = {}
+        try:
+            for job in range(len(job_overrides)):
+                submit(job, 0)
+            while self._running:
+                ended, _ = ray.wait(list(self._running), timeout=_LOOK_S)
+                for reference in ended:
+                    job, restarts = self._running.pop(reference)
+                    try:
+                        returned[job] = ray.get(reference)
+                    except ray.exceptions.RayTaskError as error:
+                        returned[job] = self._lose(first + job, f"{type(error).__name__}: {first_line(error)}")
+                    except ray.exceptions.RayError as error:
+                        if restarts < self._max_restarts:
+                            submit(job, restarts + 1)
+                        else:
+                            again = f" (started {restarts + 1} times)" if restarts else ""
+                            returned[job] = self._lose(first + job, _reason(error) + again)
+        except BaseException:
+            self.stop()
+            raise
+        return [returned[job] for job in range(len(job_overrides))]
+
+    def stop(self) -> None:
+        """End what runs, with a moment for each job to record that it was killed, and leave the cluster."""
+        if "ray" not in sys.modules:
+            return
+        import ray
+
+        self.on_lost = None  # They are not lost, but ended.
+        if not ray.is_initialized():
+            return
+        for reference in self._running:
+            ray.cancel(reference, force=False)
+        if self._running:
+            references = list(self._running)
+            ray.wait(references, num_returns=len(references), timeout=_LAST_WORDS_S)
+        self._running.clear()
+        ray.shutdown()
+
+    def _join(self, ray: types.ModuleType) -> None:
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        if self._address is not None:
+            ray.init(address=self._address, **quiet)
+            return
+        try:
+            ray.init(address="auto", **quiet)  # $RAY_ADDRESS, or what was started on this machine.
+        except ConnectionError:
+            # For this sweep alone: nobody else is to reach it.
+            ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+
+    def _lose(self, job: int, reason: str) -> JobReturn:
+        failed = JobReturn(status=JobStatus.FAILED)
+        failed.return_value = error = JobLostError(reason)
+        if self.on_lost is not None:
+            self.on_lost(job, error)
+        return failed
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_PREFIXES)}
+
+
+def _reason(error: Exception) -> str:
+    return f"its process or its machine was lost: {first_line(error)}"
+
+
+def _work(job: int, overrides: list[str], told: bytes, cpus: int, timeout_s: float | None) -> JobReturn:
+    """Run one job in a worker process of Ray's."""
+    folder, path, environment, ours = pickle.loads(told)  # noqa: S301  the launching process's
+    sys.path[:] = list(dict.fromkeys([*path, *sys.path]))
+    os.chdir(folder)
+    os.environ.update(environment)
+    for variable in threads.VARIABLES.values():
+        os.environ.setdefault(variable, str(cpus))
+    with startup.quick_imports():
+        from mnist_exp import figures, training  # noqa: F401
+    late = threading.Event()
+    clock = threading.Timer(timeout_s, _end, [late]) if timeout_s else None
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    if clock is not None:
+        clock.daemon = True
+        clock.start()
+    try:
+        return hydra_jobs.run(job, overrides, ours)
+    except Terminated as ended:
+        if not late.is_set():
+            hydra_jobs.leave(ended)
+        failed = JobReturn(status=JobStatus.FAILED)
+        failed.return_value = JobLostError("it took longer than sweep.job_timeout_s")
+        return failed
+    finally:
+        if clock is not None:
+            clock.cancel()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        stopping.forget()  # The process goes on with the next job.
+
+
+def _end(late: threading.Event) -> None:
+    """Ask this process's job to end, and end the process if it does not."""
+    late.set()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_LAST_WORDS_S)
+    os._exit(1)
