@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 from hydra import version
 from hydra.core.hydra_config import HydraConfig
@@ -47,7 +48,7 @@ def run(job: int, overrides: list[str], told: Told) -> JobReturn:
     return done
 
 
-def leave(ended: Terminated) -> None:
+def leave(ended: Terminated) -> NoReturn:
     """End this process with the code of a signal: what was to be recorded is, and no other job may begin in it."""
     sys.stderr.flush()
     os._exit(int(ended.code or 1) if isinstance(ended.code, int) else 1)

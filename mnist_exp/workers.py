@@ -167,7 +167,6 @@ def _work(job: int, overrides: list[str], told: bytes) -> JobReturn:
         return hydra_jobs.run(job, overrides, pickle.loads(told))  # noqa: S301  our own parent's
     except Terminated as ended:
         hydra_jobs.leave(ended)  # The pool would go on with the next job.
-        raise
 
 
 def _ready() -> None:

@@ -114,6 +114,7 @@ class _Attempt:
     trial: "optuna.Trial | None" = None
     outcome: str = field(default="", init=False)
     second: float = field(default=NO_RESULT, init=False)
+    _key: str = field(default="", init=False)  # Its job key, once it is known.
 
     def run(self, make_settings: Callable[[], Settings]) -> float:
         """Run it, and return its objective; NaN where there is none."""
@@ -121,13 +122,15 @@ class _Attempt:
         # Not the overrides themselves: there may be a password in them.
         facts: dict[str, Any] = {"name": name, "values": values_of(self.overrides, self.assignment.keys)}
         facts["command"] = provenance.command_of(self.overrides, self.assignment.config_dir)
-        settings = None
         try:
             settings = make_settings()
+            self._key = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
             self._check_planned(settings)
-            if self.trial is not None and (earlier := self._earlier(events.DONE, settings)):
+            if self.trial is not None and (earlier := self._earlier(events.DONE)):
                 return self._take_over(earlier, facts, settings)
-            screen, interrupted = _Silent(self.out), self._interrupted(settings)
+            screen = _Silent(self.out)
+            # Begun by this job before its machine was lost, or in an earlier call.
+            interrupted = events.begun(self.assignment.folder, self._key) or self._earlier(events.INTERRUPTED)
             with resuming.of_job(interrupted, settings, screen) as resumption:
                 result = runner.run(settings, screen, self._job(name, settings, facts, resumption))
         except (KeyboardInterrupt, SystemExit):
@@ -136,8 +139,8 @@ class _Attempt:
             raise
         except Exception as error:
             self.outcome = "failed"
-            if settings is not None:
-                events.forget_begun(self.assignment.folder, self._key(settings))
+            if self._key:
+                events.forget_begun(self.assignment.folder, self._key)
             trace = "" if isinstance(error, MnistExpError) else redact(traceback.format_exc())
             self.out.write("failed", reason=redact(first_line(error)), traceback=trace, **facts)
             return NO_RESULT
@@ -163,29 +166,16 @@ class _Attempt:
         else:
             known = events.read_known(self.assignment.folder, events.PLANNED)
             planned = known.get(provenance.digest(list(self.overrides)))
-            changed = (
-                [] if planned in (None, self._key(settings)) else ["this job would be another one than was planned"]
-            )
+            changed = [] if planned in (None, self._key) else ["this job would be another one than was planned"]
         if changed:
             raise SettingsError(
                 f"the configuration files, or the data, were changed while the sweep ran: {'; '.join(changed)}; put "
                 "them back, or issue the sweep again as it is now"
             )
 
-    def _earlier(self, name: str, settings: Settings) -> Any:
+    def _earlier(self, name: str) -> Any:
         """Return what the sweep knows of the same job from earlier calls: None if that is nothing."""
-        known = events.read_known(self.assignment.folder, name)
-        if not known:
-            return None
-        return known.get(self._key(settings))
-
-    def _interrupted(self, settings: Settings) -> str | None:
-        """Return the run to go on with: of this job started before and lost with its machine, or of an earlier call."""
-        begun = events.begun(self.assignment.folder, self._key(settings))
-        return begun or self._earlier(events.INTERRUPTED, settings)
-
-    def _key(self, settings: Settings) -> str:
-        return provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
+        return events.read_known(self.assignment.folder, name).get(self._key)
 
     def _take_over(self, earlier: dict[str, Any], facts: dict[str, Any], settings: Settings) -> float:
         assert self.trial is not None and self.assignment.study is not None
@@ -207,7 +197,7 @@ class _Attempt:
                 study.note_run(self.trial, run_id)
             facts["run_id"] = run_id
             if run_id is not None:
-                events.note_begun(self.assignment.folder, self._key(settings), run_id)
+                events.note_begun(self.assignment.folder, self._key, run_id)
             self.out.write("started", of=epochs, done=resumption.done if resumption else 0, **facts)
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
