@@ -49,7 +49,7 @@ $(VENV)/peers/.installed: $(INSTALLED) benchmarks/peers/requirements.txt
 
 lock:  ## renew requirements.lock; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
-		--custom-compile-command "make lock" pyproject.toml --extra export --extra ray --group dev --output-file requirements.lock
+		--custom-compile-command "make lock" pyproject.toml --extra export --extra ray --extra slurm --extra postgresql --group dev --output-file requirements.lock
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found; name one: make run PYTHON=/path/to/python3" >&2; exit 1; }
