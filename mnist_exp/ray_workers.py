@@ -1,31 +1,23 @@
 """Jobs of a sweep on a Ray cluster: Ray places them, and those whose machine or process was lost are started again."""
 
-import os
 import pickle
 import signal
 import sys
-import threading
-import time
 import types
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 
-from mnist_exp import hydra_jobs, startup, stopping, threads
+from mnist_exp import hydra_jobs, startup, stopping
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.hydra_jobs import JobLostError
+from mnist_exp.hydra_jobs import Place
 from mnist_exp.stopping import Terminated
 
-# How long jobs have to record that they were killed.
-_LAST_WORDS_S = 10.0
 _LOOK_S = 0.5
-# What a job needs of the launching process's environment: where data and records are, and how to get at them.
-_PREFIXES = ("MNIST_EXP_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "PG", "TF_", "KERAS_")
 
 
-class RayWorkers:
+class RayWorkers(hydra_jobs.Workers):
     """The Ray cluster, for the jobs of one sweep.
 
     Args:
@@ -42,8 +34,6 @@ class RayWorkers:
         self._address, self._max_restarts, self._told = address, max_restarts, told
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._running: dict[Any, tuple[int, int]] = {}
-        self.job_timeout_s: float | None = None
-        self.on_lost: Callable[[int, JobLostError], None] | None = None
 
     def start(self) -> None:
         """Join the cluster. Raises: SettingsError: there is no Ray, no such cluster, or none with so much in it."""
@@ -75,7 +65,7 @@ class RayWorkers:
         self.start()
         task = ray.remote(**self._resources, max_retries=0)(_work)
         # Through Ray's object store and not in its description of a job, which its logs and pages show.
-        told = ray.put(pickle.dumps((str(Path.cwd()), list(sys.path), _environment(), self._told)))
+        told = ray.put(pickle.dumps((Place.here(), self._told)))
 
         def submit(job: int, restarts: int) -> None:
             wanted = first + job, list(job_overrides[job]), told, self._resources["num_cpus"], self.job_timeout_s
@@ -92,13 +82,13 @@ class RayWorkers:
                     try:
                         returned[job] = ray.get(reference)
                     except ray.exceptions.RayTaskError as error:
-                        returned[job] = self._lose(first + job, f"{type(error).__name__}: {first_line(error)}")
+                        returned[job] = self.lose(first + job, f"{type(error).__name__}: {first_line(error)}")
                     except ray.exceptions.RayError as error:
                         if restarts < self._max_restarts:
                             submit(job, restarts + 1)
                         else:
                             again = f" (started {restarts + 1} times)" if restarts else ""
-                            returned[job] = self._lose(first + job, _reason(error) + again)
+                            returned[job] = self.lose(first + job, _reason(error) + again)
         except BaseException:
             self.stop()
             raise
@@ -117,7 +107,7 @@ class RayWorkers:
             ray.cancel(reference, force=False)
         if self._running:
             references = list(self._running)
-            ray.wait(references, num_returns=len(references), timeout=_LAST_WORDS_S)
+            ray.wait(references, num_returns=len(references), timeout=hydra_jobs.LAST_WORDS_S)
         self._running.clear()
         ray.shutdown()
 
@@ -132,17 +122,6 @@ class RayWorkers:
             # For this sweep alone: nobody else is to reach it.
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
 
-    def _lose(self, job: int, reason: str) -> JobReturn:
-        failed = JobReturn(status=JobStatus.FAILED)
-        failed.return_value = error = JobLostError(reason)
-        if self.on_lost is not None:
-            self.on_lost(job, error)
-        return failed
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(_PREFIXES)}
-
 
 def _reason(error: Exception) -> str:
     return f"its process or its machine was lost: {first_line(error)}"
@@ -150,39 +129,14 @@ def _reason(error: Exception) -> str:
 
 def _work(job: int, overrides: list[str], told: bytes, cpus: int, timeout_s: float | None) -> JobReturn:
     """Run one job in a worker process of Ray's."""
-    folder, path, environment, ours = pickle.loads(told)  # noqa: S301  the launching process's
-    sys.path[:] = list(dict.fromkeys([*path, *sys.path]))
-    os.chdir(folder)
-    os.environ.update(environment)
-    for variable in threads.VARIABLES.values():
-        os.environ.setdefault(variable, str(cpus))
-    with startup.quick_imports():
-        from mnist_exp import figures, training  # noqa: F401
-    late = threading.Event()
-    clock = threading.Timer(timeout_s, _end, [late]) if timeout_s else None
+    place, ours = pickle.loads(told)  # noqa: S301  the launching process's
+    place.enter(cpus)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    if clock is not None:
-        clock.daemon = True
-        clock.start()
     try:
-        return hydra_jobs.run(job, overrides, ours)
+        return hydra_jobs.run_within(timeout_s, job, overrides, ours)
     except Terminated as ended:
-        if not late.is_set():
-            hydra_jobs.leave(ended)
-        failed = JobReturn(status=JobStatus.FAILED)
-        failed.return_value = JobLostError("it took longer than sweep.job_timeout_s")
-        return failed
+        hydra_jobs.leave(ended)
     finally:
-        if clock is not None:
-            clock.cancel()
         for number, handler in handlers.items():
             signal.signal(number, handler)
         stopping.forget()  # The process goes on with the next job.
-
-
-def _end(late: threading.Event) -> None:
-    """Ask this process's job to end, and end the process if it does not."""
-    late.set()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_LAST_WORDS_S)
-    os._exit(1)

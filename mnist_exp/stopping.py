@@ -29,6 +29,11 @@ def end_on_signals() -> None:
         signal.signal(signal.SIGINT, _interrupt)
 
 
+def end_on(number: int) -> None:
+    """Take one more signal as `end_on_signals` takes SIGTERM; the code of `Terminated` tells it."""
+    signal.signal(number, _terminate)
+
+
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """Only note signals for a while, so that what runs can `check` where it may stop; after GRACE_S they are raised.

@@ -10,7 +10,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from multiprocessing import get_context, resource_tracker
 from pathlib import Path
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
 
     import pebble
 
-# How long a worker has to record that its job was killed.
-_LAST_WORDS_S = 10.0
 _LOOK_FOR_PARENT_S = 0.5
 
 
-class Workers:
+class LocalWorkers(hydra_jobs.Workers):
     """A pool of worker processes for the jobs of one sweep.
 
     Args:
@@ -52,8 +50,6 @@ class Workers:
         self._told = hydra_context, task_function, config
         self._folder = Path(str(config.hydra.sweep.dir))
         self._pool: pebble.ProcessPool | None = None
-        self.job_timeout_s: float | None = None
-        self.on_lost: Callable[[int, JobLostError], None] | None = None
 
     def start(self) -> None:
         """Start the workers, so that they import while other things are made ready."""
@@ -61,7 +57,7 @@ class Workers:
             import pebble
 
             self._folder.mkdir(parents=True, exist_ok=True)
-            pebble.CONSTS.term_timeout = _LAST_WORDS_S
+            pebble.CONSTS.term_timeout = hydra_jobs.LAST_WORDS_S
             with startup.quiet_stderr():
                 # It would tell the user of each semaphore that a killed worker left behind.
                 resource_tracker.ensure_running()
@@ -196,7 +192,7 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_FOR_PARENT_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_LAST_WORDS_S)
+    time.sleep(hydra_jobs.LAST_WORDS_S)
     os._exit(1)
 
 

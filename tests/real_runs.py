@@ -80,6 +80,27 @@ def run(*arguments, code=0, **environment):
     return Running("mnist_exp.run", *arguments, **environment).end_with(code)
 
 
+def wait_for(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def recorded():
+    """The client of the store, the parent runs and the children in it."""
+    client = client_of()
+    experiment = client.get_experiment_by_name("mnist_exp")
+    found = client.search_runs([experiment.experiment_id]) if experiment else []
+    parents = [run for run in found if "mnist_exp.sweep" in run.data.tags]
+    return client, parents, [run for run in found if run not in parents]
+
+
+def with_checkpoints():
+    """The ids of the runs that have done an epoch and not all."""
+    return {file.parent.name for file in Path("unfinished").glob("*/checkpoint-*")}
+
+
 def client_of(uri=None):
     return MlflowClient(uri or f"sqlite:///{Path.cwd()}/mlflow.db")
 

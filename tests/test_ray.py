@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from mlflow import MlflowClient
+from real_runs import assert_whole, recorded, wait_for, with_checkpoints
 
 SMALL = ["data=mnist_5k", "data.limit=2000", "data.validation=500", "model.filters=8", "model.dense_units=16"]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
@@ -99,45 +99,26 @@ def end_of(sweep, code=0):
     return output
 
 
-def jobs():
-    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
-    found = client.search_runs([client.get_experiment_by_name("mnist_exp").experiment_id])
-    return client, [run for run in found if "mnist_exp.sweep" not in run.data.tags]
-
-
-def wait_for(condition, seconds=120):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
-
-
-def begun():
-    """How many jobs have done an epoch and not all."""
-    return len({file.parent for file in Path("unfinished").glob("*/checkpoint-*")})
-
-
 def test_a_node_that_dies_costs_its_jobs_a_restart_from_their_checkpoints(cluster):
     sweep = cluster.sweep("seed=1,2,3,4", "trainer.epochs=12")
-    wait_for(lambda: begun() >= 2)
+    wait_for(lambda: len(with_checkpoints()) >= 2)
     cluster.kill_second_node()
     output = end_of(sweep)
     assert "4 done" in output
-    client, found = jobs()
+    _, _, found = recorded()
     assert [run.info.status for run in found] == ["FINISHED"] * 4
     (resumed,) = [run for run in found if "mnist_exp.resumed" in run.data.tags]
     for run in found:
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "loss")]
-        assert steps == list(range(1, 13))
+        assert_whole(run.info.run_id, 12)
     assert '"from": "epoch 1"' not in resumed.data.tags["mnist_exp.resumption.1"]
 
 
 def test_a_search_on_ray_loses_no_trial_with_a_node(cluster):
     sweep = cluster.sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=4", "trainer.epochs=12")
-    wait_for(lambda: begun() >= 2)
+    wait_for(lambda: len(with_checkpoints()) >= 2)
     cluster.kill_second_node()
     assert "4 done" in end_of(sweep)
-    _, found = jobs()
+    _, _, found = recorded()
     assert [run.info.status for run in found] == ["FINISHED"] * 4
     assert len({run.data.params["model.dropout"] for run in found}) == 4
 
@@ -145,13 +126,13 @@ def test_a_search_on_ray_loses_no_trial_with_a_node(cluster):
 def test_ctrl_c_kills_the_jobs_and_the_same_command_goes_on_with_them(cluster):
     words = ["seed=1,2", "trainer.epochs=24"]
     sweep = cluster.sweep(*words)
-    wait_for(lambda: begun() >= 2)
+    wait_for(lambda: len(with_checkpoints()) >= 2)
     os.kill(sweep.pid, signal.SIGINT)
     end_of(sweep, code=130)
-    _, found = jobs()
+    _, _, found = recorded()
     assert [run.info.status for run in found] == ["KILLED"] * 2
     assert "2 done" in end_of(cluster.sweep(*words))
-    _, found = jobs()
+    _, _, found = recorded()
     assert [run.info.status for run in found] == ["FINISHED"] * 2
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from mlflow import MlflowClient
+from real_runs import recorded, wait_for
 
 SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.dense_units=8"]
 GRID = [*SMALL, "trainer.epochs=2", "model.filters=1,2,3,4", "model.dropout=0.1,0.3,0.5"]
@@ -33,22 +33,6 @@ def finish(*arguments, code=0):
     output, _ = started.communicate(timeout=400)
     assert started.returncode == code, output
     return output
-
-
-def recorded():
-    """The parent runs and the children in the store."""
-    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
-    experiment = client.get_experiment_by_name("mnist_exp")
-    found = client.search_runs([experiment.experiment_id]) if experiment else []
-    parents = [run for run in found if "mnist_exp.sweep" in run.data.tags]
-    return client, parents, [run for run in found if run not in parents]
-
-
-def wait_for(condition, seconds=90):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
 
 
 def reached(epoch):

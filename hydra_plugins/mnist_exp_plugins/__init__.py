@@ -1,6 +1,7 @@
 """What Hydra discovers of mnist_exp: it takes sweepers and launchers from this namespace only."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -41,9 +42,9 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the workers, not yet started."""
-        from mnist_exp.workers import Workers
+        from mnist_exp.workers import LocalWorkers
 
-        self.workers = Workers(self._n_workers, hydra_context, task_function, config)
+        self.workers = LocalWorkers(self._n_workers, hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs, each by the next free worker, and return what became of them."""
@@ -66,4 +67,22 @@ class RayLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs wherever the cluster has room, and return what became of them."""
+        return self.workers.run(job_overrides, initial_job_idx)
+
+
+class SlurmLauncher(Launcher):
+    """Run jobs on a Slurm cluster, through its queue."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives; the jobs go into the queue when the sweep starts."""
+        from mnist_exp.slurm_workers import SlurmWorkers
+
+        told = (hydra_context, task_function, config)
+        self.workers = SlurmWorkers(self._options, Path(str(config.hydra.sweep.dir)), told)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Put the jobs into the queue, and return what became of them."""
         return self.workers.run(job_overrides, initial_job_idx)

@@ -1,9 +1,10 @@
 """What may not be asked of a sweep: problems that only show when its options meet."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import DictConfig
+from pydantic import Field
 
 from mnist_exp import fields
 from mnist_exp.errors import SettingsError
@@ -13,9 +14,21 @@ from mnist_exp.settings import Settings, SweepSettings
 from mnist_exp.sweeping.space import Space
 
 _OURS = "hydra_plugins.mnist_exp_plugins."
-_NUMBERS: Mapping[str, Mapping[str, Any]] = {
+_SLURM_IS_EARLY_S = 60
+# Written into a script for the shell.
+_Word = (
+    Annotated[str, Field(pattern=r"^[\w.,:=+*&|()\[\]/@%-]+$"), fields.Allowed("a word of sbatch's, without blanks")]
+    | None
+)
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "LocalLauncher": {"n_workers": fields.Count},
     "RayLauncher": {"num_cpus": fields.Count, "num_gpus": fields.NonNegative, "max_restarts": fields.Whole},
+    "SlurmLauncher": {
+        **dict.fromkeys(("partition", "account", "qos", "constraint"), _Word),
+        **dict.fromkeys(("timeout_min", "cpus_per_task", "array_parallelism", "signal_delay_s"), fields.Count),
+        **dict.fromkeys(("gpus_per_node", "max_num_timeout"), fields.Whole),
+        "mem_gb": fields.Positive | None,
+    },
 }
 
 
@@ -35,10 +48,12 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
     """
     problems = _of_a_search(how, space) if is_search(how, space) else _of_a_grid(how, space)
     if how.job_timeout_s and not launcher._target_.startswith(_OURS):
-        problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local or ray")
-    for name, kind in _NUMBERS.get(launcher._target_.removeprefix(_OURS), {}).items():
+        problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local, ray or slurm")
+    for name, kind in _OPTIONS.get(launcher._target_.removeprefix(_OURS), {}).items():
         _, problem = fields.check(f"hydra.launcher.{name}", launcher.get(name), kind)
         problems += [problem] if problem else []
+    if not problems and launcher._target_ == _OURS + "SlurmLauncher":
+        problems += _of_slurm(launcher.timeout_min, launcher.signal_delay_s)
     if problems:
         raise SettingsError(problems)
 
@@ -58,6 +73,15 @@ def check_selection(settings: Settings, screen: Screen, *, on_test: bool, search
         )
     if jobs > 1:
         screen.warn(f"these jobs are validated on the test set: to choose the best of them, {fix}")
+
+
+def _of_slurm(timeout_min: int, signal_delay_s: int) -> list[str]:
+    if timeout_min * 60 > signal_delay_s + _SLURM_IS_EARLY_S:
+        return []
+    return [
+        f"hydra.launcher.timeout_min={timeout_min} is not allowed with hydra.launcher.signal_delay_s={signal_delay_s}: "
+        f"a job could be told to end as it begins, for Slurm may be {_SLURM_IS_EARLY_S} s early; give it more minutes"
+    ]
 
 
 def _of_a_search(how: SweepSettings, space: Space) -> list[str]:

@@ -107,13 +107,15 @@ class _Sweep:
         try:
             if outcome.count("left"):
                 self._launch(outcome)
-            status = "FAILED" if outcome.failed else "FINISHED"
+            status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         finally:
             if self.ledger is not None and outcome.parent is not None:
                 self._close(self.ledger, outcome, outcome.parent, status, owns=owns_parent)
             summary.show(self.screen, outcome, tracking.experiment, self.ledger)
         if outcome.failed:
             raise RunError(f"{len(outcome.failed)} of {len(outcome.rows)} jobs failed")
+        if killed := outcome.count("killed"):
+            raise RunError(f"{killed} of {len(outcome.rows)} jobs were ended from outside: the same command goes on")
         return outcome.ranked[0].objective if outcome.ranked else None
 
     def _open(self, tracking: TrackingSettings) -> tuple[Outcome, bool]:
@@ -180,6 +182,8 @@ class _Sweep:
         workers = getattr(self.launcher, "workers", None)
         if workers is not None:
             workers.on_lost = lambda job, error: watch.lost(job, str(error))
+            # A search may be joined by other launching processes, so each has a name of its own.
+            workers.name = f"mnist_exp-{self._key[:12]}" + (f"-{time.time_ns():x}" if self.study else "")
         jobs = [list(outcome.rows[position].overrides or self.plan.space.fixed) for position in to_run]
         with watch:
             for number, job in enumerate(self.launcher.launch(jobs, initial_job_idx=0)):

@@ -1,0 +1,259 @@
+"""Jobs of a sweep on a Slurm cluster, as job arrays of submitit's.
+
+A job whose time is nearly over writes a checkpoint and goes back into the queue; from there it goes on with its run.
+So does one that is preempted, and one whose machine fails, which Slurm puts back.
+"""
+
+import contextlib
+import io
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn
+
+from mnist_exp import hydra_jobs, stopping
+from mnist_exp.errors import BusyError, SettingsError, first_line
+from mnist_exp.hydra_jobs import Place
+from mnist_exp.screen import Screen
+from mnist_exp.stopping import Terminated
+
+if TYPE_CHECKING:
+    import submitit
+
+_LOOK_S = 0.5
+# The controller serves a whole cluster: it is asked rarely, and only for what a job could not tell by itself.
+_ASK_S = 10.0
+# Slurm's default MaxArraySize is 1001.
+_MOST_OF_ARRAY = 1000
+_NEARLY_OVER = signal.SIGUSR2
+_FORGOTTEN = "forgotten"
+_OVER = (
+    "COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "CANCELLED", "PREEMPTED",
+    _FORGOTTEN,
+)  # fmt: skip
+# These end a job from outside, and what it has recorded stays as it is: killed.
+_ENDED_BY_OTHERS = ("CANCELLED", "PREEMPTED")
+_FIXES = {
+    "TIMEOUT": "it ran out of time before it could go back into the queue: raise hydra.launcher.signal_delay_s",
+    "OUT_OF_MEMORY": "it ran out of memory: raise hydra.launcher.mem_gb",
+}
+
+
+class SlurmWorkers(hydra_jobs.Workers):
+    """The Slurm cluster, for the jobs of one sweep.
+
+    Args:
+        options: of `conf/hydra/launcher/slurm.yaml`.
+        folder: of the sweep, which all machines see.
+        told: what each job is told.
+    """
+
+    def __init__(self, options: Mapping[str, Any], folder: Path, told: hydra_jobs.Told) -> None:
+        self._options, self._told = dict(options), told
+        self._folder = folder.absolute() / "slurm"
+        self._waiting: dict[int, submitit.Job[JobReturn]] = {}
+
+    def start(self) -> None:
+        """Make sure that there is a Slurm. Raises: SettingsError: there is none, or no submitit."""
+        try:
+            import submitit  # noqa: F401
+        except ImportError as error:
+            raise SettingsError("hydra/launcher=slurm needs submitit: pip install 'mnist_exp[slurm]'") from error
+        missing = [name for name in ("sbatch", "srun", "squeue", "scancel", "scontrol") if shutil.which(name) is None]
+        if missing:
+            raise SettingsError(
+                f"hydra/launcher=slurm: there is no command {missing[0]} here: start the sweep on a machine of the "
+                "cluster, or take hydra/launcher=local"
+            )
+
+    def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+        """Put jobs into the queue, wait for them all, and return what became of them, in their order.
+
+        Raises: SettingsError: Slurm does not take them.
+            BusyError: an earlier call's jobs of this sweep are still in the queue.
+        """
+        self.start()
+        self._refuse_twins()
+        returned: dict[int, JobReturn] = {}
+        try:
+            self._submit(job_overrides, first)
+            asked = time.monotonic()
+            while self._waiting:
+                time.sleep(_LOOK_S)
+                for job in self._with_results():
+                    returned[job] = self._take(first + job, self._waiting.pop(job))
+                if time.monotonic() - asked > _ASK_S:
+                    asked = time.monotonic()
+                    for job, state in list(self._gone()):
+                        returned[job] = self._bury(first + job, self._waiting.pop(job), state)
+        except BaseException:
+            self.stop()
+            raise
+        self._told_file.unlink(missing_ok=True)
+        return [returned[job] for job in range(len(job_overrides))]
+
+    def stop(self) -> None:
+        """Cancel what runs or waits, with a moment for each job to record that it was killed."""
+        self.on_lost = None  # They are not lost, but ended.
+        arrays = self._arrays()
+        if arrays:
+            subprocess.run(["scancel", *arrays], capture_output=True, check=False)
+            until = time.monotonic() + hydra_jobs.LAST_WORDS_S
+            while time.monotonic() < until and any(_is_at_it(array) for array in arrays):
+                time.sleep(_LOOK_S)
+            self._told_file.unlink(missing_ok=True)
+        self._waiting.clear()
+
+    @property
+    def _told_file(self) -> Path:
+        return self._folder / f"{self.name}.pkl"
+
+    def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> None:
+        import submitit
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._told_file.touch(mode=0o600)  # There may be passwords in it.
+        self._told_file.write_bytes(pickle.dumps((Place.here(), self._told)))
+        executor = submitit.SlurmExecutor(self._folder, max_num_timeout=self._options["max_num_timeout"])
+        given = {name: value for name, value in self._options.items() if value is not None}
+        del given["max_num_timeout"]
+        given["time"] = given.pop("timeout_min")
+        given["mem"] = f"{round(given.pop('mem_gb') * 1024)}MB" if "mem_gb" in given else None
+        if not given["gpus_per_node"]:
+            del given["gpus_per_node"]
+        executor.update_parameters(job_name=self.name, additional_parameters={"requeue": True}, **given)
+        jobs = [
+            _Job(first + number, tuple(overrides), self._told_file, self._options["cpus_per_task"], self.job_timeout_s)
+            for number, overrides in enumerate(job_overrides)
+        ]
+        for start in range(0, len(jobs), _MOST_OF_ARRAY):
+            try:
+                with contextlib.redirect_stderr(io.StringIO()):  # Submitit prints what it raises, too.
+                    submitted = executor.submit_array(jobs[start : start + _MOST_OF_ARRAY])
+            except submitit.core.utils.FailedJobError as error:
+                raise SettingsError(f"Slurm does not take these jobs: {' '.join(str(error).split())}") from error
+            self._waiting |= dict(enumerate(submitted, start))
+        arrays = ",".join(self._arrays())
+        Screen().table({"slurm": f"job {arrays} is in the queue: `squeue --jobs={arrays}` tells what it waits for"})
+
+    def _refuse_twins(self) -> None:
+        queued = ["squeue", "--me", f"--name={self.name}", "--noheader", "--format=%i"]
+        done = subprocess.run(queued, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SettingsError(f"Slurm does not answer: {done.stderr.strip() or done.stdout.strip()}")
+        if names := done.stdout.split():
+            raise BusyError(
+                f"jobs of this sweep, of an earlier call, are still in Slurm's queue ({', '.join(names)}): wait for "
+                f"them, or end them with `scancel --me --name={self.name}`"
+            )
+
+    def _arrays(self) -> list[str]:
+        return sorted({_array_of(job) for job in self._waiting.values()})
+
+    def _with_results(self) -> list[int]:
+        there = {file.name for file in self._folder.iterdir()}  # One look for all, on a disk that may be far away.
+        return [number for number, job in self._waiting.items() if job.paths.result_pickle.name in there]
+
+    def _take(self, number: int, job: "submitit.Job[JobReturn]") -> JobReturn:
+        error = job.exception()
+        if error is not None:
+            return self.lose(number, f"{_last_line(error)}; see {job.paths.stderr}")
+        returned = job.result()
+        for file in (job.paths.result_pickle, job.paths.submitted_pickle, job.paths.stdout, job.paths.stderr):
+            file.unlink(missing_ok=True)
+        return returned
+
+    def _gone(self) -> Iterator[tuple[int, str]]:
+        """Yield the jobs that are over and have left no result, each with the state that Slurm tells."""
+        states = {array: _states(array) for array in self._arrays()}
+        with_results = self._with_results()  # Read after the states: one may have come meanwhile.
+        for number, job in self._waiting.items():
+            known = states[_array_of(job)]
+            state = known.get(job.job_id, _FORGOTTEN) if known is not None else "PENDING"
+            if state in _OVER and number not in with_results:
+                yield number, state
+
+    def _bury(self, number: int, job: "submitit.Job[JobReturn]", state: str) -> JobReturn:
+        if state in _ENDED_BY_OTHERS:
+            return JobReturn()
+        fix = _FIXES.get(state, f"Slurm ended it as {state}")
+        return self.lose(number, f"{fix}; see {job.paths.stderr}")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One job, in a process that Slurm starts.
+
+    Args:
+        number: in the sweep.
+        overrides: that lead to it.
+        told_file: what all jobs are told.
+        cpus: that it has.
+        timeout_s: of the sweep for each job.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    told_file: Path
+    cpus: int
+    timeout_s: float | None
+
+    def __call__(self) -> JobReturn:
+        """Run it; if its time is nearly over, or others go first, put it back into the queue."""
+        requeue: Any = signal.getsignal(_NEARLY_OVER)  # Submitit's.
+        stopping.end_on(_NEARLY_OVER)
+        place, told = pickle.loads(self.told_file.read_bytes())  # noqa: S301  the launching process's
+        try:
+            place.enter(self.cpus)
+            return hydra_jobs.run_within(self.timeout_s, self.number, list(self.overrides), told)
+        except Terminated as ended:
+            if ended.code == 128 + _NEARLY_OVER or _is_preempted():
+                requeue(_NEARLY_OVER, None)  # Ends this process, or raises what tells why not.
+            hydra_jobs.leave(ended)
+
+    def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
+        """Return what submitit starts from the queue: the same again, which finds the run that it has begun."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def _is_preempted() -> bool:
+    """Tell whether this job was sent SIGTERM to make room for others: Slurm puts back only one that it has to kill."""
+    asked = ["scontrol", "show", "job", "--oneliner", os.environ["SLURM_JOB_ID"]]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    found = re.search(r"PreemptTime=(\S+)", done.stdout)
+    return found is not None and found[1] != "None"
+
+
+def _array_of(job: "submitit.Job[JobReturn]") -> str:
+    return str(job.job_id).partition("_")[0]
+
+
+def _is_at_it(array: str) -> bool:
+    return any(state not in _OVER for state in (_states(array) or {}).values())
+
+
+def _states(array: str) -> dict[str, str] | None:
+    """Return the state of each job of an array, by its id; none is in it that Slurm knows no more. None: no answer."""
+    asked = ["squeue", f"--jobs={array}", "--states=all", "--array", "--noheader", "--format=%i %T"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {} if "Invalid job id" in done.stderr else None
+    return {words[0]: words[1] for line in done.stdout.splitlines() if len(words := line.split()) == 2}
+
+
+def _last_line(error: Exception) -> str:
+    """Return the error itself of a trace that submitit keeps between rules."""
+    _, _, trace = str(error).partition("-" * 22)
+    trace, _, _ = trace.partition("-" * 22)
+    return trace.strip().splitlines()[-1].rpartition("Error: ")[2] if trace.strip() else first_line(error)

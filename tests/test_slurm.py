@@ -1,0 +1,313 @@
+"""Sweeps on a real Slurm of one node, which listens on loopback only."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from real_runs import assert_whole, recorded, wait_for, with_checkpoints
+
+SMALL = ["data=mnist_5k", "data.limit=2000", "data.validation=500", "model.filters=8", "model.dense_units=16"]
+DAEMONS = ("munged", "slurmctld", "slurmd")
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(os.geteuid() != 0 or not all(map(shutil.which, DAEMONS)), reason="needs Slurm, munge and root"),
+]
+
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.sock
+CommunicationParameters=NoInAddrAny
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SwitchType=switch/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=sched_interval=1
+SlurmdParameters=config_overrides
+SlurmdTimeout=10
+ReturnToService=2
+KillWait=15
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000
+PartitionName=low Nodes={host} Default=YES PriorityTier=1 GraceTime=10
+PartitionName=high Nodes={host} PriorityTier=2
+"""
+
+
+class Slurm:
+    """Controller and one node of two CPUs, with a partition whose jobs those of another one preempt."""
+
+    def __init__(self, folder):
+        for name in ("state", "spool"):
+            (folder / name).mkdir()
+        key = folder / "munge.key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o400)
+        files = {"key-file": key, "socket": folder / "munge.sock", "pid-file": folder / "munged.pid"}
+        files |= {"log-file": folder / "munged.log", "seed-file": folder / "munge.seed"}
+        subprocess.run(["munged", "--force", *(f"--{name}={file}" for name, file in files.items())], check=True)
+        self._folder, self._host = folder, socket.gethostname().partition(".")[0]
+        configuration = CONFIGURATION.format(host=self._host, folder=folder, ports=free_ports(2))
+        (folder / "slurm.conf").write_text(configuration)
+        os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
+        subprocess.run(["slurmctld"], check=True)
+        self.start_node()
+
+    def start_node(self):
+        subprocess.run(["slurmd"], check=True)
+        wait_for(lambda: slurm("sinfo", "--noheader", "--format=%t").startswith(("idle", "mix")), 60)
+
+    def kill_node(self):
+        """Kill the node's daemon and all that it started, at once, so that none can tell of another's end."""
+        daemon = psutil.Process(int((self._folder / "slurmd.pid").read_text()))
+        tops = [daemon, *[each for each in psutil.process_iter() if each.name() == "slurmstepd"]]
+        everything = [one for top in tops for one in (top, *top.children(recursive=True))]
+        for act in (psutil.Process.suspend, psutil.Process.kill):
+            for one in everything:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    act(one)
+
+    def stop(self):
+        subprocess.run(["scancel", "--me"], capture_output=True)
+        for name in ("slurmd", "slurmctld", "munged"):
+            with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+                process = psutil.Process(int((self._folder / f"{name}.pid").read_text()))
+                process.terminate()
+                process.wait(20)
+        del os.environ["SLURM_CONF"]
+
+
+def slurm(*words):
+    done = subprocess.run(words, capture_output=True, text=True)
+    if "Unable to contact slurm controller" in done.stderr:
+        # That of 22.05 may crash when it loses a node; as on a cluster, somebody starts it again.
+        subprocess.run(["slurmctld"], check=True)
+        time.sleep(2)
+        return slurm(*words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.fixture(scope="module")
+def started():
+    pytest.importorskip("submitit")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    cluster = Slurm(folder)
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(alone, started):
+    yield started
+    subprocess.run(["scancel", "--me"], capture_output=True)
+    wait_for(lambda: not queue(), 60)
+
+
+def queue():
+    """The state of each job that runs or waits, by its id."""
+    lines = slurm("squeue", "--noheader", "--array", "--format=%i %T").splitlines()
+    return dict(line.split() for line in lines)
+
+
+def hurry():
+    """Spare jobs that are back in the queue the two minutes that Slurm lets them wait there."""
+    for line in slurm("squeue", "--noheader", "--array", "--format=%i %r").splitlines():
+        if line.endswith("BeginTime"):
+            subprocess.run(["scontrol", "update", f"JobId={line.split()[0]}", "StartTime=now"], capture_output=True)
+
+
+def sweep(*words):
+    command = [sys.executable, "-m", "mnist_exp.run", "-m", *SMALL, "hydra/launcher=slurm", *words]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def end_of(running, code=0, seconds=240):
+    until = time.monotonic() + seconds
+    while running.poll() is None and time.monotonic() < until:
+        if shutil.which("squeue") and "SLURM_CONF" in os.environ:
+            hurry()
+        time.sleep(0.5)
+    running.kill()
+    output, _ = running.communicate()
+    assert running.returncode == code, output
+    return output
+
+
+def wait_for_epochs(running, jobs):
+    """Wait until so many jobs have done one."""
+    wait_for(lambda: len(with_checkpoints()) >= jobs or running.poll() is not None)
+    assert running.poll() is None, running.communicate()[0]
+
+
+def assert_all_whole(count, epochs):
+    _, (parent,), jobs = recorded()
+    assert parent.info.status == "FINISHED"
+    assert len(jobs) == count
+    for job in jobs:
+        assert_whole(job.info.run_id, epochs)
+    return jobs
+
+
+def test_a_job_out_of_time_goes_back_into_the_queue_and_on_with_its_run(cluster):
+    limits = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=30"]  # Told after 30 to 60 s.
+    running = sweep("seed=1,2", "trainer.epochs=400", *limits)
+    wait_for_epochs(running, 2)
+    _, _, begun = recorded()
+    assert "2 done" in end_of(running)
+    jobs = assert_all_whole(2, epochs=400)
+    assert {job.info.run_id for job in jobs} == {job.info.run_id for job in begun}
+    for job in jobs:
+        assert '"from": "epoch 1"' not in job.data.tags["mnist_exp.resumption.1"]
+    assert not list(Path("multirun").rglob("*.pkl"))
+
+
+def test_a_job_that_is_preempted_goes_on_later(cluster):
+    running = sweep("seed=1,2", "trainer.epochs=40")
+    wait_for_epochs(running, 2)
+    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 3")
+    wait_for(lambda: [job.info.status for job in recorded()[2]] == ["KILLED"] * 2)
+    assert "2 done" in end_of(running)
+    assert all("mnist_exp.resumed" in job.data.tags for job in assert_all_whole(2, epochs=40))
+
+
+def test_a_search_goes_on_with_the_trial_of_a_preempted_job(cluster):
+    running = sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=3", "trainer.epochs=20")
+    wait_for_epochs(running, 2)
+    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 3")
+    assert "3 done" in end_of(running)
+    assert len({job.data.params["model.dropout"] for job in assert_all_whole(3, epochs=20)}) == 3
+
+
+def test_a_node_that_dies_costs_its_jobs_a_restart_from_their_checkpoints(cluster):
+    running = sweep("seed=1,2", "trainer.epochs=30")
+    wait_for_epochs(running, 2)
+    cluster.kill_node()
+    wait_for(lambda: "down" in slurm("sinfo", "--noheader", "--format=%t"), 90)
+    cluster.start_node()
+    assert "2 done" in end_of(running)
+    assert all("mnist_exp.resumed" in job.data.tags for job in assert_all_whole(2, epochs=30))
+
+
+def test_scancel_kills_a_job_and_the_same_command_goes_on_with_it(cluster):
+    words = ["seed=1,2", "trainer.epochs=30"]
+    running = sweep(*words)
+    wait_for_epochs(running, 2)
+    slurm("scancel", next(job for job in queue() if job.endswith("_0")))
+    output = end_of(running, code=1)
+    assert "1 done, 1 killed" in output
+    assert "1 of 2 jobs were ended from outside" in output
+    _, (parent,), jobs = recorded()
+    assert parent.info.status == "KILLED"
+    assert sorted(job.info.status for job in jobs) == ["FINISHED", "KILLED"]
+    assert "2 done; 1 of them done before" in end_of(sweep(*words))
+    assert_all_whole(2, epochs=30)
+
+
+def test_ctrl_c_takes_the_jobs_out_of_the_queue(cluster):
+    words = ["seed=1,2,3", "trainer.epochs=30"]
+    running = sweep(*words)
+    wait_for_epochs(running, 2)
+    os.kill(running.pid, signal.SIGINT)
+    end_of(running, code=130)
+    assert not queue()
+    assert [job.info.status for job in recorded()[2]] == ["KILLED"] * 2
+    assert "3 done" in end_of(sweep(*words))
+    assert_all_whole(3, epochs=30)
+
+
+def test_jobs_outlive_the_command_and_are_not_put_into_the_queue_twice(cluster):
+    words = ["seed=1,2,3", "trainer.epochs=60"]
+    running = sweep(*words)
+    wait_for_epochs(running, 2)
+    running.kill()
+    running.communicate()
+    output = end_of(sweep(*words), code=2)
+    assert "this sweep runs already (run " in output or "still in Slurm's queue" in output
+    wait_for(lambda: not queue())
+    assert "3 done; 3 of them done before" in end_of(sweep(*words))
+    assert_all_whole(3, epochs=60)
+
+
+def test_jobs_that_wait_in_the_queue_are_not_put_into_it_twice(cluster):
+    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 60")
+    running = sweep("seed=1,2")
+    wait_for(lambda: list(queue().values()).count("PENDING") == 2)
+    running.kill()
+    running.communicate()
+    assert "still in Slurm's queue" in end_of(sweep("seed=1,2"), code=2)
+
+
+def test_a_job_whose_process_is_killed_is_told_with_its_log(cluster):
+    running = sweep("seed=1,2", "trainer.epochs=30")
+    wait_for_epochs(running, 2)
+    (process,) = [p for p in psutil.process_iter() if "submitit.core._submit" in " ".join(p.cmdline()) and is_first(p)]
+    process.kill()
+    output = end_of(running, code=1)
+    assert "Slurm ended it as FAILED; see" in output
+    (failed,) = [job for job in recorded()[2] if job.info.status == "FAILED"]
+    assert "Slurm ended it as FAILED" in failed.data.tags["mnist_exp.failure"]
+
+
+def is_first(process):
+    return process.environ().get("SLURM_ARRAY_TASK_ID") == "0" and process.name() != "srun"
+
+
+def test_what_slurm_does_not_take_is_told(cluster):
+    output = end_of(sweep("seed=1,2", "hydra.launcher.partition=none"), code=2)
+    assert "Slurm does not take these jobs: sbatch: error: invalid partition specified: none" in output
+
+
+def test_a_time_that_is_over_before_it_begins_is_refused(alone):
+    limits = ["hydra.launcher.timeout_min=3", "hydra.launcher.signal_delay_s=120"]
+    output = end_of(sweep("seed=1,2", *limits), code=2)
+    assert "hydra.launcher.timeout_min=3 is not allowed with hydra.launcher.signal_delay_s=120" in output
+
+
+def test_no_option_gets_into_the_script(cluster):
+    output = end_of(sweep("seed=1,2", "'hydra.launcher.account=\"a\ntouch here\"'"), code=2)
+    assert "hydra.launcher.account" in output
+    assert not Path("here").exists()
+
+
+def test_no_slurm_is_told(alone, monkeypatch):
+    monkeypatch.setenv("PATH", str(alone))
+    assert "there is no command sbatch here" in end_of(sweep("seed=1,2"), code=2)
