@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import processes
 from mnist_exp.errors import BusyError, SettingsError
-from mnist_exp.recording import store
+from mnist_exp.recording import signs, store
+from mnist_exp.recording.signs import Signs
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.outbox = path / "outbox"
+        self._signs = Signs(path / _OWNER)
         self._lock: filelock.BaseFileLock | None = None
 
     def claim(self) -> None:
@@ -48,7 +49,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
-            (self.path / _OWNER).write_text(processes.identify(), encoding="utf-8")
+            self._signs.start()
         except filelock.Timeout:
             raise BusyError(
                 f"run {self.path.name} is being worked on by another process ({self._owner()}): wait for it or stop it"
@@ -62,6 +63,7 @@ class RunFolder:
     def release(self) -> None:
         """Let another process have it."""
         if self._lock is not None:
+            self._signs.stop()
             self._lock.release()
             self._lock = None
 
@@ -71,6 +73,11 @@ class RunFolder:
         self.release()
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the process that had it, on whatever machine, gives no sign of life any more."""
+        return signs.is_silent(self.path / _OWNER)
 
     def _owner(self) -> str:
         with contextlib.suppress(OSError):
