@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: run test test-all check audit format bench lock clean
+.PHONY: run test test-all services-test check audit format bench lock clean
 
 run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
 	$(BIN)/python -m mnist_exp.run $(ARGS)
@@ -17,6 +17,10 @@ test: $(INSTALLED)  ## the default tests, some minutes
 
 test-all: $(INSTALLED)  ## all tests that need no GPU
 	$(BIN)/python -m pytest -m "not gpu" $(ARGS)
+
+# PostgreSQL and the like are the system's: what a test misses, it says, as `apt-get install postgresql`.
+services-test: $(INSTALLED)  ## those that start servers of their own: PostgreSQL, MLflow, Ray
+	$(BIN)/python -m pytest -m services -rs $(ARGS)
 
 check: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
@@ -49,7 +53,7 @@ $(VENV)/peers/.installed: $(INSTALLED) benchmarks/peers/requirements.txt
 
 lock:  ## renew requirements.lock; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
-		--custom-compile-command "make lock" pyproject.toml --extra export --extra ray --extra slurm --extra postgresql --group dev --output-file requirements.lock
+		--custom-compile-command "make lock" pyproject.toml --extra export --extra ray --extra slurm --extra postgresql --extra server --group dev --output-file requirements.lock
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found; name one: make run PYTHON=/path/to/python3" >&2; exit 1; }

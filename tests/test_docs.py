@@ -51,7 +51,8 @@ FINDINGS = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "experiments/f
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/your-own.md", "benchmarks/README.md", *FINDINGS]
+    "page",
+    ["README.md", "CONTRIBUTING.md", "docs/your-own.md", "docs/shared-server.md", "benchmarks/README.md", *FINDINGS],
 )
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):

@@ -15,8 +15,9 @@ from optuna.trial import TrialState
 from mnist_exp import processes
 from mnist_exp.errors import SettingsError
 from mnist_exp.settings import SweepSettings
-from mnist_exp.sweeping import study
+from mnist_exp.sweeping import storage, study
 from mnist_exp.sweeping.space import Interval, number, parse
+from mnist_exp.sweeping.storage import default
 from mnist_exp.sweeping.study import Study
 
 SAMPLERS = ("tpe", "random", "qmc", "cmaes", "nsgaii")
@@ -98,6 +99,7 @@ def test_a_search_is_the_same_in_one_go_and_in_two(sampler, tmp_path):
 
 IN_ANOTHER_PROCESS = """
 import pickle, sys
+from mnist_exp.sweeping.storage import default
 from mnist_exp.sweeping.study import Study
 search = pickle.load(sys.stdin.buffer)
 opened = search.open()
@@ -126,6 +128,16 @@ def test_a_search_is_the_same_in_another_process(tmp_path):
     assert elsewhere(searched) + elsewhere(searched) == whole
 
 
+def _claim_at_once(searched, barrier, told):
+    opened = searched.open()
+    barrier.wait()
+    claimed = []
+    while (trial := searched.claim(opened)) is not None:
+        claimed.append(trial[0].number)
+        opened.tell(trial[0], 0.5)  # Else it would be taken up again when this process has ended.
+    told.put(claimed)
+
+
 def _ask_at_once(searched, barrier, told):
     opened = searched.open()
     barrier.wait()
@@ -152,6 +164,66 @@ def test_processes_that_start_together_do_not_draw_the_same():
         process.join()
     assert len(set(asked)) == 10
     assert sorted(trial.number for trial in searched.open().trials) == list(range(10))
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_processes_that_claim_the_last_trials_at_once_run_none_too_many(kind, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier, told = context.Barrier(3), context.Queue()
+    address = None if kind == "journal" else f"sqlite:///{tmp_path}/study.db"
+    searched = search("model.dropout=interval(0,0.7)", sampler="random", storage=address, n_trials=4)
+    storage.close(searched.open())
+    all_of_them = [context.Process(target=_claim_at_once, args=(searched, barrier, told)) for _ in range(3)]
+    for process in all_of_them:
+        process.start()
+    claimed = [number for _ in all_of_them for number in told.get(timeout=60)]
+    for process in all_of_them:
+        process.join()
+    assert len(claimed) == len(set(claimed)) == 4
+    opened = searched.open()
+    assert searched.left(opened) == 0
+    assert searched.claim(opened) is None
+    assert sum("mnist_exp.interrupted" not in trial.user_attrs for trial in opened.trials) == 4
+    storage.close(opened)
+
+
+def test_one_who_asked_too_late_takes_its_trial_back(monkeypatch):
+    searched = search(n_trials=1)
+    opened, other = searched.open(), searched.open()
+    assert searched.claim(opened) is not None
+    with monkeypatch.context() as patch:
+        seen = iter([1, 0])  # The first before the other asked.
+        patch.setattr(Study, "left", lambda self, study: next(seen))
+        assert searched.claim(other) is None
+    assert [trial.state.name for trial in opened.trials] == ["RUNNING", "FAIL"]
+    assert searched.left(opened) == 0
+
+
+def test_values_that_wait_are_not_lost_by_one_who_asked_too_late(monkeypatch):
+    searched = search(n_trials=1)
+    opened = searched.open()
+    trial, values = searched.ask(opened)
+    searched.ask(opened)
+    searched.interrupt(opened, trial)
+    with monkeypatch.context() as patch:
+        seen = iter([1, 0])
+        patch.setattr(Study, "left", lambda self, study: next(seen))
+        assert searched.claim(opened) is None
+    assert search(n_trials=2).claim(opened)[1] == values
+
+
+def test_the_next_trial_of_a_dead_process_knows_its_run(gone, monkeypatch):
+    searched = search(n_trials=1)
+    opened = searched.open()
+    trial, values = ask_as("dead", searched, opened, monkeypatch)
+    study.note_run(trial, "f" * 32)
+    gone.add("dead")
+    again, same = searched.claim(opened)  # Nothing else was left to do.
+    assert same == values
+    assert study.begun_run(again) == "f" * 32
+    # One that dies before it has a run of its own passes it on.
+    searched.interrupt(opened, again)
+    assert study.begun_run(searched.claim(opened)[0]) == "f" * 32
 
 
 def test_what_is_left_counts_all_that_was_started():
@@ -373,9 +445,9 @@ def storages(folder):
 
 
 def test_a_storage_that_cannot_be_used_is_told_without_its_password(tmp_path):
-    for storage, reason in storages(tmp_path).items():
+    for address, reason in storages(tmp_path).items():
         with pytest.raises(SettingsError) as error:
-            search(storage=storage).open()
+            search(storage=address).open()
         (problem,) = error.value.problems
         assert problem.startswith("sweep.storage=")
         assert "cannot be used: " in problem
@@ -438,7 +510,7 @@ def test_importances_are_shares_and_empty_where_nothing_can_be_told():
 
 
 def test_the_journal_lies_beside_the_store_of_the_runs(tmp_path):
-    assert study.default_storage(tmp_path / "mlflow.db", "x") == str(tmp_path / "studies" / "x.journal")
-    assert study.default_storage(None, "x") == str(Path.cwd() / "studies" / "x.journal")
-    go(search(storage=study.default_storage(None, "x")), 1)
+    assert default(tmp_path / "mlflow.db", "x") == str(tmp_path / "studies" / "x.journal")
+    assert default(None, "x") == str(Path.cwd() / "studies" / "x.journal")
+    go(search(storage=default(None, "x")), 1)
     assert Path("studies/x.journal").is_file()

@@ -5,21 +5,20 @@ by one process, under a lock, and while the caller imports Keras: `python -m mni
 """
 
 import hashlib
-import http.client
 import os
 import re
 import socket
 import subprocess
 import sys
 import tempfile
-import urllib.error
+import time
 import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import TrackingError
 from mnist_exp.fields import show
+from mnist_exp.recording import admission
 from mnist_exp.redaction import redact
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
 _TIMEOUT_S = 5.0
+_RETRY_S = 2.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _IS_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -39,11 +39,25 @@ def locate(uri: str | None) -> str:
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def check(uri: str) -> None:
+def check(uri: str, patience_s: float = 0.0) -> None:
     """Make sure that a store answers, or can be made, without importing MLflow.
 
+    Args:
+        uri: its address.
+        patience_s: how long to wait for one that does not answer.
     Raises: TrackingError: it does not, with the reason and what to do.
     """
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            return _check(uri)
+        except TrackingError:
+            if time.monotonic() + _RETRY_S > until:
+                raise
+        time.sleep(_RETRY_S)
+
+
+def _check(uri: str) -> None:
     option = "$MLFLOW_TRACKING_URI" if uri == os.environ.get("MLFLOW_TRACKING_URI") else "tracking.uri"
     shown = f"{option}={show(redact(uri))}"
     try:
@@ -54,7 +68,7 @@ def check(uri: str) -> None:
     if kind == "sqlite":
         _check_sqlite(uri, shown)
     elif kind in ("http", "https"):
-        _check_http(uri, shown)
+        admission.check(uri, shown)
     elif kind in _DATABASE_PORTS:
         _check_port(uri, shown, _DATABASE_PORTS[kind])
     elif kind in ("", "file"):
@@ -114,10 +128,12 @@ def finish_creation(creation: "subprocess.Popen[str] | None") -> None:
 
 
 def experiment_id(uri: str, name: str) -> str:
-    """Return the id of an experiment, made if it is not there; safe among processes of one machine.
+    """Return the id of an experiment, made if it is not there; safe among processes.
 
     Raises: TrackingError: it was deleted.
     """
+    from mlflow.exceptions import MlflowException
+
     opened = client(uri)
     found = opened.get_experiment_by_name(name)
     if found is None:
@@ -127,7 +143,12 @@ def experiment_id(uri: str, name: str) -> str:
                 file = sqlite_file(uri)
                 # Without one MLflow would put the artifacts below the folder that the process runs in.
                 location = (file.parent / ARTIFACTS).as_uri() if file else None
-                return str(opened.create_experiment(name, artifact_location=location))
+                try:
+                    return str(opened.create_experiment(name, artifact_location=location))
+                except MlflowException:
+                    found = opened.get_experiment_by_name(name)  # Another machine was quicker.
+                    if found is None:
+                        raise
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"tracking.experiment={name} was deleted in MLflow: restore it with "
@@ -154,21 +175,6 @@ def _check_sqlite(uri: str, shown: str) -> None:
                     pass
     except OSError as error:
         raise TrackingError(f"{shown} cannot be written: {error.strerror}: {error.filename or file.parent}") from error
-
-
-def _check_http(uri: str, shown: str) -> None:
-    parts = urllib.parse.urlsplit(uri)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    try:
-        with urllib.request.urlopen(f"{plain.rstrip('/')}/health", timeout=_TIMEOUT_S):  # noqa: S310
-            pass
-    except urllib.error.HTTPError:
-        return  # A server that refuses is a server that answers; MLflow will tell the rest.
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise TrackingError(
-            f"{shown}: nothing answers there ({reason}); start it, or unset it to use a local file"
-        ) from error
 
 
 def _check_port(uri: str, shown: str, default_port: int) -> None:

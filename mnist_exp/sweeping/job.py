@@ -19,11 +19,12 @@ from omegaconf import DictConfig
 from mnist_exp import composition, data, provenance, resuming, runner
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, first_line
+from mnist_exp.recording import delivery, store
 from mnist_exp.redaction import redact
 from mnist_exp.resuming import Resumption
 from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings, check
-from mnist_exp.sweeping import events, study
+from mnist_exp.sweeping import events, storage, study
 from mnist_exp.sweeping.space import brief, short_names, values_of
 from mnist_exp.sweeping.study import Study
 
@@ -88,7 +89,11 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
             overrides = list(hydra.overrides.task)
             return _Attempt(assignment, out, overrides).run(lambda: check(config, overrides))
         # Not what Hydra has: there, what follows a searched option has its value already.
-        return _run_trial(assignment, assignment.study, assignment.fixed, out)
+        opened = assignment.study.open(delivery.PATIENCE_S)
+        try:
+            return _run_trial(assignment, assignment.study, opened, assignment.fixed, out)
+        finally:
+            storage.close(opened)
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
@@ -124,6 +129,8 @@ class _Attempt:
         facts["command"] = provenance.command_of(self.overrides, self.assignment.config_dir)
         try:
             settings = make_settings()
+            if settings.tracking.store == "mlflow":  # It answered when the sweep began.
+                store.check(store.locate(settings.tracking.uri), delivery.PATIENCE_S)
             self._key = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
             self._check_planned(settings)
             if self.trial is not None and (earlier := self._earlier(events.DONE)):
@@ -131,6 +138,8 @@ class _Attempt:
             screen = _Silent(self.out)
             # Begun by this job before its machine was lost, or in an earlier call.
             interrupted = events.begun(self.assignment.folder, self._key) or self._earlier(events.INTERRUPTED)
+            if self.trial is not None:  # Or by another launching process, which is gone.
+                interrupted = interrupted or study.begun_run(self.trial)
             with resuming.of_job(interrupted, settings, screen) as resumption:
                 result = runner.run(settings, screen, self._job(name, settings, facts, resumption))
         except (KeyboardInterrupt, SystemExit):
@@ -224,18 +233,20 @@ class _Attempt:
         return epoch < epochs and self.trial.should_prune()
 
 
-def _run_trial(assignment: Assignment, search: Study, fixed: Sequence[str], out: events.Writer) -> float:
+def _run_trial(
+    assignment: Assignment, search: Study, opened: "optuna.Study", fixed: Sequence[str], out: events.Writer
+) -> float:
     from optuna.trial import TrialState
 
-    opened = search.open()
     job = f"trial-{HydraConfig.get().job.num}"
     if (lost := events.begun(assignment.folder, job)) is not None:
         # This job was started before, and its machine is gone: whoever asks next goes on with that trial.
         search.give_back(opened, int(lost))
-    if search.left(opened) == 0:
+    claimed = search.claim(opened)
+    if claimed is None:
         out.write("skipped")
         return NO_RESULT
-    trial, suggested = search.ask(opened)
+    trial, suggested = claimed
     events.note_begun(assignment.folder, job, trial.number)
     overrides = [*fixed, *suggested]
     attempt = _Attempt(assignment, out, overrides, trial)

@@ -1,5 +1,6 @@
 """The record of a sweep in MLflow: its parent run, what is done already, and what died without saying so."""
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _PAGE = 1000
+_SEEN_S = 1.0  # after which what a process has recorded is seen by the others
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Ledger:
             import mlflow  # noqa: F401  while the store is being made
         store.finish_creation(creation)
         self._client = store.client(self.uri)
-        self._id = store.experiment_id(self.uri, self._experiment)
+        with tracking.understood(self.uri):
+            self._id = store.experiment_id(self.uri, self._experiment)
         self.how_to_look = tracking.how_to_look(settings, self._id)
 
     def records(self) -> list[Record]:
@@ -91,8 +94,28 @@ class Ledger:
         return list(self._search(f"tags.`mlflow.parentRunId` = '{parent}'"))
 
     def find_parent(self, sweep_key: str) -> Record | None:
-        """Return the parent run of a sweep that was begun before."""
-        return next(self._search(f"tags.`mnist_exp.sweep` = '{sweep_key}'"), None)
+        """Return the parent run of a sweep that was begun before; the one that lives, if any does."""
+        found = list(self._search(f"tags.`mnist_exp.sweep` = '{sweep_key}'"))
+        return next((record for record in found if record.lives), found[0] if found else None)
+
+    def quicker_parent(self, sweep_key: str, own: str) -> Record | None:
+        """Return the parent that another machine has made of the same sweep at the same time, and delete our own.
+
+        None if ours is to stay. Those who made one all see the same ones after a while, and choose the same.
+
+        Args:
+            sweep_key: of the sweep.
+            own: id of the parent that was just made.
+        """
+        if store.sqlite_file(self.uri) is not None:
+            return None  # Of one machine, where `store.lock` has seen to it.
+        time.sleep(_SEEN_S)
+        living = [r for r in self._search(f"tags.`mnist_exp.sweep` = '{sweep_key}'") if r.lives]
+        first = min(living, key=lambda record: record.run_id, default=None)
+        if first is None or first.run_id == own:
+            return None
+        self._client.delete_run(own)
+        return first
 
     def open_parent(self, found: Record | None, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create the parent run, or open the one found again, and return its id."""

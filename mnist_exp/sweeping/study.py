@@ -8,13 +8,12 @@ import time
 import warnings
 from collections.abc import Container
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp import processes
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.redaction import redact
 from mnist_exp.settings import SweepSettings
+from mnist_exp.sweeping import storage
 from mnist_exp.sweeping.space import Axis
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 _SAYS_WHOSE_IT_IS_S = 60.0
 _PROCESS, _RUN, _INTERRUPTED = "mnist_exp.process", "mnist_exp.run_id", "mnist_exp.interrupted"
+_GOES_ON_WITH = "mnist_exp.goes_on_with"
+_FIXED = "fixed_params"  # Optuna's mark of a trial whose values are given.
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,11 @@ class Study:
     directions: tuple[str, ...]
     epochs: int
 
-    def open(self) -> "optuna.Study":
+    def open(self, patience_s: float = 0.0) -> "optuna.Study":
         """Return the study, made if it is new.
 
+        Args:
+            patience_s: how long to wait for a database that does not answer.
         Raises: SettingsError: the storage cannot be used, or the study in it is for something else.
         """
         import optuna
@@ -54,19 +57,18 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # Optuna marks parts that we use as experimental; the user can do nothing about it.
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        try:
-            study = optuna.create_study(
+
+        def create(kept: "optuna.storages.BaseStorage") -> "optuna.Study":
+            return optuna.create_study(
                 study_name=self.name,
-                storage=_storage(self.storage),
+                storage=kept,
                 sampler=_sampler(self.settings),
                 pruner=_pruner(self.settings, self.epochs),
                 directions=list(self.directions),
                 load_if_exists=True,
             )
-        except Exception as error:  # Drivers raise their own.
-            driver = "; install the database's driver, as psycopg[binary]" if isinstance(error, ImportError) else ""
-            reason = redact(first_line(error)) + driver
-            raise SettingsError(f"sweep.storage={redact(self.storage)} cannot be used: {reason}") from error
+
+        study = storage.opened(self.storage, create, patience_s)
         self._check(study)
         return study
 
@@ -74,6 +76,20 @@ class Study:
         """Return how many trials are still to be started; interrupted ones do not count as started."""
         started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and not _is_interrupted(t)]
         return max(self.settings.n_trials - len(started), 0)
+
+    def claim(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]] | None":
+        """Return the next trial, now of this process, and the overrides that it stands for; None if all are started.
+
+        Several processes may see the last one left, and all ask. No storage counts and asks in one step, but each gives
+        its trials different numbers: who has one too high takes it back.
+        """
+        while self.left(study) or self.revive(study):
+            trial, overrides = self.ask(study)
+            *before, kept = study.get_trials(deepcopy=False)[: trial.number + 1]
+            if sum(not _is_interrupted(earlier) for earlier in before) < self.settings.n_trials:
+                return trial, overrides
+            self.interrupt(study, kept, again=_FIXED in kept.system_attrs)
+        return None
 
     def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
         """Return a new trial of this process, and the overrides that it stands for."""
@@ -114,8 +130,16 @@ class Study:
             if trial.user_attrs.get(_RUN) in run_ids:
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
 
-    def interrupt(self, study: "optuna.Study", trial: "optuna.Trial | optuna.trial.FrozenTrial") -> None:
-        """End a trial without a result; its values are tried again by the next one that asks."""
+    def interrupt(
+        self, study: "optuna.Study", trial: "optuna.Trial | optuna.trial.FrozenTrial", *, again: bool = True
+    ) -> None:
+        """End a trial without a result.
+
+        Args:
+            study: opened.
+            trial: of it.
+            again: whether its values are tried again, and its run gone on with, by the next one that asks.
+        """
         import optuna
 
         try:
@@ -123,7 +147,9 @@ class Study:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         except (RuntimeError, ValueError):  # Another process was quicker.
             return
-        study.enqueue_trial(dict(trial.params))
+        if again:
+            run = trial.user_attrs.get(_RUN) or trial.user_attrs.get(_GOES_ON_WITH)
+            study.enqueue_trial(dict(trial.params), user_attrs={_GOES_ON_WITH: run} if run else None)
 
     def _check(self, study: "optuna.Study") -> None:
         """Make sure that the trials which the study has are of this search; Optuna would take what it can."""
@@ -163,6 +189,12 @@ def note_run(trial: "optuna.Trial", run_id: str | None) -> None:
     trial.set_user_attr(_RUN, run_id)
 
 
+def begun_run(trial: "optuna.Trial") -> str | None:
+    """Return the run of the interrupted trial that this one goes on with; None if it is a new one."""
+    run: str | None = trial.user_attrs.get(_GOES_ON_WITH)
+    return run
+
+
 def importances(study: "optuna.Study") -> dict[str, float]:
     """Return the share of the objective's variance that each option explains; empty where too little is known.
 
@@ -175,22 +207,6 @@ def importances(study: "optuna.Study") -> dict[str, float]:
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (ValueError, RuntimeError):
         return {}
-
-
-def default_storage(store_file: Path | None, name: str) -> str:
-    """Return the journal file of a study, beside the SQLite store of the runs, else in the working folder."""
-    folder = (store_file.parent if store_file else Path.cwd()) / "studies"
-    return str(folder / f"{name}.journal")
-
-
-def _storage(address: str) -> "optuna.storages.BaseStorage":
-    import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
-
-    if "://" in address:
-        return optuna.storages.get_storage(address)
-    Path(address).parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(address))
 
 
 def _sampler(settings: SweepSettings) -> "optuna.samplers.BaseSampler":

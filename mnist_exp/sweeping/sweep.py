@@ -20,13 +20,13 @@ from mnist_exp.recording import store
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
-from mnist_exp.sweeping import events, past, plan, rules, summary
+from mnist_exp.sweeping import events, past, plan, rules, storage, summary
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.job import Assignment, Task
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan
 from mnist_exp.sweeping.space import parse
-from mnist_exp.sweeping.study import Study, default_storage
+from mnist_exp.sweeping.study import Study
 from mnist_exp.sweeping.summary import Outcome
 from mnist_exp.sweeping.watch import Watch
 
@@ -131,15 +131,13 @@ class _Sweep:
             deliver.deliver_all(tracking, self.screen.warn)
             self.ledger = ledger = Ledger(tracking)
             records = ledger.records()
-            found = ledger.find_parent(self._key) if how.reuse else None
-            owns = found is None or not found.lives
-            if found is not None and not owns and self.study is None:
-                raise BusyError(past.running_already(found))
-            if how.reuse:
+            if how.reuse and self.study is None:
+                self._refuse_if_running(ledger)
+                # Of a search, whoever asks next goes on with what they leave.
                 records = past.without_orphans(ledger, records, {job.key for job in self.plan.jobs})
+            found, parent, owns = self._open_parent(ledger)
             if self.study is not None and found is not None:
                 rows = past.rows_of_search(ledger.children(found.run_id), self.plan.space.keys)
-            parent = found.run_id if found and not owns else ledger.open_parent(found, *self._parent_facts())
         if self.study is None or self.opened is None:
             rows = _rows_of_grid(self.plan, records if how.reuse else [], how)
         else:
@@ -147,6 +145,26 @@ class _Sweep:
         self.records = records
         summary.warn_of_reused(self.screen, rows, records, self.plan.settings.tracking.register_as)
         return Outcome(self.plan, how, rows, parent, self.own_folder, self.study, self.opened), owns
+
+    def _open_parent(self, ledger: Ledger) -> tuple[Record | None, str, bool]:
+        """Return the parent run that was there, the one that is used, and whether it is ours."""
+        with store.lock(ledger.uri):
+            found = self._refuse_if_running(ledger)
+            if found is not None and found.lives:
+                return found, found.run_id, False
+            parent = ledger.open_parent(found, *self._parent_facts())
+        if found is None and self.how.reuse and (quicker := ledger.quicker_parent(self._key, parent)):
+            if self.study is None:
+                raise BusyError(past.running_already(quicker))
+            return quicker, quicker.run_id, False
+        return found, parent, True
+
+    def _refuse_if_running(self, ledger: Ledger) -> Record | None:
+        """Return the parent run of an earlier call. Raises: BusyError: another process is at it; a search is joined."""
+        found = ledger.find_parent(self._key) if self.how.reuse else None
+        if found is not None and found.lives and self.study is None:
+            raise BusyError(past.running_already(found))
+        return found
 
     def _prepare(self, parent: str | None) -> None:
         """Tell the jobs what they need to know."""
@@ -198,7 +216,7 @@ class _Sweep:
             except Exception:  # The jobs are done; they must not look as if they were not.
                 self.screen.warn(f"the parent run is not complete:\n{redact(traceback.format_exc())}")
         record = ledger.get(parent)
-        if owns or (record.status == "RUNNING" and not record.lives):
+        if owns or (record.status != "FINISHED" and not record.lives):
             ledger.end(parent, status)
 
     def _settle(self, ledger: Ledger, outcome: Outcome) -> None:
@@ -209,8 +227,8 @@ class _Sweep:
                 with contextlib.suppress(Exception):  # The rest of the summary is worth more.
                     if ledger.get(row.run_id).status == "RUNNING":
                         ledger.end(row.run_id, "KILLED")
-        if ended:
-            ledger.records()  # It buries those that were ended before they could tell their run.
+        if ended or self.study:
+            ledger.records()  # It buries those that were ended before they could tell; also another call's of a search.
         if self.study and self.opened:
             self.study.fail(self.opened, {row.run_id for row in ended if row.outcome == "failed" and row.run_id})
             self.study.revive(self.opened)
@@ -267,10 +285,12 @@ def _launching(make_launcher: Callable[[Task], Launcher], task: Task, how: Sweep
 def _study(made: Plan, how: SweepSettings) -> Study:
     settings = made.settings
     again = "" if how.reuse else f"-{time.time_ns():x}"
-    name = how.study or f"mnist_exp-{_identity(made, how, is_search=True)[:16]}{again}"
-    storage = how.storage or default_storage(store.sqlite_file(store.locate(settings.tracking.uri)), name)
+    # A database may hold the searches of many experiments.
+    which = provenance.digest([_identity(made, how, is_search=True), settings.tracking.experiment])
+    name = how.study or f"mnist_exp-{which[:16]}{again}"
+    place = how.storage or storage.default(store.sqlite_file(store.locate(settings.tracking.uri)), name)
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
-    return Study(name, storage, made.space.axes, how, directions, settings.trainer.epochs)
+    return Study(name, place, made.space.axes, how, directions, settings.trainer.epochs)
 
 
 def _identity(made: Plan, how: SweepSettings, *, is_search: bool) -> str:

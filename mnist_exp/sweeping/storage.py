@@ -1,0 +1,115 @@
+"""Where a study is kept: a journal file, or a database, which may go away for a while and must not cost a trial."""
+
+import functools
+import inspect
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_exp import stopping
+from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.recording.delivery import PATIENCE_S, RETRY_S
+from mnist_exp.redaction import redact
+
+if TYPE_CHECKING:
+    import optuna
+
+_ATTEMPTS = 5
+
+
+def default(store_file: Path | None, name: str) -> str:
+    """Return the journal file of a study, beside the SQLite store of the runs, else in the working folder."""
+    folder = (store_file.parent if store_file else Path.cwd()) / "studies"
+    return str(folder / f"{name}.journal")
+
+
+def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.Study]", patience_s: float) -> Any:
+    """Return what is made of the storage at an address.
+
+    Args:
+        address: a journal file, or the address of a database.
+        use: makes something of the storage, which is new, or not.
+        patience_s: how long to wait for a database that does not answer.
+    Raises: SettingsError: it cannot be used.
+    """
+    from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+    until, attempt = time.monotonic() + patience_s, 0
+    while True:
+        try:
+            return use(_storage(address))
+        except Exception as error:  # Drivers raise their own.
+            attempt += 1
+            cause = error.__cause__ if _is_away(error) else error
+            if isinstance(cause, OperationalError) and time.monotonic() + RETRY_S < until:
+                time.sleep(RETRY_S)
+            elif isinstance(error, IntegrityError | ProgrammingError) and attempt < _ATTEMPTS:
+                time.sleep(random.uniform(0.1, 1))  # noqa: S311  Another process makes the same tables.
+            else:
+                driver = "; install the database's driver, as psycopg[binary]" if isinstance(error, ImportError) else ""
+                reason = redact(first_line(error)) + driver
+                raise SettingsError(f"sweep.storage={redact(address)} cannot be used: {reason}") from error
+
+
+def close(study: "optuna.Study") -> None:
+    """Close the connections of a study that is not used any more: each job opens its own."""
+    engine = getattr(getattr(study._storage, "_backend", None), "engine", None)
+    if engine is not None:  # A journal has none.
+        study._storage.remove_session()
+        engine.dispose()
+
+
+def _storage(address: str) -> "optuna.storages.BaseStorage":
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    if "://" in address:
+        # A connection that was open when the database was started again is no use.
+        return optuna.storages.get_storage(_patient()(address, engine_kwargs={"pool_pre_ping": True}))
+    Path(address).parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(address))
+
+
+@functools.cache
+def _patient() -> Any:
+    """Return Optuna's class for databases, with each call of it tried again while the database is away."""
+    from optuna.storages import RDBStorage
+
+    calls = {
+        name: _tried_again(call)
+        for name, call in vars(RDBStorage).items()
+        if inspect.isfunction(call) and not name.startswith("__")
+    }
+    return type("PatientStorage", (RDBStorage,), calls)
+
+
+def _tried_again(call: Callable[..., Any]) -> Callable[..., Any]:
+    from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+
+    @functools.wraps(call)
+    def patient(*args: Any, **kwargs: Any) -> Any:
+        until, is_first = time.monotonic() + PATIENCE_S, True
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except UpdateFinishedTrialError:
+                if is_first or call.__name__ != "set_trial_state_values":
+                    raise
+                return True  # It had arrived; the answer was lost.
+            except StorageInternalError as error:
+                if not _is_away(error) or stopping.is_asked() or time.monotonic() + RETRY_S > until:
+                    raise
+            is_first = False
+            time.sleep(RETRY_S)
+
+    return patient
+
+
+def _is_away(error: BaseException) -> bool:
+    """Tell whether an error of Optuna's comes from a database that does not answer, or broke off."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    return isinstance(error, StorageInternalError) and isinstance(error.__cause__, OperationalError | InterfaceError)

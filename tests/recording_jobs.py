@@ -1,0 +1,59 @@
+"""Many processes at a time that record as trainings do, without training: what a server gets from a crowd of jobs.
+
+`python recording_jobs.py COUNT EPOCHS EPOCH_S EXPERIMENT` ends with the number of those that failed.
+"""
+
+import multiprocessing
+import random
+import sys
+import time
+
+from mnist_exp import processes
+from mnist_exp.recording import delivery, tracking
+from mnist_exp.settings import TrackingSettings
+
+METRICS = ("loss", "val_accuracy", "epoch_time_s")
+
+
+def value(number, metric, epoch):
+    """What a job records of an epoch; no two are the same."""
+    return number + epoch / 1000 + METRICS.index(metric) / 10
+
+
+def record(number, epochs, epoch_s, experiment):
+    """Record one run, as `runner` does."""
+    time.sleep(random.uniform(0, epoch_s))
+    tracker = tracking.open_tracker(TrackingSettings(experiment=experiment), lambda text: print(number, text))
+    delivery.be_brief()
+    tags = {"mnist_exp.process": processes.identify(), "mnist_exp.job_key": str(number)}
+    tracker.start(f"job {number}", {"seed": number, "model.filters": 4}, tags)
+    began = time.monotonic()
+    for epoch in range(1, epochs + 1):
+        time.sleep(max(began + epoch * epoch_s - time.monotonic(), 0))
+        tracker.log_metrics({name: value(number, name, epoch) for name in METRICS}, step=epoch)
+        print(number, "epoch", epoch, flush=True)
+    with tracking.folder() as folder:
+        (folder / "config.yaml").write_text(f"seed: {number}\n")
+        tracker.log_files(folder)
+    tracker.log_tags({"mnist_exp.weights_sha256": f"{number:064d}"})
+    tracker.end("FINISHED", delivery.PATIENCE_S)
+
+
+def main(count, epochs, epoch_s, experiment):
+    """Start so many, and return how many failed."""
+    # One process imports what all need.
+    import mlflow.store.artifact.mlflow_artifacts_repo
+    import mlflow.tracking.fluent  # noqa: F401
+
+    delivery.lost()
+    context = multiprocessing.get_context("fork")
+    jobs = [context.Process(target=record, args=(number, epochs, epoch_s, experiment)) for number in range(count)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    return sum(job.exitcode != 0 for job in jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
