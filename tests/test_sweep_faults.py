@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,10 @@ SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.dense_
 GRID = [*SMALL, "trainer.epochs=2", "model.filters=1,2,3,4", "model.dropout=0.1,0.3,0.5"]
 
 
-def start(*arguments):
+def start(*arguments, wrap=()):
     """Start a sweep as the leader of a process group, as a shell does, with Ctrl-C in force."""
     return subprocess.Popen(
-        [sys.executable, "-m", "mnist_exp.run", "-m", *arguments],
+        [*wrap, sys.executable, "-m", "mnist_exp.run", "-m", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -161,3 +162,27 @@ def test_sixteen_workers_share_one_sqlite_store():
         for metric in ("loss", "val_accuracy", "epoch_time_s"):
             assert [p.step for p in client.get_metric_history(run.info.run_id, metric)] == [1, 2, 3]
         assert "test_accuracy" in run.data.metrics
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="another host name needs root")
+@pytest.mark.parametrize("words", [["model.filters=1,2"], ["model.dropout=interval(0.1,0.5)", "sweep.n_trials=2"]])
+def test_a_machine_that_is_gone_is_known_by_its_silence(words):
+    sweep = [*SMALL, "trainer.epochs=60", *words]
+    running = start(*sweep, wrap=["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"])
+    wait_for(lambda: reached(3))
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    files = [*Path("unfinished").glob("*/owner"), *Path("unfinished").glob("sweeps/*")]
+    assert len(files) == 2 and all(file.read_text().startswith("elsewhere/") for file in files)
+    if "sweep.n_trials=2" not in words:  # A search would be joined.
+        refused = start(*sweep)
+        output, _ = refused.communicate(timeout=90)
+        assert refused.returncode == 2 and "this sweep runs already" in output
+    for file in files:
+        os.utime(file, (time.time() - 600,) * 2)
+    assert "2 done" in finish(*sweep)
+    _, parents, children = recorded()
+    assert [run.info.status for run in (*parents, *children)] == ["FINISHED"] * 3
+    assert sum("mnist_exp.resumed" in run.data.tags for run in children) == 1
+    assert not Path("unfinished").exists()

@@ -34,7 +34,8 @@ SPACE = (
 def search(*arguments, folder=None, storage=None, name="s", epochs=5, directions=("maximize",), **how):
     storage = storage or str((folder or Path.cwd()) / "study.journal")
     how = SweepSettings(**how)
-    return Study(name, storage, parse({}, arguments or SPACE, how).axes, how, directions, epochs)
+    axes = parse({}, arguments or SPACE, how).axes
+    return Study(name, storage, axes, how, directions, epochs, Path("unfinished"))
 
 
 def score(overrides):

@@ -35,6 +35,14 @@ class Signs:
         """Give no more."""
         self._over.set()
 
+    def remove(self) -> None:
+        """Give no more, and leave nothing behind."""
+        self.stop()
+        with contextlib.suppress(OSError):
+            self._file.unlink()
+            self._file.parent.rmdir()
+            self._file.parent.parent.rmdir()
+
     def _give(self) -> None:
         while not self._over.wait(_EVERY_S):
             with contextlib.suppress(OSError):  # A disk that is away for a while.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import filelock
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_LOCK, _OWNER = "lock", "owner"
+_LOCK, _OWNER, _SWEEPS = "lock", "owner", "sweeps"
 
 
 class RunFolder:
@@ -74,11 +74,6 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether the process that had it, on whatever machine, gives no sign of life any more."""
-        return signs.is_silent(self.path / _OWNER)
-
     def _owner(self) -> str:
         with contextlib.suppress(OSError):
             return (self.path / _OWNER).read_text(encoding="utf-8")
@@ -96,6 +91,21 @@ def place(settings: TrackingSettings) -> Path:
 def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:
     """Return the folder of a run. Raises: SettingsError: that is no run id."""
     return RunFolder(place(settings) / checked(run_id))
+
+
+def signs_of_sweep(settings: TrackingSettings, parent: str) -> Path:
+    """Return the file of the signs of life of a sweep's launching process."""
+    return place(settings) / _SWEEPS / checked(parent)
+
+
+def is_silent(around: Path, run_id: str) -> bool:
+    """Tell whether the process of a run, or of a sweep, on whatever machine, gives no sign of life any more.
+
+    Args:
+        around: the folder of all unfinished runs, as this machine sees it.
+        run_id: of the run, or of the sweep's parent.
+    """
+    return signs.is_silent(around / run_id / _OWNER) or signs.is_silent(around / _SWEEPS / run_id)
 
 
 def folders(settings: TrackingSettings) -> list[RunFolder]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp import processes, provenance, startup
 from mnist_exp.fields import text
-from mnist_exp.recording import store, tracking
+from mnist_exp.recording import store, tracking, unfinished
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Record:
         params: as logged.
         tags: all of them.
         seconds: from its start to its end; 0 while it runs.
+        silent: whether its process, on another machine, gives no sign of life any more.
     """
 
     run_id: str
@@ -39,6 +40,7 @@ class Record:
     params: dict[str, str]
     tags: dict[str, str]
     seconds: float
+    silent: bool = False
 
     @property
     def is_pruned(self) -> bool:
@@ -53,7 +55,8 @@ class Record:
     @property
     def lives(self) -> bool:
         """Whether it says RUNNING, and its process may be at it."""
-        return self.status == "RUNNING" and not processes.is_gone(self.tags.get("mnist_exp.process", ""))
+        is_gone = self.silent or processes.is_gone(self.tags.get("mnist_exp.process", ""))
+        return self.status == "RUNNING" and not is_gone
 
 
 class Ledger:
@@ -66,6 +69,7 @@ class Ledger:
     def __init__(self, settings: TrackingSettings) -> None:
         self.uri = store.locate(settings.uri)
         self._experiment = settings.experiment
+        self._unfinished = unfinished.place(settings)
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
         with startup.quick_imports():
@@ -160,12 +164,18 @@ class Ledger:
 
     def get(self, run_id: str) -> Record:
         """Return one run."""
-        return _record(self._client.get_run(run_id))
+        return self._record(self._client.get_run(run_id))
 
     def history(self, run_id: str, metric: str) -> list[float]:
         """Return a metric's values, epoch by epoch."""
         points = self._client.get_metric_history(run_id, metric)
         return [point.value for point in sorted(points, key=lambda p: p.step)]
+
+    def _record(self, run: "Run") -> Record:
+        record = _record(run)
+        if record.status != "RUNNING" or processes.is_here(record.tags.get("mnist_exp.process", "")):
+            return record
+        return replace(record, silent=unfinished.is_silent(self._unfinished, record.run_id))
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.tracking.context import registry
@@ -177,7 +187,7 @@ class Ledger:
         token = None
         while True:
             page = self._client.search_runs([self._id], condition, max_results=_PAGE, page_token=token)
-            yield from map(_record, page)
+            yield from map(self._record, page)
             token = page.token
             if not token:
                 return

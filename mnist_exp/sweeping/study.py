@@ -8,10 +8,12 @@ import time
 import warnings
 from collections.abc import Container
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp import processes
 from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.recording import unfinished
 from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import storage
 from mnist_exp.sweeping.space import Axis
@@ -36,6 +38,7 @@ class Study:
         settings: sampler, pruner, seed and number of trials.
         directions: maximize or minimize, one an objective.
         epochs: most epochs of a trial, for the pruner's rungs.
+        unfinished: the folder of all unfinished runs.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Study:
     settings: SweepSettings
     directions: tuple[str, ...]
     epochs: int
+    unfinished: Path
 
     def open(self, patience_s: float = 0.0) -> "optuna.Study":
         """Return the study, made if it is new.
@@ -106,7 +110,7 @@ class Study:
             owner = trial.user_attrs.get(_PROCESS, "")
             # One that was killed before it could say whose it is has none, and never will.
             nobodys = not owner and time.time() - trial.datetime_start.timestamp() > _SAYS_WHOSE_IT_IS_S
-            if nobodys or processes.is_gone(owner):
+            if nobodys or processes.is_gone(owner) or self._is_silent(trial):
                 self.interrupt(study, trial)
                 count += 1
         return count
@@ -150,6 +154,11 @@ class Study:
         if again:
             run = trial.user_attrs.get(_RUN) or trial.user_attrs.get(_GOES_ON_WITH)
             study.enqueue_trial(dict(trial.params), user_attrs={_GOES_ON_WITH: run} if run else None)
+
+    def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
+        run = trial.user_attrs.get(_RUN)
+        is_here = processes.is_here(trial.user_attrs.get(_PROCESS, ""))
+        return run is not None and not is_here and unfinished.is_silent(self.unfinished, run)
 
     def _check(self, study: "optuna.Study") -> None:
         """Make sure that the trials which the study has are of this search; Optuna would take what it can."""

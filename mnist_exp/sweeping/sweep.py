@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 
 from mnist_exp import deliver, provenance
 from mnist_exp.errors import BusyError, RunError
-from mnist_exp.recording import store
+from mnist_exp.recording import store, unfinished
+from mnist_exp.recording.signs import Signs
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
@@ -104,13 +105,18 @@ class _Sweep:
         outcome, owns_parent = self._open(tracking)
         summary.announce(self.screen, outcome, tracking.experiment)
         status = "KILLED"
+        signs = Signs(unfinished.signs_of_sweep(tracking, outcome.parent)) if outcome.parent and owns_parent else None
         try:
+            if signs is not None:
+                signs.start()
             if outcome.count("left"):
                 self._launch(outcome)
             status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         finally:
             if self.ledger is not None and outcome.parent is not None:
                 self._close(self.ledger, outcome, outcome.parent, status, owns=owns_parent)
+            if signs is not None:
+                signs.remove()
             summary.show(self.screen, outcome, tracking.experiment, self.ledger)
         if outcome.failed:
             raise RunError(f"{len(outcome.failed)} of {len(outcome.rows)} jobs failed")
@@ -290,7 +296,9 @@ def _study(made: Plan, how: SweepSettings) -> Study:
     name = how.study or f"mnist_exp-{which[:16]}{again}"
     place = how.storage or storage.default(store.sqlite_file(store.locate(settings.tracking.uri)), name)
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
-    return Study(name, place, made.space.axes, how, directions, settings.trainer.epochs)
+    return Study(
+        name, place, made.space.axes, how, directions, settings.trainer.epochs, unfinished.place(settings.tracking)
+    )
 
 
 def _identity(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
