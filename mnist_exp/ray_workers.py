@@ -154,8 +154,7 @@ def _work(job: int, overrides: list[str], told: bytes, cpus: int, timeout_s: flo
     sys.path[:] = list(dict.fromkeys([*path, *sys.path]))
     os.chdir(folder)
     os.environ.update(environment)
-    for variable in threads.VARIABLES.values():
-        os.environ.setdefault(variable, str(cpus))
+    threads.share(cpus)
     with startup.quick_imports():
         from mnist_exp import figures, training  # noqa: F401
     late = threading.Event()

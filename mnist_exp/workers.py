@@ -152,9 +152,7 @@ def _start_worker(count: int, folder: str) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     if count > 1:
-        share = max(threads.usable_cpus() // count, 1)
-        for variable in threads.VARIABLES.values():
-            os.environ.setdefault(variable, str(share))
+        threads.share(max(threads.usable_cpus() // count, 1))
     gpus = _visible_gpus()
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
