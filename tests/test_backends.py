@@ -142,9 +142,9 @@ def test_record_of_before_means_tensorflow(monkeypatch):
 RUN = """
 import json, sys
 import mnist_exp
-from mnist_exp import data, training
 settings = mnist_exp.compose(sys.argv[1:])
 result = mnist_exp.run(settings)
+from mnist_exp import data, training
 read = training.predict(result.model, data.load(settings.data).x_test[:200])
 import keras
 heavy = [name for name in ("tensorflow", "jax", "torch") if name in sys.modules]
