@@ -153,9 +153,8 @@ def _start_worker(count: int, folder: str) -> None:
         os.dup2(log, stream)
     if count > 1:
         threads.share(max(threads.usable_cpus() // count, 1))
-    gpus = _visible_gpus()
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+    if gpus := _visible_gpus():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share_of(gpus, slot, count))
     with startup.quick_imports():
         from mnist_exp import figures, training  # noqa: F401
 
@@ -196,6 +195,11 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_LAST_WORDS_S)
     os._exit(1)
+
+
+def _share_of(gpus: Sequence[str], slot: int, count: int) -> Sequence[str]:
+    """Return the GPUs of one worker: those of no other one, or where there are fewer than workers, one of them."""
+    return gpus[slot::count] or [gpus[slot % len(gpus)]]
 
 
 def _visible_gpus() -> list[str]:

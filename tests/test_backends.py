@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from real_runs import SMALL, Running, client_of, history, only_run, run
 
-from mnist_exp import backends, compose, provenance
+from mnist_exp import backends, compose, provenance, workers
 from mnist_exp.errors import SettingsError
 from mnist_exp.settings import find_problems
 from mnist_exp.sweeping import plan
@@ -301,3 +301,12 @@ def test_memory_of_gpus_grows_as_it_is_needed_unless_the_user_says_otherwise(mon
     with startup.quick_imports():
         pass
     assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "true"
+
+
+def test_gpus_are_divided_among_the_workers(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    gpus = workers._visible_gpus()
+    assert [workers._share_of(gpus, slot, 4) for slot in range(4)] == [["0"], ["1"], ["2"], ["3"]]
+    assert [workers._share_of(gpus, slot, 2) for slot in range(2)] == [["0", "2"], ["1", "3"]]
+    assert workers._share_of(gpus, 0, 1) == ["0", "1", "2", "3"]
+    assert [workers._share_of(["7"], slot, 3) for slot in range(3)] == [["7"]] * 3
