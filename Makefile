@@ -6,8 +6,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+# For Linux that of PyPI is for GPUs, with gigabytes of CUDA; pytorch.org tells what to name for one of the CPU alone.
+TORCH ?= torch==2.13.0
 
-.PHONY: run test test-all services-test check audit format bench lock clean
+.PHONY: run test test-all services-test torch check audit format bench lock clean
 
 run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
 	$(BIN)/python -m mnist_exp.run $(ARGS)
@@ -21,6 +23,12 @@ test-all: $(INSTALLED)  ## all tests that need no GPU
 # PostgreSQL and the like are the system's: what a test misses, it says, as `apt-get install postgresql`.
 services-test: $(INSTALLED)  ## those that start servers of their own: PostgreSQL, MLflow, Ray
 	$(BIN)/python -m pytest -m services -rs $(ARGS)
+
+# Not in requirements.lock, which has no builds of other indexes.
+torch: $(INSTALLED)  ## PyTorch for trainer.backend=torch, on the CPU; its tests are skipped without
+	@$(BIN)/python -c "import torch" 2>/dev/null || timeout 600 $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --timeout 20 --retries 1 $(TORCH) || \
+		echo "PyTorch could not be installed: tests of trainer.backend=torch are skipped" >&2
 
 check: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
@@ -53,7 +61,7 @@ $(VENV)/peers/.installed: $(INSTALLED) benchmarks/peers/requirements.txt
 
 lock:  ## renew requirements.lock; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
-		--custom-compile-command "make lock" pyproject.toml --extra export --extra ray --extra slurm --extra postgresql --extra server --group dev --output-file requirements.lock
+		--custom-compile-command "make lock" pyproject.toml --extra export --extra ray --extra slurm --extra postgresql --extra server --extra jax --group dev --output-file requirements.lock
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found; name one: make run PYTHON=/path/to/python3" >&2; exit 1; }

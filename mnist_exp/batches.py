@@ -27,8 +27,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __init__(self, *arrays: Array, batch_size: int, seed: int | None = None) -> None:
         # More than one worker makes Keras read ahead in threads of its own and turns tf.data's autotuning off, whose
-        # thread held up the end of every second training for 5 s (docs/decisions/0003-batches.md).
-        super().__init__(workers=2, use_multiprocessing=False)
+        # thread held up the end of every second training for 5 s (docs/decisions/0003-batches.md). Other backends have
+        # no tf.data, and threads that a signal leaves behind would keep the process from ending.
+        super().__init__(workers=2 if keras.backend.backend() == "tensorflow" else 1, use_multiprocessing=False)
         self._arrays = arrays
         self._batch_size, self._seed = batch_size, seed
         self._order: Array | None = None

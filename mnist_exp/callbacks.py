@@ -10,7 +10,7 @@ import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
-from mnist_exp import checkpoints, stopping
+from mnist_exp import checkpoints, generators, stopping
 from mnist_exp.checkpoints import Arrays, Checkpoint, Position, Saving
 
 Metrics = dict[str, float]
@@ -140,7 +140,9 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         if (steps := self._position.step) > 0:
             # Keras makes the metrics' variables with the first step only, or here.
             self.model.compute_metrics(None, np.zeros(1), np.zeros((1, self.model.output_shape[-1])))
-            _pass_over(self.model, steps)
+            _pass_over(self.model, steps, lambda: generators.restore(arrays))
+        else:
+            generators.restore(arrays)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Put the metrics of half an epoch back, which Keras has just reset."""
@@ -153,8 +155,8 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         done = min(batch + 1, self._steps)
         self._position = Position(self._position.epoch, max(done, self._position.step))
         if done == self._steps or stopping.is_asked():
-            # Validation will use the same variables.
-            self._running = _values(_metric_variables(self.model))
+            # Validation will use the same variables, and PyTorch draws a number for each pass over data.
+            self._running = _values(_metric_variables(self.model)) | generators.states()
         self._stop_if_asked()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -191,7 +193,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             # The next step's loss will tell; what is to be mended then is not to be begun from here.
             self._saving.warn(f"no checkpoint at {self._position}, the last one stays: weights are not finite")
             return
-        arrays |= self._running
+        arrays |= generators.states() | self._running
         known = []
         for callback in self._others:
             known.append({name: _plain(value) for name, value in vars(callback).items() if _is_scalar(value)})
@@ -234,18 +236,24 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else np.asarray(value).item()
 
 
-def _pass_over(model: keras.Model, steps: int) -> None:
-    """Make the first steps of the next `fit` read their batch and learn nothing."""
+def _pass_over(model: keras.Model, steps: int, on_end: Callable[[], None]) -> None:
+    """Make the first steps of the next `fit` read their batch and learn nothing; `on_end` is called after them."""
     model.make_train_function()
     learn, left = model.train_function, steps
+    backend, known = keras.backend.backend(), model.get_metrics_result()
 
-    def train_function(iterator: Any) -> Any:
+    def train_function(*given: Any) -> Any:
+        """Take what Keras gives: the batches, on JAX behind the state, which comes back; on torch one of them."""
         nonlocal left
         for _ in range(min(model.steps_per_execution, left)):
-            next(iterator)
+            if backend != "torch":
+                next(given[-1])
             left -= 1
         if left == 0:
             model.train_function = learn
+            on_end()
+        if backend == "jax":
+            return known, given[0]  # The variables are not the model's meanwhile.
         return model.get_metrics_result()
 
     model.train_function = train_function

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import commands, evaluation_data, exporting, fields, model_files, startup, stopping
+from mnist_exp import backends, commands, evaluation_data, exporting, fields, model_files, startup, stopping
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation_data import Images
@@ -56,6 +56,8 @@ def export(options: argparse.Namespace) -> int:
     screen = Screen()
     _check(options)
     exporting.check_packages(options.format)
+    if options.format != "keras":
+        backends.choose("tensorflow")  # Keras writes them by it, whichever backend trained the model.
     run = commands.find(options)
     model_files.check_has_model(run)
     target = _target(run, options)

@@ -124,8 +124,7 @@ class Place:
         sys.path[:] = list(dict.fromkeys([*self.path, *sys.path]))
         os.chdir(self.folder)
         os.environ.update(self.environment)
-        for variable in threads.VARIABLES.values():
-            os.environ.setdefault(variable, str(cpus))
+        threads.share(cpus)
         with startup.quick_imports():
             from mnist_exp import figures, training  # noqa: F401
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from mnist_exp import components, data
+from mnist_exp import backends, components, data
 from mnist_exp.components import Component
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import DataError, SettingsError, TrackingError
@@ -11,13 +11,17 @@ from mnist_exp.settings import DataSettings, Settings, TrackingSettings
 
 
 def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Dataset, Split]:
-    """Return the data set and what of it is used, and make sure that the model fits it; needs no Keras.
+    """Return the data set and what of it is used, and make sure that the model fits it and its backend is there.
+
+    It needs no Keras.
 
     Args:
         settings: of the run.
         dataset: if it is loaded already.
     Raises: SettingsError: with everything that is wrong.
     """
+    if problems := backends.problems(settings.trainer.backend):
+        raise SettingsError(problems)
     dataset = dataset or data.load(settings.data)
     problems = components.check_sizes(settings.model, dataset.image_shape)
     try:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import components, threads
+from mnist_exp import backends, components, threads
 from mnist_exp.redaction import redact
 from mnist_exp.settings import Settings
 
-_NUMERIC = ("tensorflow", "keras", "numpy")
+_NUMERIC = ("keras", "numpy")
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
 
 
@@ -50,7 +50,9 @@ def decisive(settings: Settings) -> dict[str, Any]:
     }
     config["data"] = {"limit": settings.data.limit, "validation": settings.data.validation}
     trainer = dataclasses.asdict(settings.trainer)
-    config["trainer"] = {name: value for name, value in trainer.items() if name != "checkpoint_every"}
+    # Left out as they were before there was a choice: the keys of runs of then are still theirs.
+    usual = {"checkpoint_every": trainer["checkpoint_every"], "backend": backends.DEFAULT, "devices": 1}
+    config["trainer"] = {name: value for name, value in trainer.items() if name not in usual or value != usual[name]}
     return config | {"seed": settings.seed, "objective": settings.objective, "direction": settings.direction}
 
 
@@ -78,17 +80,16 @@ def departures(settings: Settings, wanted: Mapping[str, str | None]) -> list[str
     ]
 
 
-def code_sha256(trusted_modules: Sequence[str]) -> str:
+def code_sha256(settings: Settings) -> str:
     """Return the SHA-256, in hex, of what turns a configuration into numbers: this package, what it trusts, Keras.
 
-    Args:
-        trusted_modules: of the user's; found by their names, not imported.
+    Nothing of it is imported; modules that are trusted are found by their names.
     """
     content = hashlib.sha256()
-    for name in (__package__, *sorted(trusted_modules)):
+    for name in (__package__, *sorted(settings.trusted_modules)):
         for file in _sources(name):
             content.update(file.read_bytes() + b"\0")
-    for package in _NUMERIC:
+    for package in (*backends.PACKAGES[settings.trainer.backend or backends.DEFAULT], *_NUMERIC):
         content.update(f"{package}=={importlib.metadata.version(package)}".encode())
     return content.hexdigest()
 
@@ -156,22 +157,28 @@ def commit_tags(commit: Commit | None) -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, machine and thread counts; call it once TensorFlow runs."""
+    """Return versions, machine and thread counts; call it once Keras runs."""
+    backend = backends.default()
     return {
-        **_machine(),
+        **_machine(backend),
         "cpu_count": os.cpu_count(),
         "threads": threads.counts(),
-        "backend": _backend(),
-        "gpus": _gpus(),
+        "backend": backend,
+        "gpus": _gpus(backend),
         "hostname": socket.gethostname(),
         "pid": os.getpid(),
         "working_folder": str(Path.cwd()),
     }
 
 
-def drift(recorded: Mapping[str, Any]) -> list[str]:
-    """Return what is different from a recorded environment, and can change results; needs no TensorFlow."""
-    then, now = (flatten(dict(each)) for each in (recorded, _machine()))
+def drift(recorded: Mapping[str, Any], backend: str | None) -> list[str]:
+    """Return what is different from a recorded environment, and can change results; needs no Keras.
+
+    Args:
+        recorded: what `environment` returned then.
+        backend: of the run.
+    """
+    then, now = (flatten(dict(each)) for each in (recorded, _machine(backend or backends.DEFAULT)))
     return [
         f"{name.removeprefix('packages.')} is {now[name]}, was {then.get(name)}"
         for name in now
@@ -179,24 +186,25 @@ def drift(recorded: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _machine() -> dict[str, Any]:
+def _machine(backend: str) -> dict[str, Any]:
+    packages = dict.fromkeys([*PACKAGES, *backends.PACKAGES[backend]])
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in packages},
         "platform": platform.platform(),
         "cpu": _cpu(),
     }
 
 
-def _backend() -> str:
-    import keras
+def _gpus(backend: str) -> list[str]:
+    if backend == "jax":
+        import jax
 
-    return str(keras.backend.backend())
+        return [str(device) for device in jax.local_devices() if device.platform == "gpu"]
+    if backend == "torch":
+        import torch
 
-
-def _gpus() -> list[str]:
-    if _backend() != "tensorflow":
-        return []
+        return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     import tensorflow as tf
 
     return [device.name for device in tf.config.list_physical_devices("GPU")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_exp import data, fields, predictions, provenance, references, startup, threads
+from mnist_exp import backends, data, fields, predictions, provenance, references, startup, threads
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.predictions import Predictions
@@ -253,6 +253,8 @@ def check_config(
     hidden = [key for key, value in provenance.flatten(own).items() if "***" in str(value)]
     if hidden:
         raise SettingsError([f"{key} was hidden when run {run.run_id} was recorded: give it again" for key in hidden])
+    if isinstance(own.get("trainer"), dict):
+        own["trainer"].setdefault("backend", backends.DEFAULT)  # Runs of before there was a choice.
     try:
         return check(own | {"tracking": dataclasses.asdict(tracking)})
     except SettingsError as error:
@@ -281,10 +283,10 @@ def drift(run: RecordedRun, settings: Settings) -> list[str]:
         environment = run.environment()
     except SettingsError:
         return []
-    different = provenance.drift(environment)
+    different = provenance.drift(environment, settings.trainer.backend)
     if settings.trainer.threads is None:
-        different += threads.adopt(environment.get("threads"))
-    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings.trusted_modules):
+        different += threads.adopt(environment.get("threads"), settings.trainer.backend or backends.DEFAULT)
+    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings):
         different.append("the code was changed since")
     return different
 

@@ -149,7 +149,7 @@ def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumpt
     run = recorded.find(settings.tracking, folder.path.name)
     if run.status == "FINISHED":
         return None
-    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings.trusted_modules):
+    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings):
         screen.warn("interrupted jobs begin anew: the code was changed since")
         return None
     differences = recorded.drift(run, settings)

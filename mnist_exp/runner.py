@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from omegaconf import OmegaConf
 
-from mnist_exp import predictions, processes, provenance, resuming, startup, stopping
+from mnist_exp import backends, predictions, processes, provenance, resuming, startup, stopping
 from mnist_exp.checkpoints import Saving
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
@@ -90,12 +90,14 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
     """
     screen = screen or Screen()
     dataset, split = load_data(settings, job.dataset)
+    backends.choose(settings.trainer.backend)
     tracker = tracking.open_tracker(settings.tracking, screen.warn)
     with startup.quick_imports():
-        from mnist_exp import flops, training
+        from mnist_exp import devices, flops, training
 
         tracker.load()
         training.set_up(settings.seed, settings.trainer)
+        devices.check(settings.trainer, len(split.x_train), len(split.x_val))
         model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     start = job.resumption.checkpoint if job.resumption else None
     if start is not None:
@@ -205,7 +207,7 @@ def _open(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> N
     tags = {
         "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
         "mnist_exp.data_sha256": dataset.sha256,
-        "mnist_exp.code_sha256": provenance.code_sha256(settings.trusted_modules),
+        "mnist_exp.code_sha256": provenance.code_sha256(settings),
         "mnist_exp.process": processes.identify(),
         **job.tags,
     }

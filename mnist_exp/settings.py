@@ -10,7 +10,8 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field
 
-from mnist_exp import components, fields
+from mnist_exp import backends, components, fields
+from mnist_exp.backends import Backend
 from mnist_exp.components import Component
 from mnist_exp.errors import SettingsError
 from mnist_exp.fields import Allowed, Count, Positive, Share
@@ -26,6 +27,7 @@ Points = Annotated[
 ModelName = Annotated[
     str, Field(pattern=r"^[^\s/:@'\"][^/:@'\"]{0,199}$"), Allowed("a name, without / : @ and quotes,")
 ]
+Devices = Annotated[Literal["all"] | Annotated[int, Field(ge=1)], Allowed("all, or a whole number, at least 1")]
 Objective = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
 
 
@@ -41,7 +43,11 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """How long and how the model is trained."""
+    """How long and how the model is trained.
+
+    Args:
+        backend: once checked, the one that is meant where none is named.
+    """
 
     epochs: Count = 10
     batch_size: Count = 200
@@ -50,6 +56,8 @@ class TrainerSettings:
     plateau_patience: Count | None = None
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    backend: Backend | None = None
+    devices: Devices = 1
     threads: Count | None = None
     checkpoint_every: Count | None = 1
 
@@ -219,11 +227,14 @@ def find_problems(
         checked, found = fields.check_all(f"{name}.", sections[name], _parameters(kind))
         problems += found
         parts[name] = kind(**checked) if not found else None
+    if parts["trainer"] is not None and parts["trainer"].backend is None:
+        parts["trainer"] = dataclasses.replace(parts["trainer"], backend=backends.default())
     if not problems:
         settings = Settings(**parts, **(scalars | {"trusted_modules": trusted}), overrides=tuple(overrides))
         return settings, _rules(settings)
     from mnist_exp import preflight
 
+    problems += backends.problems(parts["trainer"].backend) if parts["trainer"] else []
     problems += preflight.data_problems(parts["data"], parts["model"]) if parts["data"] else []
     problems += preflight.store_problems(parts["tracking"]) if parts["tracking"] else []
     return None, problems
@@ -323,6 +334,7 @@ def _rules(settings: Settings) -> list[str]:
             f"trainer.plateau_patience={trainer.plateau_patience} cannot change the rate of "
             f"schedule={settings.schedule.name}: it needs schedule=constant"
         )
+    problems += _parallel_rules(trainer)
     selecting = {
         f"trainer.early_stopping_patience={trainer.early_stopping_patience}": trainer.early_stopping_patience
         is not None,
@@ -338,6 +350,26 @@ def _rules(settings: Settings) -> list[str]:
             for option, is_on in selecting.items()
             if is_on
         ]
+    return problems
+
+
+def _parallel_rules(trainer: TrainerSettings) -> list[str]:
+    problems = []
+    if trainer.backend == "jax" and trainer.threads is not None:
+        problems.append(
+            f"trainer.threads={trainer.threads} cannot be set for trainer.backend=jax, which takes a thread for each "
+            "CPU that it may run on: leave it null, and name the CPUs with `taskset`"
+        )
+    if trainer.backend == "torch" and trainer.devices != 1:
+        problems.append(
+            f"trainer.devices={trainer.devices} needs trainer.backend=tensorflow or jax: on torch Keras trains on one "
+            "device"
+        )
+    if isinstance(trainer.devices, int) and trainer.batch_size % trainer.devices:
+        problems.append(
+            f"trainer.batch_size={trainer.batch_size} cannot be shared equally by trainer.devices={trainer.devices}: "
+            f"take {-(-trainer.batch_size // trainer.devices) * trainer.devices}"
+        )
     return problems
 
 

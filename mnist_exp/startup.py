@@ -24,6 +24,9 @@ def quick_imports() -> Iterator[None]:
     collection walks through them, 0.3 s each; what is garbage already is collected before.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    # Of a GPU's memory they would take all, or three quarters, at their start, and leave nothing to a second process.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # MLflow prints the address of each run that ends, with the password in it.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     is_first = "keras" not in sys.modules

@@ -1,10 +1,18 @@
-"""How many threads TensorFlow uses: another number changes the last digits of every result."""
+"""How many threads the backend uses: another number changes the last digits of every result."""
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-VARIABLES = {"intra_op": "TF_NUM_INTRAOP_THREADS", "inter_op": "TF_NUM_INTEROP_THREADS"}
+from mnist_exp import backends
+
+# Read when the library starts. JAX has none: it takes a thread for each CPU that the process may run on.
+VARIABLES: Mapping[str, Mapping[str, str]] = {
+    "tensorflow": {"intra_op": "TF_NUM_INTRAOP_THREADS", "inter_op": "TF_NUM_INTEROP_THREADS"},
+    "torch": {"intra_op": "OMP_NUM_THREADS"},
+    "jax": {},
+}
 
 
 def usable_cpus() -> int:
@@ -12,12 +20,21 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def counts() -> dict[str, int]:
-    """Return how many threads TensorFlow was told to use (0: its own choice) and how many it may run on."""
-    import keras
+def share(count: int) -> None:
+    """Let the backend, which is not imported yet, take so many threads, unless the user has said how many."""
+    for variable in VARIABLES.get(backends.default(), {}).values():
+        os.environ.setdefault(variable, str(count))
 
+
+def counts() -> dict[str, int]:
+    """Return how many threads the backend was told to use (0: its own choice) and how many it may run on."""
     usable = usable_cpus()
-    if keras.backend.backend() != "tensorflow":
+    backend = backends.default()
+    if backend == "torch":
+        import torch
+
+        return {"intra_op": torch.get_num_threads(), "usable": usable}
+    if backend != "tensorflow":
         return {"usable": usable}
     import tensorflow as tf
 
@@ -25,26 +42,31 @@ def counts() -> dict[str, int]:
         tf.config.threading.get_intra_op_parallelism_threads(),
         tf.config.threading.get_inter_op_parallelism_threads(),
     )
-    told = {name: int(os.environ.get(variable) or 0) for name, variable in VARIABLES.items()}
+    told = {name: int(os.environ.get(variable) or 0) for name, variable in VARIABLES[backend].items()}
     return {"intra_op": within or told["intra_op"], "inter_op": between or told["inter_op"], "usable": usable}
 
 
-def adopt(recorded: Any) -> list[str]:
-    """Make TensorFlow use as many threads as it did in a recorded run, and return what stays different.
+def adopt(recorded: Any, backend: str) -> list[str]:
+    """Make a backend use as many threads as it did in a recorded run, and return what stays different.
 
     Args:
         recorded: what `counts` returned then.
+        backend: of the run.
     """
     if not isinstance(recorded, dict) or not all(isinstance(count, int) for count in recorded.values()):
         return []
     different = []
-    for name, variable in VARIABLES.items():
+    usable = usable_cpus()
+    if not VARIABLES[backend] and recorded.get("usable") not in (None, usable):
+        return [f"CPUs={usable} was {recorded['usable']}"]
+    for name, variable in VARIABLES[backend].items():
         # Left to itself TensorFlow takes one for each CPU that it may run on.
         then = recorded.get(name) or recorded.get("usable") or 0
-        now = int(os.environ.get(variable) or 0) or usable_cpus()
-        if not then or now == then:
+        now = int(os.environ.get(variable) or 0) or usable
+        # PyTorch takes one for each core, which may be fewer.
+        if not then or (now == then and (variable in os.environ or backend == "tensorflow")):
             continue
-        if variable in os.environ or "tensorflow" in sys.modules:
+        if variable in os.environ or backend in sys.modules:
             different.append(f"{variable}={now} was {then}")
         else:
             os.environ[variable] = str(then)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from mnist_exp import flops, stopping
+from mnist_exp import backends, devices, flops, stopping
 from mnist_exp.adam import QuickAdam
 from mnist_exp.batches import Batches
 from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, shortest, variables
@@ -43,6 +43,7 @@ def set_up(seed: int, trainer: TrainerSettings) -> None:
 
     Raises: SettingsError: the number of threads cannot be changed any more.
     """
+    backends.leave_tensorflow_out()
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(trainer.precision)
@@ -63,6 +64,10 @@ def forget() -> None:
         for name in [name for name in registry if name.startswith("CustomGradient-")]:
             del registry[name]
     keras.utils.clear_session()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
 
 
 def build(settings: Settings, input_shape: tuple[int, int, int], classes: int, images: int) -> Built:
@@ -75,6 +80,11 @@ def build(settings: Settings, input_shape: tuple[int, int, int], classes: int, i
         images: training images an epoch.
     Raises: SettingsError: a builder refuses what it is given.
     """
+    with devices.shared(settings.trainer):
+        return _build(settings, input_shape, classes, images)
+
+
+def _build(settings: Settings, input_shape: tuple[int, int, int], classes: int, images: int) -> Built:
     pixels = keras.Input(input_shape, name="pixels")
     scaled = keras.layers.Rescaling(1 / 255)(pixels)
     network = settings.model.build(input_shape, classes)
@@ -87,9 +97,10 @@ def build(settings: Settings, input_shape: tuple[int, int, int], classes: int, i
     augmented = scaled
     for layer in settings.augment.build():
         augmented = layer(augmented)
-    trained = keras.Model(pixels, quicken(network)(augmented), name=settings.model.name)
+    trained = keras.Model(pixels, _quick(network, settings.trainer)(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * math.ceil(images / settings.trainer.batch_size)
     trained.compile(optimizer=_optimizer(settings, steps), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    _build_optimizer(trained)
     return Built(trained, kept)
 
 
@@ -132,19 +143,21 @@ def fit(
     start = saving.start if saving else None
     batches = Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed)
     metrics = EpochMetrics(len(split.x_train), len(batches), on_epoch, on_step)
-    model.steps_per_execution = _at_a_time(model, trainer.batch_size, start)
+    model.steps_per_execution = _at_a_time(model, trainer, start)
     selecting = _selecting(settings)
     checkpointing = Checkpointing(saving, len(batches), metrics, selecting)
+    evaluation_batch = devices.batch_of(trainer, EVALUATION_BATCH)
     with stopping.deferred():
         model.fit(
             batches.feed(),
-            validation_data=Batches(split.x_val, split.y_val, batch_size=EVALUATION_BATCH).feed(),
+            validation_data=Batches(split.x_val, split.y_val, batch_size=evaluation_batch).feed(),
             initial_epoch=_first_epoch(start, trainer.epochs),
             epochs=trainer.epochs,
             shuffle=False,
             verbose=0,
             callbacks=[batches.counted(), metrics, *selecting, checkpointing],
         )
+    devices.gather(model, trainer)
     if metrics.diverged is not None:
         fix = "lower optimizer.learning_rate, or clip with optimizer.global_clipnorm=1"
         raise TrainingError(f"{metrics.diverged}: {fix}")
@@ -221,12 +234,12 @@ def _first_epoch(start: Checkpoint | None, epochs: int) -> int:
     return epochs if start and start.facts["is_over"] else position.epoch
 
 
-def _at_a_time(model: keras.Model, batch_size: int, start: Checkpoint | None) -> int:
+def _at_a_time(model: keras.Model, trainer: TrainerSettings, start: Checkpoint | None) -> int:
     """Return how many steps to do at a time, of which the position to go on from is a multiple."""
-    an_image = flops.forward(model)
-    if keras.backend.backend() != "tensorflow" or an_image is None:
+    # On JAX Keras does them one by one all the same, on torch it refuses to, and on several devices TensorFlow fails.
+    if not _is_quick(trainer) or (an_image := flops.forward(model)) is None:
         return 1
-    a_step = 3 * max(an_image, 1) * batch_size
+    a_step = 3 * max(an_image, 1) * trainer.batch_size
     steps = max(1, min(_AT_A_TIME, int(_FLOPS_AT_A_TIME / a_step)))
     return math.gcd(steps, start.position.step) if start and start.position.step else steps
 
@@ -241,14 +254,28 @@ def _optimizer(settings: Settings, steps: int) -> keras.optimizers.Optimizer:
     arguments = dict(settings.optimizer.arguments)
     if "learning_rate" in arguments:
         arguments["learning_rate"] = settings.schedule.build(arguments["learning_rate"], steps)
-    if settings.optimizer.target == "keras.optimizers.Adam" and keras.backend.backend() == "tensorflow":
+    if settings.optimizer.target == "keras.optimizers.Adam" and _is_quick(settings.trainer):
         return QuickAdam(**arguments)
     return settings.optimizer.build(**arguments)
 
 
+def _quick(network: keras.Model, trainer: TrainerSettings) -> keras.Model:
+    return quicken(network) if _is_quick(trainer) else network
+
+
+def _is_quick(trainer: TrainerSettings) -> bool:
+    """Tell whether what makes trainings quick can be used, which is for one device of TensorFlow's."""
+    return keras.backend.backend() == "tensorflow" and trainer.devices == 1
+
+
 def _set_threads(threads: int) -> None:
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+        return
     if keras.backend.backend() != "tensorflow":
-        raise SettingsError(f"trainer.threads={threads} can be set for the TensorFlow backend only")
+        raise SettingsError(f"trainer.threads={threads} can be set for TensorFlow and torch only")
     import tensorflow as tf
 
     try:

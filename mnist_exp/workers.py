@@ -148,12 +148,9 @@ def _start_worker(count: int, folder: str) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     if count > 1:
-        share = max(threads.usable_cpus() // count, 1)
-        for variable in threads.VARIABLES.values():
-            os.environ.setdefault(variable, str(share))
-    gpus = _visible_gpus()
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        threads.share(max(threads.usable_cpus() // count, 1))
+    if gpus := _visible_gpus():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share_of(gpus, slot, count))
     with startup.quick_imports():
         from mnist_exp import figures, training  # noqa: F401
 
@@ -194,6 +191,11 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(hydra_jobs.LAST_WORDS_S)
     os._exit(1)
+
+
+def _share_of(gpus: Sequence[str], slot: int, count: int) -> Sequence[str]:
+    """Return the GPUs of one worker: those of no other one, or where there are fewer than workers, one of them."""
+    return gpus[slot::count] or [gpus[slot % len(gpus)]]
 
 
 def _visible_gpus() -> list[str]:

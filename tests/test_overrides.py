@@ -40,7 +40,7 @@ CHOICES = {
     "schedule": ["constant", "cosine", "one_cycle", "exponential"],
     "data": ["mnist", "mnist_5k", "fashion_mnist", "npz", "image_folder"],
     "augment": ["none", "shift", "affine"],
-    "trainer": ["default", "smoke"],
+    "trainer": ["default", "gpu", "smoke"],
     "tracking": ["mlflow", "none"],
     "sweep": ["default", "dropout", "search"],
     "experiment": ["overfit_one_batch", "null"],

@@ -11,6 +11,7 @@ from mnist_exp.sweeping.space import brief, number, short_names
 ABSENT = "–"
 COMMON = "the common configuration"  # which has the value of most in every option
 TARGET = "_target_"
+_BEFORE = {"trainer.backend": "tensorflow", "trainer.devices": "1"}  # what runs had before they could choose
 _LONGEST = 60  # characters of a value in a label
 # They decide no result, or are told apart by the digest of the data.
 _NO_OPTIONS = re.compile(
@@ -21,7 +22,8 @@ _NO_OPTIONS = re.compile(
 
 def of(run: RecordedRun) -> dict[str, str]:
     """Return the options that may decide a result, without the seed; numbers always written the same way."""
-    return {key: canonical(value) for key, value in run.params.items() if not _NO_OPTIONS.fullmatch(key)}
+    params = (_BEFORE if "trainer.epochs" in run.params else {}) | run.params
+    return {key: canonical(value) for key, value in params.items() if not _NO_OPTIONS.fullmatch(key)}
 
 
 def differences(options: Sequence[Mapping[str, str]]) -> list[str]:

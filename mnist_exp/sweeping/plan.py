@@ -72,6 +72,11 @@ def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
             f"trainer.threads={','.join(map(fields.text, threads))}: TensorFlow cannot change its threads in a "
             "process, and a sweep's do one job after the other: issue a sweep for each number"
         )
+    if len(names := dict.fromkeys(each.trainer.backend for each in settings)) > 1:
+        raise SettingsError(
+            f"trainer.backend={','.join(map(fields.text, names))}: Keras keeps its backend in a process, and a sweep's "
+            "do one job after the other: issue a sweep for each"
+        )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
     for overrides, each, (digest, _) in zip(points, settings, data, strict=True):

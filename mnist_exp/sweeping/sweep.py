@@ -14,7 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from mnist_exp import deliver, provenance
+from mnist_exp import backends, deliver, provenance
 from mnist_exp.errors import BusyError, RunError
 from mnist_exp.recording import store, unfinished
 from mnist_exp.recording.signs import Signs
@@ -69,6 +69,7 @@ def sweep(
     # A folder of its own for each call: the one that Hydra names may have been used before.
     folder = Path(str(config.hydra.sweep.dir)).resolve() / "events" / f"{time.time_ns():x}"
     task = Task()
+    backends.choose(made.settings.trainer.backend)  # For the processes of the jobs, which import Keras at once.
     with _launching(make_launcher, task, how) as launcher:
         return _Sweep(how, made, study, folder, own_folder, screen, task, launcher).run()
 

@@ -1,0 +1,78 @@
+"""Which library Keras computes with: TensorFlow, JAX or PyTorch; chosen before Keras is imported, and never after."""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from mnist_exp.errors import SettingsError
+
+Backend = Literal["tensorflow", "jax", "torch"]
+DEFAULT = "tensorflow"
+VARIABLE = "KERAS_BACKEND"
+# What decides the numbers of a run, beside Keras and NumPy.
+PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
+
+
+def default() -> str:
+    """Return the one that Keras runs with here, or would: `$KERAS_BACKEND`, else what `keras.json` says."""
+    return running() or os.environ.get(VARIABLE) or _configured() or DEFAULT
+
+
+def running() -> str | None:
+    """Return the one that Keras runs with in this process; None while it is not imported."""
+    config = sys.modules.get("keras.src.backend.config")
+    return str(config.backend()) if config is not None else None
+
+
+def problems(backend: str | None) -> list[str]:
+    """Return why this process cannot train with a backend, if so; imports nothing.
+
+    Args:
+        backend: as `trainer.backend` has it; None is the default.
+    """
+    backend = backend or default()
+    if backend not in PACKAGES:
+        return [f"${VARIABLE}={backend} is not allowed: it must be one of {', '.join(PACKAGES)}"]
+    now = running()
+    if now not in (None, backend):
+        return [f"trainer.backend={backend} comes too late: Keras runs on {now} in this process; start a new one"]
+    if importlib.util.find_spec(backend) is None:
+        return [f"trainer.backend={backend} is not installed: pip install 'mnist_exp[{backend}]'"]
+    return []
+
+
+def choose(backend: str | None) -> None:
+    """Make Keras run with a backend, in this process and in those that it starts.
+
+    Args:
+        backend: as `trainer.backend` has it; None is the default.
+    Raises: SettingsError: it cannot.
+    """
+    if found := problems(backend):
+        raise SettingsError(found)
+    if backend is not None and backend != default():
+        os.environ[VARIABLE] = backend
+
+
+def leave_tensorflow_out() -> None:
+    """Keep Keras from importing TensorFlow beside another backend, only to see that nothing is of it.
+
+    Wherever it writes down a model, and where it sets seeds: 3 s and 400 MB a process.
+    """
+    from keras.src.utils.module_utils import tensorflow
+
+    if running() != DEFAULT and "tensorflow" not in sys.modules:
+        tensorflow._available = False
+
+
+def _configured() -> str | None:
+    """Return what the user's `keras.json` says, where Keras will look for it."""
+    home = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser())
+    try:
+        named = json.loads((home / "keras.json").read_text(encoding="utf-8")).get("backend")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return named if isinstance(named, str) else None
