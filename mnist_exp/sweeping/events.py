@@ -15,6 +15,7 @@ from typing import Any
 
 DONE, INTERRUPTED, PLANNED = "done", "interrupted", "planned"
 _STOP, _BEGUN = "stop", "begun"
+_EVENTS = ".jsonl"
 
 
 class Writer:
@@ -31,26 +32,42 @@ class Writer:
     def write(self, event: str, **facts: Any) -> None:
         """Tell of an event: started, epoch, done, repeated, pruned, failed, killed, skipped or warning."""
         line = json.dumps({"job": self._job, "event": event, "time": time.time(), **facts})
-        file = self._folder / f"{socket.gethostname()}-{os.getpid()}.jsonl"
+        file = self._folder / f"{socket.gethostname()}-{os.getpid()}{_EVENTS}"
         with file.open("a", encoding="utf-8") as opened:
             opened.write(line + "\n")
 
 
 class Reader:
-    """Reads what is new in a sweep's folder."""
+    """Reads what is new in a sweep's folder.
+
+    Args:
+        folder: of the sweep.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[Path, int] = {}
+        self._read: dict[str, int] = {}
 
-    def read(self) -> Iterator[dict[str, Any]]:
-        """Yield the events written since the last call, those of each process in their order."""
-        for file in sorted(self._folder.glob("*.jsonl")):
-            with file.open("rb") as opened:
-                opened.seek(self._read.get(file, 0))
+    def read(self, *, surely: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the events written since the last call, those of each process in their order.
+
+        Args:
+            surely: look into each file, not only into those that a listing shows to be longer: a disk that several
+                machines share may show the size that a file had a minute ago.
+        """
+        if not self._folder.is_dir():
+            return
+        with os.scandir(self._folder) as entries:
+            files = sorted((entry for entry in entries if entry.name.endswith(_EVENTS)), key=lambda entry: entry.name)
+        for file in files:
+            done = self._read.get(file.name, 0)
+            if not surely and file.stat().st_size <= done:
+                continue
+            with open(file, "rb") as opened:  # noqa: PTH123  there may be ten thousand of them
+                opened.seek(done)
                 new = opened.read()
             whole = new[: new.rfind(b"\n") + 1]  # A line may be half written.
-            self._read[file] = self._read.get(file, 0) + len(whole)
+            self._read[file.name] = done + len(whole)
             for line in whole.splitlines():
                 yield json.loads(line)
 

@@ -17,6 +17,7 @@ from mnist_exp.sweeping import events
 from mnist_exp.sweeping.board import OUTCOMES, Row
 
 _PERIOD_S = 0.2
+_REST = 20  # times as long as a look took: thousands of jobs, or a slow disk, must not take this process's CPU
 _STYLES = {"done": "green", "pruned": "yellow", "failed": "bold red", "killed": "red"}
 
 
@@ -71,7 +72,7 @@ class Watch:
         """Read the last of it."""
         self._over.set()
         self._thread.join()
-        self._read()
+        self._read(surely=True)
         if self._live is not None:
             self._live.stop()
         for number, row in self._jobs.items():
@@ -81,19 +82,22 @@ class Watch:
 
     def lost(self, number: int, reason: str) -> None:
         """Note that the process of a job ended before the job did."""
-        self._read()
+        self._read(surely=True)
         with self._lock:
             row = self._jobs[number]
             if row.outcome in ("left", "running", "killed"):
                 self._end(number, row, {"event": "failed", "reason": reason})
 
     def _follow(self) -> None:
-        while not self._over.wait(_PERIOD_S):
+        wait = _PERIOD_S
+        while not self._over.wait(wait):
+            began = time.monotonic()
             self._read()
+            wait = max(_PERIOD_S, _REST * (time.monotonic() - began))
 
-    def _read(self) -> None:
+    def _read(self, *, surely: bool = False) -> None:
         with self._lock:
-            for event in self._reader.read():
+            for event in self._reader.read(surely=surely):
                 self._take(event)
 
     def _take(self, event: dict[str, Any]) -> None:
