@@ -189,11 +189,11 @@ def assert_all_whole(count, epochs):
 
 def test_a_job_out_of_time_goes_back_into_the_queue_and_on_with_its_run(cluster):
     limits = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=30"]  # Told after 30 to 60 s.
-    running = sweep("seed=1,2", "trainer.epochs=400", *limits)
+    running = sweep("seed=1,2", "trainer.epochs=250", *limits)
     wait_for_epochs(running, 2)
     _, _, begun = recorded()
     assert "2 done" in end_of(running)
-    jobs = assert_all_whole(2, epochs=400)
+    jobs = assert_all_whole(2, epochs=250)
     assert {job.info.run_id for job in jobs} == {job.info.run_id for job in begun}
     for job in jobs:
         assert '"from": "epoch 1"' not in job.data.tags["mnist_exp.resumption.1"]
@@ -201,7 +201,7 @@ def test_a_job_out_of_time_goes_back_into_the_queue_and_on_with_its_run(cluster)
 
 
 def test_a_job_that_is_preempted_goes_on_later(cluster):
-    running = sweep("seed=1,2", "trainer.epochs=40")
+    running = sweep("seed=1,2", "trainer.epochs=40", "hydra.launcher.mem_gb=1.5", "hydra.launcher.account=null")
     wait_for_epochs(running, 2)
     slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 3")
     wait_for(lambda: [job.info.status for job in recorded()[2]] == ["KILLED"] * 2)
