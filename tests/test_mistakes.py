@@ -332,7 +332,7 @@ MISTAKES = {
     "typo in a section of Hydra": ("hydra.run.dri=x", "hydra.run.dri does not exist", "did you mean hydra.run.dir?"),
     "added to Hydra": ("+hydra.lancher.n_workers=2", "hydra.lancher does not exist", "did you mean hydra.launcher?"),
     "launcher as a value": ("hydra.launcher=local", "hydra.launcher=local is not allowed", "hydra/launcher=NAME"),
-    "unknown launcher": ("hydra/launcher=kubernetes", "hydra/launcher=kubernetes does not exist", "basic, joblib, local, ray, slurm"),
+    "unknown launcher": ("hydra/launcher=nix", "hydra/launcher=nix does not exist", "local, ray, slurm"),
     "unknown sweeper": ("hydra/sweeper=optuna", "hydra/sweeper=optuna does not exist", "plug-in"),
     "sweeper that our launcher does not know": ("-m hydra/sweeper=basic seed=1,2", "add hydra/launcher=basic"),
     "another configuration of Hydra": ("hydra=foo", "hydra=foo does not exist"),
