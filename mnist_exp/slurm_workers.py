@@ -61,6 +61,8 @@ class SlurmWorkers(hydra_jobs.Workers):
         self._options, self._told = dict(options), told
         self._folder = folder.absolute() / "slurm"
         self._waiting: dict[int, submitit.Job[JobReturn]] = {}
+        self._held: set[str] = set()
+        self._screen = Screen()
 
     def start(self) -> None:
         """Make sure that there is a Slurm. Raises: SettingsError: there is none, or no submitit."""
@@ -143,7 +145,7 @@ class SlurmWorkers(hydra_jobs.Workers):
                 raise SettingsError(f"Slurm does not take these jobs: {' '.join(str(error).split())}") from error
             self._waiting |= dict(enumerate(submitted, start))
         arrays = ",".join(self._arrays())
-        Screen().table({"slurm": f"job {arrays} is in the queue: `squeue --jobs={arrays}` tells what it waits for"})
+        self._screen.table({"slurm": f"job {arrays} is in the queue: `squeue --jobs={arrays}` tells what it waits for"})
 
     def _refuse_twins(self) -> None:
         queued = ["squeue", "--me", f"--name={self.name}", "--noheader", "--format=%i"]
@@ -173,12 +175,18 @@ class SlurmWorkers(hydra_jobs.Workers):
         return returned
 
     def _gone(self) -> Iterator[tuple[int, str]]:
-        """Yield the jobs that are over and have left no result, each with the state that Slurm tells."""
+        """Yield the jobs that are over and have left no result, with the state that Slurm tells; tell of those held."""
         states = {array: _states(array) for array in self._arrays()}
         with_results = self._with_results()  # Read after the states: one may have come meanwhile.
         for number, job in self._waiting.items():
             known = states[_array_of(job)]
-            state = known.get(job.job_id, _FORGOTTEN) if known is not None else "PENDING"
+            if known is None:
+                continue
+            state, reason = known.get(job.job_id, (_FORGOTTEN, ""))
+            if "held" in reason.lower() and job.job_id not in self._held:
+                self._held.add(job.job_id)
+                let_go = f"`scontrol release {job.job_id}` lets it go"
+                self._screen.warn(f"Slurm holds job {job.job_id} ({reason}): {let_go}")
             if state in _OVER and number not in with_results:
                 yield number, state
 
@@ -240,16 +248,17 @@ def _array_of(job: "submitit.Job[JobReturn]") -> str:
 
 
 def _is_at_it(array: str) -> bool:
-    return any(state not in _OVER for state in (_states(array) or {}).values())
+    return any(state not in _OVER for state, _ in (_states(array) or {}).values())
 
 
-def _states(array: str) -> dict[str, str] | None:
-    """Return the state of each job of an array, by its id; none is in it that Slurm knows no more. None: no answer."""
-    asked = ["squeue", f"--jobs={array}", "--states=all", "--array", "--noheader", "--format=%i %T"]
+def _states(array: str) -> dict[str, tuple[str, str]] | None:
+    """Return state and reason of each job of an array, by its id; without those that Slurm forgot. None: no answer."""
+    asked = ["squeue", f"--jobs={array}", "--states=all", "--array", "--noheader", "--format=%i %T %r"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     if done.returncode:
         return {} if "Invalid job id" in done.stderr else None
-    return {words[0]: words[1] for line in done.stdout.splitlines() if len(words := line.split()) == 2}
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    return {line[0]: (line[1], line[2]) for line in lines if len(line) == 3}
 
 
 def _last_line(error: Exception) -> str:
