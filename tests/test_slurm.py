@@ -198,7 +198,7 @@ def test_a_search_goes_on_with_the_trial_of_a_preempted_job(cluster):
 
 
 def test_a_node_that_is_lost_costs_its_jobs_a_restart_from_their_checkpoints(cluster):
-    """By the administrator's word: when the node's daemon is killed, the controller of Slurm 22.05 may crash with it."""
+    """By the administrator's word: the controller of Slurm 22.05 may crash when the daemon of its node does."""
     running = sweep("seed=1,2", "trainer.epochs=30")
     wait_for_epochs(running, 2)
     slurm("scontrol", "update", f"NodeName={cluster.host}", "State=DOWN", "Reason=test")
