@@ -71,8 +71,19 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def start_epoch(self, epoch: int) -> None:
         """Draw the order of an epoch, from 0."""
         if self._seed is not None:
-            self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._arrays[0]))
+            self._order = order(self._seed, epoch, len(self._arrays[0]))
 
     def counted(self) -> keras.callbacks.Callback:
         """Return the callback that starts each epoch with its own order."""
         return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: self.start_epoch(epoch))
+
+
+def order(seed: int, epoch: int, count: int) -> Array:
+    """Return the positions of an epoch's images in the order in which it takes them.
+
+    Args:
+        seed: of the run.
+        epoch: from 0.
+        count: how many images there are.
+    """
+    return np.random.default_rng([seed, epoch]).permutation(count)

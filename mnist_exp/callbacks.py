@@ -25,6 +25,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         steps: steps an epoch; Keras may do several at a time, and then calls the last of them even one past the end.
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
+        clock: tells the seconds; slower than time where several trainings share it.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         steps: int,
         on_epoch: Callable[[int, Metrics], bool],
         on_step: Callable[[int, Metrics], None] | None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
+        self._clock = clock
         self.history: dict[str, list[float]] = {}
         self.diverged: str | None = None
         self.is_refused = False
@@ -58,7 +61,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
         self._epoch = epoch + 1
-        self._began = self._trained = time.perf_counter()
+        self._began = self._trained = self._clock()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Note the first of the steps that are done at a time."""
@@ -66,7 +69,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Show the progress, and note when the last training step ended, and the first with a loss that is none."""
-        self._trained = time.perf_counter()
+        self._trained = self._clock()
         done = min(batch + 1, self._steps)
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss) and self.diverged is None:
@@ -83,7 +86,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
             return
         metrics = {name: shortest(value) for name, value in (logs or {}).items() if name != "learning_rate"}
         metrics["learning_rate"] = shortest(self.model.optimizer.learning_rate)
-        metrics["epoch_time_s"] = time.perf_counter() - self._began + self._earlier_s
+        metrics["epoch_time_s"] = self._clock() - self._began + self._earlier_s
         metrics["images_per_s"] = self._images / (self._trained - self._began + self._earlier_s)
         self._earlier_s = 0.0
         for name, value in metrics.items():
@@ -103,6 +106,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         steps: steps an epoch.
         metrics: the epochs so far.
         others: callbacks of Keras's, all before this one.
+        clock: tells the seconds; slower than time where several trainings share it.
     """
 
     def __init__(
@@ -111,14 +115,16 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         steps: int,
         metrics: EpochMetrics,
         others: Sequence[keras.callbacks.Callback],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
+        self._clock = clock
         self.seconds = 0.0
         self._saving, self._steps, self._metrics, self._others = saving, steps, metrics, others
         self._start = saving.start if saving else None
         self._position = self._start.position if self._start else Position()
         self._running: Arrays = {}
-        self._began, self._earlier_s = time.perf_counter(), 0.0
+        self._began, self._earlier_s = self._clock(), 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Put everything back where it was."""
@@ -178,7 +184,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self.seconds = self._elapsed()
 
     def _elapsed(self) -> float:
-        return time.perf_counter() - self._began + self._earlier_s
+        return self._clock() - self._began + self._earlier_s
 
     def _stop_if_asked(self) -> None:
         if stopping.is_asked():

@@ -48,16 +48,16 @@ def quicken(network: keras.Model) -> keras.Model:
     What cannot be taken apart, such as a subclass of Model, or a model with one in it, comes back as it is, and so does
     all on other backends.
     """
-    if keras.backend.backend() != "tensorflow" or not (_is_made_of_layers(network) and _has_dropout(network)):
+    if keras.backend.backend() != "tensorflow" or not (is_made_of_layers(network) and _has_dropout(network)):
         return network
     return keras.models.clone_model(network, clone_function=_quick, recursive=True)
 
 
-def _is_made_of_layers(network: keras.Model) -> bool:
+def is_made_of_layers(network: keras.Model) -> bool:
     """Tell whether a model is nothing but layers in Keras's own containers, whose `call` is known."""
     if type(network).__name__ not in ("Sequential", "Functional") or not network.built:
         return False
-    return all(_is_made_of_layers(layer) for layer in network.layers if isinstance(layer, keras.Model))
+    return all(is_made_of_layers(layer) for layer in network.layers if isinstance(layer, keras.Model))
 
 
 def _has_dropout(network: keras.Model) -> bool:

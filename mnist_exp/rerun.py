@@ -146,12 +146,19 @@ def _report(screen: Screen, run: RecordedRun, rows: Sequence[Compared], toleranc
     different = [row.name for row in rows if not row.is_within(tolerance)]
     within = f"within {tolerance:g}" if tolerance else "to the last bit"
     if different:
-        fix = "" if tolerance else "; on another machine allow the last digits with --tolerance=0.001"
+        fix = "" if tolerance else f"; {_why_digits_differ(run)} allow the last digits with --tolerance=0.001"
         verdict = f"not equal to run {run.run_id} {within}: {', '.join(different)}{fix}"
     else:
         verdict = f"equal to run {run.run_id} {within}, in every epoch"
     screen.table({"rerun": verdict})
     return commands.FAILED if different else commands.DONE
+
+
+def _why_digits_differ(run: RecordedRun) -> str:
+    together = int(run.tags.get("mnist_exp.together", 1))
+    if together == 1:
+        return "on another machine"
+    return f"it was trained together with {together - 1} other{'s' * (together > 2)}, and here alone:"
 
 
 def _cell(value: float | str | None) -> str:

@@ -1,12 +1,12 @@
 """One experiment from settings to record: `run` reads as the experiment."""
 
 import contextlib
+import functools
 import math
 import traceback
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from omegaconf import OmegaConf
@@ -26,7 +26,9 @@ from mnist_exp.settings import Settings
 if TYPE_CHECKING:
     import keras
 
-    from mnist_exp.training import Fitted
+    from mnist_exp.training import Fitted, Training
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,36 @@ class Job:
     patience_s: float = delivery.PATIENCE_S
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a run needs done before it can go on.
+
+    Args:
+        training: what is to be trained.
+        dataset: that its split is of.
+        screen: where it is shown.
+        log_tags: adds tags to the run.
+    """
+
+    training: "Training"
+    dataset: Dataset
+    screen: Screen
+    log_tags: Callable[[Mapping[str, str]], None]
+
+    def fit(self) -> "Fitted":
+        """Train it alone, each step shown."""
+        from mnist_exp import training
+
+        wanted, screen = self.training, self.screen
+        trainer = wanted.settings.trainer
+        with screen.training(trainer.epochs, math.ceil(len(wanted.split.x_train) / trainer.batch_size)):
+            on_step = screen.step if screen.is_live else None
+            return training.fit(wanted.model, wanted.split, wanted.settings, wanted.on_epoch, on_step, wanted.saving)
+
+
+Stages = Generator[Wanted, "Fitted", _Result]
+
+
 def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> Result:
     """Train and test what the settings describe, and record it.
 
@@ -84,11 +116,38 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
         settings: from `compose` or `check`.
         screen: where to show it; the terminal if None.
         job: its part in a sweep.
+    Raises: as `stages`.
+    """
+    return go_through(stages(settings, screen or Screen(), job))
+
+
+def go_through(experiment: Stages[_Result]) -> _Result:
+    """Go through an experiment, or through what goes on around one, and train its model by itself."""
+    go_on: Callable[[], Wanted] = functools.partial(next, experiment)
+    with contextlib.closing(experiment):
+        while True:
+            try:
+                wanted = go_on()
+            except StopIteration as over:
+                result: _Result = over.value
+                return result
+            try:
+                go_on = functools.partial(experiment.send, wanted.fit())
+            except BaseException as error:
+                go_on = functools.partial(experiment.throw, error)
+
+
+def stages(settings: Settings, screen: Screen, job: Job) -> Stages[Result]:
+    """Do all of an experiment but the training itself: that is yielded, and what came of it, or went wrong, sent back.
+
+    Args:
+        settings: from `compose` or `check`.
+        screen: where to show it.
+        job: its part in a sweep.
     Raises: SettingsError: data, model or store are not as the settings need them; nothing was recorded then.
         TrainingError: the loss became NaN or infinite.
         UndeliveredError: all was done, but the store did not take all records; they wait on disk.
     """
-    screen = screen or Screen()
     dataset, split = load_data(settings, job.dataset)
     backends.choose(settings.trainer.backend)
     tracker = tracking.open_tracker(settings.tracking, screen.warn)
@@ -106,7 +165,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
     _announce(screen, settings, dataset, split, parameters, job.resumption)
 
     with _recorded(tracker, settings, dataset, job, screen):
-        fitted = _fit(training, model.trained, split, settings, tracker, screen, job)
+        fitted = yield _wanted(model.trained, split, dataset, settings, tracker, screen, job)
         weights_sha256 = training.weights_sha256(model.kept)
         tracker.log_tags({"mnist_exp.weights_sha256": weights_sha256})
         history = fitted.history
@@ -134,16 +193,18 @@ def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> R
     return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, False, weights_sha256)
 
 
-def _fit(
-    training: types.ModuleType,
+def _wanted(
     model: "keras.Model",
     split: Split,
+    dataset: Dataset,
     settings: Settings,
     tracker: Tracker,
     screen: Screen,
     job: Job,
-) -> "Fitted":
-    """Train, each epoch recorded and shown, and return what came of it."""
+) -> Wanted:
+    """Return the training that a run needs, each epoch recorded and shown."""
+    from mnist_exp.training import Training
+
     start = job.resumption.checkpoint if job.resumption else None
     saving = None
     if tracker.folder is not None:
@@ -154,10 +215,7 @@ def _fit(
         screen.epoch(epoch, metrics)
         return job.on_epoch is None or job.on_epoch(epoch, metrics)
 
-    with screen.training(settings.trainer.epochs, math.ceil(len(split.x_train) / settings.trainer.batch_size)):
-        on_step = screen.step if screen.is_live else None
-        fitted: Fitted = training.fit(model, split, settings, on_epoch, on_step, saving)
-    return fitted
+    return Wanted(Training(model, split, settings, on_epoch, saving), dataset, screen, tracker.log_tags)
 
 
 def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, float]:

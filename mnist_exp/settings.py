@@ -87,6 +87,7 @@ class SweepSettings:
     minimize_too: Literal["parameters", "fit_time_s"] | None = None
     storage: str | None = None
     study: str | None = None
+    together: Count = 1
     zip: bool = False
     points: Points | None = None
     reuse: bool = True

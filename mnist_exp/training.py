@@ -105,6 +105,25 @@ def _build(settings: Settings, input_shape: tuple[int, int, int], classes: int, 
 
 
 @dataclass(frozen=True)
+class Training:
+    """One training to be done.
+
+    Args:
+        model: compiled, and its optimizer built.
+        split: what it trains and is validated on.
+        settings: how long, and what selects.
+        on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
+        saving: where checkpoints go, and which to go on from; None keeps none.
+    """
+
+    model: keras.Model
+    split: Split
+    settings: Settings
+    on_epoch: Callable[[int, Metrics], bool]
+    saving: Saving | None = None
+
+
+@dataclass(frozen=True)
 class Fitted:
     """What a training came to.
 
@@ -144,20 +163,25 @@ def fit(
     batches = Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=settings.seed)
     metrics = EpochMetrics(len(split.x_train), len(batches), on_epoch, on_step)
     model.steps_per_execution = _at_a_time(model, trainer, start)
-    selecting = _selecting(settings)
+    selecting = selecting_callbacks(settings)
     checkpointing = Checkpointing(saving, len(batches), metrics, selecting)
     evaluation_batch = devices.batch_of(trainer, EVALUATION_BATCH)
     with stopping.deferred():
         model.fit(
             batches.feed(),
             validation_data=Batches(split.x_val, split.y_val, batch_size=evaluation_batch).feed(),
-            initial_epoch=_first_epoch(start, trainer.epochs),
+            initial_epoch=first_epoch(start, trainer.epochs),
             epochs=trainer.epochs,
             shuffle=False,
             verbose=0,
             callbacks=[batches.counted(), metrics, *selecting, checkpointing],
         )
     devices.gather(model, trainer)
+    return outcome(metrics, checkpointing)
+
+
+def outcome(metrics: EpochMetrics, checkpointing: Checkpointing) -> Fitted:
+    """Return what a training came to. Raises: TrainingError: the loss became NaN or infinite."""
     if metrics.diverged is not None:
         fix = "lower optimizer.learning_rate, or clip with optimizer.global_clipnorm=1"
         raise TrainingError(f"{metrics.diverged}: {fix}")
@@ -211,7 +235,7 @@ def score(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> M
     return {"loss": shortest(loss), "accuracy": float((probabilities.argmax(axis=1) == labels).mean())}
 
 
-def _selecting(settings: Settings) -> list[keras.callbacks.Callback]:
+def selecting_callbacks(settings: Settings) -> list[keras.callbacks.Callback]:
     """Return Keras's callbacks that act on the objective."""
     trainer, callbacks = settings.trainer, []
     watched = {"monitor": settings.objective, "mode": settings.direction[:3]}
@@ -228,7 +252,7 @@ def _selecting(settings: Settings) -> list[keras.callbacks.Callback]:
     return callbacks
 
 
-def _first_epoch(start: Checkpoint | None, epochs: int) -> int:
+def first_epoch(start: Checkpoint | None, epochs: int) -> int:
     """Return the epoch to begin with, from 0; past the last one if the training was over already."""
     position = start.position if start else Position()
     return epochs if start and start.facts["is_over"] else position.epoch

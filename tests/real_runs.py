@@ -37,12 +37,12 @@ class Running:
             reader.start()
 
     def wait_for_epoch(self, number, seconds=60):
-        self._wait(lambda: any(re.match(rf"epoch +{number}/", line) for line in self.out), seconds)
+        self.wait_until(lambda: any(re.match(rf"epoch +{number}/", line) for line in self.out), seconds)
 
     def wait_for_words(self, words, seconds=60):
-        self._wait(lambda: words in "".join(self.err), seconds)
+        self.wait_until(lambda: words in "".join(self.err), seconds)
 
-    def _wait(self, condition, seconds):
+    def wait_until(self, condition, seconds=60):
         until = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, self.text()

@@ -13,13 +13,25 @@ _STREAM = 0x5917
 
 @dataclass(frozen=True)
 class Split:
-    """What a run trains and validates on; shapes and dtypes as in `Dataset`."""
+    """What a run trains and validates on; shapes and dtypes as in `Dataset`.
+
+    Args:
+        x_train: images.
+        y_train: labels.
+        x_val: images.
+        y_val: labels.
+        validated_on_test: whether they are those of the test set.
+        trained: positions, among the data set's training images, of those trained on.
+        held_out: likewise of those validated on; none where that is the test set.
+    """
 
     x_train: Array
     y_train: Array
     x_val: Array
     y_val: Array
     validated_on_test: bool
+    trained: Array
+    held_out: Array
 
 
 def split(data: Dataset, *, limit: int | None, validation: str | int | float, seed: int) -> Split:
@@ -35,13 +47,13 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
     total = len(data.y_train)
     if limit is not None and limit > total:
         raise DataError(f"data.limit={limit} is more than the {total:,} training images of data={data.name}")
+    used, none = np.arange(total), np.arange(0)
     if validation == "test" and limit in (None, total):
-        return Split(data.x_train, data.y_train, data.x_test, data.y_test, validated_on_test=True)
-    used = np.arange(total)
+        return Split(data.x_train, data.y_train, data.x_test, data.y_test, True, used, none)
     if limit is not None and limit < total:
         used = stratified(data.y_train, limit, np.random.default_rng([_STREAM, seed, 0]))
     if validation == "test":
-        return Split(data.x_train[used], data.y_train[used], data.x_test, data.y_test, validated_on_test=True)
+        return Split(data.x_train[used], data.y_train[used], data.x_test, data.y_test, True, used, none)
     assert not isinstance(validation, str)
     held = round(validation * len(used)) if isinstance(validation, float) else validation
     if not 1 <= held < len(used):
@@ -50,9 +62,9 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
             "at least one must be held out and one left"
         )
     out = stratified(data.y_train[used], held, np.random.default_rng([_STREAM, seed, 1]))
-    kept = np.delete(used, out)
-    held_out = used[out]
-    return Split(data.x_train[kept], data.y_train[kept], data.x_train[held_out], data.y_train[held_out], False)
+    kept, held_out = np.delete(used, out), used[out]
+    x, y = data.x_train, data.y_train
+    return Split(x[kept], y[kept], x[held_out], y[held_out], False, kept, held_out)
 
 
 def stratified(labels: Array, count: int, rng: np.random.Generator) -> Array:

@@ -27,11 +27,12 @@ class Writer:
     """
 
     def __init__(self, folder: Path, job: int) -> None:
-        self._folder, self._job = folder, job
+        self.job = job
+        self._folder = folder
 
     def write(self, event: str, **facts: Any) -> None:
         """Tell of an event: started, epoch, done, repeated, pruned, failed, killed, skipped or warning."""
-        line = json.dumps({"job": self._job, "event": event, "time": time.time(), **facts})
+        line = json.dumps({"job": self.job, "event": event, "time": time.time(), **facts})
         file = self._folder / f"{socket.gethostname()}-{os.getpid()}{_EVENTS}"
         with file.open("a", encoding="utf-8") as opened:
             opened.write(line + "\n")

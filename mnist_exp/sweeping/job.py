@@ -48,6 +48,8 @@ class Assignment:
         config_dir: a folder of the user's with groups of their own.
         fixed: overrides that all trials of a search have, as they were written.
         common: what decides the results of its trials, as `provenance.common` says.
+        units: for each that a launcher starts, the jobs that it trains together: their numbers in the sweep, and their
+            overrides; empty where a launcher starts each job by itself.
     """
 
     sweep_id: str
@@ -59,6 +61,7 @@ class Assignment:
     config_dir: str | None = None
     fixed: tuple[str, ...] = ()
     common: Mapping[str, str | None] = field(default_factory=dict)
+    units: tuple[tuple[tuple[int, tuple[str, ...]], ...], ...] = ()
 
 
 @dataclass
@@ -79,21 +82,28 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
     What goes wrong is told to the sweep and not raised: Hydra's launchers would give up the rest.
     """
     hydra = HydraConfig.get()
-    out = events.Writer(assignment.folder, int(hydra.job.num))
+    number = int(hydra.job.num)
+    unit = assignment.units[number] if assignment.units else ((number, tuple(hydra.overrides.task)),)
+    attempts = [Attempt(assignment, events.Writer(assignment.folder, each), points) for each, points in unit]
     late = assignment.deadline is not None and time.time() > assignment.deadline
     if late or events.is_given_up(assignment.folder):
-        out.write("skipped")
+        for attempt in attempts:
+            attempt.out.write("skipped")
         return NO_RESULT
     with _collected():
-        if assignment.study is None:
-            overrides = list(hydra.overrides.task)
-            return _Attempt(assignment, out, overrides).run(lambda: check(config, overrides))
-        # Not what Hydra has: there, what follows a searched option has its value already.
-        opened = assignment.study.open(delivery.PATIENCE_S)
-        try:
-            return _run_trial(assignment, assignment.study, opened, assignment.fixed, out)
-        finally:
-            storage.close(opened)
+        if assignment.study is not None:
+            # Not what Hydra has: there, what follows a searched option has its value already.
+            opened = assignment.study.open(delivery.PATIENCE_S)
+            try:
+                return _run_trial(assignment, assignment.study, opened, assignment.fixed, attempts[0].out)
+            finally:
+                storage.close(opened)
+        if len(attempts) > 1:
+            from mnist_exp.sweeping import group
+
+            group.run(attempts)
+            return NO_RESULT
+        return attempts[0].run(lambda: check(config, attempts[0].overrides))
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
@@ -103,7 +113,7 @@ def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
 
 
 @dataclass
-class _Attempt:
+class Attempt:
     """One try at one job.
 
     Args:
@@ -111,18 +121,29 @@ class _Attempt:
         out: where it tells what happens.
         overrides: all that lead to its configuration.
         trial: of the search, asked after each epoch whether to go on.
+        together: how many train at once, and share the seconds.
     """
 
     assignment: Assignment
     out: events.Writer
     overrides: Sequence[str]
     trial: "optuna.Trial | None" = None
+    together: int = 1
     outcome: str = field(default="", init=False)
     second: float = field(default=NO_RESULT, init=False)
     _key: str = field(default="", init=False)  # Its job key, once it is known.
 
+    def compose(self) -> Settings:
+        """Return its settings, composed here and not by Hydra."""
+        with composition.composer(self.assignment.config_dir):
+            return check(compose("config", list(self.overrides)), self.overrides)
+
     def run(self, make_settings: Callable[[], Settings]) -> float:
         """Run it, and return its objective; NaN where there is none."""
+        return runner.go_through(self.stages(make_settings))
+
+    def stages(self, make_settings: Callable[[], Settings]) -> runner.Stages[float]:
+        """Do all of it but the training, as `runner.stages`, and return its objective; NaN where there is none."""
         name = label(self.overrides, self.assignment.keys)
         # Not the overrides themselves: there may be a password in them.
         facts: dict[str, Any] = {"name": name, "values": values_of(self.overrides, self.assignment.keys)}
@@ -141,7 +162,7 @@ class _Attempt:
             if self.trial is not None:  # Or by another launching process, which is gone.
                 interrupted = interrupted or study.begun_run(self.trial)
             with resuming.of_job(interrupted, settings, screen) as resumption:
-                result = runner.run(settings, screen, self._job(name, settings, facts, resumption))
+                result = yield from runner.stages(settings, screen, self._job(name, settings, facts, resumption))
         except (KeyboardInterrupt, SystemExit):
             self.outcome = "killed"
             self.out.write("killed", **facts)
@@ -210,7 +231,7 @@ class _Attempt:
             self.out.write("started", of=epochs, done=resumption.done if resumption else 0, **facts)
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
-            value, seconds = metrics[settings.objective], metrics["epoch_time_s"]
+            value, seconds = metrics[settings.objective], metrics["epoch_time_s"] * self.together
             self.out.write("epoch", epoch=epoch, objective=value, seconds=seconds)
             return not (self.trial is not None and self._is_hopeless(epoch, epochs, value))
 
@@ -249,11 +270,7 @@ def _run_trial(
     trial, suggested = claimed
     events.note_begun(assignment.folder, job, trial.number)
     overrides = [*fixed, *suggested]
-    attempt = _Attempt(assignment, out, overrides, trial)
-
-    def make_settings() -> Settings:
-        with composition.composer(assignment.config_dir):
-            return check(compose("config", overrides), overrides)
+    attempt = Attempt(assignment, out, overrides, trial)
 
     try:
         value = study.known(opened, trial)
@@ -261,7 +278,7 @@ def _run_trial(
             out.write("repeated", name=label(overrides, assignment.keys))
             opened.tell(trial, value)
             return value[0]
-        reached = attempt.run(make_settings)
+        reached = attempt.run(attempt.compose)
     except (KeyboardInterrupt, SystemExit):
         search.interrupt(opened, trial)
         raise

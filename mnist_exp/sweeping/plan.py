@@ -10,6 +10,7 @@ from mnist_exp.composition import PointComposer
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.settings import Settings, find_problems
+from mnist_exp.sweeping import partition
 from mnist_exp.sweeping.job import label
 from mnist_exp.sweeping.space import Space
 
@@ -26,6 +27,8 @@ class Planned:
         key: its job key.
         epochs: how many it trains.
         command: that runs it alone.
+        program: what it has in common with jobs that it may be trained together with; None where it may not.
+        why_alone: the option for which it may not.
     """
 
     overrides: tuple[str, ...]
@@ -33,6 +36,8 @@ class Planned:
     key: str
     epochs: int
     command: str
+    program: str | None = None
+    why_alone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,14 @@ class Plan:
     repeated: int = 0
 
 
-def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
+def make(space: Space, config_dir: str | None, *, is_search: bool, together: bool = False) -> Plan:
     """Return the plan, its data fetched, every combination or every corner checked against configuration and data.
 
+    Args:
+        space: that is gone through.
+        config_dir: a folder of the user's with groups of their own.
+        is_search: whether it is searched.
+        together: whether to find out which jobs may be trained together.
     Raises: SettingsError: each mistake once, with the first job that makes it.
     """
     points = list(space.corners() if is_search else space.grid())
@@ -82,7 +92,12 @@ def make(space: Space, config_dir: str | None, *, is_search: bool) -> Plan:
     for overrides, each, (digest, _) in zip(points, settings, data, strict=True):
         key = provenance.job_key(each, digest)
         command = provenance.command_of(overrides, config_dir)
-        jobs.setdefault(key, Planned(tuple(overrides), label(overrides, space.keys), key, each.trainer.epochs, command))
+        if key not in jobs:
+            facts = label(overrides, space.keys), key, each.trainer.epochs, command
+            program, alone = None, None
+            if together:
+                program, alone = partition.program(each, digest), partition.why_alone(each)
+            jobs[key] = Planned(tuple(overrides), *facts, program, alone)
     return Plan(
         space,
         () if is_search else tuple(jobs.values()),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from omegaconf import DictConfig
 from pydantic import Field
 
-from mnist_exp import fields
+from mnist_exp import backends, fields
 from mnist_exp.errors import SettingsError
 from mnist_exp.overrides import MOST_VALUES
 from mnist_exp.screen import Screen
@@ -47,6 +47,11 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
     Raises: SettingsError: with everything that does not go together.
     """
     problems = _of_a_search(how, space) if is_search(how, space) else _of_a_grid(how, space)
+    if how.job_timeout_s and how.together > 1:
+        problems.append(
+            f"sweep.job_timeout_s={how.job_timeout_s} cannot stop one of the jobs that sweep.together={how.together} "
+            "trains as one: leave one of both away"
+        )
     if how.job_timeout_s and not launcher._target_.startswith(_OURS):
         problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local, ray or slurm")
     for name, kind in _OPTIONS.get(launcher._target_.removeprefix(_OURS), {}).items():
@@ -56,6 +61,22 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
         problems += _of_slurm(launcher.timeout_min, launcher.signal_delay_s)
     if problems:
         raise SettingsError(problems)
+
+
+def check_together(how: SweepSettings, settings: Settings) -> None:
+    """Refuse to train jobs together where that cannot be.
+
+    Args:
+        how: the sweep goes.
+        settings: of its first job; all have the same backend.
+    Raises: SettingsError: it is another backend than JAX.
+    """
+    backend = settings.trainer.backend or backends.default()
+    if how.together > 1 and backend != "jax":
+        raise SettingsError(
+            f"sweep.together={how.together} needs trainer.backend=jax, not {backend}: add it, or leave sweep.together "
+            "away"
+        )
 
 
 def check_selection(settings: Settings, screen: Screen, *, on_test: bool, search: bool, jobs: int) -> None:
@@ -86,6 +107,11 @@ def _of_slurm(timeout_min: int, signal_delay_s: int) -> list[str]:
 
 def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
     problems = []
+    if how.together > 1:
+        problems.append(
+            f"sweep.together={how.together} is for jobs that are known beforehand; a search asks for one trial after "
+            "the other: leave it away"
+        )
     if how.zip or how.points:
         problems.append(
             "sweep.zip and sweep.points are combinations to try; a search makes up its own: leave them away"

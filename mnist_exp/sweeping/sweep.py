@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import time
 import traceback
@@ -21,7 +22,7 @@ from mnist_exp.recording.signs import Signs
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
-from mnist_exp.sweeping import events, past, plan, rules, storage, summary
+from mnist_exp.sweeping import events, partition, past, plan, rules, storage, summary
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.job import Assignment, Task
 from mnist_exp.sweeping.ledger import Ledger, Record
@@ -58,8 +59,9 @@ def sweep(
     rules.check(how, space, config.hydra.launcher)
     search = rules.is_search(how, space)
     own_folder = _own_folder(loader)
-    made = plan.make(space, own_folder, is_search=search)
+    made = plan.make(space, own_folder, is_search=search, together=how.together > 1)
     screen = Screen()
+    rules.check_together(how, made.settings)
     rules.check_selection(made.settings, screen, on_test=made.on_test, search=search, jobs=len(made.jobs))
     study = _study(made, how) if search else None
     if how.dry_run:
@@ -173,8 +175,13 @@ class _Sweep:
             raise BusyError(past.running_already(found))
         return found
 
-    def _prepare(self, parent: str | None) -> None:
-        """Tell the jobs what they need to know."""
+    def _prepare(self, parent: str | None, units: Sequence[Sequence[Row]]) -> None:
+        """Tell the jobs what they need to know.
+
+        Args:
+            parent: run id of the sweep, if it is recorded.
+            units: what the launcher starts: jobs that are trained together.
+        """
         how = self.how
         self.folder.mkdir(parents=True, exist_ok=True)
         planned = {provenance.digest(list(job.overrides)): job.key for job in self.plan.jobs}
@@ -194,26 +201,49 @@ class _Sweep:
             config_dir=self.own_folder,
             fixed=self.plan.space.fixed,
             common=self.plan.common,
+            units=_numbered(units) if self.how.together > 1 else (),
         )
 
     def _launch(self, outcome: Outcome) -> None:
-        self._prepare(outcome.parent)
-        to_run = [position for position, row in enumerate(outcome.rows) if row.outcome == "left"]
+        positions = {id(row): position for position, row in enumerate(outcome.rows)}
+        units = self._units([row for row in outcome.rows if row.outcome == "left"])
+        self._prepare(outcome.parent, units)
+        to_run = [positions[id(row)] for unit in units for row in unit]
         on_failure = functools.partial(self._note_failure, outcome)
         settings = self.plan.settings
         watch = Watch(
             self.folder, self.screen, outcome.rows, to_run, settings.direction, settings.objective, on_failure
         )
+        numbers = [[number for number, _ in unit] for unit in _numbered(units)]
+
+        def lost(unit: int, error: object) -> None:
+            for number in numbers[unit]:
+                watch.lost(number, str(error))
+
         workers = getattr(self.launcher, "workers", None)
         if workers is not None:
-            workers.on_lost = lambda job, error: watch.lost(job, str(error))
+            workers.on_lost = lost
             # A search may be joined by other launching processes, so each has a name of its own.
             workers.name = f"mnist_exp-{self._key[:12]}" + (f"-{time.time_ns():x}" if self.study else "")
-        jobs = [list(outcome.rows[position].overrides or self.plan.space.fixed) for position in to_run]
+        jobs = [list(unit[0].overrides or self.plan.space.fixed) for unit in units]
         with watch:
             for number, job in enumerate(self.launcher.launch(jobs, initial_job_idx=0)):
                 if job.status.name == "FAILED":
-                    watch.lost(number, str(job._return_value))
+                    lost(number, job._return_value)
+
+    def _units(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """Return the jobs to run as they are started: by themselves, or those of one program together."""
+        at_most = self.how.together
+        if at_most == 1:
+            return [[row] for row in rows]
+        planned = {job.key: job for job in self.plan.jobs}
+        units = partition.groups(rows, [planned[row.key].program for row in rows], at_most)
+        alone = [planned[row.key] for unit in units if len(unit) == 1 for row in unit]
+        reasons = dict.fromkeys(job.why_alone for job in alone if job.why_alone is not None)
+        if alone:
+            why = ", ".join(reasons) or f"only jobs that differ in nothing but {partition.MAY_DIFFER} can be together"
+            self.screen.warn(f"sweep.together={at_most}: {len(alone)} of {len(rows)} jobs are trained alone: {why}")
+        return units
 
     def _close(self, ledger: Ledger, outcome: Outcome, parent: str, status: str, *, owns: bool) -> None:
         """Complete the parent run, and end it unless another living process owns it; what fails is told, not raised."""
@@ -310,6 +340,12 @@ def _identity(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
     first = provenance.job_key(made.settings, made.data_sha256)
     sampling = [how.sampler or "tpe", how.pruner, how.prune_after, how.seed, how.minimize_too, how.study]
     return provenance.digest([axes, sampling, first])
+
+
+def _numbered(units: Sequence[Sequence[Row]]) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], ...]:
+    """Return, for each unit, the number of each of its jobs among all, and its overrides."""
+    numbers = itertools.count()
+    return tuple(tuple((next(numbers), tuple(row.overrides)) for row in unit) for unit in units)
 
 
 def _rows_of_grid(made: Plan, records: Sequence[Record], how: SweepSettings) -> list[Row]:

@@ -1,0 +1,169 @@
+"""What a model computes in training, on JAX: its program, and the numbers that are inputs of it."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax import numpy as jnp
+from keras.optimizers.schedules import LearningRateSchedule
+
+from mnist_exp.callbacks import variables
+from mnist_exp.dropout import is_made_of_layers
+from mnist_exp.training import Training
+
+_OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
+
+
+def why_not(first: Training, other: Training) -> str | None:
+    """Return why a training cannot be done together with another one, in words; None if it can.
+
+    Args:
+        first: the other one; the same one tells whether it can be done together with any.
+        other: in question.
+    """
+    start = other.saving.start if other.saving else None
+    if start is not None and start.position.step:
+        return f"it goes on within an epoch, from {start.position}"
+    if not all(is_made_of_layers(each.model) and _is_of_keras(each.model) for each in (first, other)):
+        return "its model is not made of Keras's own layers alone"
+    ours, theirs = (_description(each.model) for each in (first, other))
+    if ours is None or theirs is None:
+        return "its model has dropout within another layer"
+    shapes = [{name: (v.shape, v.dtype) for name, v in variables(each.model).items()} for each in (first, other)]
+    return None if ours == theirs and shapes[0] == shapes[1] else "its model, or its optimizer, is another program"
+
+
+class TracedDropout(keras.layers.Layer):  # type: ignore[misc]
+    """Drop what a `keras.layers.Dropout` drops while training on JAX; the share is an input of the program.
+
+    Args:
+        layer: whose rate, seeds and name are taken.
+    """
+
+    def __init__(self, layer: keras.layers.Dropout) -> None:
+        super().__init__(name=layer.name, dtype=layer.dtype_policy)
+        self.seed_generator = layer.seed_generator
+        self.kept = number(layer, "rate")
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return the inputs, some of them zero while training."""
+        if not training:
+            return inputs
+        mask = jax.random.bernoulli(self.seed_generator.next(), p=self.kept, shape=inputs.shape)
+        return jnp.where(mask, inputs / jnp.asarray(self.kept, inputs.dtype), jnp.zeros_like(inputs))
+
+
+def template(model: keras.Model) -> keras.Model:
+    """Return a model of the same variables whose dropout takes its share as an input of the program."""
+    made = keras.models.clone_model(
+        model, clone_function=lambda layer: TracedDropout(layer) if _is_dropout(layer) else layer, recursive=True
+    )
+    # The optimizer, which is the model's, tells variables by their place among them.
+    assert list(map(id, made.trainable_variables)) == list(map(id, model.trainable_variables))
+    made.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
+    # Here, for within a program no variables may be made.
+    answers = np.zeros((1, model.output_shape[-1]), np.float32)
+    made.compute_loss(None, np.zeros(1), answers)
+    made.compute_metrics(None, np.zeros(1), answers)
+    made.reset_metrics()
+    return made
+
+
+def variables_as_in(template: keras.Model, first: keras.Model, model: keras.Model) -> tuple[list[Any], ...]:
+    """Return a model's variables, trainable, fixed and its optimizer's, in the order that the template has them in.
+
+    Args:
+        template: of the first model, and of its variables.
+        first: the model.
+        model: of the same program.
+    """
+    own = dict(zip(map(id, first.variables), model.variables, strict=True))
+    return (
+        [own[id(v)] for v in template.trainable_variables],
+        [own[id(v)] for v in template.non_trainable_variables],
+        list(model.optimizer.variables),
+    )
+
+
+def places(model: keras.Model) -> list[tuple[Any, str]]:
+    """Return the objects, and their attributes, with the numbers that may differ, of a model or a template."""
+    found: list[tuple[Any, str]] = []
+    for layer in _layers(model):
+        if isinstance(layer, TracedDropout):
+            found.append((layer, "kept"))
+        elif _is_dropout(layer):
+            found.append((layer, "rate"))
+    optimizer = model.optimizer
+    schedule = optimizer._learning_rate  # A variable, if the rate is constant: as any other one it may differ.
+    if isinstance(schedule, LearningRateSchedule):
+        found += [(schedule, name) for name in _OF_A_SCHEDULE if isinstance(getattr(schedule, name, None), float)]
+    return found + ([(optimizer, "weight_decay")] if isinstance(optimizer.weight_decay, float) else [])
+
+
+def number(holder: Any, name: str) -> float:
+    """Return the number at a place; for a dropout the share that is kept, rounded as Keras rounds it."""
+    return 1.0 - holder.rate if name == "rate" else float(getattr(holder, name))
+
+
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yield the layers of a model and of those within it, in an order that depends on nothing but the names."""
+    for layer in sorted(model.layers, key=lambda each: str(each.name)):
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _is_dropout(layer: keras.layers.Layer) -> bool:
+    return type(layer) is keras.layers.Dropout and layer.noise_shape is None and 0 < layer.rate < 1
+
+
+def _is_of_keras(model: keras.Model) -> bool:
+    """Tell whether a model's configuration says all that it computes, as those of Keras's own parts do.
+
+    A layer or a function of someone's own may hold numbers that its configuration does not name.
+    """
+    layers = model._flatten_layers(include_self=False)
+    if any(isinstance(each, keras.layers.Lambda) or not type(each).__module__.startswith("keras.") for each in layers):
+        return False
+    modules = [each["module"] for each in _sections(model.get_config()) if each.get("module") and "class_name" in each]
+    return all(module == "keras" or module.startswith("keras.") for module in modules)
+
+
+def _description(model: keras.Model) -> str | None:
+    """Return all that makes a program but the numbers that may differ; None if they cannot all be told apart."""
+    config = model.get_config()
+    named = [each for each in _sections(config) if each.get("class_name") == "Dropout"]
+    found = [each["config"] for each in named if each["config"].get("rate")]
+    if len(found) != sum(map(_is_dropout, _layers(model))):
+        return None
+    for dropout in found:
+        del dropout["rate"]
+    config["mnist_exp"] = {}
+    for each in (model.optimizer, model.optimizer._learning_rate):
+        if isinstance(each, keras.optimizers.Optimizer | LearningRateSchedule):
+            numbers = [name for holder, name in places(model) if holder is each]
+            own = {name: value for name, value in each.get_config().items() if name not in ("learning_rate", *numbers)}
+            config["mnist_exp"] |= {type(each).__name__: [own, numbers]}
+    return json.dumps(_without_seeds(config), default=repr, sort_keys=True)
+
+
+def _sections(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield each part of a configuration that has names."""
+    if isinstance(config, dict):
+        yield config
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, list | tuple) else ()
+    yield from itertools.chain.from_iterable(map(_sections, inner))
+
+
+def _without_seeds(config: Any) -> Any:
+    """Return a configuration without the seeds, which end up in variables."""
+    if isinstance(config, dict):
+        return {name: _without_seeds(value) for name, value in config.items() if name != "seed"}
+    return [_without_seeds(each) for each in config] if isinstance(config, list | tuple) else config

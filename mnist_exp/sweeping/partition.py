@@ -1,0 +1,75 @@
+"""Which jobs of a sweep may be trained together: those that are one program, and differ in numbers only."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeVar
+
+from mnist_exp import optimizers, provenance
+from mnist_exp.settings import Settings
+
+MAY_DIFFER = "seed, optimizer.learning_rate, optimizer.weight_decay and the model's dropout"
+_RATES = ("learning_rate", "weight_decay")
+# Options of Keras's optimizers with which a step does more than to change the weights.
+_MORE_THAN_STEPS = ("gradient_accumulation_steps", "loss_scale_factor", "ema_overwrite_frequency")
+_Job = TypeVar("_Job")
+
+
+def program(settings: Settings, data_sha256: str) -> str | None:
+    """Return what two jobs have in common that are one program; None for one that must be trained by itself.
+
+    Args:
+        settings: of a job.
+        data_sha256: digest of its data.
+    """
+    if why_alone(settings) is not None:
+        return None
+    config = provenance.decisive(settings) | {"seed": None}
+    inputs = {
+        "model": {name for name, value in settings.model.arguments.items() if "dropout" in name and _is_input(value)},
+        "optimizer": {n for n in _RATES if _is_input(settings.optimizer.arguments.get(n))},
+    }
+    for group, names in inputs.items():
+        config[group] = {n: value for n, value in config[group].items() if n not in names} | {"inputs": sorted(names)}
+    return provenance.digest([config, data_sha256])
+
+
+def why_alone(settings: Settings) -> str | None:
+    """Return the option for which a job must be trained by itself; None if there is none."""
+    trainer, optimizer = settings.trainer, settings.optimizer
+    if trainer.devices != 1:
+        return f"trainer.devices={trainer.devices}"
+    if trainer.precision == "mixed_float16":
+        return f"trainer.precision={trainer.precision}"
+    if not optimizer.target.startswith(f"{optimizers.PACKAGE}."):
+        return f"optimizer._target_={optimizer.target}"
+    for name in _MORE_THAN_STEPS:
+        if optimizer.arguments.get(name) is not None:
+            return f"optimizer.{name}={optimizer.arguments[name]}"
+    return None
+
+
+def groups(jobs: Sequence[_Job], programs: Sequence[Hashable | None], at_most: int) -> list[list[_Job]]:
+    """Return jobs in groups of one program each, in the order of each group's first job.
+
+    Args:
+        jobs: in their order, which they keep.
+        programs: of each; None makes a group of one.
+        at_most: jobs a group; those of one program are shared out as equally as it allows.
+    """
+    by_program: dict[Any, list[_Job]] = {}
+    for number, (job, each) in enumerate(zip(jobs, programs, strict=True)):
+        by_program.setdefault((number,) if each is None else each, []).append(job)
+    made = []
+    for members in by_program.values():
+        count = -(-len(members) // at_most)
+        size, longer = divmod(len(members), count)
+        start = 0
+        for number in range(count):
+            end = start + size + (number < longer)
+            made.append(members[start:end])
+            start = end
+    return made
+
+
+def _is_input(value: Any) -> bool:
+    """Tell whether a number is one of the inputs of a program; zero, or none at all, makes another program."""
+    return isinstance(value, float) and value > 0

@@ -1,0 +1,238 @@
+"""Several trainings at once, on JAX: one program, vectorized over the variables of models that differ in numbers only.
+
+Everything but the steps themselves is as for a single training: each has its own order of the images, its own random
+states, its own callbacks and checkpoints, and ends with its own weights in its own model.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from mnist_exp import batches, programs, stopping, training
+from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics
+from mnist_exp.data import Dataset
+from mnist_exp.training import Fitted, Training
+
+_State = tuple[list[Any], list[Any], list[Any], list[Any]]
+
+
+def fit(trainings: Sequence[Training], dataset: Dataset) -> list[Fitted | Exception]:
+    """Train several models, for which `programs.why_not` knows no reason.
+
+    The seconds that are told are the shared ones divided by the number of trainings.
+
+    Args:
+        trainings: of one program.
+        dataset: that their splits are of.
+    Returns: what came of each: an error, a TrainingError where the loss became NaN or infinite, is its own alone.
+    """
+    members = [_Member(each, _shared_clock(len(trainings))) for each in trainings]
+    with stopping.deferred():
+        for member in members:
+            member.begin()
+        program = _Program(members, dataset)
+        while any(member.goes_on for member in members):
+            program.run_epoch()
+    return [member.outcome for member in members if member.outcome is not None]
+
+
+class _Member:
+    """One of the trainings: its callbacks, where it stands, and what came of it.
+
+    Args:
+        wanted: the training.
+        clock: tells its seconds.
+    """
+
+    def __init__(self, wanted: Training, clock: Callable[[], float]) -> None:
+        self.model, self.split, self.settings = wanted.model, wanted.split, wanted.settings
+        self.outcome: Fitted | Exception | None = None
+        count, trainer = len(self.split.x_train), self.settings.trainer
+        self.steps = math.ceil(count / trainer.batch_size)
+        self._metrics = EpochMetrics(count, self.steps, wanted.on_epoch, None, clock)
+        selecting = training.selecting_callbacks(self.settings)
+        self._checkpointing = Checkpointing(wanted.saving, self.steps, self._metrics, selecting, clock)
+        self._callbacks = [self._metrics, *selecting, self._checkpointing]
+        self._epoch = training.first_epoch(wanted.saving.start if wanted.saving else None, trainer.epochs)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is something to learn yet."""
+        return self.outcome is None
+
+    @property
+    def changes_rate(self) -> bool:
+        """Whether a callback may change the learning rate."""
+        return self.settings.trainer.plateau_patience is not None
+
+    def begin(self) -> None:
+        self.model.stop_training = False
+        for callback in self._callbacks:
+            callback.set_model(self.model)
+        with self._own_errors():
+            for callback in self._callbacks:
+                callback.on_train_begin()
+            self._end_if_over()
+
+    def begin_epoch(self) -> np.ndarray:
+        """Return the positions of the epoch's images, in their order."""
+        for callback in self._callbacks:
+            callback.on_epoch_begin(self._epoch)
+        return self.split.trained[batches.order(self.settings.seed, self._epoch, len(self.split.trained))]
+
+    def end_step(self, step: int, logs: Metrics) -> None:
+        # Not of the others: `Checkpointing` would save the model, which has the weights of the last epoch still.
+        self._metrics.on_train_batch_begin(step)
+        self._metrics.on_train_batch_end(step, logs)
+        if self._metrics.diverged is not None:
+            with self._own_errors():
+                training.outcome(self._metrics, self._checkpointing)
+
+    def end_epoch(self, logs: Metrics) -> None:
+        with self._own_errors():
+            for callback in self._callbacks:
+                callback.on_epoch_end(self._epoch, dict(logs))
+            self._epoch += 1
+            self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        if self.model.stop_training or self._epoch >= self.settings.trainer.epochs:
+            self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
+            for callback in self._callbacks:
+                callback.on_train_end()
+            self.outcome = training.outcome(self._metrics, self._checkpointing)
+
+    @contextlib.contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        """Keep what goes wrong with this training from the others."""
+        try:
+            yield
+        except Exception as error:
+            self.outcome = error
+
+
+class _Program:
+    """What all of them compute, and the values of all their variables.
+
+    Args:
+        members: that have begun.
+        dataset: that their splits are of.
+    """
+
+    def __init__(self, members: Sequence[_Member], dataset: Dataset) -> None:
+        self._members = members
+        self._template = template = programs.template(members[0].model)
+        self._places = programs.places(template)
+        numbers = [[programs.number(*place) for place in programs.places(member.model)] for member in members]
+        self._numbers = [jnp.asarray(each, jnp.float32) for each in zip(*numbers, strict=True)]
+        self._variables = [programs.variables_as_in(template, members[0].model, member.model) for member in members]
+        self._zeros = [jnp.stack([v.value] * len(members)) for v in template.metrics_variables]
+        self._state = self._stacked()
+        self._trained_on = self._validated_on = jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train)
+        is_on_test = members[0].split.validated_on_test
+        if is_on_test:
+            self._validated_on = jnp.asarray(dataset.x_test), jnp.asarray(dataset.y_test)
+        held_out = [np.arange(len(m.split.x_val)) if is_on_test else m.split.held_out for m in members]
+        self._held_out = np.stack(held_out).astype(np.int32)
+        self._order = np.zeros((len(members), len(members[0].split.x_train)), np.int32)
+        across = (0, 0, 0, None, None)
+        self._step = jax.jit(jax.vmap(self._train_one, across), donate_argnums=0)
+        self._evaluate = jax.jit(jax.vmap(self._test_one, across))
+
+    def run_epoch(self) -> None:
+        """Train all for an epoch, each for its own, and tell those that go on what came of it."""
+        for number, member in enumerate(self._members):
+            if member.goes_on:
+                self._order[number] = member.begin_epoch()
+        self._state = (*self._state[:3], list(map(jnp.copy, self._zeros)))
+        logs = self._run_steps(self._members[0].settings.trainer.batch_size)
+        if not any(member.goes_on for member in self._members):
+            return
+        logs |= {f"val_{name}": values for name, values in self._validated().items()}
+        self._write_back()
+        for number, member in enumerate(self._members):
+            if member.goes_on:
+                member.end_epoch({name: values[number] for name, values in logs.items()})
+        if any(member.goes_on and member.changes_rate for member in self._members):
+            self._state = self._stacked()
+
+    def _run_steps(self, size: int) -> dict[str, np.ndarray]:
+        """Return the running metrics of the last step that was done."""
+        logs: dict[str, np.ndarray] = {}
+        running = None
+        for step, start in enumerate(range(0, self._order.shape[1], size)):
+            rows = self._order[:, start : start + size]
+            before, (running, self._state) = running, self._step(self._state, self._numbers, rows, *self._trained_on)
+            # Those of the step before: the device is never left waiting, nor told of more than one step beforehand.
+            if before is not None:
+                logs = self._end_step(step - 1, before)
+            stopping.check()
+            if not any(member.goes_on for member in self._members):
+                return logs
+        return self._end_step(self._members[0].steps - 1, running)
+
+    def _end_step(self, step: int, running: Any) -> dict[str, np.ndarray]:
+        logs = {name: np.asarray(values) for name, values in running.items()}
+        for number, member in enumerate(self._members):
+            if member.goes_on:
+                member.end_step(step, {name: values[number] for name, values in logs.items()})
+        return logs
+
+    def _validated(self) -> dict[str, np.ndarray]:
+        trainable, fixed, optimizer, metrics = self._state
+        metrics, running = self._zeros, {}
+        for start in range(0, self._held_out.shape[1], training.EVALUATION_BATCH):
+            rows = self._held_out[:, start : start + training.EVALUATION_BATCH]
+            running, (trainable, fixed, metrics) = self._evaluate(
+                (trainable, fixed, metrics), self._numbers, rows, *self._validated_on
+            )
+            stopping.check()
+        self._state = (trainable, fixed, optimizer, self._state[3])
+        return {name: np.asarray(values) for name, values in running.items()}
+
+    def _train_one(self, state: Any, numbers: Any, rows: Any, images: Any, labels: Any) -> Any:
+        with self._told(numbers):
+            return self._template.train_step(state, (images[rows], labels[rows]))
+
+    def _test_one(self, state: Any, numbers: Any, rows: Any, images: Any, labels: Any) -> Any:
+        with self._told(numbers):
+            return self._template.test_step(state, (images[rows], labels[rows]))
+
+    @contextlib.contextmanager
+    def _told(self, numbers: Sequence[Any]) -> Iterator[None]:
+        """Put the inputs of a program, while it is traced, where the model and its optimizer look for numbers."""
+        before = [getattr(*place) for place in self._places]
+        try:
+            for place, number in zip(self._places, numbers, strict=True):
+                setattr(*place, number)
+            yield
+        finally:
+            for place, number in zip(self._places, before, strict=True):
+                setattr(*place, number)
+
+    def _stacked(self) -> _State:
+        """Return the values of all variables, as the models have them, each with the trainings along its first axis."""
+        trainable, fixed, optimizer = (
+            [jnp.stack([v.value for v in each]) for each in zip(*kinds, strict=True)]
+            for kinds in zip(*self._variables, strict=True)
+        )
+        return trainable, fixed, optimizer, self._zeros
+
+    def _write_back(self) -> None:
+        """Give each model that goes on its values."""
+        values = [[np.asarray(value) for value in kind] for kind in self._state[:3]]
+        for number, (member, kinds) in enumerate(zip(self._members, self._variables, strict=True)):
+            if member.goes_on:
+                for kind, stacked in zip(kinds, values, strict=True):
+                    for variable, value in zip(kind, stacked, strict=True):
+                        variable.assign(value[number])
+
+
+def _shared_clock(count: int) -> Callable[[], float]:
+    return lambda: time.perf_counter() / count

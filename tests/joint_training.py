@@ -1,0 +1,65 @@
+"""Run by tests in a process of its own, as Keras keeps its backend: jobs one by one, then together, on JAX.
+
+`both JOBS` prints what came of each job, alone and together; `reasons JOBS` why the second, fourth, … cannot be
+together with the one before it. JOBS are the overrides of each, as JSON; what is printed stands behind RESULT. A folder
+`own` has groups of the tests' own.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from mnist_exp import compose, preflight
+from mnist_exp.errors import TrainingError
+
+
+def built(overrides):
+    from mnist_exp import training
+
+    settings = compose([*overrides, "trainer.backend=jax"], config_dir="own" if Path("own").exists() else None)
+    dataset, split = preflight.load_data(settings)
+    training.set_up(settings.seed, settings.trainer)
+    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    return dataset, model.kept, training.Training(model.trained, split, settings, lambda epoch, metrics: True)
+
+
+def alone(overrides):
+    from mnist_exp import training
+
+    _, kept, wanted = built(overrides)
+    try:
+        fitted = training.fit(wanted.model, wanted.split, wanted.settings, wanted.on_epoch)
+    except TrainingError as error:
+        fitted = error
+    return told(kept, fitted)
+
+
+def told(kept, fitted):
+    if isinstance(fitted, TrainingError):
+        return {"error": str(fitted)}
+    if isinstance(fitted, Exception):
+        raise fitted
+    return {"history": fitted.history, "seconds": fitted.seconds, "weights": [w.tolist() for w in kept.get_weights()]}
+
+
+def both(jobs):
+    from mnist_exp import together
+
+    apart = [alone(overrides) for overrides in jobs]
+    made = [built(overrides) for overrides in jobs]
+    fitted = together.fit([wanted for _, _, wanted in made], made[0][0])
+    joint = [told(kept, each) for (_, kept, _), each in zip(made, fitted, strict=True)]
+    return {"apart": apart, "together": joint, "reasons": reasons([job for each in jobs for job in (jobs[0], each)])}
+
+
+def reasons(jobs):
+    from mnist_exp import programs
+
+    wanted = [built(overrides)[2] for overrides in jobs]
+    return [programs.why_not(*pair) for pair in zip(wanted[::2], wanted[1::2], strict=True)]
+
+
+if __name__ == "__main__":
+    os.environ["KERAS_BACKEND"] = "jax"
+    print("RESULT", json.dumps({"both": both, "reasons": reasons}[sys.argv[1]](json.loads(sys.argv[2]))))
