@@ -21,7 +21,7 @@ test-all: $(INSTALLED)  ## all tests that need no GPU
 	$(BIN)/python -m pytest -m "not gpu" $(ARGS)
 
 # PostgreSQL and the like are the system's: what a test misses, it says, as `apt-get install postgresql`.
-services-test: $(INSTALLED)  ## those that start servers of their own: PostgreSQL, MLflow, Ray
+services-test: $(INSTALLED)  ## those that start servers of their own: PostgreSQL, MLflow, Ray, Slurm
 	$(BIN)/python -m pytest -m services -rs $(ARGS)
 
 # Not in requirements.lock, which has no builds of other indexes.

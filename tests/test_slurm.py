@@ -69,8 +69,9 @@ class Slurm:
         files = {"key-file": key, "socket": folder / "munge.sock", "pid-file": folder / "munged.pid"}
         files |= {"log-file": folder / "munged.log", "seed-file": folder / "munge.seed"}
         subprocess.run(["munged", "--force", *(f"--{name}={file}" for name, file in files.items())], check=True)
-        self._folder, self.host = folder, socket.gethostname().partition(".")[0]
-        configuration = CONFIGURATION.format(host=self.host, folder=folder, ports=free_ports(2))
+        self._folder = folder
+        host = socket.gethostname().partition(".")[0]
+        configuration = CONFIGURATION.format(host=host, folder=folder, ports=free_ports(2))
         (folder / "slurm.conf").write_text(configuration)
         os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
         subprocess.run(["slurmctld"], check=True)
@@ -195,17 +196,6 @@ def test_a_search_goes_on_with_the_trial_of_a_preempted_job(cluster):
     slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 3")
     assert "3 done" in end_of(running)
     assert len({job.data.params["model.dropout"] for job in assert_all_whole(3, epochs=20)}) == 3
-
-
-def test_a_node_that_is_lost_costs_its_jobs_a_restart_from_their_checkpoints(cluster):
-    """By the administrator's word: the controller of Slurm 22.05 may crash when the daemon of its node does."""
-    running = sweep("seed=1,2", "trainer.epochs=30")
-    wait_for_epochs(running, 2)
-    slurm("scontrol", "update", f"NodeName={cluster.host}", "State=DOWN", "Reason=test")
-    wait_for(lambda: not processes_of_jobs())
-    slurm("scontrol", "update", f"NodeName={cluster.host}", "State=RESUME")
-    assert "2 done" in end_of(running)
-    assert all("mnist_exp.resumed" in job.data.tags for job in assert_all_whole(2, epochs=30))
 
 
 def test_a_job_that_is_held_is_told(cluster):
