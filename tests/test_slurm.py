@@ -200,8 +200,9 @@ def test_a_search_goes_on_with_the_trial_of_a_preempted_job(cluster):
 
 def test_a_job_that_is_held_is_told(cluster):
     slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 60")
+    wait_for(lambda: list(queue().values()) == ["RUNNING"])
     running = sweep("seed=1", "trainer.epochs=1")
-    wait_for(lambda: list(queue().values()).count("PENDING") == 1)
+    wait_for(lambda: "PENDING" in queue().values())
     job = next(job for job, state in queue().items() if state == "PENDING")
     slurm("scontrol", "hold", job)
     time.sleep(15)
