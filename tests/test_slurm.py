@@ -208,7 +208,8 @@ def test_a_job_that_is_held_is_told(cluster):
     time.sleep(15)
     slurm("scontrol", "release", job)
     slurm("scancel", "--state=RUNNING", "--me")
-    assert f"warning: Slurm holds job {job} (JobHeldUser): `scontrol release {job}` lets it go" in end_of(running)
+    output = end_of(running)
+    assert f"warning: Slurm holds job {job} (JobHeldAdmin): `scontrol release {job}` lets it go" in output, output
 
 
 def test_scancel_kills_a_job_and_the_same_command_goes_on_with_it(cluster):
