@@ -17,8 +17,8 @@ run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
 test: $(INSTALLED)  ## the default tests, some minutes
 	$(BIN)/python -m pytest $(ARGS)
 
-test-all: $(INSTALLED)  ## all tests that need no GPU
-	$(BIN)/python -m pytest -m "not gpu" $(ARGS)
+test-all: $(INSTALLED)  ## all tests that need no GPU and no servers
+	$(BIN)/python -m pytest -m "not gpu and not services" $(ARGS)
 
 # PostgreSQL and the like are the system's: what a test misses, it says, as `apt-get install postgresql`.
 services-test: $(INSTALLED)  ## those that start servers of their own: PostgreSQL, MLflow, Ray, Slurm

@@ -15,9 +15,9 @@ from mnist_exp.screen import Screen
 from mnist_exp.settings import Settings
 
 
-def run(settings: Settings, screen: Screen | None = None, job: Job | None = None) -> Result:
-    """Record what a job records, and nothing else."""
-    screen, job = screen or Screen(), job or Job()
+def stages(settings: Settings, screen: Screen, job: Job) -> runner.Stages[Result]:
+    """Record what a job records, and want no training."""
+    yield from ()
     dataset, _ = load_data(settings, job.dataset)
     tracker = tracking.open_tracker(settings.tracking, screen.warn)
     tracker.load()
@@ -41,7 +41,7 @@ def run(settings: Settings, screen: Screen | None = None, job: Job | None = None
     return Result(tracker.run_id, accuracy, metrics, dict(history), None, False, "")
 
 
-runner.run = run  # Here and not below: worker processes import this file too.
+runner.stages = stages  # Here and not below: worker processes import this file too.
 
 if __name__ == "__main__":
     import resource
