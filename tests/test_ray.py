@@ -136,6 +136,14 @@ def test_ctrl_c_kills_the_jobs_and_the_same_command_goes_on_with_them(cluster):
     assert [run.info.status for run in found] == ["FINISHED"] * 2
 
 
+def test_a_job_that_takes_too_long_is_ended_and_the_others_go_on(cluster):
+    output = end_of(cluster.sweep("trainer.epochs=1,2000", "sweep.job_timeout_s=25"), code=1)
+    assert "1 done, 1 failed" in output
+    assert "it took longer than sweep.job_timeout_s" in output
+    _, _, found = recorded()
+    assert sorted(run.info.status for run in found) == ["FAILED", "FINISHED"]
+
+
 def test_more_than_the_cluster_has_is_told_before_anything_runs(cluster):
     output = end_of(cluster.sweep("seed=1,2", "hydra.launcher.num_gpus=1"), code=2)
     assert "hydra.launcher.num_gpus=1: the whole cluster has 0" in output
