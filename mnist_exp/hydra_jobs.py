@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,13 +134,13 @@ def run_within(seconds: float | None, job: int, overrides: list[str], told: Told
     Raises: Terminated: another signal ended it.
     """
     late = threading.Event()
-    with _clock(seconds, late):
-        try:
+    try:
+        with _clock(seconds, late):
             return run(job, overrides, told)
-        except Terminated:
-            if not late.is_set():
-                raise
-            return lost("it took longer than sweep.job_timeout_s")
+    except Terminated:
+        if not late.is_set():
+            raise
+        return lost("it took longer than sweep.job_timeout_s")
 
 
 def lost(reason: str) -> JobReturn:
@@ -157,11 +156,16 @@ def _clock(seconds: float | None, late: threading.Event) -> Iterator[None]:
         yield
         return
 
+    over, deciding = threading.Event(), threading.Lock()
+
     def end() -> None:
-        late.set()
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(LAST_WORDS_S)
-        os._exit(1)
+        with deciding:
+            if over.is_set():
+                return
+            late.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+        if not over.wait(LAST_WORDS_S):  # Another job may have begun in this process since.
+            os._exit(1)
 
     clock = threading.Timer(seconds, end)
     clock.daemon = True
@@ -169,6 +173,8 @@ def _clock(seconds: float | None, late: threading.Event) -> Iterator[None]:
     try:
         yield
     finally:
+        with deciding:
+            over.set()
         clock.cancel()
 
 

@@ -51,6 +51,7 @@ class RayWorkers(hydra_jobs.Workers):
                 f"hydra.launcher.address={self._address} is no Ray cluster that can be joined ({first_line(error)}): "
                 "start one with `ray start --head`, or leave the address away"
             ) from error
+        stopping.end_on_signals()  # Ray has put its own handler in the place of ours.
         has = ray.cluster_resources()
         for name, wanted in (("CPU", self._resources["num_cpus"]), ("GPU", self._resources["num_gpus"])):
             if wanted > has.get(name, 0):

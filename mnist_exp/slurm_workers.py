@@ -62,6 +62,7 @@ class SlurmWorkers(hydra_jobs.Workers):
         self._folder = folder.absolute() / "slurm"
         self._waiting: dict[int, submitit.Job[JobReturn]] = {}
         self._held: set[str] = set()
+        self._has_submitted = False
         self._screen = Screen()
 
     def start(self) -> None:
@@ -87,6 +88,7 @@ class SlurmWorkers(hydra_jobs.Workers):
         self._refuse_twins()
         returned: dict[int, JobReturn] = {}
         try:
+            self._has_submitted = True
             self._submit(job_overrides, first)
             asked = time.monotonic()
             while self._waiting:
@@ -100,19 +102,25 @@ class SlurmWorkers(hydra_jobs.Workers):
         except BaseException:
             self.stop()
             raise
+        self._has_submitted = False
         self._told_file.unlink(missing_ok=True)
         return [returned[job] for job in range(len(job_overrides))]
 
     def stop(self) -> None:
         """Cancel what runs or waits, with a moment for each job to record that it was killed."""
         self.on_lost = None  # They are not lost, but ended.
-        arrays = self._arrays()
-        if arrays:
-            subprocess.run(["scancel", *arrays], capture_output=True, check=False)
-            until = time.monotonic() + hydra_jobs.LAST_WORDS_S
-            while time.monotonic() < until and any(_is_at_it(array) for array in arrays):
-                time.sleep(_LOOK_S)
+        if not self._has_submitted:
+            return
+        self._has_submitted = False
+        # By their name, for what is being submitted has no number yet.
+        subprocess.run(["scancel", "--me", f"--name={self.name}"], capture_output=True, check=False)
+        until = time.monotonic() + hydra_jobs.LAST_WORDS_S
+        while (queued := self._queued()) != [] and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        if queued == []:
             self._told_file.unlink(missing_ok=True)
+        else:
+            self._screen.warn(f"not all jobs have left Slurm's queue: `scancel --me --name={self.name}` ends them")
         self._waiting.clear()
 
     @property
@@ -123,7 +131,7 @@ class SlurmWorkers(hydra_jobs.Workers):
         import submitit
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._told_file.touch(mode=0o600)  # There may be passwords in it.
+        self._folder.chmod(0o700)  # There may be passwords in what jobs are told, and in their overrides.
         self._told_file.write_bytes(pickle.dumps((Place.here(), self._told)))
         executor = submitit.SlurmExecutor(self._folder, max_num_timeout=self._options["max_num_timeout"])
         given = {name: value for name, value in self._options.items() if value is not None}
@@ -132,6 +140,8 @@ class SlurmWorkers(hydra_jobs.Workers):
         given["mem"] = f"{round(given.pop('mem_gb') * 1024)}MB" if "mem_gb" in given else None
         if not given["gpus_per_node"]:
             del given["gpus_per_node"]
+        # What srun of some versions does not take from sbatch.
+        given["srun_args"] = [f"--cpus-per-task={given['cpus_per_task']}"]
         executor.update_parameters(job_name=self.name, additional_parameters={"requeue": True}, **given)
         jobs = [
             _Job(first + number, tuple(overrides), self._told_file, self._options["cpus_per_task"], self.job_timeout_s)
@@ -148,21 +158,28 @@ class SlurmWorkers(hydra_jobs.Workers):
         self._screen.table({"slurm": f"job {arrays} is in the queue: `squeue --jobs={arrays}` tells what it waits for"})
 
     def _refuse_twins(self) -> None:
-        queued = ["squeue", "--me", f"--name={self.name}", "--noheader", "--format=%i"]
-        done = subprocess.run(queued, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SettingsError(f"Slurm does not answer: {done.stderr.strip() or done.stdout.strip()}")
-        if names := done.stdout.split():
+        queued = self._queued()
+        if queued is None:
+            raise SettingsError("hydra/launcher=slurm: `squeue --me` does not work here: is Slurm's controller up?")
+        if queued:
             raise BusyError(
-                f"jobs of this sweep, of an earlier call, are still in Slurm's queue ({', '.join(names)}): wait for "
+                f"jobs of this sweep, of an earlier call, are still in Slurm's queue ({', '.join(queued)}): wait for "
                 f"them, or end them with `scancel --me --name={self.name}`"
             )
+
+    def _queued(self) -> list[str] | None:
+        """Return the jobs of the sweep's name that run or wait; None if Slurm does not answer."""
+        asked = ["squeue", "--me", f"--name={self.name}", "--noheader", "--format=%i"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        return done.stdout.split() if done.returncode == 0 else None
 
     def _arrays(self) -> list[str]:
         return sorted({_array_of(job) for job in self._waiting.values()})
 
     def _with_results(self) -> list[int]:
-        there = {file.name for file in self._folder.iterdir()}  # One look for all, on a disk that may be far away.
+        there: set[str] = set()
+        with contextlib.suppress(OSError):  # A disk that is away is looked at again.
+            there = {file.name for file in self._folder.iterdir()}  # One look for all.
         return [number for number, job in self._waiting.items() if job.paths.result_pickle.name in there]
 
     def _take(self, number: int, job: "submitit.Job[JobReturn]") -> JobReturn:
@@ -218,9 +235,10 @@ class _Job:
     def __call__(self) -> JobReturn:
         """Run it; if its time is nearly over, or others go first, put it back into the queue."""
         requeue: Any = signal.getsignal(_NEARLY_OVER)  # Submitit's.
-        stopping.end_on(_NEARLY_OVER)
-        place, told = pickle.loads(self.told_file.read_bytes())  # noqa: S301  the launching process's
         try:
+            stopping.end_on_signals()
+            stopping.end_on(_NEARLY_OVER)
+            place, told = pickle.loads(self.told_file.read_bytes())  # noqa: S301  the launching process's
             place.enter(self.cpus)
             return hydra_jobs.run_within(self.timeout_s, self.number, list(self.overrides), told)
         except Terminated as ended:
@@ -245,10 +263,6 @@ def _is_preempted() -> bool:
 
 def _array_of(job: "submitit.Job[JobReturn]") -> str:
     return str(job.job_id).partition("_")[0]
-
-
-def _is_at_it(array: str) -> bool:
-    return any(state not in _OVER for state, _ in (_states(array) or {}).values())
 
 
 def _states(array: str) -> dict[str, tuple[str, str]] | None:

@@ -11,6 +11,7 @@ GRACE_S = 4.0
 
 _asked: list[int] = []
 _deferring: list[bool] = []
+_ending = {signal.SIGTERM, signal.SIGINT}
 
 
 class Terminated(SystemExit):
@@ -22,15 +23,16 @@ def end_on_signals() -> None:
 
     Ctrl-C stays a KeyboardInterrupt. While a training lasts, both wait for the end of its step: see `deferred`.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    end_on(signal.SIGTERM)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, _terminate)
+        end_on(signal.SIGHUP)
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
 
 
-def end_on(number: int) -> None:
+def end_on(number: signal.Signals) -> None:
     """Take one more signal as `end_on_signals` takes SIGTERM; the code of `Terminated` tells it."""
+    _ending.add(number)
     signal.signal(number, _terminate)
 
 
@@ -99,7 +101,7 @@ def _interrupt(number: int, frame: types.FrameType | None) -> None:
 
 def _terminate(number: int, frame: types.FrameType | None) -> None:
     # A second signal must not cut off the record of the first.
-    for each in (signal.SIGTERM, signal.SIGINT):
+    for each in _ending:  # A terminal that is closed may send SIGHUP twice.
         signal.signal(each, signal.SIG_IGN)
     _asked.append(number)
     if _deferring:

@@ -212,19 +212,21 @@ def test_a_job_that_is_held_is_told(cluster):
     assert f"warning: Slurm holds job {job} (JobHeldAdmin): `scontrol release {job}` lets it go" in output, output
 
 
-def test_scancel_kills_a_job_and_the_same_command_goes_on_with_it(cluster):
-    words = ["seed=1,2", "trainer.epochs=30"]
+def test_scancel_kills_jobs_and_the_same_command_goes_on_with_them(cluster):
+    words = ["seed=1,2,3", "trainer.epochs=30"]
     running = sweep(*words)
     wait_for_epochs(running, 2)
-    slurm("scancel", next(job for job in queue() if job.endswith("_0")))
+    states = queue()
+    slurm("scancel", next(job for job, state in states.items() if state == "PENDING"))
+    slurm("scancel", next(job for job in states if job.endswith("_0")))
     output = end_of(running, code=1)
-    assert "1 done, 1 killed" in output
-    assert "1 of 2 jobs were ended from outside" in output
+    assert "1 done, 2 killed" in output
+    assert "2 of 3 jobs were ended from outside" in output
     _, (parent,), jobs = recorded()
     assert parent.info.status == "KILLED"
     assert sorted(job.info.status for job in jobs) == ["FINISHED", "KILLED"]
-    assert "2 done; 1 of them done before" in end_of(sweep(*words))
-    assert_all_whole(2, epochs=30)
+    assert "3 done; 1 of them done before" in end_of(sweep(*words))
+    assert_all_whole(3, epochs=30)
 
 
 def test_ctrl_c_takes_the_jobs_out_of_the_queue(cluster):

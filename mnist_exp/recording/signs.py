@@ -49,12 +49,18 @@ class Signs:
                 os.utime(self._file)
 
 
-def is_silent(file: Path) -> bool:
-    """Tell whether whoever gave signs in a file has given none for minutes; false where there is no such file.
+def is_silent(file: Path, process: str) -> bool:
+    """Tell whether a process that gave signs in a file has given none for minutes; false where that cannot be told.
 
     By the clock of the disk, which that of no machine need agree with.
+
+    Args:
+        file: of the signs; it may be missing, or of a process of before.
+        process: as `processes.identify` names it.
     """
     try:
+        if file.read_text(encoding="utf-8") != process:
+            return False
         last = file.stat().st_mtime
         with tempfile.TemporaryFile(dir=file.parent) as now:
             return os.fstat(now.fileno()).st_mtime - last > _SILENCE_S

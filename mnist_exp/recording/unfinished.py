@@ -7,6 +7,7 @@ import contextlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,19 +94,33 @@ def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:
     return RunFolder(place(settings) / checked(run_id))
 
 
-def signs_of_sweep(settings: TrackingSettings, parent: str) -> Path:
-    """Return the file of the signs of life of a sweep's launching process."""
-    return place(settings) / _SWEEPS / checked(parent)
+@contextlib.contextmanager
+def signs_of_sweep(settings: TrackingSettings, parent: str) -> Iterator[None]:
+    """Give signs of life for a sweep, as its launching process.
+
+    Raises: SettingsError: its file cannot be written.
+    """
+    file = place(settings) / _SWEEPS / checked(parent)
+    given = Signs(file)
+    try:
+        given.start()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written: {error.strerror}; change tracking.local_dir") from error
+    try:
+        yield
+    finally:
+        given.remove()
 
 
-def is_silent(around: Path, run_id: str) -> bool:
+def is_silent(around: Path, run_id: str, process: str) -> bool:
     """Tell whether the process of a run, or of a sweep, on whatever machine, gives no sign of life any more.
 
     Args:
         around: the folder of all unfinished runs, as this machine sees it.
         run_id: of the run, or of the sweep's parent.
+        process: that it says to have.
     """
-    return signs.is_silent(around / run_id / _OWNER) or signs.is_silent(around / _SWEEPS / run_id)
+    return any(signs.is_silent(file, process) for file in (around / run_id / _OWNER, around / _SWEEPS / run_id))
 
 
 def folders(settings: TrackingSettings) -> list[RunFolder]:

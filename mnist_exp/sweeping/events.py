@@ -70,7 +70,9 @@ class Reader:
             whole = new[: new.rfind(b"\n") + 1]  # A line may be half written.
             self._read[file.name] = done + len(whole)
             for line in whole.splitlines():
-                yield json.loads(line)
+                with contextlib.suppress(ValueError):  # Half of one, of a process that was killed over it.
+                    event = json.loads(line)
+                    yield event
 
 
 def write_known(folder: Path, name: str, known: Mapping[str, Any]) -> None:

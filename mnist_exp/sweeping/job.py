@@ -86,6 +86,8 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
     unit = assignment.units[number] if assignment.units else ((number, tuple(hydra.overrides.task)),)
     attempts = [Attempt(assignment, events.Writer(assignment.folder, each), points) for each, points in unit]
     late = assignment.deadline is not None and time.time() > assignment.deadline
+    # A trial that was begun in time may end, also where its machine was lost or it was put back into a queue.
+    late = late and events.begun(assignment.folder, f"trial-{number}") is None
     if late or events.is_given_up(assignment.folder):
         for attempt in attempts:
             attempt.out.write("skipped")

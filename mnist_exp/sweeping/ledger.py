@@ -173,9 +173,10 @@ class Ledger:
 
     def _record(self, run: "Run") -> Record:
         record = _record(run)
-        if record.status != "RUNNING" or processes.is_here(record.tags.get("mnist_exp.process", "")):
+        process = record.tags.get("mnist_exp.process", "")
+        if record.status != "RUNNING" or processes.is_here(process):
             return record
-        return replace(record, silent=unfinished.is_silent(self._unfinished, record.run_id))
+        return replace(record, silent=unfinished.is_silent(self._unfinished, record.run_id, process))
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.tracking.context import registry

@@ -157,8 +157,9 @@ class Study:
 
     def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
         run = trial.user_attrs.get(_RUN)
-        is_here = processes.is_here(trial.user_attrs.get(_PROCESS, ""))
-        return run is not None and not is_here and unfinished.is_silent(self.unfinished, run)
+        process = trial.user_attrs.get(_PROCESS, "")
+        is_elsewhere = run is not None and not processes.is_here(process)
+        return is_elsewhere and unfinished.is_silent(self.unfinished, run, process)
 
     def _check(self, study: "optuna.Study") -> None:
         """Make sure that the trials which the study has are of this search; Optuna would take what it can."""

@@ -18,7 +18,6 @@ from omegaconf import DictConfig
 from mnist_exp import backends, deliver, provenance
 from mnist_exp.errors import BusyError, RunError
 from mnist_exp.recording import store, unfinished
-from mnist_exp.recording.signs import Signs
 from mnist_exp.redaction import redact
 from mnist_exp.screen import Screen
 from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
@@ -107,19 +106,17 @@ class _Sweep:
         tracking = self.plan.settings.tracking
         outcome, owns_parent = self._open(tracking)
         summary.announce(self.screen, outcome, tracking.experiment)
-        status = "KILLED"
-        signs = Signs(unfinished.signs_of_sweep(tracking, outcome.parent)) if outcome.parent and owns_parent else None
+        status, ending = "KILLED", contextlib.ExitStack()
         try:
-            if signs is not None:
-                signs.start()
+            if outcome.parent is not None and owns_parent:
+                ending.enter_context(unfinished.signs_of_sweep(tracking, outcome.parent))
             if outcome.count("left"):
                 self._launch(outcome)
             status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         finally:
             if self.ledger is not None and outcome.parent is not None:
                 self._close(self.ledger, outcome, outcome.parent, status, owns=owns_parent)
-            if signs is not None:
-                signs.remove()
+            ending.close()
             summary.show(self.screen, outcome, tracking.experiment, self.ledger)
         if outcome.failed:
             raise RunError(f"{len(outcome.failed)} of {len(outcome.rows)} jobs failed")
@@ -247,14 +244,18 @@ class _Sweep:
 
     def _close(self, ledger: Ledger, outcome: Outcome, parent: str, status: str, *, owns: bool) -> None:
         """Complete the parent run, and end it unless another living process owns it; what fails is told, not raised."""
-        for step in (self._settle, summary.record):
+
+        def end() -> None:
+            now = ledger.get(parent)
+            if owns or (now.status != "FINISHED" and not now.lives):
+                ledger.end(parent, status)
+
+        settle, record = (functools.partial(step, ledger, outcome) for step in (self._settle, summary.record))
+        for step in (settle, record, end):
             try:
-                step(ledger, outcome)
+                step()
             except Exception:  # The jobs are done; they must not look as if they were not.
                 self.screen.warn(f"the parent run is not complete:\n{redact(traceback.format_exc())}")
-        record = ledger.get(parent)
-        if owns or (record.status != "FINISHED" and not record.lives):
-            ledger.end(parent, status)
 
     def _settle(self, ledger: Ledger, outcome: Outcome) -> None:
         """Set right what jobs whose process was ended could not record themselves."""

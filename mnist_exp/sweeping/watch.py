@@ -1,5 +1,6 @@
 """What a person sees of a sweep while it runs: a line that lives, and a line for each job that ends."""
 
+import contextlib
 import math
 import threading
 import time
@@ -53,6 +54,7 @@ class Watch:
         self._began: dict[int, float] = {}
         self._said_time_left = False
         self._warned: set[str] = set()
+        self._skipped: set[int] = set()
         self._over = threading.Event()
         self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
@@ -76,7 +78,9 @@ class Watch:
         if self._live is not None:
             self._live.stop()
         for number, row in self._jobs.items():
-            if row.outcome in ("running", "killed"):  # Whoever ran it can tell no more.
+            # Whoever ran it can tell no more, or it was taken away before it could tell anything.
+            was_cancelled = kind is None and row.outcome == "left" and number not in self._skipped
+            if row.outcome in ("running", "killed") or was_cancelled:
                 self._end(number, row, {"event": "killed"})
         self._screen.out.print()
 
@@ -96,7 +100,7 @@ class Watch:
             wait = max(_PERIOD_S, _REST * (time.monotonic() - began))
 
     def _read(self, *, surely: bool = False) -> None:
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # A disk that is away is looked at again.
             for event in self._reader.read(surely=surely):
                 self._take(event)
 
@@ -119,7 +123,9 @@ class Watch:
             row.outcome, row.name = "repeated", event["name"]
         elif kind == "killed":  # Whether with the sweep or for itself, `lost` will tell.
             row.outcome = "killed"
-        elif kind != "skipped":
+        elif kind == "skipped":
+            self._skipped.add(number)
+        else:
             self._describe(row, event)
             self._end(number, row, event)
 
