@@ -94,6 +94,11 @@ def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:
     return RunFolder(place(settings) / checked(run_id))
 
 
+def forget_sweep(settings: TrackingSettings, parent: str) -> None:
+    """Remove what the launching process of a sweep, which is gone, has left of its signs of life."""
+    Signs(place(settings) / _SWEEPS / checked(parent)).remove()
+
+
 @contextlib.contextmanager
 def signs_of_sweep(settings: TrackingSettings, parent: str) -> Iterator[None]:
     """Give signs of life for a sweep, as its launching process.

@@ -249,6 +249,7 @@ class _Sweep:
             now = ledger.get(parent)
             if owns or (now.status != "FINISHED" and not now.lives):
                 ledger.end(parent, status)
+                unfinished.forget_sweep(self.plan.settings.tracking, parent)
 
         settle, record = (functools.partial(step, ledger, outcome) for step in (self._settle, summary.record))
         for step in (settle, record, end):
