@@ -152,6 +152,7 @@ def test_whatever_is_trained_together_is_what_it_is_alone(case):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_models_that_are_another_program_are_told_apart():
     Path("own_nets.py").write_text(OWN)
     Path("own/model").mkdir(parents=True)
