@@ -113,7 +113,7 @@ class SlurmWorkers(hydra_jobs.Workers):
             return
         self._has_submitted = False
         # By their name, for what is being submitted has no number yet.
-        subprocess.run(["scancel", "--me", f"--name={self.name}"], capture_output=True, check=False)
+        _ask("scancel", "--me", f"--name={self.name}")
         until = time.monotonic() + hydra_jobs.LAST_WORDS_S
         while (queued := self._queued()) != [] and time.monotonic() < until:
             time.sleep(_LOOK_S)
@@ -169,8 +169,7 @@ class SlurmWorkers(hydra_jobs.Workers):
 
     def _queued(self) -> list[str] | None:
         """Return the jobs of the sweep's name that run or wait; None if Slurm does not answer."""
-        asked = ["squeue", "--me", f"--name={self.name}", "--noheader", "--format=%i"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        done = _ask("squeue", "--me", f"--name={self.name}", "--noheader", "--format=%i")
         return done.stdout.split() if done.returncode == 0 else None
 
     def _arrays(self) -> list[str]:
@@ -255,8 +254,7 @@ class _Job:
 
 def _is_preempted() -> bool:
     """Tell whether this job was sent SIGTERM to make room for others: Slurm puts back only one that it has to kill."""
-    asked = ["scontrol", "show", "job", "--oneliner", os.environ["SLURM_JOB_ID"]]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    done = _ask("scontrol", "show", "job", "--oneliner", os.environ["SLURM_JOB_ID"])
     found = re.search(r"PreemptTime=(\S+)", done.stdout)
     return found is not None and found[1] != "None"
 
@@ -267,12 +265,16 @@ def _array_of(job: "submitit.Job[JobReturn]") -> str:
 
 def _states(array: str) -> dict[str, tuple[str, str]] | None:
     """Return state and reason of each job of an array, by its id; without those that Slurm forgot. None: no answer."""
-    asked = ["squeue", f"--jobs={array}", "--states=all", "--array", "--noheader", "--format=%i %T %r"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    done = _ask("squeue", f"--jobs={array}", "--states=all", "--array", "--noheader", "--format=%i %T %r")
     if done.returncode:
         return {} if "Invalid job id" in done.stderr else None
     lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     return {line[0]: (line[1], line[2]) for line in lines if len(line) == 3}
+
+
+def _ask(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run one of Slurm's commands, which may fail."""
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def _last_line(error: Exception) -> str:

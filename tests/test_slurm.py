@@ -130,6 +130,11 @@ def hurry():
             subprocess.run(["scontrol", "update", f"JobId={line.split()[0]}", "StartTime=now"], capture_output=True)
 
 
+def go_first(seconds):
+    """Take the whole node for a while, before the jobs of the sweep, which are preempted."""
+    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", f"--wrap=sleep {seconds}")
+
+
 def sweep(*words):
     command = [sys.executable, "-m", "mnist_exp.run", "-m", *SMALL, "hydra/launcher=slurm", *words]
     return subprocess.Popen(
@@ -184,7 +189,7 @@ def test_a_job_out_of_time_goes_back_into_the_queue_and_on_with_its_run(cluster)
 def test_a_job_that_is_preempted_goes_on_later(cluster):
     running = sweep("seed=1,2", "trainer.epochs=40", "hydra.launcher.mem_gb=1.5", "hydra.launcher.account=null")
     wait_for_epochs(running, 2)
-    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 3")
+    go_first(3)
     wait_for(lambda: [job.info.status for job in recorded()[2]] == ["KILLED"] * 2)
     assert "2 done" in end_of(running)
     assert all("mnist_exp.resumed" in job.data.tags for job in assert_all_whole(2, epochs=40))
@@ -193,13 +198,13 @@ def test_a_job_that_is_preempted_goes_on_later(cluster):
 def test_a_search_goes_on_with_the_trial_of_a_preempted_job(cluster):
     running = sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=3", "trainer.epochs=20")
     wait_for_epochs(running, 2)
-    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 3")
+    go_first(3)
     assert "3 done" in end_of(running)
     assert len({job.data.params["model.dropout"] for job in assert_all_whole(3, epochs=20)}) == 3
 
 
 def test_a_job_that_is_held_is_told(cluster):
-    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 60")
+    go_first(60)
     wait_for(lambda: list(queue().values()) == ["RUNNING"])
     running = sweep("seed=1", "trainer.epochs=1")
     wait_for(lambda: "PENDING" in queue().values())
@@ -255,7 +260,7 @@ def test_jobs_outlive_the_command_and_are_not_put_into_the_queue_twice(cluster):
 
 
 def test_jobs_that_wait_in_the_queue_are_not_put_into_it_twice(cluster):
-    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 60")
+    go_first(60)
     running = sweep("seed=1,2")
     wait_for(lambda: list(queue().values()).count("PENDING") == 2)
     running.kill()
