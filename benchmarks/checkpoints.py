@@ -22,13 +22,14 @@ def main() -> None:
     parser.add_argument("--folder", default=".", help="on the disk that is to be measured")
     options = parser.parse_args()
 
-    from mnist_exp import checkpoints, compose, data, startup
+    from mnist_exp import checkpoints, compose, data
     from mnist_exp.checkpoints import Saving
+    from mnist_exp.runtime import imports
 
     settings = compose([f"data.path={find_data()}", f"trainer.epochs={options.epochs + 1}"])
     dataset = data.load(settings.data)
     split = data.split(dataset, limit=None, validation=settings.data.validation, seed=settings.seed)
-    with startup.quick_imports():
+    with imports.quick_imports():
         from mnist_exp import callbacks, training
     training.set_up(settings.seed, settings.trainer)
     model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))

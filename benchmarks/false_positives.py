@@ -29,7 +29,7 @@ DEALS = [(2, 3), (2, 5), (2, 10), (4, 5), (6, 5), (12, 5)]  # configurations, se
 def train(runs: int) -> dict[str, list]:
     """Return each metric, and which test images were read right, of runs with seeds 1, 2, …"""
     from mnist_exp import compose, data, predictions, run
-    from mnist_exp.screen import Screen
+    from mnist_exp.runtime.terminal import Screen
 
     screen = Screen()
     screen.out = Console(file=io.StringIO())

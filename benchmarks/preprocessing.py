@@ -15,9 +15,10 @@ import numpy as np
 from peer_data import find_data
 from PIL import Image, ImageFilter
 
-from mnist_exp import commands, model_files, startup
+from mnist_exp import commands, model_files
 from mnist_exp.errors import DataError
 from mnist_exp.handwriting import as_mnist, plain
+from mnist_exp.runtime import imports
 
 SIDE = 300
 COLOURS = [((250, 240, 200), (20, 40, 160)), ((30, 60, 30), (250, 220, 40)), ((200, 60, 60), (60, 140, 60))]
@@ -31,7 +32,7 @@ def main() -> None:
     with np.load(find_data()) as file:
         x, y = file["x_test"], file["y_test"]
     run = commands.find(options)
-    with startup.quick_imports():
+    with imports.quick_imports():
         from mnist_exp import training
 
         model = model_files.of_run(run, commands.trusted(options))

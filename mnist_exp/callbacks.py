@@ -10,8 +10,9 @@ import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
-from mnist_exp import checkpoints, generators, stopping
+from mnist_exp import checkpoints, generators
 from mnist_exp.checkpoints import Arrays, Checkpoint, Position, Saving
+from mnist_exp.runtime import signals
 
 Metrics = dict[str, float]
 _SHARED = "shared_seed_generator"
@@ -160,7 +161,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         """Stop here if a signal asks for it."""
         done = min(batch + 1, self._steps)
         self._position = Position(self._position.epoch, max(done, self._position.step))
-        if done == self._steps or stopping.is_asked():
+        if done == self._steps or signals.is_asked():
             # Validation will use the same variables, and PyTorch draws a number for each pass over data.
             self._running = _values(_metric_variables(self.model)) | generators.states()
         self._stop_if_asked()
@@ -175,9 +176,9 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             return
         self._position, self._running = Position(epoch + 1), {}
         every = self._saving.every if self._saving else None
-        if stopping.is_asked() or (every is not None and ((epoch + 1) % every == 0 or self.model.stop_training)):
+        if signals.is_asked() or (every is not None and ((epoch + 1) % every == 0 or self.model.stop_training)):
             self._save()
-        stopping.check()
+        signals.check()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Say how long it took."""
@@ -187,9 +188,9 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         return self._clock() - self._began + self._earlier_s
 
     def _stop_if_asked(self) -> None:
-        if stopping.is_asked():
+        if signals.is_asked():
             self._save()
-            stopping.check()
+            signals.check()
 
     def _save(self) -> None:
         if self._saving is None:

@@ -8,12 +8,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from mnist_exp import startup, stopping
 from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
-from mnist_exp.redaction import redact
-from mnist_exp.screen import print_problems
+from mnist_exp.runtime import imports, signals
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.signals import end_on_signals
+from mnist_exp.runtime.terminal import print_problems
 from mnist_exp.settings import TrackingSettings
-from mnist_exp.stopping import end_on_signals
 
 if TYPE_CHECKING:
     from mnist_exp.recorded import RecordedRun
@@ -27,7 +27,7 @@ def leave_with(action: Callable[[], int]) -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):  # As stderr does: a terminal without a character is no bug.
         sys.stdout.reconfigure(errors="backslashreplace")
     code = code_of(action)
-    startup.quick_exit()
+    imports.quick_exit()
     sys.exit(code)
 
 
@@ -51,7 +51,7 @@ def tell(error: BaseException, place: str = "command line") -> int:
     if isinstance(error, SystemExit) and isinstance(error.code, Exception):
         error = error.code
     if isinstance(error, Exception) and not isinstance(error, RunError):
-        error = stopping.meant(error)
+        error = signals.meant(error)
     if isinstance(error, SettingsError):
         print_problems(error.problems, place, is_busy=isinstance(error, BusyError))
         return MISTAKE

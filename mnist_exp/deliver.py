@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mnist_exp import commands, startup
+from mnist_exp import commands
 from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
 from mnist_exp.recording import store, unfinished
 from mnist_exp.recording.outbox import Outbox
 from mnist_exp.recording.unfinished import RunFolder
-from mnist_exp.redaction import redact
+from mnist_exp.runtime import imports
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.settings import TrackingSettings
 
 
@@ -66,7 +67,7 @@ def deliver_all(
         return [Delivery(folder.path.name, 0, 0) for folder in folders]
     uri = store.locate(settings.uri)
     _check(uri)
-    with startup.quick_imports():
+    with imports.quick_imports():
         import mlflow.keras  # noqa: F401
 
         from mnist_exp.recording import delivery

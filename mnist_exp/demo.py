@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mnist_exp import commands, recorded, startup
+from mnist_exp import commands, recorded
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.recorded import RecordedRun
-from mnist_exp.screen import Screen
+from mnist_exp.runtime import imports
+from mnist_exp.runtime.terminal import Screen
 
 if TYPE_CHECKING:
     from mnist_exp.demonstration.exhibit import Exhibit
@@ -48,7 +49,7 @@ def load(run: RecordedRun, options: argparse.Namespace) -> "Exhibit":
     """
     from mnist_exp import model_files
 
-    with startup.quick_imports():
+    with imports.quick_imports():
         model = model_files.of_run(run, commands.trusted(options))
         from mnist_exp.demonstration import exhibit
     shown = exhibit.Exhibit(run, model, exhibit.mistakes_or_why_none(run, _settings(run, options)))
@@ -66,7 +67,7 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
         listener: bound, not yet listening.
     Raises: RunError: the server does not start.
     """
-    with startup.quick_imports():
+    with imports.quick_imports():
         import uvicorn
 
         from mnist_exp.demonstration.server import application

@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import commands, ensemble, evaluation, evaluation_data, fields, model_files, startup
+from mnist_exp import commands, ensemble, evaluation, evaluation_data, fields, model_files
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import ClassScore, Evaluation
 from mnist_exp.evaluation_data import SPLITS, Images
 from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.recording import delivery, store, tracking
-from mnist_exp.redaction import redact
-from mnist_exp.screen import Screen
+from mnist_exp.runtime import imports
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.terminal import Screen
 
 REPORT = "evaluation.json"
 _SHOWN = 20  # classes in the table
@@ -74,7 +75,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.ensemble:
         right = [float((one.argmax(axis=1) == images.y).mean()) for one in each]
         report["members"] = dict(zip([member.run_id for member in members], right, strict=True))
-    with tracking.folder() as made, startup.paused_collection():
+    with tracking.folder() as made, imports.paused_collection():
         _write(made, images, measured, probabilities, report)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
     Raises: SettingsError: it cannot be loaded, or takes other images or knows other classes.
         RunError: it gives no probabilities.
     """
-    with startup.quick_imports():
+    with imports.quick_imports():
         from mnist_exp import training
 
         model = model_files.of_run(run, trusted)

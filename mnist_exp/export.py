@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import backends, commands, evaluation_data, exporting, fields, model_files, startup, stopping
+from mnist_exp import commands, evaluation_data, exporting, fields, model_files
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation_data import Images
 from mnist_exp.exporting import BATCH, FORMATS, Parity
 from mnist_exp.recorded import RecordedRun
-from mnist_exp.screen import Screen
+from mnist_exp.runtime import backends, imports, signals
+from mnist_exp.runtime.terminal import Screen
 
 if TYPE_CHECKING:
     import keras
@@ -124,7 +125,7 @@ def _images(run: RecordedRun, options: argparse.Namespace, trusted: Sequence[str
 
 
 def _model(run: RecordedRun, images: Images, trusted: Sequence[str]) -> "keras.Model":
-    with startup.quick_imports():
+    with imports.quick_imports():
         model = model_files.of_run(run, trusted)
     evaluation_data.check_fits(run, images.dataset, model)
     return model
@@ -167,7 +168,7 @@ def _export(
                 for n in (1, min(BATCH, len(x)))
             ]
     except Exception as error:  # Converters say by all kinds of exceptions what they do not know.
-        stopping.check()
+        signals.check()
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
     parity = exporting.compare(reference, found, options.tolerance)
     own = None if meant is model else exporting.compare(training.predict(model, x), found, options.tolerance)

@@ -17,9 +17,9 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_gl
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from mnist_exp import startup, threads
 from mnist_exp.errors import MnistExpError
-from mnist_exp.stopping import Terminated, end_on_signals
+from mnist_exp.runtime import imports, threads
+from mnist_exp.runtime.signals import Terminated, end_on_signals
 
 Told = tuple[HydraContext, TaskFunction, DictConfig]
 
@@ -124,7 +124,7 @@ class Place:
         os.chdir(self.folder)
         os.environ.update(self.environment)
         threads.share(cpus)
-        with startup.quick_imports():
+        with imports.quick_imports():
             from mnist_exp import figures, training  # noqa: F401
 
 

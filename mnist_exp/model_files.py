@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mnist_exp import backends, components, model_config, recorded, references, startup
+from mnist_exp import components, model_config, recorded, references
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.model_config import ForbiddenError
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import delivery, store, tracking
+from mnist_exp.runtime import backends, imports
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _download(run: RecordedRun, folder: Path) -> Path:
 def _load_checked(path: Path, config: dict[str, Any], trusted: Sequence[str], what: str) -> "keras.Model":
     if problems := backends.problems(None):
         raise SettingsError(problems)
-    with startup.quick_imports():
+    with imports.quick_imports():
         import keras
     for name in trusted:
         components.import_trusted(name)

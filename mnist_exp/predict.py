@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import commands, image_sources, reading, startup
+from mnist_exp import commands, image_sources, reading
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.image_sources import Image
 from mnist_exp.reading import Reader
+from mnist_exp.runtime import imports
 
 if TYPE_CHECKING:
     import keras
@@ -57,7 +58,7 @@ def predict(options: argparse.Namespace) -> int:
     run = commands.find(options)
     from mnist_exp import model_files
 
-    with startup.quick_imports():  # TensorFlow looks for a GPU, loudly, as it makes the first array.
+    with imports.quick_imports():  # TensorFlow looks for a GPU, loudly, as it makes the first array.
         model = model_files.of_run(run, commands.trusted(options))
     reader = reading.reader(run, reading.shape_of(model.input_shape, run), options.preprocess)
     names = reading.class_names(run, model.output_shape[-1])

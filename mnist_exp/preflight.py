@@ -2,11 +2,12 @@
 
 import dataclasses
 
-from mnist_exp import backends, components, data
+from mnist_exp import components, data
 from mnist_exp.components import Component
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import DataError, SettingsError, TrackingError
 from mnist_exp.recording import store
+from mnist_exp.runtime import backends
 from mnist_exp.settings import DataSettings, Settings, TrackingSettings
 
 

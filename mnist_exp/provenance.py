@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import backends, components, threads
-from mnist_exp.redaction import redact
+from mnist_exp import components
+from mnist_exp.runtime import backends, threads
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.settings import Settings
 
 _NUMERIC = ("keras", "numpy")

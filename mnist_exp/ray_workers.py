@@ -9,10 +9,11 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from mnist_exp import hydra_jobs, startup, stopping
+from mnist_exp import hydra_jobs
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.hydra_jobs import Place
-from mnist_exp.stopping import Terminated
+from mnist_exp.runtime import imports, signals
+from mnist_exp.runtime.signals import Terminated
 
 _LOOK_S = 0.5
 
@@ -44,14 +45,14 @@ class RayWorkers(hydra_jobs.Workers):
         if ray.is_initialized():
             return
         try:
-            with startup.quiet_stderr():
+            with imports.quiet_stderr():
                 self._join(ray)
         except (ray.exceptions.RayError, ConnectionError, ValueError, RuntimeError) as error:
             raise SettingsError(
                 f"hydra.launcher.address={self._address} is no Ray cluster that can be joined ({first_line(error)}): "
                 "start one with `ray start --head`, or leave the address away"
             ) from error
-        stopping.end_on_signals()  # Ray has put its own handler in the place of ours.
+        signals.end_on_signals()  # Ray has put its own handler in the place of ours.
         has = ray.cluster_resources()
         for name, wanted in (("CPU", self._resources["num_cpus"]), ("GPU", self._resources["num_gpus"])):
             if wanted > has.get(name, 0):
@@ -140,4 +141,4 @@ def _work(job: int, overrides: list[str], told: bytes, cpus: int, timeout_s: flo
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        stopping.forget()  # The process goes on with the next job.
+        signals.forget()  # The process goes on with the next job.

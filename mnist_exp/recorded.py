@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_exp import backends, data, fields, predictions, provenance, references, startup, threads
+from mnist_exp import data, fields, predictions, provenance, references
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.predictions import Predictions
 from mnist_exp.recording import delivery, store, tracking, unfinished
-from mnist_exp.redaction import redact
+from mnist_exp.runtime import backends, imports, threads
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.settings import Settings, TrackingSettings, check
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def find(settings: TrackingSettings, reference: str) -> RecordedRun:
     if file is not None and not file.exists():
         references.check(reference)
         raise SettingsError(missing)
-    with startup.quick_imports():
+    with imports.quick_imports():
         delivery.be_brief()
         from mlflow.exceptions import MlflowException
     client = _client(uri)
@@ -184,7 +185,7 @@ def search(settings: TrackingSettings, condition: str) -> list[RecordedRun]:
     file = store.sqlite_file(uri)
     if file is not None and not file.exists():
         raise SettingsError(f"there is no store {redact(uri)}: name the one that has the runs")
-    with startup.quick_imports():
+    with imports.quick_imports():
         delivery.be_brief()
         from mlflow.exceptions import MlflowException
     try:

@@ -9,14 +9,14 @@ from mnist_exp import commands, provenance, recorded
 from mnist_exp.errors import RunError, SettingsError, first_line
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import delivery, store
-from mnist_exp.redaction import redact
 from mnist_exp.reporting import selection
 from mnist_exp.reporting.groups import Grouping, group
 from mnist_exp.reporting.metric import choose_metric
 from mnist_exp.reporting.models import Models
 from mnist_exp.reporting.selection import Selection
 from mnist_exp.reporting.tables import Table
-from mnist_exp.screen import Screen
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.terminal import Screen
 
 ARTIFACTS = "report"
 _MOST_HISTORIES = 200

@@ -12,7 +12,7 @@ from mnist_exp import commands, provenance, recorded, runner
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.runner import Result
-from mnist_exp.screen import Screen
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.settings import Settings
 
 WEIGHTS = "weights"

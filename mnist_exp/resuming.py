@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import checkpoints, processes, provenance, recorded, references
+from mnist_exp import checkpoints, provenance, recorded, references
 from mnist_exp.checkpoints import Checkpoint, Position
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
@@ -20,7 +20,8 @@ from mnist_exp.fields import show
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import unfinished
 from mnist_exp.recording.unfinished import RunFolder
-from mnist_exp.screen import Screen
+from mnist_exp.runtime import processes
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.settings import Settings, TrackingSettings, tracking_settings
 
 

@@ -16,9 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_exp import command_line, commands, composition, fields, mistakes, resuming, runner
 from mnist_exp.commands import DONE, MISTAKE
 from mnist_exp.errors import RunError, SettingsError, TrainingError
-from mnist_exp.screen import Screen
+from mnist_exp.runtime.signals import Terminated
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.settings import check
-from mnist_exp.stopping import Terminated
 
 
 def main() -> None:

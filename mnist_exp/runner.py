@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from omegaconf import OmegaConf
 
-from mnist_exp import backends, predictions, processes, provenance, resuming, startup, stopping
+from mnist_exp import predictions, provenance, resuming
 from mnist_exp.checkpoints import Saving
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.preflight import load_data
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.recording.tracking import Tracker
-from mnist_exp.redaction import redact, redact_config
 from mnist_exp.resuming import Resumption
-from mnist_exp.screen import Screen
+from mnist_exp.runtime import backends, imports, processes, signals
+from mnist_exp.runtime.redaction import redact, redact_config
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.settings import Settings
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def stages(settings: Settings, screen: Screen, job: Job) -> Stages[Result]:
     dataset, split = load_data(settings, job.dataset)
     backends.choose(settings.trainer.backend)
     tracker = tracking.open_tracker(settings.tracking, screen.warn)
-    with startup.quick_imports():
+    with imports.quick_imports():
         from mnist_exp import devices, flops, training
 
         tracker.load()
@@ -305,7 +306,7 @@ def _open(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> N
 
 def _is_interruption(error: BaseException) -> bool:
     """Tell whether someone asked the run to stop; what a signal broke off is no failure, whatever it came out as."""
-    return isinstance(error, KeyboardInterrupt | SystemExit) or stopping.is_asked()
+    return isinstance(error, KeyboardInterrupt | SystemExit) or signals.is_asked()
 
 
 def _record_results(tracker: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
@@ -315,7 +316,7 @@ def _record_results(tracker: Tracker, history: dict[str, list[float]], dataset: 
     from mnist_exp import figures
 
     # Drawing makes many objects and little garbage: collecting meanwhile takes a third of the time.
-    with startup.paused_collection(), tracking.folder() as folder:
+    with imports.paused_collection(), tracking.folder() as folder:
         predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
         figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
         tracker.log_files(folder)

@@ -10,11 +10,12 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field
 
-from mnist_exp import backends, components, fields
-from mnist_exp.backends import Backend
+from mnist_exp import components, fields
 from mnist_exp.components import Component
 from mnist_exp.errors import SettingsError
 from mnist_exp.fields import Allowed, Count, Positive, Share
+from mnist_exp.runtime import backends
+from mnist_exp.runtime.backends import Backend
 from mnist_exp.signatures import REQUIRED, Parameter
 
 Validation = Annotated[

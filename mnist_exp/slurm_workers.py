@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 
-from mnist_exp import hydra_jobs, stopping
+from mnist_exp import hydra_jobs
 from mnist_exp.errors import BusyError, SettingsError, first_line
 from mnist_exp.hydra_jobs import Place
-from mnist_exp.screen import Screen
-from mnist_exp.stopping import Terminated
+from mnist_exp.runtime import signals
+from mnist_exp.runtime.signals import Terminated
+from mnist_exp.runtime.terminal import Screen
 
 if TYPE_CHECKING:
     import submitit
@@ -235,8 +236,8 @@ class _Job:
         """Run it; if its time is nearly over, or others go first, put it back into the queue."""
         requeue: Any = signal.getsignal(_NEARLY_OVER)  # Submitit's.
         try:
-            stopping.end_on_signals()
-            stopping.end_on(_NEARLY_OVER)
+            signals.end_on_signals()
+            signals.end_on(_NEARLY_OVER)
             place, told = pickle.loads(self.told_file.read_bytes())  # noqa: S301  the launching process's
             place.enter(self.cpus)
             return hydra_jobs.run_within(self.timeout_s, self.number, list(self.overrides), told)

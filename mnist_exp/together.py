@@ -14,9 +14,10 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from mnist_exp import batches, programs, stopping, training
+from mnist_exp import batches, programs, training
 from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics
 from mnist_exp.data import Dataset
+from mnist_exp.runtime import signals
 from mnist_exp.training import Fitted, Training
 
 _State = tuple[list[Any], list[Any], list[Any], list[Any]]
@@ -33,7 +34,7 @@ def fit(trainings: Sequence[Training], dataset: Dataset) -> list[Fitted | Except
     Returns: what came of each: an error, a TrainingError where the loss became NaN or infinite, is its own alone.
     """
     members = [_Member(each, _shared_clock(len(trainings))) for each in trainings]
-    with stopping.deferred():
+    with signals.deferred():
         for member in members:
             member.begin()
         program = _Program(members, dataset)
@@ -172,7 +173,7 @@ class _Program:
             # Those of the step before: the device is never left waiting, nor told of more than one step beforehand.
             if before is not None:
                 logs = self._end_step(step - 1, before)
-            stopping.check()
+            signals.check()
             if not any(member.goes_on for member in self._members):
                 return logs
         return self._end_step(self._members[0].steps - 1, running)
@@ -192,7 +193,7 @@ class _Program:
             running, (trainable, fixed, metrics) = self._evaluate(
                 (trainable, fixed, metrics), self._numbers, rows, *self._validated_on
             )
-            stopping.check()
+            signals.check()
         self._state = (trainable, fixed, optimizer, self._state[3])
         return {name: np.asarray(values) for name, values in running.items()}
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from mnist_exp import backends, devices, flops, stopping
+from mnist_exp import devices, flops
 from mnist_exp.adam import QuickAdam
 from mnist_exp.batches import Batches
 from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, shortest, variables
@@ -18,6 +18,7 @@ from mnist_exp.checkpoints import Checkpoint, Position, Saving
 from mnist_exp.data.splits import Split
 from mnist_exp.dropout import quicken
 from mnist_exp.errors import SettingsError, TrainingError
+from mnist_exp.runtime import backends, signals
 from mnist_exp.settings import Settings, TrainerSettings
 
 EVALUATION_BATCH = 500
@@ -166,7 +167,7 @@ def fit(
     selecting = selecting_callbacks(settings)
     checkpointing = Checkpointing(saving, len(batches), metrics, selecting)
     evaluation_batch = devices.batch_of(trainer, EVALUATION_BATCH)
-    with stopping.deferred():
+    with signals.deferred():
         model.fit(
             batches.feed(),
             validation_data=Batches(split.x_val, split.y_val, batch_size=evaluation_batch).feed(),

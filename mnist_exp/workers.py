@@ -21,9 +21,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mnist_exp import hydra_jobs, startup, threads
+from mnist_exp import hydra_jobs
 from mnist_exp.hydra_jobs import JobLostError
-from mnist_exp.stopping import Terminated
+from mnist_exp.runtime import imports, threads
+from mnist_exp.runtime.signals import Terminated
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -58,7 +59,7 @@ class LocalWorkers(hydra_jobs.Workers):
 
             self._folder.mkdir(parents=True, exist_ok=True)
             pebble.CONSTS.term_timeout = hydra_jobs.LAST_WORDS_S
-            with startup.quiet_stderr():
+            with imports.quiet_stderr():
                 # It would tell the user of each semaphore that a killed worker left behind.
                 resource_tracker.ensure_running()
             self._pool = pebble.ProcessPool(
@@ -151,7 +152,7 @@ def _start_worker(count: int, folder: str) -> None:
         threads.share(max(threads.usable_cpus() // count, 1))
     if gpus := _visible_gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share_of(gpus, slot, count))
-    with startup.quick_imports():
+    with imports.quick_imports():
         from mnist_exp import figures, training  # noqa: F401
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from real_runs import SMALL, Running, client_of, history, only_run, run
 
-from mnist_exp import backends, compose, provenance, workers
+from mnist_exp import compose, provenance, workers
 from mnist_exp.errors import SettingsError
+from mnist_exp.runtime import backends
 from mnist_exp.settings import find_problems
 from mnist_exp.sweeping import plan
 from mnist_exp.sweeping.space import parse
@@ -289,16 +290,16 @@ def test_two_devices_learn_what_one_learns(backend, alone):
 
 
 def test_memory_of_gpus_grows_as_it_is_needed_unless_the_user_says_otherwise(monkeypatch):
-    from mnist_exp import startup
+    from mnist_exp.runtime import imports
 
     for name in ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE"):
         monkeypatch.delenv(name, raising=False)
-    with startup.quick_imports():
+    with imports.quick_imports():
         pass
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
-    with startup.quick_imports():
+    with imports.quick_imports():
         pass
     assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "true"
 

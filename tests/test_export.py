@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from real_runs import SMALL, client_of
 
-from mnist_exp import commands, compose, export, exporting, load_model, run, stopping
+from mnist_exp import commands, compose, export, exporting, load_model, run
 from mnist_exp.errors import SettingsError
+from mnist_exp.runtime import signals
 
 FORMATS = ("onnx", "litert", "savedmodel", "keras")
 
@@ -96,7 +97,7 @@ def test_what_a_signal_breaks_off_is_no_failure(run_id, capfd, monkeypatch, numb
     """TensorFlow makes a TypeError of the exception that a signal raises in it."""
 
     def write(model, path):
-        monkeypatch.setattr(stopping, "_asked", [number])
+        monkeypatch.setattr(signals, "_asked", [number])
         raise TypeError("broken off")
 
     broken = dataclasses.replace(exporting.FORMATS["keras"], write=write)

@@ -24,7 +24,7 @@ from real_runs import (
     run,
 )
 
-from mnist_exp import processes
+from mnist_exp.runtime import processes
 
 LOST, BACK = "the tracking store does not take records", "the tracking store is back: "
 

@@ -14,7 +14,7 @@ import pytest
 
 from mnist_exp.errors import BusyError
 from mnist_exp.recording.unfinished import RunFolder
-from mnist_exp.screen import print_problems
+from mnist_exp.runtime.terminal import print_problems
 
 RUN_ID = "0123456789abcdef" * 2
 MISTAKES = {

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from mnist_exp import processes
+from mnist_exp.runtime import processes
 
 HOST = socket.gethostname()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.redaction import redact, redact_config
+from mnist_exp.runtime.redaction import redact, redact_config
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_exp import checkpoints, compose, data, stopping, training
+from mnist_exp import checkpoints, compose, data, training
 from mnist_exp.callbacks import variables
 from mnist_exp.checkpoints import Position, Saving
 from mnist_exp.errors import SettingsError
+from mnist_exp.runtime import signals
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.batch_size=64", "trainer.epochs=3"]  # 5 steps an epoch, the last one smaller
@@ -50,13 +51,13 @@ def sitting(overrides, dataset, folder, stop_at=None):
 
     def on_step(step, metrics):
         if (epochs[0], step) == stop_at:
-            stopping._asked.append(signal.SIGTERM)
+            signals._asked.append(signal.SIGTERM)
 
     saving = Saving(folder, settings.trainer.checkpoint_every, start, told.append)
     try:
         fitted = training.fit(model.trained, split, settings, on_epoch, on_step, saving)
     finally:
-        stopping._asked.clear()
+        signals._asked.clear()
     return model, fitted, told
 
 
@@ -91,7 +92,7 @@ KINDS = {
 @pytest.mark.parametrize("stop_at", [(0, 1), (0, 5), (1, 3), (2, 5)])
 def test_stopped_after_a_step_it_goes_on_from_there(stop_at, dataset, tmp_path):
     whole = sitting([], dataset, tmp_path / "whole")
-    with pytest.raises(stopping.Terminated):
+    with pytest.raises(signals.Terminated):
         sitting([], dataset, tmp_path / "cut", stop_at)
     assert checkpoints.load(tmp_path / "cut")[0].position == Position(*stop_at)
     assert_same(sitting([], dataset, tmp_path / "cut"), whole)
@@ -101,7 +102,7 @@ def test_stopped_among_steps_done_at_a_time_it_is_the_same_training(dataset, tmp
     whole = sitting([], dataset, tmp_path / "whole")
     for at_a_time, stop_at in ((3, (0, 3)), (2, (1, 2))):
         monkeypatch.setattr(training, "_AT_A_TIME", at_a_time)
-        with pytest.raises(stopping.Terminated):
+        with pytest.raises(signals.Terminated):
             sitting([], dataset, tmp_path / "cut", stop_at)
         assert checkpoints.load(tmp_path / "cut")[0].position == Position(*stop_at)
     assert_same(sitting([], dataset, tmp_path / "cut"), whole)
@@ -111,7 +112,7 @@ def test_stopped_among_steps_done_at_a_time_it_is_the_same_training(dataset, tmp
 def test_stopped_twice_it_is_the_same_training(kind, dataset, tmp_path):
     whole = sitting(KINDS[kind], dataset, tmp_path / "whole")
     for stop_at in ((0, 4), (1, 2)):
-        with pytest.raises(stopping.Terminated):
+        with pytest.raises(signals.Terminated):
             sitting(KINDS[kind], dataset, tmp_path / "cut", stop_at)
     assert_same(sitting(KINDS[kind], dataset, tmp_path / "cut"), whole)
 
@@ -149,13 +150,13 @@ def test_layer_with_keras_own_generator_goes_on_drawing(dataset, tmp_path, monke
     noisy = ["model._target_=noisy.net", "trusted_modules=[noisy]", "~model.filters", "~model.dense_units"]
     noisy += [f"~model.{name}" for name in ("kernel_size", "pool_size", "dropout", "activation")]
     whole = sitting(noisy, dataset, tmp_path / "whole")
-    with pytest.raises(stopping.Terminated):
+    with pytest.raises(signals.Terminated):
         sitting(noisy, dataset, tmp_path / "cut", (1, 2))
     assert_same(sitting(noisy, dataset, tmp_path / "cut"), whole)
 
 
 def test_checkpoint_of_another_model_is_refused(dataset, tmp_path):
-    with pytest.raises(stopping.Terminated):
+    with pytest.raises(signals.Terminated):
         sitting([], dataset, tmp_path, (0, 1))
     with pytest.raises(
         SettingsError, match=r"of another model: cnn/dense/kernel has the shape \(.*, 9\), .* \(.*, 8\)"

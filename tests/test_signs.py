@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from mnist_exp import processes
-from mnist_exp.recording import signs
-from mnist_exp.recording.signs import Signs
+from mnist_exp.runtime import heartbeat, processes
+from mnist_exp.runtime.heartbeat import Signs
 
 
 @pytest.fixture
@@ -26,27 +25,27 @@ def age(file, seconds):
 
 def test_a_process_is_silent_after_minutes_without_a_sign(given):
     _, file = given
-    assert not signs.is_silent(file, processes.identify())
+    assert not heartbeat.is_silent(file, processes.identify())
     age(file, 200)
-    assert not signs.is_silent(file, processes.identify())
+    assert not heartbeat.is_silent(file, processes.identify())
     age(file, 400)
-    assert signs.is_silent(file, processes.identify())
+    assert heartbeat.is_silent(file, processes.identify())
 
 
 def test_the_signs_of_one_process_tell_nothing_of_another(given):
     _, file = given
     age(file, 400)
-    assert not signs.is_silent(file, "elsewhere/1/2.00")
-    assert not signs.is_silent(file.with_name("1"), processes.identify())
+    assert not heartbeat.is_silent(file, "elsewhere/1/2.00")
+    assert not heartbeat.is_silent(file.with_name("1"), processes.identify())
 
 
 def test_signs_are_given_again_and_again_and_leave_nothing_behind(given, monkeypatch, alone):
     started, file = given
     started.stop()
-    monkeypatch.setattr(signs, "_EVERY_S", 0.05)
+    monkeypatch.setattr(heartbeat, "_EVERY_S", 0.05)
     started.start()
     age(file, 400)
     time.sleep(0.5)
-    assert not signs.is_silent(file, processes.identify())
+    assert not heartbeat.is_silent(file, processes.identify())
     started.remove()
     assert not (alone / "unfinished").exists()

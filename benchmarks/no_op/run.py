@@ -11,7 +11,7 @@ from mnist_exp import predictions, runner
 from mnist_exp.preflight import load_data
 from mnist_exp.recording import tracking
 from mnist_exp.runner import Job, Result
-from mnist_exp.screen import Screen
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.settings import Settings
 
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mnist_exp import stopping
 from mnist_exp.errors import RunError, first_line
 from mnist_exp.recording import delivery
 from mnist_exp.recording.attempts import Attempt
 from mnist_exp.recording.outbox import Message, Outbox
-from mnist_exp.redaction import redact
+from mnist_exp.runtime import signals
+from mnist_exp.runtime.redaction import redact
 
 if TYPE_CHECKING:
     import keras
@@ -61,13 +61,13 @@ class Courier:
         Raises: UndeliveredError: the model can be neither recorded nor kept.
         """
         if model is not None:
-            if self._advance(_HOLD_S, stopping.is_asked) and self._bring_model(message, model):
+            if self._advance(_HOLD_S, signals.is_asked) and self._bring_model(message, model):
                 return
             message = self._packed(message, model)
         self.outbox.put(message)
         # What is being tried already is looked after, not waited for.
         is_busy = self._attempt is not None and not self._attempt.wait(0)
-        self._advance(0.0 if is_busy else _HOLD_S, stopping.is_asked)
+        self._advance(0.0 if is_busy else _HOLD_S, signals.is_asked)
         self.outbox.store()
 
     def deliver(self, patience_s: float = 0.0, at_most_s: float = math.inf) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.errors import TrackingError
 from mnist_exp.fields import show
 from mnist_exp.recording import admission
-from mnist_exp.redaction import redact
+from mnist_exp.runtime.redaction import redact
 
 if TYPE_CHECKING:
     import filelock
@@ -218,7 +218,7 @@ def _create(uri: str, experiment: str) -> None:
 
 
 if __name__ == "__main__":
-    from mnist_exp.startup import quick_exit, quick_imports
+    from mnist_exp.runtime.imports import quick_exit, quick_imports
 
     with quick_imports():
         import mlflow  # noqa: F401

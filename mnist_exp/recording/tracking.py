@@ -16,7 +16,7 @@ from mnist_exp.recording import delivery, registry, store, unfinished
 from mnist_exp.recording.courier import Courier, UndeliveredError
 from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.recording.unfinished import RunFolder
-from mnist_exp.redaction import redact
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import BusyError, SettingsError
-from mnist_exp.recording import signs, store
-from mnist_exp.recording.signs import Signs
+from mnist_exp.recording import store
+from mnist_exp.runtime import heartbeat
+from mnist_exp.runtime.heartbeat import Signs
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def is_silent(around: Path, run_id: str, process: str) -> bool:
         run_id: of the run, or of the sweep's parent.
         process: that it says to have.
     """
-    return any(signs.is_silent(file, process) for file in (around / run_id / _OWNER, around / _SWEEPS / run_id))
+    return any(heartbeat.is_silent(file, process) for file in (around / run_id / _OWNER, around / _SWEEPS / run_id))
 
 
 def folders(settings: TrackingSettings) -> list[RunFolder]:

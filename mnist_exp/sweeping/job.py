@@ -20,9 +20,9 @@ from mnist_exp import composition, data, provenance, resuming, runner
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, first_line
 from mnist_exp.recording import delivery, store
-from mnist_exp.redaction import redact
 from mnist_exp.resuming import Resumption
-from mnist_exp.screen import Screen
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.settings import Settings, check
 from mnist_exp.sweeping import events, storage, study
 from mnist_exp.sweeping.space import brief, short_names, values_of

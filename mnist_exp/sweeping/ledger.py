@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp import processes, provenance, startup
+from mnist_exp import provenance
 from mnist_exp.fields import text
 from mnist_exp.recording import store, tracking, unfinished
+from mnist_exp.runtime import imports, processes
 from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Ledger:
         self._unfinished = unfinished.place(settings)
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
-        with startup.quick_imports():
+        with imports.quick_imports():
             import mlflow  # noqa: F401  while the store is being made
         store.finish_creation(creation)
         self._client = store.client(self.uri)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp import stopping
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.recording.delivery import PATIENCE_S, RETRY_S
-from mnist_exp.redaction import redact
+from mnist_exp.runtime import signals
+from mnist_exp.runtime.redaction import redact
 
 if TYPE_CHECKING:
     import optuna
@@ -99,7 +99,7 @@ def _tried_again(call: Callable[..., Any]) -> Callable[..., Any]:
                     raise
                 return True  # It had arrived; the answer was lost.
             except StorageInternalError as error:
-                if not _is_away(error) or stopping.is_asked() or time.monotonic() + RETRY_S > until:
+                if not _is_away(error) or signals.is_asked() or time.monotonic() + RETRY_S > until:
                     raise
             is_first = False
             time.sleep(RETRY_S)

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from mnist_exp import composition, provenance
 from mnist_exp.recording import registry, tracking
-from mnist_exp.redaction import redact_config
-from mnist_exp.screen import Screen
+from mnist_exp.runtime.redaction import redact_config
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import board, study
 from mnist_exp.sweeping.board import Row

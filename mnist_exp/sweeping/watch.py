@@ -13,7 +13,7 @@ from typing import Any
 from rich.live import Live
 from rich.text import Text
 
-from mnist_exp.screen import Screen
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.sweeping import events
 from mnist_exp.sweeping.board import OUTCOMES, Row
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_exp import backends
+from mnist_exp.runtime import backends
 
 # Read when the library starts. JAX has none: it takes a thread for each CPU that the process may run on.
 VARIABLES: Mapping[str, Mapping[str, str]] = {

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from mnist_exp.redaction import redact
+from mnist_exp.runtime.redaction import redact
 
 
 class Screen:

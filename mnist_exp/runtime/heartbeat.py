@@ -6,7 +6,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from mnist_exp import processes
+from mnist_exp.runtime import processes
 
 _EVERY_S = 20.0
 # A disk may take a minute to show what another machine has written, and a machine that swaps is slow.
