@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from mnist_exp.settings import SweepSettings
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.sweeping.space import parse
 from mnist_exp.sweeping.study import Study
 

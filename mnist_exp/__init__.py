@@ -9,10 +9,10 @@ On the command line `python -m mnist_exp.run`; in a notebook:
 from importlib.metadata import version
 
 from mnist_exp.composition import compose
+from mnist_exp.config.schema import Settings, check
 from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
 from mnist_exp.model_files import load_model
 from mnist_exp.runner import Result, run
-from mnist_exp.settings import Settings, check
 
 __version__ = version("mnist_exp")
 __all__ = [

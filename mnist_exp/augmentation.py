@@ -5,7 +5,7 @@ They stand in front of the model while it trains and are left out of the model t
 
 from typing import TYPE_CHECKING
 
-from mnist_exp.fields import Fraction
+from mnist_exp.config.fields import Fraction
 
 if TYPE_CHECKING:
     from keras.layers import Layer

@@ -9,9 +9,10 @@ from hydra import compose
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from mnist_exp import composition, fields, provenance
+from mnist_exp import composition, provenance
+from mnist_exp.config import fields
+from mnist_exp.config.fields import show
 from mnist_exp.errors import SettingsError
-from mnist_exp.fields import show
 
 _UNSUPPORTED = ("config_path", "config_name", "experimental_rerun")
 _OVERRIDE = re.compile(r"[+~]*[A-Za-z_][^=]*=.")

@@ -8,12 +8,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
 from mnist_exp.runtime import imports, signals
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.signals import end_on_signals
 from mnist_exp.runtime.terminal import print_problems
-from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
     from mnist_exp.recorded import RecordedRun

@@ -17,10 +17,11 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, open_dict
 
-from mnist_exp import fields, hydra_policy, mistakes
+from mnist_exp import hydra_policy, mistakes
+from mnist_exp.config import fields
+from mnist_exp.config.schema import Settings, check
 from mnist_exp.errors import SettingsError
 from mnist_exp.overrides import first_value, read, read_all, values
-from mnist_exp.settings import Settings, check
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mnist_exp import commands
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
 from mnist_exp.recording import store, unfinished
 from mnist_exp.recording.outbox import Outbox
 from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.settings import TrackingSettings
 
 
 @dataclass(frozen=True)

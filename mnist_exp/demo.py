@@ -16,8 +16,8 @@ from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
 
 if TYPE_CHECKING:
+    from mnist_exp.config.schema import Settings
     from mnist_exp.demonstration.exhibit import Exhibit
-    from mnist_exp.settings import Settings
 
 PORT = 7860
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
+from mnist_exp.config.schema import TrainerSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.settings import TrainerSettings
 
 
 def check(trainer: TrainerSettings, trained_on: int, validated_on: int) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import commands, ensemble, evaluation, evaluation_data, fields, model_files
+from mnist_exp import commands, ensemble, evaluation, evaluation_data, model_files
+from mnist_exp.config import fields
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import ClassScore, Evaluation

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import composition, data, fields, overrides, recorded
+from mnist_exp import composition, data, overrides, recorded
+from mnist_exp.config import fields
+from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.recorded import RecordedRun
-from mnist_exp.settings import Settings
 
 if TYPE_CHECKING:
     import keras

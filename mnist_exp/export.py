@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import commands, evaluation_data, exporting, fields, model_files
+from mnist_exp import commands, evaluation_data, exporting, model_files
+from mnist_exp.config import fields
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation_data import Images

@@ -13,7 +13,7 @@ from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from mnist_exp import composition
-from mnist_exp.fields import show
+from mnist_exp.config.fields import show
 
 _OPTION = re.compile(r"^(?P<name>\w+):[^#]*#\s*(?P<meaning>.+)$")
 _GROUPS = (

@@ -10,7 +10,7 @@ from hydra.conf import HydraConf
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import fields
+from mnist_exp.config import fields
 
 # Hydra looks its plug-ins up among those that are installed, but instantiates whatever is nested in their options.
 _PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")

@@ -13,10 +13,11 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import components, fields, overrides
+from mnist_exp import overrides
+from mnist_exp.config import components, fields
+from mnist_exp.config.fields import show
+from mnist_exp.config.schema import find_problems
 from mnist_exp.errors import SettingsError
-from mnist_exp.fields import show
-from mnist_exp.settings import find_problems
 
 _TEXTS_OF_PYTHON = re.compile(r"^\w+ raised while resolving interpolation: ")
 _MISSING_CHOICE = re.compile(r"Could not (?:find|load) '(.+)/([^/']+)'")

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mnist_exp import components, model_config, recorded, references
+from mnist_exp import model_config, recorded, references
+from mnist_exp.config import components
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.model_config import ForbiddenError
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.runtime import backends, imports
-from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
     import h5py

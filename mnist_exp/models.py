@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from mnist_exp.fields import Activation, Count, Fraction
+from mnist_exp.config.fields import Activation, Count, Fraction
 
 if TYPE_CHECKING:
     import keras

@@ -9,8 +9,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 
+from mnist_exp.config.fields import show
 from mnist_exp.errors import SettingsError
-from mnist_exp.fields import show
 
 MOST_VALUES = 10_000  # of one sweep: each is composed and checked before the first one starts, 4 ms
 _DEEPEST = 40  # brackets in brackets; Hydra's parser calls itself for each

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_exp import components
+from mnist_exp.config import components
+from mnist_exp.config.schema import Settings
 from mnist_exp.runtime import backends, threads
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.settings import Settings
 
 _NUMERIC = ("keras", "numpy")
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp import commands, provenance, recorded, runner
+from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.runner import Result
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import Settings
 
 WEIGHTS = "weights"
 _TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")

@@ -14,15 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp import checkpoints, provenance, recorded, references
 from mnist_exp.checkpoints import Checkpoint, Position
+from mnist_exp.config.fields import show
+from mnist_exp.config.schema import Settings, TrackingSettings, tracking_settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
-from mnist_exp.fields import show
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import unfinished
 from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import Settings, TrackingSettings, tracking_settings
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import command_line, commands, composition, fields, mistakes, resuming, runner
+from mnist_exp import command_line, commands, composition, mistakes, resuming, runner
 from mnist_exp.commands import DONE, MISTAKE
+from mnist_exp.config import fields
+from mnist_exp.config.schema import check
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import check
 
 
 def main() -> None:

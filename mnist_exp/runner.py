@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from mnist_exp import predictions, provenance, resuming
 from mnist_exp.checkpoints import Saving
+from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.preflight import load_data
@@ -22,7 +23,6 @@ from mnist_exp.resuming import Resumption
 from mnist_exp.runtime import backends, imports, processes, signals
 from mnist_exp.runtime.redaction import redact, redact_config
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import Settings
 
 if TYPE_CHECKING:
     import keras

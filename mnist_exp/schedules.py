@@ -5,7 +5,7 @@ Only Keras's own schedule classes are used, so that nothing of this package is n
 
 from typing import TYPE_CHECKING
 
-from mnist_exp.fields import Fraction, Share
+from mnist_exp.config.fields import Fraction, Share
 
 if TYPE_CHECKING:
     from keras.optimizers.schedules import LearningRateSchedule

@@ -15,11 +15,11 @@ from mnist_exp.adam import QuickAdam
 from mnist_exp.batches import Batches
 from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, shortest, variables
 from mnist_exp.checkpoints import Checkpoint, Position, Saving
+from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.data.splits import Split
 from mnist_exp.dropout import quicken
 from mnist_exp.errors import SettingsError, TrainingError
 from mnist_exp.runtime import backends, signals
-from mnist_exp.settings import Settings, TrainerSettings
 
 EVALUATION_BATCH = 500
 # Steps that Keras does at a time, without coming back to Python: as many as a slow CPU does in about a second.

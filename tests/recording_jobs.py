@@ -8,9 +8,9 @@ import random
 import sys
 import time
 
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.recording import delivery, tracking
 from mnist_exp.runtime import processes
-from mnist_exp.settings import TrackingSettings
 
 METRICS = ("loss", "val_accuracy", "epoch_time_s")
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mnist_exp import augmentation, components
+from mnist_exp import augmentation
 from mnist_exp.composition import CONF
+from mnist_exp.config import components
 
 NAMES = sorted(file.stem for file in (CONF / "augment").glob("*.yaml"))
 CHANGING = [name for name in NAMES if name != "none"]

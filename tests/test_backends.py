@@ -14,9 +14,9 @@ import pytest
 from real_runs import SMALL, Running, client_of, history, only_run, run
 
 from mnist_exp import compose, provenance, workers
+from mnist_exp.config.schema import find_problems
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
-from mnist_exp.settings import find_problems
 from mnist_exp.sweeping import plan
 from mnist_exp.sweeping.space import parse
 
@@ -116,7 +116,7 @@ def test_command_without_the_library_ends_before_anything_is_recorded(alone):
 
 def test_sweep_over_backends_is_refused(monkeypatch):
     from mnist_exp import composition
-    from mnist_exp.settings import SweepSettings
+    from mnist_exp.config.schema import SweepSettings
 
     monkeypatch.setattr(backends, "problems", lambda backend: [])
     with composition.composer(None) as loader:

@@ -7,9 +7,9 @@ import sys
 import pytest
 import yaml
 
-from mnist_exp import components, signatures
-from mnist_exp.components import KINDS
 from mnist_exp.composition import CONF, compose
+from mnist_exp.config import components, signatures
+from mnist_exp.config.components import KINDS
 from mnist_exp.errors import SettingsError
 
 HOSTILE = [
@@ -49,7 +49,7 @@ HOSTILE = [
     "mnist_exp.data.loaders._existing",
     "mnist_exp.data.loaders.read_npz",
     "mnist_exp.data.places.find_mnist",
-    "mnist_exp.signatures.importlib.import_module",
+    "mnist_exp.config.signatures.importlib.import_module",
     "mnist_exp.run.main",
     # What begins like something trusted.
     "mnist_exp_evil.models.cnn",

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.deliver import deliver_all, launch
 from mnist_exp.recording import store
 from mnist_exp.recording.courier import Courier
 from mnist_exp.recording.outbox import Message, Outbox
-from mnist_exp.settings import TrackingSettings
 
 NOBODY = "0" * 32
 HOLD = """

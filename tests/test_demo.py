@@ -23,10 +23,10 @@ import real_browser
 from PIL import Image
 
 from mnist_exp import commands, compose, demo, reading, run, saliency
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.recorded import find
-from mnist_exp.settings import TrackingSettings
 
 
 def options_of(run_id, uri, *more):

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mnist_exp import load_model, recorded
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.recording import delivery, unfinished
 from mnist_exp.recording.outbox import Message, Outbox
-from mnist_exp.settings import TrackingSettings
 
 RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mnist_exp import components, models
+from mnist_exp import models
 from mnist_exp.composition import CONF
+from mnist_exp.config import components
 
 BUILDERS = sorted(file.stem for file in (CONF / "model").glob("*.yaml"))
 BATCH_NORM = 4  # parameters a channel: scale, offset, moving mean and variance

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from mnist_exp import fields, overrides
+from mnist_exp import overrides
 from mnist_exp.composition import compose
+from mnist_exp.config import fields
+from mnist_exp.config.schema import check
 from mnist_exp.errors import SettingsError
 from mnist_exp.run import launch
-from mnist_exp.settings import check
 
 FEW = int(os.environ.get("MNIST_EXP_EXAMPLES", "0"))
 HEAVY = ("tensorflow", "keras", "mlflow", "matplotlib", "pandas")

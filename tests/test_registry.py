@@ -10,9 +10,9 @@ from mlflow.exceptions import MlflowException
 from real_runs import SMALL, client_of
 
 from mnist_exp import SettingsError, compose, load_model, recorded, run
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.recording import delivery, registry
 from mnist_exp.recording.outbox import Message
-from mnist_exp.settings import TrackingSettings
 
 HELD_OUT = "data.validation=0.2"
 

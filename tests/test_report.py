@@ -155,7 +155,7 @@ def test_two_models_are_compared_on_the_same_images(here, capfd):
         r"on the same 1,000 test images: (\d+) only dropout=(\S+) reads right, (\d+) only dropout=(\S+) \(McNemar", out
     )
     from mnist_exp import recorded
-    from mnist_exp.settings import TrackingSettings
+    from mnist_exp.config.schema import TrackingSettings
 
     read = {name: recorded.find(TrackingSettings(), run).predictions() for name, run in zip("ab", here[1], strict=True)}
     right = {name: each.labels == each.predicted for name, each in read.items()}

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mnist_exp import components, compose, recorded
-from mnist_exp.components import KINDS
+from mnist_exp import compose, recorded
+from mnist_exp.config import components
+from mnist_exp.config.components import KINDS
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import RecordedRun
 
@@ -79,7 +80,7 @@ ATTACKS = {
     "mnist_exp.data.loaders.np.load": {"file": "evil.npy", "allow_pickle": True},
     "mnist_exp.data.places.os.system": {"command": TOUCH},
     "mnist_exp.provenance.subprocess.run": {"args": ["touch", "PROOF"]},
-    "mnist_exp.components.import_trusted": {"module": "evil"},
+    "mnist_exp.config.components.import_trusted": {"module": "evil"},
     "mnist_exp.runner.run": {"settings": None},
     # Names that look like others.
     "mnist_exp.data.loaders.ｍnist": {},

@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from mnist_exp import components, fields, signatures
-from mnist_exp.signatures import REQUIRED
+from mnist_exp.config import components, fields, signatures
+from mnist_exp.config.signatures import REQUIRED
 
 OPTIMIZERS = sorted(
     name

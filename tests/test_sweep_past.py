@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
-from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import past
 from mnist_exp.sweeping.ledger import Record
 from mnist_exp.sweeping.plan import Plan, Planned

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from mnist_exp import preflight, provenance
 from mnist_exp.composition import EXPERIMENTS, PointComposer, compose, composer
+from mnist_exp.config.schema import SweepSettings, find_problems, sweep_settings
 from mnist_exp.errors import SettingsError
-from mnist_exp.settings import SweepSettings, find_problems, sweep_settings
 from mnist_exp.sweeping import plan, rules
 from mnist_exp.sweeping.space import parse
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_exp.composition import composer
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping.space import Interval, brief, number, parse, short_names, values_of
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
-from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import storage, study
 from mnist_exp.sweeping.space import Interval, number, parse
 from mnist_exp.sweeping.storage import default

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from real_runs import NOT_TIMES, Running, assert_whole, client_of, history
 
 from mnist_exp import compose
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import events, group, partition, rules
 from mnist_exp.sweeping.job import Assignment, Attempt
 

@@ -14,8 +14,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from mnist_exp import data, training
 from mnist_exp.batches import Batches
 from mnist_exp.composition import compose
+from mnist_exp.config.schema import TrainerSettings
 from mnist_exp.errors import SettingsError, TrainingError
-from mnist_exp.settings import TrainerSettings
 
 SMALL = ["data=mnist_5k", "tracking=none", "data.limit=500", "data.validation=100"]
 SMALL += ["model.filters=4", "model.dense_units=16", "trainer.epochs=2", "trainer.batch_size=64"]
@@ -344,7 +344,7 @@ def test_threads_in_time_are_set():
     script = """
 import keras, tensorflow as tf
 from mnist_exp import training
-from mnist_exp.settings import TrainerSettings
+from mnist_exp.config.schema import TrainerSettings
 for _ in range(2):  # the jobs of a sweep, one after the other
     training.set_up(7, TrainerSettings(threads=1))
     keras.ops.convert_to_numpy(keras.ops.zeros(1))

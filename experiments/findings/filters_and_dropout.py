@@ -14,7 +14,7 @@ from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
 from mnist_exp import recorded
-from mnist_exp.settings import TrackingSettings
+from mnist_exp.config.schema import TrackingSettings
 
 OPTIONS = ("model.filters", "model.dropout")
 

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mnist_exp import recorded
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.recorded import RecordedRun
-from mnist_exp.settings import TrackingSettings
 
 Point = tuple[int, int]
 

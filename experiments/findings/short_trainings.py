@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from mnist_exp import recorded
-from mnist_exp.settings import TrackingSettings
+from mnist_exp.config.schema import TrackingSettings
 
 Array = npt.NDArray[np.float64]
 Point = tuple[int, float]

@@ -1,10 +1,10 @@
 """Data: from the configuration's section to checked arrays in memory. Needs numpy only."""
 
+from mnist_exp.config.schema import DataSettings
 from mnist_exp.data.dataset import Dataset, Source, from_source
 from mnist_exp.data.places import is_named
 from mnist_exp.data.splits import Split, split
 from mnist_exp.errors import DataError
-from mnist_exp.settings import DataSettings
 
 __all__ = ["Dataset", "Source", "Split", "is_named", "load", "split"]
 

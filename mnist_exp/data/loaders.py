@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from mnist_exp.config.fields import Allowed, Count, Share, show
 from mnist_exp.data import places
 from mnist_exp.data.arrays import read_npz
 from mnist_exp.data.dataset import Pair, Source
 from mnist_exp.data.folder import read_folder
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
-from mnist_exp.fields import Allowed, Count, Share, show
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")

@@ -20,7 +20,7 @@ from mnist_exp.recorded import RecordedRun
 if TYPE_CHECKING:
     import keras
 
-    from mnist_exp.settings import Settings
+    from mnist_exp.config.schema import Settings
 
 MOST_MISTAKES = 60
 

@@ -16,8 +16,8 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_exp.config.fields import show
 from mnist_exp.errors import TrackingError
-from mnist_exp.fields import show
 from mnist_exp.recording import admission
 from mnist_exp.runtime.redaction import redact
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mnist_exp.config.fields import text
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
-from mnist_exp.fields import text
 from mnist_exp.recording import delivery, registry, store, unfinished
 from mnist_exp.recording.courier import Courier, UndeliveredError
 from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
     import keras

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnist_exp import fields
+from mnist_exp.config import fields
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import RecordedRun
 

@@ -17,13 +17,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mnist_exp import composition, data, provenance, resuming, runner
+from mnist_exp.config.schema import Settings, check
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, first_line
 from mnist_exp.recording import delivery, store
 from mnist_exp.resuming import Resumption
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import Settings, check
 from mnist_exp.sweeping import events, storage, study
 from mnist_exp.sweeping.space import brief, short_names, values_of
 from mnist_exp.sweeping.study import Study

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp import provenance
-from mnist_exp.fields import text
+from mnist_exp.config.fields import text
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.recording import store, tracking, unfinished
 from mnist_exp.runtime import imports, processes
-from mnist_exp.settings import TrackingSettings
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

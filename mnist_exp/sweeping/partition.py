@@ -3,8 +3,9 @@
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
-from mnist_exp import optimizers, provenance
-from mnist_exp.settings import Settings
+from mnist_exp import provenance
+from mnist_exp.config import optimizers
+from mnist_exp.config.schema import Settings
 
 MAY_DIFFER = "seed, optimizer.learning_rate, optimizer.weight_decay and the model's dropout"
 _RATES = ("learning_rate", "weight_decay")

@@ -5,9 +5,9 @@ import math
 import time
 from collections.abc import Collection, Container, Sequence
 
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError
 from mnist_exp.recording import unfinished
-from mnist_exp.settings import TrackingSettings
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan

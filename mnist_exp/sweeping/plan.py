@@ -5,11 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mnist_exp import composition, fields, preflight, provenance
+from mnist_exp import composition, preflight, provenance
 from mnist_exp.composition import PointComposer
+from mnist_exp.config import fields
+from mnist_exp.config.schema import Settings, find_problems
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
-from mnist_exp.settings import Settings, find_problems
 from mnist_exp.sweeping import partition
 from mnist_exp.sweeping.job import label
 from mnist_exp.sweeping.space import Space

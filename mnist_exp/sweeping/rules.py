@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from omegaconf import DictConfig
 from pydantic import Field
 
-from mnist_exp import fields
+from mnist_exp.config import fields
+from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.overrides import MOST_VALUES
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import Settings, SweepSettings
 from mnist_exp.sweeping.space import Space
 
 _OURS = "hydra_plugins.mnist_exp_plugins."

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.recording import unfinished
 from mnist_exp.runtime import processes
-from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import storage
 from mnist_exp.sweeping.space import Axis
 

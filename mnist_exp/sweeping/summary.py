@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from mnist_exp import composition, provenance
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.recording import registry, tracking
 from mnist_exp.runtime.redaction import redact_config
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import SweepSettings
 from mnist_exp.sweeping import board, study
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.ledger import Ledger, Record

@@ -16,12 +16,12 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from mnist_exp import deliver, provenance
+from mnist_exp.config.schema import SweepSettings, TrackingSettings, sweep_settings
 from mnist_exp.errors import BusyError, RunError
 from mnist_exp.recording import store, unfinished
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.settings import SweepSettings, TrackingSettings, sweep_settings
 from mnist_exp.sweeping import events, partition, past, plan, rules, storage, summary
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.job import Assignment, Task

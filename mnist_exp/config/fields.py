@@ -15,8 +15,8 @@ import annotated_types
 import pydantic
 from pydantic.fields import FieldInfo
 
+from mnist_exp.config.signatures import REQUIRED, Parameter
 from mnist_exp.errors import printable
-from mnist_exp.signatures import REQUIRED, Parameter
 
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 _READS_AS_OTHER = re.compile(r"[+-]?[\d_]*\.?\d+([eE][+-]?\d+)?|true|false|null|nan|[+-]?inf", re.IGNORECASE)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mnist_exp import fields, optimizers, signatures
+from mnist_exp.config import fields, optimizers, signatures
+from mnist_exp.config.signatures import REQUIRED, Parameter, Signature
 from mnist_exp.errors import SettingsError
-from mnist_exp.signatures import REQUIRED, Parameter, Signature
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mnist_exp.fields import Count, Fraction, NonNegative, Positive
+from mnist_exp.config.fields import Count, Fraction, NonNegative, Positive
 
 PACKAGE = "keras.optimizers"
 

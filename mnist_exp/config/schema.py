@@ -10,13 +10,13 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field
 
-from mnist_exp import components, fields
-from mnist_exp.components import Component
+from mnist_exp.config import components, fields
+from mnist_exp.config.components import Component
+from mnist_exp.config.fields import Allowed, Count, Positive, Share
+from mnist_exp.config.signatures import REQUIRED, Parameter
 from mnist_exp.errors import SettingsError
-from mnist_exp.fields import Allowed, Count, Positive, Share
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.backends import Backend
-from mnist_exp.signatures import REQUIRED, Parameter
 
 Validation = Annotated[
     Literal["test"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)],
