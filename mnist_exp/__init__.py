@@ -8,7 +8,7 @@ On the command line `python -m mnist_exp.run`; in a notebook:
 
 from importlib.metadata import version
 
-from mnist_exp.composition import compose
+from mnist_exp.composition.compose import compose
 from mnist_exp.config.schema import Settings, check
 from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
 from mnist_exp.model_files import load_model

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import composition, data, overrides, recorded
+from mnist_exp import data, recorded
+from mnist_exp.composition import compose, overrides
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
@@ -90,7 +91,7 @@ def other(
         config_dir: a folder of the user's own with a group `data`.
     Raises: SettingsError: it is not to be had, or an option is mistaken.
     """
-    settings = composition.compose([f"data={name}", *words], config_dir=config_dir)
+    settings = compose.compose([f"data={name}", *words], config_dir=config_dir)
     dataset = data.load(settings.data)
     is_own = dataset.sha256 == run.tags.get("mnist_exp.data_sha256")
     if dataset.fallback and not is_own:
@@ -201,7 +202,7 @@ def _own_settings(run: RecordedRun, given: Mapping[str, Any], trusted: Sequence[
     target = str(section.get("_target_"))
     named = config.get("trusted_modules")
     code = [name for name in map(str, named if isinstance(named, list) else []) if f"{target}.".startswith(f"{name}.")]
-    defaults = composition.compose()
+    defaults = compose.compose()
     chosen = {"data": section, "seed": config.get("seed"), "trusted_modules": code}
     try:
         return recorded.check_config(

@@ -13,8 +13,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import command_line, commands, composition, mistakes, resuming, runner
+from mnist_exp import commands, resuming, runner
 from mnist_exp.commands import DONE, MISTAKE
+from mnist_exp.composition import compose, explain, flags
 from mnist_exp.config import fields
 from mnist_exp.config.schema import check
 from mnist_exp.errors import RunError, SettingsError, TrainingError
@@ -33,16 +34,16 @@ def launch() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     options = argparse.Namespace(overrides=[], config_dir=None, multirun=False)
     try:
-        options = command_line.read(sys.argv[1:])
+        options = flags.read(sys.argv[1:])
         if not options.shell_completion:  # Its words are no overrides.
-            composition.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
+            compose.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
         if options.help:
-            from mnist_exp import help_page
+            from mnist_exp.composition import help_page
 
             print(help_page.text(options.overrides, options.config_dir))
             return DONE
-        composition.register_search_path()
-        hydra.main(version_base="1.3", config_path=str(composition.CONF), config_name="config")(train)()
+        compose.register_search_path()
+        hydra.main(version_base="1.3", config_path=str(compose.CONF), config_name="config")(train)()
     except (SettingsError, RunError, KeyboardInterrupt) as error:
         return commands.tell(error, "configuration")
     except SystemExit as leaving:
@@ -96,14 +97,14 @@ def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
         option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
         why = f"{cause.strerror or cause}: {fields.show(cause.filename)}"
         return [f"the output folder cannot be written: {why}; change it with {option}"]
-    problems = composition.explain(options.overrides, options.config_dir, multirun=options.multirun)
+    problems = compose.explain(options.overrides, options.config_dir, multirun=options.multirun)
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     is_of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or frame.f_globals["__name__"].startswith(
         "hydra."
     )
     if not problems and not is_of_hydra:
         raise error  # A bug shows its traceback.
-    return problems or [mistakes.reason(error)]
+    return problems or [explain.reason(error)]
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 
 from mnist_exp import predictions, provenance, resuming
 from mnist_exp.checkpoints import Saving
+from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
-from mnist_exp.preflight import load_data
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.recording.tracking import Tracker
 from mnist_exp.resuming import Resumption

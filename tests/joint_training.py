@@ -10,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from mnist_exp import compose, preflight
+from mnist_exp import compose
+from mnist_exp.composition import preflight
 from mnist_exp.errors import TrainingError
 
 

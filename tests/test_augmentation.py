@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mnist_exp import augmentation
-from mnist_exp.composition import CONF
+from mnist_exp.composition.compose import CONF
 from mnist_exp.config import components
 
 NAMES = sorted(file.stem for file in (CONF / "augment").glob("*.yaml"))

@@ -115,7 +115,7 @@ def test_command_without_the_library_ends_before_anything_is_recorded(alone):
 
 
 def test_sweep_over_backends_is_refused(monkeypatch):
-    from mnist_exp import composition
+    from mnist_exp.composition import compose as composition
     from mnist_exp.config.schema import SweepSettings
 
     monkeypatch.setattr(backends, "problems", lambda backend: [])

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from mnist_exp.composition import CONF, compose
+from mnist_exp.composition.compose import CONF, compose
 from mnist_exp.config import components, signatures
 from mnist_exp.config.components import KINDS
 from mnist_exp.errors import SettingsError

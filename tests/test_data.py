@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_exp.composition import compose
+from mnist_exp.composition.compose import compose
 from mnist_exp.data import Dataset, load
 from mnist_exp.data.arrays import IDX_NAMES, read_npz
 from mnist_exp.data.loaders import FASHION

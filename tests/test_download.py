@@ -12,7 +12,7 @@ import numpy as np
 import pooch
 import pytest
 
-from mnist_exp.composition import compose
+from mnist_exp.composition.compose import compose
 from mnist_exp.data import load
 from mnist_exp.data.download import ATTEMPTS, fetch
 from mnist_exp.errors import DataError

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mnist_exp import models
-from mnist_exp.composition import CONF
+from mnist_exp.composition.compose import CONF
 from mnist_exp.config import components
 
 BUILDERS = sorted(file.stem for file in (CONF / "model").glob("*.yaml"))

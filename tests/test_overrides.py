@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from mnist_exp import overrides
-from mnist_exp.composition import compose
+from mnist_exp.composition import overrides
+from mnist_exp.composition.compose import compose
 from mnist_exp.config import fields
 from mnist_exp.config.schema import check
 from mnist_exp.errors import SettingsError

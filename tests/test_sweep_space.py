@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_exp.composition import composer
+from mnist_exp.composition.compose import composer
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.sweeping.space import Interval, brief, number, parse, short_names, values_of

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from mnist_exp import data, training
 from mnist_exp.batches import Batches
-from mnist_exp.composition import compose
+from mnist_exp.composition.compose import compose
 from mnist_exp.config.schema import TrainerSettings
 from mnist_exp.errors import SettingsError, TrainingError
 

@@ -234,7 +234,7 @@ def find_problems(
     if not problems:
         settings = Settings(**parts, **(scalars | {"trusted_modules": trusted}), overrides=tuple(overrides))
         return settings, _rules(settings)
-    from mnist_exp import preflight
+    from mnist_exp.composition import preflight
 
     problems += backends.problems(parts["trainer"].backend) if parts["trainer"] else []
     problems += preflight.data_problems(parts["data"], parts["model"]) if parts["data"] else []

@@ -16,7 +16,8 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mnist_exp import composition, data, provenance, resuming, runner
+from mnist_exp import data, provenance, resuming, runner
+from mnist_exp.composition import compose as composition
 from mnist_exp.config.schema import Settings, check
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, first_line

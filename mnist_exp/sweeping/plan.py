@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mnist_exp import composition, preflight, provenance
-from mnist_exp.composition import PointComposer
+from mnist_exp import provenance
+from mnist_exp.composition import compose, preflight
+from mnist_exp.composition.compose import PointComposer
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings, find_problems
 from mnist_exp.data import Dataset
@@ -115,7 +116,7 @@ def _check(points: Sequence[Sequence[str]], config_dir: str | None, word: str) -
     problems: dict[str, str] = {}
     checked: list[Settings] = []
     mistaken = 0
-    with composition.composer(config_dir) as loader:
+    with compose.composer(config_dir) as loader:
         composer = PointComposer(loader)
         for number, overrides in enumerate(points, start=1):
             try:

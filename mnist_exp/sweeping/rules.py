@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from omegaconf import DictConfig
 from pydantic import Field
 
+from mnist_exp.composition.overrides import MOST_VALUES
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.overrides import MOST_VALUES
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.sweeping.space import Space

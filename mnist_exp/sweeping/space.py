@@ -13,11 +13,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import FloatRange, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
+from mnist_exp.composition.overrides import read
+from mnist_exp.composition.overrides import values as values_in
 from mnist_exp.config import fields
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.overrides import read
-from mnist_exp.overrides import values as values_in
 
 Number = int | float
 # Where the runs are recorded, and how the sweep goes about it, is the same for all jobs.

@@ -17,13 +17,14 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, open_dict
 
-from mnist_exp import hydra_policy, mistakes
+from mnist_exp.composition import explain as mistakes
+from mnist_exp.composition import hydra_policy
+from mnist_exp.composition.overrides import first_value, read, read_all, values
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings, check
 from mnist_exp.errors import SettingsError
-from mnist_exp.overrides import first_value, read, read_all, values
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def _shipped(name: str) -> Path:

@@ -13,7 +13,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import overrides
+from mnist_exp.composition import overrides
 from mnist_exp.config import components, fields
 from mnist_exp.config.fields import show
 from mnist_exp.config.schema import find_problems

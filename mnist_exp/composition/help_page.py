@@ -12,7 +12,7 @@ from hydra import compose
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
-from mnist_exp import composition
+from mnist_exp.composition import compose as composition
 from mnist_exp.config.fields import show
 
 _OPTION = re.compile(r"^(?P<name>\w+):[^#]*#\s*(?P<meaning>.+)$")
