@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp.data.folder import read_image
+from mnist_exp.data.image_folder import read_image
 from mnist_exp.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ HOSTILE = [
     "mnist_exp.data.loaders.Path",
     "mnist_exp.data.loaders._existing",
     "mnist_exp.data.loaders.read_npz",
-    "mnist_exp.data.places.find_mnist",
+    "mnist_exp.data.mnist.find_mnist",
     "mnist_exp.config.signatures.importlib.import_module",
     "mnist_exp.run.main",
     # What begins like something trusted.

@@ -14,8 +14,8 @@ from PIL import Image
 
 from mnist_exp.composition.compose import compose
 from mnist_exp.data import Dataset, load
-from mnist_exp.data.arrays import IDX_NAMES, read_npz
 from mnist_exp.data.loaders import FASHION
+from mnist_exp.data.readers import IDX_NAMES, read_npz
 from mnist_exp.errors import DataError, SettingsError
 
 NOWHERE = "data.mirrors=['http://127.0.0.1:1/mnist.npz']"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mnist_exp.data.folder import read_image
+from mnist_exp.data.image_folder import read_image
 from mnist_exp.errors import DataError
 from mnist_exp.handwriting import BOX, INVERTED, as_mnist, plain
 

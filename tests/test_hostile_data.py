@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from mnist_exp.data.arrays import read_idx, read_npz
 from mnist_exp.data.dataset import SPLITS
-from mnist_exp.data.folder import MAX_PIXELS, SUFFIXES, read_folder, read_image
+from mnist_exp.data.image_folder import MAX_PIXELS, SUFFIXES, read_folder, read_image
+from mnist_exp.data.readers import read_idx, read_npz
 from mnist_exp.errors import DataError
 
 
@@ -263,7 +263,7 @@ def test_postscript_never_reaches_its_interpreter():
     Path("gs").write_text("#!/bin/sh\ntouch PROOF\n")
     Path("gs").chmod(0o755)
     script = (
-        "import sys; from pathlib import Path; from mnist_exp.data.folder import read_image\n"
+        "import sys; from pathlib import Path; from mnist_exp.data.image_folder import read_image\n"
         "try: read_image(Path('a.png'), size=None, channels=1)\n"
         "except Exception as error: print(type(error).__name__)"
     )

@@ -15,7 +15,7 @@ from PIL import Image
 from real_runs import SMALL
 
 from mnist_exp import commands, compose, image_sources, predict, reading, run
-from mnist_exp.data.folder import read_image
+from mnist_exp.data.image_folder import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.recorded import RecordedRun
@@ -250,7 +250,7 @@ def test_way_to_prepare_follows_the_data_that_the_model_has_seen():
 
 
 def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
-    from mnist_exp.data.folder import read_folder
+    from mnist_exp.data.image_folder import read_folder
 
     for name in ("a", "b"):
         Path("data", name).mkdir(parents=True)

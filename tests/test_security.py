@@ -78,7 +78,7 @@ ATTACKS = {
     "mnist_exp.models.keras.saving.load_model": {"filepath": "evil.keras"},
     "mnist_exp.data.loaders.importlib.import_module": {"name": "evil"},
     "mnist_exp.data.loaders.np.load": {"file": "evil.npy", "allow_pickle": True},
-    "mnist_exp.data.places.os.system": {"command": TOUCH},
+    "mnist_exp.data.mnist.os.system": {"command": TOUCH},
     "mnist_exp.provenance.subprocess.run": {"args": ["touch", "PROOF"]},
     "mnist_exp.config.components.import_trusted": {"module": "evil"},
     "mnist_exp.runner.run": {"settings": None},

@@ -2,7 +2,7 @@
 
 from mnist_exp.config.schema import DataSettings
 from mnist_exp.data.dataset import Dataset, Source, from_source
-from mnist_exp.data.places import is_named
+from mnist_exp.data.mnist import is_named
 from mnist_exp.data.splits import Split, split
 from mnist_exp.errors import DataError
 

@@ -11,10 +11,10 @@ import numpy as np
 from pydantic import Field
 
 from mnist_exp.config.fields import Allowed, Count, Share, show
-from mnist_exp.data import places
-from mnist_exp.data.arrays import read_npz
+from mnist_exp.data import mnist as places
 from mnist_exp.data.dataset import Pair, Source
-from mnist_exp.data.folder import read_folder
+from mnist_exp.data.image_folder import read_folder
+from mnist_exp.data.readers import read_npz
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_exp.data.arrays import check_memory
 from mnist_exp.data.dataset import Array, Pair
+from mnist_exp.data.readers import check_memory
 from mnist_exp.errors import DataError
 
 if TYPE_CHECKING:
