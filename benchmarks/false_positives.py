@@ -28,7 +28,8 @@ DEALS = [(2, 3), (2, 5), (2, 10), (4, 5), (6, 5), (12, 5)]  # configurations, se
 
 def train(runs: int) -> dict[str, list]:
     """Return each metric, and which test images were read right, of runs with seeds 1, 2, …"""
-    from mnist_exp import compose, data, predictions, run
+    from mnist_exp import compose, data, run
+    from mnist_exp.evaluation import predictions
     from mnist_exp.runtime.terminal import Screen
 
     screen = Screen()
@@ -55,7 +56,7 @@ def deal(values: list[float], configurations: int, seeds: int, *, paired: bool, 
 
 def claims(groups: list[dict], sign: int) -> tuple[bool, bool, bool]:
     """Tell whether the report, no correction, and a correction for the best one's comparisons alone claim anything."""
-    from mnist_exp.reporting import statistics
+    from mnist_exp.evaluation import statistics
 
     compared = statistics.compare_all(groups)
     raw = [1.0 if c.p is None else c.p for c in compared.values()]
@@ -97,7 +98,7 @@ def main() -> None:
         shares = f"{found[0]:>8.1%} {found[1]:>12.1%} {found[2]:>11.1%}"
         print(f"{name:<14} {test:<7} {configurations:>14} {seeds:>6} {shares}", flush=True)
 
-    from mnist_exp.reporting import statistics
+    from mnist_exp.evaluation import statistics
 
     right = np.array(values["right"], bool)
     pairs = list(itertools.combinations(range(runs), 2))

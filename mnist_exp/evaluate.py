@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import commands, ensemble, evaluation, evaluation_data, model_files
+from mnist_exp import commands, ensemble, evaluation_data, model_files
 from mnist_exp.config import fields
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
-from mnist_exp.evaluation import ClassScore, Evaluation
+from mnist_exp.evaluation import metrics
+from mnist_exp.evaluation.metrics import ClassScore, Evaluation
 from mnist_exp.evaluation_data import SPLITS, Images
 from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.recording import delivery, store, tracking
@@ -71,7 +72,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from mnist_exp import training
 
     loss = training.score(probabilities, images.y)["loss"]
-    measured = evaluation.measure(probabilities, images.y, images.dataset.class_names, loss)
+    measured = metrics.measure(probabilities, images.y, images.dataset.class_names, loss)
     report = _report(run, images, measured, probabilities)
     if options.ensemble:
         right = [float((one.argmax(axis=1) == images.y).mean()) for one in each]
@@ -176,7 +177,7 @@ def _report(run: RecordedRun, images: Images, measured: Evaluation, probabilitie
 
 
 def _write(folder: Path, images: Images, measured: Evaluation, probabilities: Array, report: Mapping[str, Any]) -> None:
-    from mnist_exp import figures
+    from mnist_exp.evaluation import figures
 
     names, words = images.dataset.class_names, images.words()
     predicted = probabilities.argmax(axis=1)

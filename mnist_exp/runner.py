@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from omegaconf import OmegaConf
 
-from mnist_exp import predictions, provenance, resuming
+from mnist_exp import provenance, resuming
 from mnist_exp.checkpoints import Saving
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
+from mnist_exp.evaluation import predictions
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.recording.tracking import Tracker
 from mnist_exp.resuming import Resumption
@@ -313,7 +314,7 @@ def _record_results(tracker: Tracker, history: dict[str, list[float]], dataset: 
     """Record what it read on the test set, image by image and in pictures."""
     if tracker.run_id is None:
         return
-    from mnist_exp import figures
+    from mnist_exp.evaluation import figures
 
     # Drawing makes many objects and little garbage: collecting meanwhile takes a third of the time.
     with imports.paused_collection(), tracking.folder() as folder:

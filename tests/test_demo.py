@@ -22,10 +22,11 @@ import pytest
 import real_browser
 from PIL import Image
 
-from mnist_exp import commands, compose, demo, reading, run, saliency
+from mnist_exp import commands, compose, demo, reading, run
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.evaluation import saliency
 from mnist_exp.recorded import find
 
 

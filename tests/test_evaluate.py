@@ -19,7 +19,7 @@ from real_runs import client_of
 
 from mnist_exp import commands, compose, evaluate, evaluation_data, load_model, run
 from mnist_exp.errors import RunError, SettingsError
-from mnist_exp.evaluation import ClassScore
+from mnist_exp.evaluation.metrics import ClassScore
 from mnist_exp.runtime.terminal import Screen
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mnist_exp import evaluation, figures
-from mnist_exp.evaluation import accuracy_interval, calibration_error, reliability
+from mnist_exp.evaluation import figures, metrics
+from mnist_exp.evaluation.metrics import accuracy_interval, calibration_error, reliability
 
 READINGS = st.integers(1, 300).flatmap(
     lambda n: st.tuples(arrays.arrays(np.float64, n, elements=st.floats(0.01, 1)), arrays.arrays(bool, n))
@@ -95,7 +95,7 @@ LABELS = np.array([0, 1, 1, 0, 0])
 
 
 def test_measures_of_a_small_example():
-    found = evaluation.measure(PROBABILITIES, LABELS, ("cat", "dog", "cow"), 0.25)
+    found = metrics.measure(PROBABILITIES, LABELS, ("cat", "dog", "cow"), 0.25)
     assert (found.images, found.accuracy, found.loss) == (5, 0.6, 0.25)
     assert found.confidence == pytest.approx(np.mean([0.9, 0.6, 0.8, 0.7, 0.55]))
     assert found.confusion == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
@@ -107,7 +107,7 @@ def test_measures_of_a_small_example():
 
 
 def test_class_of_which_there_is_no_image_or_which_is_never_read():
-    never_read = evaluation.measure(np.tile(np.float32([0.6, 0.4]), (4, 1)), np.array([0, 0, 1, 1]), ("a", "b"), 0.5)
+    never_read = metrics.measure(np.tile(np.float32([0.6, 0.4]), (4, 1)), np.array([0, 0, 1, 1]), ("a", "b"), 0.5)
     assert never_read.classes[1].precision is None
     assert never_read.classes[1].recall == 0
     assert never_read.classes[1].taken_for == "a"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_exp.reporting import statistics
-from mnist_exp.reporting.statistics import LEVEL, NONE, PAIRED, WELCH, compare, compare_all, interval, mcnemar
+from mnist_exp.evaluation import statistics
+from mnist_exp.evaluation.statistics import LEVEL, NONE, PAIRED, WELCH, compare, compare_all, interval, mcnemar
 
 # Cushny & Peebles 1905, "Student" 1908: extra hours of sleep of ten patients with two drugs; R's data set `sleep`.
 FIRST_DRUG = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import reading, saliency
+from mnist_exp import reading
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.evaluation import saliency
 from mnist_exp.handwriting import Prepared
 from mnist_exp.reading import MNIST, PLAIN, Reader
 from mnist_exp.recorded import RecordedRun

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_exp.errors import SettingsError
-from mnist_exp.predictions import Predictions
-from mnist_exp.reporting import statistics
+from mnist_exp.evaluation import statistics
+from mnist_exp.evaluation.predictions import Predictions
+from mnist_exp.evaluation.statistics import Discordance
 from mnist_exp.reporting.groups import DATA, Grouping
-from mnist_exp.reporting.statistics import Discordance
 
 _MOST = 12
 

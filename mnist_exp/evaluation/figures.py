@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from mnist_exp.evaluation import Bin
+from mnist_exp.evaluation.metrics import Bin
 
 Array = npt.NDArray[Any]
 _LABELLED = 20
