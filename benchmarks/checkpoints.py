@@ -22,17 +22,18 @@ def main() -> None:
     parser.add_argument("--folder", default=".", help="on the disk that is to be measured")
     options = parser.parse_args()
 
-    from mnist_exp import checkpoints, compose, data
-    from mnist_exp.checkpoints import Saving
+    from mnist_exp import compose, data
     from mnist_exp.runtime import imports
+    from mnist_exp.training import checkpoints
+    from mnist_exp.training.checkpoints import Saving
 
     settings = compose([f"data.path={find_data()}", f"trainer.epochs={options.epochs + 1}"])
     dataset = data.load(settings.data)
     split = data.split(dataset, limit=None, validation=settings.data.validation, seed=settings.seed)
     with imports.quick_imports():
-        from mnist_exp import callbacks, training
-    training.set_up(settings.seed, settings.trainer)
-    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+        from mnist_exp.training import callbacks, fit
+    fit.set_up(settings.seed, settings.trainer)
+    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     spent: dict[str, list[float]] = {"all of it": [], "writing": []}
 
     def timed(name, action):
@@ -55,7 +56,7 @@ def main() -> None:
         return True
 
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        training.fit(model.trained, split, settings, on_epoch, saving=Saving(Path(name), 1, None, print))
+        fit.fit(model.trained, split, settings, on_epoch, saving=Saving(Path(name), 1, None, print))
         size = max(file.stat().st_size for file in Path(name).iterdir())
     print(f"{model.kept.count_params():,} parameters, {size / 1e6:.1f} MB a checkpoint, {options.epochs} epochs")
     show("an epoch", epochs[1:], 1, "s")

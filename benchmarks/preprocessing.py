@@ -33,10 +33,10 @@ def main() -> None:
         x, y = file["x_test"], file["y_test"]
     run = commands.find(options)
     with imports.quick_imports():
-        from mnist_exp import training
+        from mnist_exp.training import fit
 
         model = model_files.of_run(run, commands.trusted(options))
-    read = training.predict(model, np.stack([as_mnist(each[..., np.newaxis], (28, 28, 1)).pixels for each in x]))
+    read = fit.predict(model, np.stack([as_mnist(each[..., np.newaxis], (28, 28, 1)).pixels for each in x]))
     logged = run.metrics["test_accuracy"]
     print(f"all {len(x):,} test images as they are: {(read.argmax(axis=1) == y).mean():.4f}; logged {logged:.4f}")
     x, y = x[: options.images], y[: options.images]
@@ -49,7 +49,7 @@ def main() -> None:
             began = time.perf_counter()
             ready = [prepared(way, page) for page in pages]
             spent = spent or time.perf_counter() - began
-            row.append(f"{(training.predict(model, np.stack(ready)).argmax(axis=1) == y).mean():.4f}")
+            row.append(f"{(fit.predict(model, np.stack(ready)).argmax(axis=1) == y).mean():.4f}")
         print(f"{name:<28}  {row[0]}  {row[1]}  {1000 * spent / len(x):.1f}", flush=True)
 
 

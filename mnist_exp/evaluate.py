@@ -69,9 +69,9 @@ def evaluate(options: argparse.Namespace) -> int:
     folder = _folder(run, images, options.output)
     each = [predict(member, images, commands.trusted(options)) for member in members]
     probabilities = np.mean(each, axis=0)
-    from mnist_exp import training
+    from mnist_exp.training import fit
 
-    loss = training.score(probabilities, images.y)["loss"]
+    loss = fit.score(probabilities, images.y)["loss"]
     measured = metrics.measure(probabilities, images.y, images.dataset.class_names, loss)
     report = _report(run, images, measured, probabilities)
     if options.ensemble:
@@ -104,11 +104,11 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
         RunError: it gives no probabilities.
     """
     with imports.quick_imports():
-        from mnist_exp import training
+        from mnist_exp.training import fit
 
         model = model_files.of_run(run, trusted)
     evaluation_data.check_fits(run, images.dataset, model)
-    probabilities = training.predict(model, images.x)
+    probabilities = fit.predict(model, images.x)
     check_probabilities(probabilities, run.run_id)
     return probabilities
 

@@ -152,12 +152,12 @@ def _export(
     model: "keras.Model", path: Path, options: argparse.Namespace, x: Array, trusted: Sequence[str]
 ) -> Exported:
     """Write, read back and compare. Raises: RunError: the one or the other cannot be done."""
-    from mnist_exp import training
+    from mnist_exp.training import fit
 
     form = FORMATS[options.format]
     with exporting.held_output():
         meant = exporting.in_float32(model) if form.is_float32 else model
-        reference = training.predict(meant, x)
+        reference = fit.predict(meant, x)
     try:
         with exporting.held_output():
             form.write(meant, path)
@@ -172,7 +172,7 @@ def _export(
         signals.check()
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
     parity = exporting.compare(reference, found, options.tolerance)
-    own = None if meant is model else exporting.compare(training.predict(model, x), found, options.tolerance)
+    own = None if meant is model else exporting.compare(fit.predict(model, x), found, options.tolerance)
     return Exported(exporting.size(path), parity, own, latencies)
 
 

@@ -125,8 +125,8 @@ class Place:
         os.environ.update(self.environment)
         threads.share(cpus)
         with imports.quick_imports():
-            from mnist_exp import training  # noqa: F401
             from mnist_exp.evaluation import figures  # noqa: F401
+            from mnist_exp.training import fit  # noqa: F401
 
 
 def run_within(seconds: float | None, job: int, overrides: list[str], told: Told) -> JobReturn:

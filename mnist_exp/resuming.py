@@ -12,8 +12,7 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import checkpoints, provenance, recorded, references
-from mnist_exp.checkpoints import Checkpoint, Position
+from mnist_exp import provenance, recorded, references
 from mnist_exp.config.fields import show
 from mnist_exp.config.schema import Settings, TrackingSettings, tracking_settings
 from mnist_exp.data import Dataset
@@ -23,6 +22,8 @@ from mnist_exp.recording import unfinished
 from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.training import checkpoints
+from mnist_exp.training.checkpoints import Checkpoint, Position
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import yaml
 from omegaconf import OmegaConf
 
 from mnist_exp import provenance, resuming
-from mnist_exp.checkpoints import Saving
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
@@ -24,11 +23,12 @@ from mnist_exp.resuming import Resumption
 from mnist_exp.runtime import backends, imports, processes, signals
 from mnist_exp.runtime.redaction import redact, redact_config
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.training.checkpoints import Saving
 
 if TYPE_CHECKING:
     import keras
 
-    from mnist_exp.training import Fitted, Training
+    from mnist_exp.training.fit import Fitted, Training
 
 _Result = TypeVar("_Result")
 
@@ -99,7 +99,7 @@ class Wanted:
 
     def fit(self) -> "Fitted":
         """Train it alone, each step shown."""
-        from mnist_exp import training
+        from mnist_exp.training import fit as training
 
         wanted, screen = self.training, self.screen
         trainer = wanted.settings.trainer
@@ -154,7 +154,8 @@ def stages(settings: Settings, screen: Screen, job: Job) -> Stages[Result]:
     backends.choose(settings.trainer.backend)
     tracker = tracking.open_tracker(settings.tracking, screen.warn)
     with imports.quick_imports():
-        from mnist_exp import devices, flops, training
+        from mnist_exp.training import devices, flops
+        from mnist_exp.training import fit as training
 
         tracker.load()
         training.set_up(settings.seed, settings.trainer)
@@ -205,7 +206,7 @@ def _wanted(
     job: Job,
 ) -> Wanted:
     """Return the training that a run needs, each epoch recorded and shown."""
-    from mnist_exp.training import Training
+    from mnist_exp.training.fit import Training
 
     start = job.resumption.checkpoint if job.resumption else None
     saving = None

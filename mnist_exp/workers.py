@@ -153,8 +153,8 @@ def _start_worker(count: int, folder: str) -> None:
     if gpus := _visible_gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share_of(gpus, slot, count))
     with imports.quick_imports():
-        from mnist_exp import training  # noqa: F401
         from mnist_exp.evaluation import figures  # noqa: F401
+        from mnist_exp.training import fit  # noqa: F401
 
 
 def _work(job: int, overrides: list[str], told: bytes) -> JobReturn:

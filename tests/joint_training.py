@@ -16,21 +16,21 @@ from mnist_exp.errors import TrainingError
 
 
 def built(overrides):
-    from mnist_exp import training
+    from mnist_exp.training import fit
 
     settings = compose([*overrides, "trainer.backend=jax"], config_dir="own" if Path("own").exists() else None)
     dataset, split = preflight.load_data(settings)
-    training.set_up(settings.seed, settings.trainer)
-    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    return dataset, model.kept, training.Training(model.trained, split, settings, lambda epoch, metrics: True)
+    fit.set_up(settings.seed, settings.trainer)
+    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    return dataset, model.kept, fit.Training(model.trained, split, settings, lambda epoch, metrics: True)
 
 
 def alone(overrides):
-    from mnist_exp import training
+    from mnist_exp.training import fit
 
     _, kept, wanted = built(overrides)
     try:
-        fitted = training.fit(wanted.model, wanted.split, wanted.settings, wanted.on_epoch)
+        fitted = fit.fit(wanted.model, wanted.split, wanted.settings, wanted.on_epoch)
     except TrainingError as error:
         fitted = error
     return told(kept, fitted)
@@ -45,20 +45,20 @@ def told(kept, fitted):
 
 
 def both(jobs):
-    from mnist_exp import together
+    from mnist_exp.training import vectorized
 
     apart = [alone(overrides) for overrides in jobs]
     made = [built(overrides) for overrides in jobs]
-    fitted = together.fit([wanted for _, _, wanted in made], made[0][0])
+    fitted = vectorized.fit([wanted for _, _, wanted in made], made[0][0])
     joint = [told(kept, each) for (_, kept, _), each in zip(made, fitted, strict=True)]
     return {"apart": apart, "together": joint, "reasons": reasons([job for each in jobs for job in (jobs[0], each)])}
 
 
 def reasons(jobs):
-    from mnist_exp import programs
+    from mnist_exp.training import vectorizable
 
     wanted = [built(overrides)[2] for overrides in jobs]
-    return [programs.why_not(*pair) for pair in zip(wanted[::2], wanted[1::2], strict=True)]
+    return [vectorizable.why_not(*pair) for pair in zip(wanted[::2], wanted[1::2], strict=True)]
 
 
 if __name__ == "__main__":

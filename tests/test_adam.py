@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_exp.adam import QuickAdam
+from mnist_exp.training.fast_adam import QuickAdam
 
 
 def trained(kind, steps, **arguments):

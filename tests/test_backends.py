@@ -174,10 +174,11 @@ def test_run_is_recorded_with_its_backend_and_tensorflow_reads_its_model_alike(b
     environment = Path(client_of().download_artifacts(run_id, "environment.yaml")).read_text()
     assert f"backend: {backend}" in environment
     assert f"\n  {backend}: " in environment
-    from mnist_exp import load_model, training
+    from mnist_exp import load_model
+    from mnist_exp.training import fit
 
     (_, _), (x, _) = digits
-    np.testing.assert_allclose(training.predict(load_model(run_id), x[:200, ..., None]), read, atol=1e-5)
+    np.testing.assert_allclose(fit.predict(load_model(run_id), x[:200, ..., None]), read, atol=1e-5)
 
 
 @pytest.mark.slow

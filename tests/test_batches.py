@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_exp.batches import Batches
+from mnist_exp.training.batches import Batches
 
 
 def numbered(count):

@@ -9,15 +9,15 @@ import time
 import numpy as np
 import pytest
 
-from mnist_exp import checkpoints
-from mnist_exp.checkpoints import Checkpoint, Position
+from mnist_exp.training import checkpoints
+from mnist_exp.training.checkpoints import Checkpoint, Position
 
 SAVING = """
 import sys
 from pathlib import Path
 import numpy as np
 from mnist_exp import checkpoints
-from mnist_exp.checkpoints import Checkpoint, Position
+from mnist_exp.training.checkpoints import Checkpoint, Position
 print("begins", flush=True)
 for epoch in range(1, 10**6):
     checkpoints.save(Path(sys.argv[1]), Checkpoint(Position(epoch), {"a": np.full(500_000, epoch)}, {"of": epoch}))

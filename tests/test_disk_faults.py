@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from real_runs import NOT_TIMES, SMALL, Running, assert_whole, client_of, history, kill_after_epoch, only_run, run
 
-from mnist_exp import checkpoints
+from mnist_exp.training import checkpoints
 
 
 def mount(*words):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from mnist_exp.dropout import QuickDropout, quicken
+from mnist_exp.training.fast_dropout import QuickDropout, quicken
 
 
 def quick(rate, seed=1):

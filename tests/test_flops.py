@@ -4,8 +4,8 @@ import keras
 import pytest
 from keras import layers
 
-from mnist_exp import flops
 from mnist_exp.models import cnn
+from mnist_exp.training import flops
 
 
 def of(*stack, shape=(8, 8, 3)):

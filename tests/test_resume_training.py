@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_exp import checkpoints, compose, data, training
-from mnist_exp.callbacks import variables
-from mnist_exp.checkpoints import Position, Saving
+from mnist_exp import compose, data
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import signals
+from mnist_exp.training import checkpoints, fit
+from mnist_exp.training.callbacks import variables
+from mnist_exp.training.checkpoints import Position, Saving
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.batch_size=64", "trainer.epochs=3"]  # 5 steps an epoch, the last one smaller
@@ -25,7 +26,7 @@ def dataset():
 @pytest.fixture(autouse=True)
 def one_step_at_a_time(monkeypatch):
     """So that a training can be stopped after any."""
-    monkeypatch.setattr(training, "_AT_A_TIME", 1)
+    monkeypatch.setattr(fit, "_AT_A_TIME", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +39,11 @@ def sitting(overrides, dataset, folder, stop_at=None):
     """Train until the end, or until a signal comes in an epoch at a step; return model, history and what was told."""
     settings = compose([*SMALL, *overrides])
     split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
-    training.set_up(settings.seed, settings.trainer)
-    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    fit.set_up(settings.seed, settings.trainer)
+    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     start, _ = checkpoints.load(folder)
     if start is not None:
-        training.check_fits(model.trained, start)
+        fit.check_fits(model.trained, start)
     epochs, told = [start.position.epoch if start else 0], []
 
     def on_epoch(epoch, metrics):
@@ -55,7 +56,7 @@ def sitting(overrides, dataset, folder, stop_at=None):
 
     saving = Saving(folder, settings.trainer.checkpoint_every, start, told.append)
     try:
-        fitted = training.fit(model.trained, split, settings, on_epoch, on_step, saving)
+        fitted = fit.fit(model.trained, split, settings, on_epoch, on_step, saving)
     finally:
         signals._asked.clear()
     return model, fitted, told
@@ -101,7 +102,7 @@ def test_stopped_after_a_step_it_goes_on_from_there(stop_at, dataset, tmp_path):
 def test_stopped_among_steps_done_at_a_time_it_is_the_same_training(dataset, tmp_path, monkeypatch):
     whole = sitting([], dataset, tmp_path / "whole")
     for at_a_time, stop_at in ((3, (0, 3)), (2, (1, 2))):
-        monkeypatch.setattr(training, "_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(fit, "_AT_A_TIME", at_a_time)
         with pytest.raises(signals.Terminated):
             sitting([], dataset, tmp_path / "cut", stop_at)
         assert checkpoints.load(tmp_path / "cut")[0].position == Position(*stop_at)

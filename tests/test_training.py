@@ -11,11 +11,12 @@ import psutil
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from mnist_exp import data, training
-from mnist_exp.batches import Batches
+from mnist_exp import data
 from mnist_exp.composition.compose import compose
 from mnist_exp.config.schema import TrainerSettings
 from mnist_exp.errors import SettingsError, TrainingError
+from mnist_exp.training import fit
+from mnist_exp.training.batches import Batches
 
 SMALL = ["data=mnist_5k", "tracking=none", "data.limit=500", "data.validation=100"]
 SMALL += ["model.filters=4", "model.dense_units=16", "trainer.epochs=2", "trainer.batch_size=64"]
@@ -41,11 +42,9 @@ def train(overrides, dataset, after_epoch=lambda epoch, built: None):
     """Return the settings, the built models and the history of a training, as the runner does it."""
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
-    training.set_up(settings.seed, settings.trainer)
-    built = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    history = training.fit(
-        built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None
-    ).history
+    fit.set_up(settings.seed, settings.trainer)
+    built = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    history = fit.fit(built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None).history
     return settings, built, history
 
 
@@ -53,21 +52,21 @@ def test_score_agrees_with_scikit_learn():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(10), size=500).astype(np.float32)
     labels = rng.integers(10, size=500)
-    found = training.score(probabilities, labels)
+    found = fit.score(probabilities, labels)
     exact = probabilities.astype(np.float64)
     assert found["loss"] == pytest.approx(log_loss(labels, exact / exact.sum(axis=1, keepdims=True)), rel=1e-6)
     assert found["accuracy"] == accuracy_score(labels, probabilities.argmax(axis=1))
 
 
 def test_score_of_a_certain_error_is_finite():
-    found = training.score(np.array([[1.0, 0.0], [1.0, 0.0]], np.float32), np.array([0, 1]))
+    found = fit.score(np.array([[1.0, 0.0], [1.0, 0.0]], np.float32), np.array([0, 1]))
     assert found["accuracy"] == 0.5
     assert 10 < found["loss"] < 100
 
 
 def test_score_agrees_with_keras(dataset):
     _, built, _ = train([], dataset)
-    found = training.score(training.predict(built.kept, dataset.x_test), dataset.y_test)
+    found = fit.score(fit.predict(built.kept, dataset.x_test), dataset.y_test)
     loss, accuracy = built.trained.evaluate(dataset.x_test, dataset.y_test, verbose=0)
     assert found == pytest.approx({"loss": loss, "accuracy": accuracy}, rel=1e-4)
 
@@ -107,7 +106,7 @@ def test_memory_of_a_training_is_given_back(dataset):
     sizes = []
     for seed in range(12):
         train([f"seed={seed}", "trainer.epochs=1"], dataset)
-        training.forget()
+        fit.forget()
         sizes.append(psutil.Process().memory_info().rss / 1e6)
     # 10 MB a training without it.
     assert sizes[-1] - sizes[2] < 30, sizes
@@ -116,8 +115,8 @@ def test_memory_of_a_training_is_given_back(dataset):
 def test_another_seed_gives_other_weights(dataset):
     def weights(seed):
         settings = compose([*SMALL, f"seed={seed}"])
-        training.set_up(settings.seed, settings.trainer)
-        return training.build(settings, dataset.image_shape, dataset.classes, 400).kept.get_weights()
+        fit.set_up(settings.seed, settings.trainer)
+        return fit.build(settings, dataset.image_shape, dataset.classes, 400).kept.get_weights()
 
     np.testing.assert_array_equal(weights(7)[0], weights(7)[0])
     assert np.all(weights(7)[0] != weights(8)[0])
@@ -127,9 +126,9 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
     told, steps = [], []
     settings = compose([*SMALL, "trainer.epochs=3"])
     split = split_of(settings, dataset)
-    training.set_up(settings.seed, settings.trainer)
-    built = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    history = training.fit(
+    fit.set_up(settings.seed, settings.trainer)
+    built = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    history = fit.fit(
         built.trained,
         split,
         settings,
@@ -143,14 +142,14 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
     assert history == {name: [metrics[name] for _, metrics in told] for name in names}
     assert history["loss"] == sorted(history["loss"], reverse=True)
     assert min(history["epoch_time_s"]) > 0
-    found = training.score(training.predict(built.kept, split.x_val), split.y_val)
+    found = fit.score(fit.predict(built.kept, split.x_val), split.y_val)
     last = {name: history[f"val_{name}"][-1] for name in found}
     assert found == pytest.approx(last, rel=1e-4)
 
 
 def test_steps_at_a_time_change_no_bit(dataset, monkeypatch):
     def outcome(at_a_time):
-        monkeypatch.setattr(training, "_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(fit, "_AT_A_TIME", at_a_time)
         _, built, history = train([], dataset)
         return built.trained.get_weights(), history["loss"], history["val_loss"]
 
@@ -181,7 +180,7 @@ def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):
 
     model = Recorder()
     model.compile(optimizer="sgd", run_eagerly=True)
-    training.fit(model, split, settings, lambda epoch, metrics: True)
+    fit.fit(model, split, settings, lambda epoch, metrics: True)
     for epoch in (0, 1):
         batches = Batches(split.x_train, split.y_train, batch_size=64, seed=settings.seed)
         batches.start_epoch(epoch)
@@ -204,19 +203,19 @@ def test_kept_model_needs_nothing_but_keras(dataset, tmp_path):
         assert not any(type(layer).__name__.startswith("Random") for layer in _layers(model))
         assert getattr(model, "optimizer", None) is None
         assert not model.compiled
-    expected = training.predict(built.trained, dataset.x_test)
-    np.testing.assert_array_equal(training.predict(loaded, dataset.x_test), expected)
+    expected = fit.predict(built.trained, dataset.x_test)
+    np.testing.assert_array_equal(fit.predict(loaded, dataset.x_test), expected)
     assert loaded.input_shape == (None, 28, 28, 1)
     assert expected.dtype == np.float32
 
 
 def test_models_take_raw_pixels(dataset):
     settings = compose(SMALL)
-    training.set_up(settings.seed, settings.trainer)
-    built = training.build(settings, dataset.image_shape, dataset.classes, 400)
+    fit.set_up(settings.seed, settings.trainer)
+    built = fit.build(settings, dataset.image_shape, dataset.classes, 400)
     network = next(layer for layer in built.kept.layers if isinstance(layer, keras.Model))
     scaled = dataset.x_test[:32] / np.float32(255)
-    np.testing.assert_allclose(training.predict(built.kept, dataset.x_test[:32]), network(scaled), atol=1e-6)
+    np.testing.assert_allclose(fit.predict(built.kept, dataset.x_test[:32]), network(scaled), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -258,16 +257,16 @@ def test_mixed_precision_trains_with_float32_probabilities(dataset):
     assert built.kept.output.dtype == "float32"
     assert all(weight.dtype == "float32" for weight in built.trained.trainable_weights)
     assert history["loss"][-1] < history["loss"][0]
-    np.testing.assert_allclose(training.predict(built.kept, dataset.x_test).sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(fit.predict(built.kept, dataset.x_test).sum(axis=1), 1, atol=1e-5)
     # The precision of one run must not leak into the next one of a sweep.
-    training.set_up(7, TrainerSettings())
+    fit.set_up(7, TrainerSettings())
     assert keras.config.dtype_policy().name == "float32"
 
 
 def compiled_optimizer(overrides, images=400):
     settings = compose([*SMALL, *overrides])
-    training.set_up(settings.seed, settings.trainer)
-    return training.build(settings, (28, 28, 1), 10, images).trained.optimizer
+    fit.set_up(settings.seed, settings.trainer)
+    return fit.build(settings, (28, 28, 1), 10, images).trained.optimizer
 
 
 def test_arguments_reach_the_optimizer():
@@ -282,10 +281,10 @@ def test_global_clipnorm_limits_the_step(dataset):
     overrides += ["optimizer.global_clipnorm=0.001", "trainer.epochs=1", "trainer.batch_size=500"]
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
-    training.set_up(settings.seed, settings.trainer)
-    model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train)).trained
+    fit.set_up(settings.seed, settings.trainer)
+    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train)).trained
     before = model.get_weights()
-    training.fit(model, split, settings, lambda epoch, metrics: True)
+    fit.fit(model, split, settings, lambda epoch, metrics: True)
     change = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(model.get_weights(), before, strict=True)))
     assert change == pytest.approx(0.001, rel=0.01)
 
@@ -331,13 +330,13 @@ def test_what_a_users_own_builder_returns_is_checked(name, body, words, tmp_path
     monkeypatch.syspath_prepend(tmp_path)
     settings = compose(["model=own", f"trusted_modules=[{name}]"], config_dir=tmp_path)
     with pytest.raises(SettingsError, match=words):
-        training.build(settings, (28, 28, 1), 10, 400)
+        fit.build(settings, (28, 28, 1), 10, 400)
 
 
 def test_threads_too_late_are_told():
     keras.ops.convert_to_numpy(keras.ops.zeros(1))  # now TensorFlow runs
     with pytest.raises(SettingsError, match=r"trainer\.threads=3 comes too late"):
-        training.set_up(7, TrainerSettings(threads=3))
+        fit.set_up(7, TrainerSettings(threads=3))
 
 
 def test_threads_in_time_are_set():

@@ -9,7 +9,7 @@ from mnist_exp.sweeping import events
 from mnist_exp.sweeping.job import Attempt
 
 if TYPE_CHECKING:
-    from mnist_exp.training import Fitted
+    from mnist_exp.training.fit import Fitted
 
 
 class _Waiting:
@@ -61,10 +61,10 @@ def run(attempts: Sequence[Attempt]) -> None:
 
 def _train(waiting: list[_Waiting]) -> None:
     """Train all that wait, and let each go on; those that have are taken off the list."""
-    from mnist_exp import programs, together
+    from mnist_exp.training import vectorizable, vectorized
 
     first = waiting[0].wanted.training
-    reasons = {id(each): programs.why_not(first, each.wanted.training) for each in waiting}
+    reasons = {id(each): vectorizable.why_not(first, each.wanted.training) for each in waiting}
     members = [each for each in waiting if reasons[id(each)] is None]
     for each in [each for each in waiting if each not in members or len(members) == 1]:
         if (reason := reasons[id(each)]) is not None:
@@ -75,7 +75,7 @@ def _train(waiting: list[_Waiting]) -> None:
         for each in members:
             each.attempt.together = len(members)
             each.wanted.log_tags({"mnist_exp.together": str(len(members))})
-        fitted = together.fit([each.wanted.training for each in members], members[0].wanted.dataset)
+        fitted = vectorized.fit([each.wanted.training for each in members], members[0].wanted.dataset)
         for each, own in zip(members, fitted, strict=True):
             waiting.remove(each)
             each.go_on(own)

@@ -319,9 +319,9 @@ def _collected() -> Iterator[None]:
         yield
     finally:
         if "keras" in sys.modules:
-            from mnist_exp import training
+            from mnist_exp.training import fit
 
-            training.forget()
+            fit.forget()
             _freeze_once()
 
 

@@ -10,16 +10,16 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from mnist_exp import devices, flops
-from mnist_exp.adam import QuickAdam
-from mnist_exp.batches import Batches
-from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics, shortest, variables
-from mnist_exp.checkpoints import Checkpoint, Position, Saving
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.data.splits import Split
-from mnist_exp.dropout import quicken
 from mnist_exp.errors import SettingsError, TrainingError
 from mnist_exp.runtime import backends, signals
+from mnist_exp.training import devices, flops
+from mnist_exp.training.batches import Batches
+from mnist_exp.training.callbacks import Checkpointing, EpochMetrics, Metrics, shortest, variables
+from mnist_exp.training.checkpoints import Checkpoint, Position, Saving
+from mnist_exp.training.fast_adam import QuickAdam
+from mnist_exp.training.fast_dropout import quicken
 
 EVALUATION_BATCH = 500
 # Steps that Keras does at a time, without coming back to Python: as many as a slow CPU does in about a second.

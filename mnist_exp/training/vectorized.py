@@ -14,11 +14,12 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from mnist_exp import batches, programs, training
-from mnist_exp.callbacks import Checkpointing, EpochMetrics, Metrics
 from mnist_exp.data import Dataset
 from mnist_exp.runtime import signals
-from mnist_exp.training import Fitted, Training
+from mnist_exp.training import batches, vectorizable
+from mnist_exp.training import fit as training
+from mnist_exp.training.callbacks import Checkpointing, EpochMetrics, Metrics
+from mnist_exp.training.fit import Fitted, Training
 
 _State = tuple[list[Any], list[Any], list[Any], list[Any]]
 
@@ -128,11 +129,11 @@ class _Program:
 
     def __init__(self, members: Sequence[_Member], dataset: Dataset) -> None:
         self._members = members
-        self._template = template = programs.template(members[0].model)
-        self._places = programs.places(template)
-        numbers = [[programs.number(*place) for place in programs.places(member.model)] for member in members]
+        self._template = template = vectorizable.template(members[0].model)
+        self._places = vectorizable.places(template)
+        numbers = [[vectorizable.number(*place) for place in vectorizable.places(member.model)] for member in members]
         self._numbers = [jnp.asarray(each, jnp.float32) for each in zip(*numbers, strict=True)]
-        self._variables = [programs.variables_as_in(template, members[0].model, member.model) for member in members]
+        self._variables = [vectorizable.variables_as_in(template, members[0].model, member.model) for member in members]
         self._zeros = [jnp.stack([v.value] * len(members)) for v in template.metrics_variables]
         self._state = self._stacked()
         self._trained_on = self._validated_on = jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train)

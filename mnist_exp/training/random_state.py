@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from mnist_exp.checkpoints import Arrays
+from mnist_exp.training.checkpoints import Arrays
 
 _PREFIX = "torch_generator/"
 

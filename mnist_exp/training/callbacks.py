@@ -10,9 +10,9 @@ import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
-from mnist_exp import checkpoints, generators
-from mnist_exp.checkpoints import Arrays, Checkpoint, Position, Saving
 from mnist_exp.runtime import signals
+from mnist_exp.training import checkpoints, random_state
+from mnist_exp.training.checkpoints import Arrays, Checkpoint, Position, Saving
 
 Metrics = dict[str, float]
 _SHARED = "shared_seed_generator"
@@ -147,9 +147,9 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         if (steps := self._position.step) > 0:
             # Keras makes the metrics' variables with the first step only, or here.
             self.model.compute_metrics(None, np.zeros(1), np.zeros((1, self.model.output_shape[-1])))
-            _pass_over(self.model, steps, lambda: generators.restore(arrays))
+            _pass_over(self.model, steps, lambda: random_state.restore(arrays))
         else:
-            generators.restore(arrays)
+            random_state.restore(arrays)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Put the metrics of half an epoch back, which Keras has just reset."""
@@ -163,7 +163,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self._position = Position(self._position.epoch, max(done, self._position.step))
         if done == self._steps or signals.is_asked():
             # Validation will use the same variables, and PyTorch draws a number for each pass over data.
-            self._running = _values(_metric_variables(self.model)) | generators.states()
+            self._running = _values(_metric_variables(self.model)) | random_state.states()
         self._stop_if_asked()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -200,7 +200,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             # The next step's loss will tell; what is to be mended then is not to be begun from here.
             self._saving.warn(f"no checkpoint at {self._position}, the last one stays: weights are not finite")
             return
-        arrays |= generators.states() | self._running
+        arrays |= random_state.states() | self._running
         known = []
         for callback in self._others:
             known.append({name: _plain(value) for name, value in vars(callback).items() if _is_scalar(value)})

@@ -11,9 +11,9 @@ import numpy as np
 from jax import numpy as jnp
 from keras.optimizers.schedules import LearningRateSchedule
 
-from mnist_exp.callbacks import variables
-from mnist_exp.dropout import is_made_of_layers
-from mnist_exp.training import Training
+from mnist_exp.training.callbacks import variables
+from mnist_exp.training.fast_dropout import is_made_of_layers
+from mnist_exp.training.fit import Training
 
 _OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
 
