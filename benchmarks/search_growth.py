@@ -19,8 +19,8 @@ import numpy as np
 import optuna
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.sweeping.space import parse
-from mnist_exp.sweeping.study import Study
+from mnist_exp.search.space import parse
+from mnist_exp.search.study import Study
 
 SPACE = ["model.dropout=interval(0,0.7)", "optimizer.learning_rate=tag(log,interval(1e-4,1e-2))"]
 EPOCHS = 10

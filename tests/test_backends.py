@@ -17,8 +17,8 @@ from mnist_exp import compose, provenance, workers
 from mnist_exp.config.schema import find_problems
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
+from mnist_exp.search.space import parse
 from mnist_exp.sweeping import plan
-from mnist_exp.sweeping.space import parse
 
 OTHERS = ["jax", "torch"]
 # Key of data=mnist_5k, with zeros for the digest of the data, from before there was a choice.

@@ -15,10 +15,10 @@ from optuna.trial import TrialState
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
-from mnist_exp.sweeping import storage, study
-from mnist_exp.sweeping.space import Interval, number, parse
-from mnist_exp.sweeping.storage import default
-from mnist_exp.sweeping.study import Study
+from mnist_exp.search import storage, study
+from mnist_exp.search.space import Interval, number, parse
+from mnist_exp.search.storage import default
+from mnist_exp.search.study import Study
 
 SAMPLERS = ("tpe", "random", "qmc", "cmaes", "nsgaii")
 SPACE = (
@@ -100,8 +100,8 @@ def test_a_search_is_the_same_in_one_go_and_in_two(sampler, tmp_path):
 
 IN_ANOTHER_PROCESS = """
 import pickle, sys
-from mnist_exp.sweeping.storage import default
-from mnist_exp.sweeping.study import Study
+from mnist_exp.search.storage import default
+from mnist_exp.search.study import Study
 search = pickle.load(sys.stdin.buffer)
 opened = search.open()
 for _ in range(7):

@@ -16,9 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from mnist_exp.reporting.groups import Family, Group, Grouping
 from mnist_exp.reporting.metric import Metric
 from mnist_exp.reporting.options import shown
+from mnist_exp.search.space import number
 from mnist_exp.sweeping import pictures
 from mnist_exp.sweeping.board import Row, in_order
-from mnist_exp.sweeping.space import number
 
 NAMES = {
     "configurations.png": "Each configuration: every seed a point, the mean and its 95 % interval in black.",

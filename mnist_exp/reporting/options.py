@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.reporting.metric import LARGEST
-from mnist_exp.sweeping.space import brief, number, short_names
+from mnist_exp.search.space import brief, number, short_names
 
 ABSENT = "–"
 COMMON = "the common configuration"  # which has the value of most in every option

@@ -10,7 +10,7 @@ from mnist_exp.reporting import options
 from mnist_exp.reporting.groups import DATA, Family, Group, Grouping, LeftOut
 from mnist_exp.reporting.models import Models
 from mnist_exp.reporting.verdict import ends, figure, p_words, seeds_words
-from mnist_exp.sweeping import space
+from mnist_exp.search import space
 
 MOST_FOR_PAIRS = 12
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.sweeping.space import brief, number, short_names
+from mnist_exp.search.space import brief, number, short_names
 
 OUTCOMES = ("done", "repeated", "pruned", "failed", "killed", "left")
 MOST_SHOWN = 20

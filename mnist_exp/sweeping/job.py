@@ -25,9 +25,10 @@ from mnist_exp.recording import delivery, store
 from mnist_exp.resuming import Resumption
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.sweeping import events, storage, study
-from mnist_exp.sweeping.space import brief, short_names, values_of
-from mnist_exp.sweeping.study import Study
+from mnist_exp.search import storage, study
+from mnist_exp.search.space import brief, short_names, values_of
+from mnist_exp.search.study import Study
+from mnist_exp.sweeping import events
 
 if TYPE_CHECKING:
     import optuna

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from mnist_exp.search.space import number, short_names
 from mnist_exp.sweeping.board import Row, in_order, pareto
-from mnist_exp.sweeping.space import number, short_names
 
 _MOST_LABELS = 12
 _MOST_CELLS = 15

@@ -12,7 +12,7 @@ from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.sweeping.space import Space
+from mnist_exp.search.space import Space
 
 _OURS = "hydra_plugins.mnist_exp_plugins."
 _SLURM_IS_EARLY_S = 60

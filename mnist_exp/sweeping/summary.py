@@ -14,11 +14,12 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.recording import registry, tracking
 from mnist_exp.runtime.redaction import redact_config
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.sweeping import board, study
+from mnist_exp.search import study
+from mnist_exp.search.study import Study
+from mnist_exp.sweeping import board
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan
-from mnist_exp.sweeping.study import Study
 
 if TYPE_CHECKING:
     import optuna

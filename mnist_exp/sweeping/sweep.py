@@ -22,13 +22,14 @@ from mnist_exp.recording import store, unfinished
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.sweeping import events, partition, past, plan, rules, storage, summary
+from mnist_exp.search import storage
+from mnist_exp.search.space import parse
+from mnist_exp.search.study import Study
+from mnist_exp.sweeping import events, partition, past, plan, rules, summary
 from mnist_exp.sweeping.board import Row
 from mnist_exp.sweeping.job import Assignment, Task
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan
-from mnist_exp.sweeping.space import parse
-from mnist_exp.sweeping.study import Study
 from mnist_exp.sweeping.summary import Outcome
 from mnist_exp.sweeping.watch import Watch
 

@@ -15,8 +15,8 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.recording import unfinished
 from mnist_exp.runtime import processes
-from mnist_exp.sweeping import storage
-from mnist_exp.sweeping.space import Axis
+from mnist_exp.search import storage
+from mnist_exp.search.space import Axis
 
 if TYPE_CHECKING:
     import optuna
@@ -220,7 +220,7 @@ def importances(study: "optuna.Study") -> dict[str, float]:
 
 
 def _sampler(settings: SweepSettings) -> "optuna.samplers.BaseSampler":
-    from mnist_exp.sweeping.samplers import SeededSampler
+    from mnist_exp.search.samplers import SeededSampler
 
     return SeededSampler(settings.sampler or "tpe", settings.seed)
 

@@ -1,0 +1,1 @@
+"""Searches by Optuna: the space, the study that processes share, its storage, the samplers."""
