@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from real_runs import SMALL, Running, client_of, history, only_run, run
 
-from mnist_exp import compose, provenance, workers
+from mnist_exp import compose, provenance
 from mnist_exp.config.schema import find_problems
 from mnist_exp.errors import SettingsError
+from mnist_exp.jobs import local
 from mnist_exp.runtime import backends
 from mnist_exp.search.space import parse
 from mnist_exp.sweeping import plan
@@ -307,8 +308,8 @@ def test_memory_of_gpus_grows_as_it_is_needed_unless_the_user_says_otherwise(mon
 
 def test_gpus_are_divided_among_the_workers(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    gpus = workers._visible_gpus()
-    assert [workers._share_of(gpus, slot, 4) for slot in range(4)] == [["0"], ["1"], ["2"], ["3"]]
-    assert [workers._share_of(gpus, slot, 2) for slot in range(2)] == [["0", "2"], ["1", "3"]]
-    assert workers._share_of(gpus, 0, 1) == ["0", "1", "2", "3"]
-    assert [workers._share_of(["7"], slot, 3) for slot in range(3)] == [["7"]] * 3
+    gpus = local._visible_gpus()
+    assert [local._share_of(gpus, slot, 4) for slot in range(4)] == [["0"], ["1"], ["2"], ["3"]]
+    assert [local._share_of(gpus, slot, 2) for slot in range(2)] == [["0", "2"], ["1", "3"]]
+    assert local._share_of(gpus, 0, 1) == ["0", "1", "2", "3"]
+    assert [local._share_of(["7"], slot, 3) for slot in range(3)] == [["7"]] * 3

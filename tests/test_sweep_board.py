@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mnist_exp.sweeping import events, pictures
+from mnist_exp.jobs import events
+from mnist_exp.sweeping import pictures
 from mnist_exp.sweeping.board import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
 from mnist_exp.sweeping.watch import duration
 

@@ -17,8 +17,9 @@ from real_runs import NOT_TIMES, Running, assert_whole, client_of, history
 from mnist_exp import compose
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.sweeping import events, group, partition, rules
-from mnist_exp.sweeping.job import Assignment, Attempt
+from mnist_exp.jobs import events, group
+from mnist_exp.jobs.job import Assignment, Attempt
+from mnist_exp.sweeping import partition, rules
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 DATA = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "trainer.batch_size=64"]  # the last batch is smaller

@@ -42,7 +42,7 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the workers, not yet started."""
-        from mnist_exp.workers import LocalWorkers
+        from mnist_exp.jobs.local import LocalWorkers
 
         self.workers = LocalWorkers(self._n_workers, hydra_context, task_function, config)
 
@@ -61,7 +61,7 @@ class RayLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives; the cluster is joined when the sweep starts."""
-        from mnist_exp.ray_workers import RayWorkers
+        from mnist_exp.jobs.ray import RayWorkers
 
         self.workers = RayWorkers(*self._options, told=(hydra_context, task_function, config))
 
@@ -78,7 +78,7 @@ class SlurmLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives; the jobs go into the queue when the sweep starts."""
-        from mnist_exp.slurm_workers import SlurmWorkers
+        from mnist_exp.jobs.slurm import SlurmWorkers
 
         told = (hydra_context, task_function, config)
         self.workers = SlurmWorkers(self._options, Path(str(config.hydra.sweep.dir)), told)

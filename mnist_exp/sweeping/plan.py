@@ -12,9 +12,9 @@ from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings, find_problems
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
+from mnist_exp.jobs.job import label
 from mnist_exp.search.space import Space
 from mnist_exp.sweeping import partition
-from mnist_exp.sweeping.job import label
 
 _MOST_MISTAKEN = 10  # jobs that are looked into: with a mistake in it each takes half a second
 

@@ -18,6 +18,8 @@ from omegaconf import DictConfig
 from mnist_exp import deliver, provenance
 from mnist_exp.config.schema import SweepSettings, TrackingSettings, sweep_settings
 from mnist_exp.errors import BusyError, RunError
+from mnist_exp.jobs import events
+from mnist_exp.jobs.job import Assignment, Task
 from mnist_exp.recording import store, unfinished
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.redaction import redact
@@ -25,9 +27,8 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
 from mnist_exp.search.study import Study
-from mnist_exp.sweeping import events, partition, past, plan, rules, summary
+from mnist_exp.sweeping import partition, past, plan, rules, summary
 from mnist_exp.sweeping.board import Row
-from mnist_exp.sweeping.job import Assignment, Task
 from mnist_exp.sweeping.ledger import Ledger, Record
 from mnist_exp.sweeping.plan import Plan
 from mnist_exp.sweeping.summary import Outcome

@@ -13,8 +13,8 @@ from typing import Any
 from rich.live import Live
 from rich.text import Text
 
+from mnist_exp.jobs import events
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.sweeping import events
 from mnist_exp.sweeping.board import OUTCOMES, Row
 
 _PERIOD_S = 0.2

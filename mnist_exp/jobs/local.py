@@ -21,8 +21,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mnist_exp import hydra_jobs
-from mnist_exp.hydra_jobs import JobLostError
+from mnist_exp.jobs import worker as hydra_jobs
+from mnist_exp.jobs.worker import JobLostError
 from mnist_exp.runtime import imports, threads
 from mnist_exp.runtime.signals import Terminated
 

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 
-from mnist_exp import hydra_jobs
 from mnist_exp.errors import BusyError, SettingsError, first_line
-from mnist_exp.hydra_jobs import Place
+from mnist_exp.jobs import worker
+from mnist_exp.jobs.worker import Place
 from mnist_exp.runtime import signals
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
@@ -49,7 +49,7 @@ _FIXES = {
 }
 
 
-class SlurmWorkers(hydra_jobs.Workers):
+class SlurmWorkers(worker.Workers):
     """The Slurm cluster, for the jobs of one sweep.
 
     Args:
@@ -58,7 +58,7 @@ class SlurmWorkers(hydra_jobs.Workers):
         told: what each job is told.
     """
 
-    def __init__(self, options: Mapping[str, Any], folder: Path, told: hydra_jobs.Told) -> None:
+    def __init__(self, options: Mapping[str, Any], folder: Path, told: worker.Told) -> None:
         self._options, self._told = dict(options), told
         self._folder = folder.absolute() / "slurm"
         self._waiting: dict[int, submitit.Job[JobReturn]] = {}
@@ -115,7 +115,7 @@ class SlurmWorkers(hydra_jobs.Workers):
         self._has_submitted = False
         # By their name, for what is being submitted has no number yet.
         _ask("scancel", "--me", f"--name={self.name}")
-        until = time.monotonic() + hydra_jobs.LAST_WORDS_S
+        until = time.monotonic() + worker.LAST_WORDS_S
         while (queued := self._queued()) != [] and time.monotonic() < until:
             time.sleep(_LOOK_S)
         if queued == []:
@@ -240,11 +240,11 @@ class _Job:
             signals.end_on(_NEARLY_OVER)
             place, told = pickle.loads(self.told_file.read_bytes())  # noqa: S301  the launching process's
             place.enter(self.cpus)
-            return hydra_jobs.run_within(self.timeout_s, self.number, list(self.overrides), told)
+            return worker.run_within(self.timeout_s, self.number, list(self.overrides), told)
         except Terminated as ended:
             if ended.code == 128 + _NEARLY_OVER or _is_preempted():
                 requeue(_NEARLY_OVER, None)  # Ends this process, or raises what tells why not.
-            hydra_jobs.leave(ended)
+            worker.leave(ended)
 
     def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
         """Return what submitit starts from the queue: the same again, which finds the run that it has begun."""

@@ -21,6 +21,7 @@ from mnist_exp.composition import compose as composition
 from mnist_exp.config.schema import Settings, check
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, first_line
+from mnist_exp.jobs import events
 from mnist_exp.recording import delivery, store
 from mnist_exp.resuming import Resumption
 from mnist_exp.runtime.redaction import redact
@@ -28,7 +29,6 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage, study
 from mnist_exp.search.space import brief, short_names, values_of
 from mnist_exp.search.study import Study
-from mnist_exp.sweeping import events
 
 if TYPE_CHECKING:
     import optuna
@@ -103,7 +103,7 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
             finally:
                 storage.close(opened)
         if len(attempts) > 1:
-            from mnist_exp.sweeping import group
+            from mnist_exp.jobs import group
 
             group.run(attempts)
             return NO_RESULT

@@ -9,16 +9,16 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from mnist_exp import hydra_jobs
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.hydra_jobs import Place
+from mnist_exp.jobs import worker
+from mnist_exp.jobs.worker import Place
 from mnist_exp.runtime import imports, signals
 from mnist_exp.runtime.signals import Terminated
 
 _LOOK_S = 0.5
 
 
-class RayWorkers(hydra_jobs.Workers):
+class RayWorkers(worker.Workers):
     """The Ray cluster, for the jobs of one sweep.
 
     Args:
@@ -30,7 +30,7 @@ class RayWorkers(hydra_jobs.Workers):
     """
 
     def __init__(
-        self, address: str | None, num_cpus: int, num_gpus: float, max_restarts: int, told: hydra_jobs.Told
+        self, address: str | None, num_cpus: int, num_gpus: float, max_restarts: int, told: worker.Told
     ) -> None:
         self._address, self._max_restarts, self._told = address, max_restarts, told
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
@@ -109,7 +109,7 @@ class RayWorkers(hydra_jobs.Workers):
             ray.cancel(reference, force=False)
         if self._running:
             references = list(self._running)
-            ray.wait(references, num_returns=len(references), timeout=hydra_jobs.LAST_WORDS_S)
+            ray.wait(references, num_returns=len(references), timeout=worker.LAST_WORDS_S)
         self._running.clear()
         ray.shutdown()
 
@@ -135,9 +135,9 @@ def _work(job: int, overrides: list[str], told: bytes, cpus: int, timeout_s: flo
     place.enter(cpus)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
-        return hydra_jobs.run_within(timeout_s, job, overrides, ours)
+        return worker.run_within(timeout_s, job, overrides, ours)
     except Terminated as ended:
-        hydra_jobs.leave(ended)
+        worker.leave(ended)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
