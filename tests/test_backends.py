@@ -19,7 +19,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.jobs import local
 from mnist_exp.runtime import backends
 from mnist_exp.search.space import parse
-from mnist_exp.sweeping import plan
+from mnist_exp.sweeps import plan
 
 OTHERS = ["jax", "torch"]
 # Key of data=mnist_5k, with zeros for the digest of the data, from before there was a choice.

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mnist_exp.jobs import events
-from mnist_exp.sweeping import pictures
-from mnist_exp.sweeping.board import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
-from mnist_exp.sweeping.watch import duration
+from mnist_exp.sweeps import figures as pictures
+from mnist_exp.sweeps.leaderboard import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
+from mnist_exp.sweeps.progress import duration
 
 NAN = math.nan
 

@@ -11,9 +11,9 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
 from mnist_exp.search.space import parse
-from mnist_exp.sweeping import past
-from mnist_exp.sweeping.ledger import Record
-from mnist_exp.sweeping.plan import Plan, Planned
+from mnist_exp.sweeps import past
+from mnist_exp.sweeps.history import Record
+from mnist_exp.sweeps.plan import Plan, Planned
 
 NOBODY = f"{socket.gethostname()}/1/1.00"  # Process 1 started at another time.
 

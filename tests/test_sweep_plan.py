@@ -16,7 +16,7 @@ from mnist_exp.composition.compose import EXPERIMENTS, PointComposer, compose, c
 from mnist_exp.config.schema import SweepSettings, find_problems, sweep_settings
 from mnist_exp.errors import SettingsError
 from mnist_exp.search.space import parse
-from mnist_exp.sweeping import plan, rules
+from mnist_exp.sweeps import plan, rules
 
 SMALL = ["data=mnist_5k", "data.validation=0.2"]
 PRESETS = sorted(file.stem for file in (EXPERIMENTS / "sweep").glob("*.yaml"))

@@ -19,7 +19,7 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.jobs import events, group
 from mnist_exp.jobs.job import Assignment, Attempt
-from mnist_exp.sweeping import partition, rules
+from mnist_exp.sweeps import grouping, rules
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 DATA = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "trainer.batch_size=64"]  # the last batch is smaller
@@ -185,7 +185,7 @@ def test_models_that_are_another_program_are_told_apart():
 
 
 def programs(*jobs):
-    return [partition.program(compose([*DATA, "trainer.backend=jax", *job]), "0") for job in jobs]
+    return [grouping.program(compose([*DATA, "trainer.backend=jax", *job]), "0") for job in jobs]
 
 
 def test_jobs_are_one_program_if_they_differ_in_numbers_only():
@@ -207,12 +207,12 @@ def test_jobs_are_one_program_if_they_differ_in_numbers_only():
 )
 def test_job_that_a_program_for_many_cannot_train_is_alone(option):
     assert programs([option]) == [None]
-    assert partition.why_alone(compose([*DATA, option])) == option.removeprefix("+")
+    assert grouping.why_alone(compose([*DATA, option])) == option.removeprefix("+")
 
 
 @given(st.lists(st.none() | st.integers(0, 4), max_size=60), st.integers(1, 9))
 def test_groups_are_all_jobs_once_of_one_program_each(programs, at_most):
-    groups = partition.groups(range(len(programs)), programs, at_most)
+    groups = grouping.groups(range(len(programs)), programs, at_most)
     assert sorted(job for each in groups for job in each) == list(range(len(programs)))
     assert all(each == sorted(each) and 1 <= len(each) <= at_most for each in groups)
     for each in groups:

@@ -24,7 +24,7 @@ class Sweeper(HydraSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run every job, and return the best objective; None if no job came to one."""
-        from mnist_exp.sweeping.sweep import sweep
+        from mnist_exp.sweeps.sweep import sweep
 
         return sweep(self._params, arguments, self._config, self._context.config_loader, self._launcher)
 

@@ -17,8 +17,8 @@ from mnist_exp.reporting.groups import Family, Group, Grouping
 from mnist_exp.reporting.metric import Metric
 from mnist_exp.reporting.options import shown
 from mnist_exp.search.space import number
-from mnist_exp.sweeping import pictures
-from mnist_exp.sweeping.board import Row, in_order
+from mnist_exp.sweeps import figures
+from mnist_exp.sweeps.leaderboard import Row, in_order
 
 NAMES = {
     "configurations.png": "Each configuration: every seed a point, the mean and its 95 % interval in black.",
@@ -131,7 +131,7 @@ def heat_map(family: Family, grouping: Grouping) -> Figure | None:
         for score in group.scores.values()
     ]
     names = {key: _safe(name) for key, name in grouping.names.items()}
-    return pictures.heat_map(rows, down, across, _safe(metric.name), metric.direction, names)
+    return figures.heat_map(rows, down, across, _safe(metric.name), metric.direction, names)
 
 
 def parallel_coordinates(family: Family, grouping: Grouping) -> Figure | None:

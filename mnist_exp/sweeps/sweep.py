@@ -27,12 +27,12 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
 from mnist_exp.search.study import Study
-from mnist_exp.sweeping import partition, past, plan, rules, summary
-from mnist_exp.sweeping.board import Row
-from mnist_exp.sweeping.ledger import Ledger, Record
-from mnist_exp.sweeping.plan import Plan
-from mnist_exp.sweeping.summary import Outcome
-from mnist_exp.sweeping.watch import Watch
+from mnist_exp.sweeps import grouping, past, plan, rules, summary
+from mnist_exp.sweeps.history import Ledger, Record
+from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.plan import Plan
+from mnist_exp.sweeps.progress import Watch
+from mnist_exp.sweeps.summary import Outcome
 
 if TYPE_CHECKING:
     import optuna
@@ -237,11 +237,11 @@ class _Sweep:
         if at_most == 1:
             return [[row] for row in rows]
         planned = {job.key: job for job in self.plan.jobs}
-        units = partition.groups(rows, [planned[row.key].program for row in rows], at_most)
+        units = grouping.groups(rows, [planned[row.key].program for row in rows], at_most)
         alone = [planned[row.key] for unit in units if len(unit) == 1 for row in unit]
         reasons = dict.fromkeys(job.why_alone for job in alone if job.why_alone is not None)
         if alone:
-            why = ", ".join(reasons) or f"only jobs that differ in nothing but {partition.MAY_DIFFER} can be together"
+            why = ", ".join(reasons) or f"only jobs that differ in nothing but {grouping.MAY_DIFFER} can be together"
             self.screen.warn(f"sweep.together={at_most}: {len(alone)} of {len(rows)} jobs are trained alone: {why}")
         return units
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from mnist_exp.search.space import number, short_names
-from mnist_exp.sweeping.board import Row, in_order, pareto
+from mnist_exp.sweeps.leaderboard import Row, in_order, pareto
 
 _MOST_LABELS = 12
 _MOST_CELLS = 15

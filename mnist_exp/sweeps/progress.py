@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mnist_exp.jobs import events
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.sweeping.board import OUTCOMES, Row
+from mnist_exp.sweeps.leaderboard import OUTCOMES, Row
 
 _PERIOD_S = 0.2
 _REST = 20  # times as long as a look took: thousands of jobs, or a slow disk, must not take this process's CPU

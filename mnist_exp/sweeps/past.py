@@ -9,9 +9,9 @@ from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError
 from mnist_exp.recording import unfinished
 from mnist_exp.search.space import values_of
-from mnist_exp.sweeping.board import Row
-from mnist_exp.sweeping.ledger import Ledger, Record
-from mnist_exp.sweeping.plan import Plan
+from mnist_exp.sweeps.history import Ledger, Record
+from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.plan import Plan
 
 _ORPHANS_END_S = 15.0
 

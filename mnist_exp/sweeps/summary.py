@@ -16,10 +16,10 @@ from mnist_exp.runtime.redaction import redact_config
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.search.study import Study
-from mnist_exp.sweeping import board
-from mnist_exp.sweeping.board import Row
-from mnist_exp.sweeping.ledger import Ledger, Record
-from mnist_exp.sweeping.plan import Plan
+from mnist_exp.sweeps import leaderboard
+from mnist_exp.sweeps.history import Ledger, Record
+from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.plan import Plan
 
 if TYPE_CHECKING:
     import optuna
@@ -59,10 +59,10 @@ class Outcome:
     def ranked(self) -> list[Row]:
         """The jobs that are done, the best first; of a search for two objectives, the Pareto front first."""
         direction = self.plan.settings.direction
-        rows = board.ranked(self.rows, direction)
+        rows = leaderboard.ranked(self.rows, direction)
         if self.how.minimize_too is None:
             return rows
-        front = board.pareto(self.rows, direction, self.how.minimize_too)
+        front = leaderboard.pareto(self.rows, direction, self.how.minimize_too)
         return [*reversed(front), *(row for row in rows if row not in front)]
 
     @property
@@ -143,11 +143,11 @@ def show(screen: Screen, outcome: Outcome, experiment: str, ledger: Ledger | Non
     ranked, how = outcome.ranked, outcome.how
     keys = outcome.plan.space.keys
     if ranked:
-        screen.columns(*board.table(ranked, keys, outcome.objective, how.minimize_too))
-        if len(ranked) > board.MOST_SHOWN:
-            screen.out.print(f"… and {len(ranked) - board.MOST_SHOWN} more, in leaderboard.csv of the parent run")
+        screen.columns(*leaderboard.table(ranked, keys, outcome.objective, how.minimize_too))
+        if len(ranked) > leaderboard.MOST_SHOWN:
+            screen.out.print(f"… and {len(ranked) - leaderboard.MOST_SHOWN} more, in leaderboard.csv of the parent run")
         screen.out.print()
-    told = [f"{outcome.count(kind)} {kind}" for kind in board.OUTCOMES if outcome.count(kind)]
+    told = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
     reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)
     rows = {"sweep": ", ".join(told) + (f"; {reused} of them done before" if reused else "")}
     if saved := _saved_epochs(outcome):
@@ -179,14 +179,14 @@ def record(ledger: Ledger, outcome: Outcome) -> None:
     keys, settings = outcome.plan.space.keys, outcome.plan.settings
     ranked = outcome.ranked
     rest = [row for row in outcome.rows if row.outcome != "done"]
-    metrics = {f"jobs_{kind}": float(outcome.count(kind)) for kind in board.OUTCOMES}
+    metrics = {f"jobs_{kind}": float(outcome.count(kind)) for kind in leaderboard.OUTCOMES}
     metrics["epochs_spent"] = float(_spent_epochs(outcome))
     metrics["epochs_saved"] = float(_saved_epochs(outcome))
     metrics["compute_time_s"] = sum(row.seconds for row in outcome.rows)
     if ranked:
         metrics["best_objective"] = ranked[0].objective
     with tracking.folder() as folder:
-        board.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
+        leaderboard.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
         if ranked:
             _write_best(folder / "best.yaml", ranked[0], outcome)
             _draw(folder, ledger, outcome)
@@ -198,14 +198,14 @@ def record(ledger: Ledger, outcome: Outcome) -> None:
 
 
 def _draw(folder: Path, ledger: Ledger, outcome: Outcome) -> None:
-    from mnist_exp.sweeping import pictures
+    from mnist_exp.sweeps import figures
 
     settings = outcome.plan.settings
     with_run = [row for row in outcome.rows if row.run_id and row.outcome in ("done", "pruned")]
     best_first = [*outcome.ranked, *(row for row in with_run if row.outcome == "pruned")][:_MOST_CURVES]
     curves = [(row.name, ledger.history(row.run_id, settings.objective)) for row in best_first if row.run_id]
     importances = study.importances(outcome.opened) if outcome.opened and outcome.how.minimize_too is None else {}
-    pictures.draw_all(
+    figures.draw_all(
         folder,
         outcome.rows,
         outcome.plan.space.keys,

@@ -14,7 +14,7 @@ from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.jobs.job import label
 from mnist_exp.search.space import Space
-from mnist_exp.sweeping import partition
+from mnist_exp.sweeps import grouping
 
 _MOST_MISTAKEN = 10  # jobs that are looked into: with a mistake in it each takes half a second
 
@@ -98,7 +98,7 @@ def make(space: Space, config_dir: str | None, *, is_search: bool, together: boo
             facts = label(overrides, space.keys), key, each.trainer.epochs, command
             program, alone = None, None
             if together:
-                program, alone = partition.program(each, digest), partition.why_alone(each)
+                program, alone = grouping.program(each, digest), grouping.why_alone(each)
             jobs[key] = Planned(tuple(overrides), *facts, program, alone)
     return Plan(
         space,

@@ -1,1 +1,0 @@
-"""Sweeps: planned and checked whole, carried by any Hydra launcher, recorded under one parent, never repeated."""
