@@ -15,9 +15,10 @@ import numpy as np
 from peer_data import find_data
 from PIL import Image, ImageFilter
 
-from mnist_exp import commands, model_files
+from mnist_exp import commands
 from mnist_exp.errors import DataError
-from mnist_exp.handwriting import as_mnist, plain
+from mnist_exp.inference import load
+from mnist_exp.inference.mnist_style import as_mnist, plain
 from mnist_exp.runtime import imports
 
 SIDE = 300
@@ -35,7 +36,7 @@ def main() -> None:
     with imports.quick_imports():
         from mnist_exp.training import fit
 
-        model = model_files.of_run(run, commands.trusted(options))
+        model = load.of_run(run, commands.trusted(options))
     read = fit.predict(model, np.stack([as_mnist(each[..., np.newaxis], (28, 28, 1)).pixels for each in x]))
     logged = run.metrics["test_accuracy"]
     print(f"all {len(x):,} test images as they are: {(read.argmax(axis=1) == y).mean():.4f}; logged {logged:.4f}")

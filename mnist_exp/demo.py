@@ -47,7 +47,7 @@ def load(run: RecordedRun, options: argparse.Namespace) -> "Exhibit":
 
     Raises: SettingsError: the run has no model that takes images.
     """
-    from mnist_exp import model_files
+    from mnist_exp.inference import load as model_files
 
     with imports.quick_imports():
         model = model_files.of_run(run, commands.trusted(options))

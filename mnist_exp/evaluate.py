@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp import commands, ensemble, evaluation_data, model_files
+from mnist_exp import commands
 from mnist_exp.config import fields
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import metrics
 from mnist_exp.evaluation.metrics import ClassScore, Evaluation
-from mnist_exp.evaluation_data import SPLITS, Images
+from mnist_exp.inference import ensemble, labelled_images, load
+from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.runtime import imports
@@ -48,7 +49,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
     options.options = rest
     if unknown := [word for word in rest if word.startswith("-")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    evaluation_data.check_words(options.options, options.data)
+    labelled_images.check_words(options.options, options.data)
     return options
 
 
@@ -63,7 +64,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.ensemble:
         members = ensemble.members(run)
     else:
-        model_files.check_has_model(run)
+        load.check_has_model(run)
         members = [run]
     images = ensemble.common([_images(member, options) for member in members])
     folder = _folder(run, images, options.output)
@@ -106,8 +107,8 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
     with imports.quick_imports():
         from mnist_exp.training import fit
 
-        model = model_files.of_run(run, trusted)
-    evaluation_data.check_fits(run, images.dataset, model)
+        model = load.of_run(run, trusted)
+    labelled_images.check_fits(run, images.dataset, model)
     probabilities = fit.predict(model, images.x)
     check_probabilities(probabilities, run.run_id)
     return probabilities
@@ -124,11 +125,11 @@ def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
     trusted = commands.trusted(options)
     if options.data is None:
         try:
-            return evaluation_data.own(run, options.split, evaluation_data.values(options.options), trusted)
+            return labelled_images.own(run, options.split, labelled_images.values(options.options), trusted)
         except DataError as error:
             fix = "name the place of the run's own data with data.path=/folder, or another data set with --data=NAME"
             raise DataError([*error.problems, fix]) from error
-    return evaluation_data.other(run, options.split, options.data, options.options, trusted, options.config_dir)
+    return labelled_images.other(run, options.split, options.data, options.options, trusted, options.config_dir)
 
 
 def _folder(run: RecordedRun, images: Images, output: str | None) -> Path:
@@ -238,7 +239,7 @@ def _warn(screen: Screen, members: Sequence[RecordedRun], images: Images, report
             f"{what} was trained on {trained_on:,} of these {total:,} images: this is no measure of how well it reads "
             f"new ones; of the {total - trained_on:,} others it read {report['accuracy_of_new']:.4f} rightly"
         )
-    if words := evaluation_data.renamed(members[0], images.dataset):
+    if words := labelled_images.renamed(members[0], images.dataset):
         screen.warn(words)
     if differences := _differences(report):
         screen.warn(f"not as it was logged: {'; '.join(differences)}")
@@ -261,7 +262,7 @@ def _show(
     low, high = measured.interval.low, measured.interval.high
     gap = measured.confidence - measured.accuracy
     rows = {
-        "run": f"{run.run_id}, {evaluation_data.shown(run.name)}",
+        "run": f"{run.run_id}, {labelled_images.shown(run.name)}",
         **_of_members(report.get("members", {})),
         "images": f"{measured.images:,} {images.words()}, from {images.dataset.place}",
         "accuracy": f"{measured.accuracy:.4f}, {measured.interval.level:.0%} interval {low:.4f} to {high:.4f} "
@@ -297,8 +298,8 @@ def _show_classes(screen: Screen, classes: Sequence[ClassScore]) -> None:
     cells = []
     for each in shown:
         numbers = ["-" if value is None else f"{value:.4f}" for value in (each.precision, each.recall, each.f1)]
-        taken_for = "-" if each.taken_for is None else f"{evaluation_data.shown(each.taken_for)} ({each.times:,})"
-        cells.append([evaluation_data.shown(each.name), *numbers, f"{each.images:,}", taken_for])
+        taken_for = "-" if each.taken_for is None else f"{labelled_images.shown(each.taken_for)} ({each.times:,})"
+        cells.append([labelled_images.shown(each.name), *numbers, f"{each.images:,}", taken_for])
     head = ["class", "precision", "recall", "F1", "images", "most often taken for"]
     screen.columns(head, cells, left=("class", "most often taken for"))
 

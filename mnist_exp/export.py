@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp import commands, evaluation_data, exporting, model_files
+from mnist_exp import commands
 from mnist_exp.config import fields
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
-from mnist_exp.evaluation_data import Images
-from mnist_exp.exporting import BATCH, FORMATS, Parity
+from mnist_exp.inference import export_formats, labelled_images, load
+from mnist_exp.inference.export_formats import BATCH, FORMATS, Parity
+from mnist_exp.inference.labelled_images import Images
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.terminal import Screen
@@ -57,11 +58,11 @@ def export(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     _check(options)
-    exporting.check_packages(options.format)
+    export_formats.check_packages(options.format)
     if options.format != "keras":
         backends.choose("tensorflow")  # Keras writes them by it, whichever backend trained the model.
     run = commands.find(options)
-    model_files.check_has_model(run)
+    load.check_has_model(run)
     target = _target(run, options)
     trusted = commands.trusted(options)
     images = _images(run, options, trusted)
@@ -116,7 +117,7 @@ def _target(run: RecordedRun, options: argparse.Namespace) -> Path:
 def _images(run: RecordedRun, options: argparse.Namespace, trusted: Sequence[str]) -> Images:
     given = {} if options.data_path is None else {"path": options.data_path}
     try:
-        images = evaluation_data.own(run, "test", given, trusted)
+        images = labelled_images.own(run, "test", given, trusted)
     except DataError as error:
         fix = "the comparison with Keras needs the run's own test images: name their place with --data-path"
         raise DataError([*error.problems, fix]) from error
@@ -127,8 +128,8 @@ def _images(run: RecordedRun, options: argparse.Namespace, trusted: Sequence[str
 
 def _model(run: RecordedRun, images: Images, trusted: Sequence[str]) -> "keras.Model":
     with imports.quick_imports():
-        model = model_files.of_run(run, trusted)
-    evaluation_data.check_fits(run, images.dataset, model)
+        model = load.of_run(run, trusted)
+    labelled_images.check_fits(run, images.dataset, model)
     return model
 
 
@@ -155,34 +156,34 @@ def _export(
     from mnist_exp.training import fit
 
     form = FORMATS[options.format]
-    with exporting.held_output():
-        meant = exporting.in_float32(model) if form.is_float32 else model
+    with export_formats.held_output():
+        meant = export_formats.in_float32(model) if form.is_float32 else model
         reference = fit.predict(meant, x)
     try:
-        with exporting.held_output():
+        with export_formats.held_output():
             form.write(meant, path)
             reader = form.open(path, trusted)
-            found = exporting.read_all(reader, x)
-            keras_reader = exporting.reader_of(meant)
+            found = export_formats.read_all(reader, x)
+            keras_reader = export_formats.reader_of(meant)
             latencies = [
-                (n, exporting.latency_ms(reader, x[:n]), exporting.latency_ms(keras_reader, x[:n]))
+                (n, export_formats.latency_ms(reader, x[:n]), export_formats.latency_ms(keras_reader, x[:n]))
                 for n in (1, min(BATCH, len(x)))
             ]
     except Exception as error:  # Converters say by all kinds of exceptions what they do not know.
         signals.check()
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
-    parity = exporting.compare(reference, found, options.tolerance)
-    own = None if meant is model else exporting.compare(fit.predict(model, x), found, options.tolerance)
-    return Exported(exporting.size(path), parity, own, latencies)
+    parity = export_formats.compare(reference, found, options.tolerance)
+    own = None if meant is model else export_formats.compare(fit.predict(model, x), found, options.tolerance)
+    return Exported(export_formats.size(path), parity, own, latencies)
 
 
 def _show(screen: Screen, run: RecordedRun, images: Images, name: str, target: Path, exported: Exported) -> None:
     shape = ", ".join(["n", *map(str, images.dataset.image_shape)])
     parity, runtime = exported.parity, FORMATS[name].runtime
     rows = {
-        "run": f"{run.run_id}, {evaluation_data.shown(run.name)}",
+        "run": f"{run.run_id}, {labelled_images.shown(run.name)}",
         "file": f"{target}, {exported.size / 1e6:.2f} MB" + ("" if parity.is_kept else ", not written"),
-        "input": f"{exporting.INPUT}, float32 ({shape}), raw, 0 to 255",
+        "input": f"{export_formats.INPUT}, float32 ({shape}), raw, 0 to 255",
         "output": f"{FORMATS[name].output}, float32 (n, {images.dataset.classes}), each row adds up to 1",
         "parity": f"{_words(parity)}; {images.words()}",
     }

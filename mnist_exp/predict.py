@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import commands, image_sources, reading
+from mnist_exp import commands
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
-from mnist_exp.image_sources import Image
-from mnist_exp.reading import Reader
+from mnist_exp.inference import image_inputs, preprocessing
+from mnist_exp.inference.image_inputs import Image
+from mnist_exp.inference.preprocessing import Reader
 from mnist_exp.runtime import imports
 
 if TYPE_CHECKING:
@@ -54,18 +55,18 @@ def predict(options: argparse.Namespace) -> int:
     """
     if options.top < 1:
         raise SettingsError(f"--top={options.top} is not allowed: it must be at least 1")
-    found = image_sources.find(options.images)
+    found = image_inputs.find(options.images)
     run = commands.find(options)
-    from mnist_exp import model_files
+    from mnist_exp.inference import load
 
     with imports.quick_imports():  # TensorFlow looks for a GPU, loudly, as it makes the first array.
-        model = model_files.of_run(run, commands.trusted(options))
-    reader = reading.reader(run, reading.shape_of(model.input_shape, run), options.preprocess)
-    names = reading.class_names(run, model.output_shape[-1])
+        model = load.of_run(run, commands.trusted(options))
+    reader = preprocessing.reader(run, preprocessing.shape_of(model.input_shape, run), options.preprocess)
+    names = preprocessing.class_names(run, model.output_shape[-1])
     wide = min(max((len(printable(image.path)) for image in found if image), default=1), _WIDEST)
     is_good = True
     try:
-        for answer in answers(model, reader, image_sources.all_of(found)):
+        for answer in answers(model, reader, image_inputs.all_of(found)):
             is_good = is_good and not answer.error
             if answer.error:
                 sys.stdout.flush()
@@ -97,7 +98,7 @@ def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> It
             if np.isfinite(row).all():
                 yield Answer(image.path, row, prepared.notes)
             else:  # No number that another program could read.
-                yield Answer(image.path, error=f"{image.path}: {reading.NO_NUMBER}")
+                yield Answer(image.path, error=f"{image.path}: {preprocessing.NO_NUMBER}")
 
 
 def _read(reader: Reader, image: Image) -> Any:
@@ -107,7 +108,7 @@ def _read(reader: Reader, image: Image) -> Any:
     try:
         return reader.read(image.source, "standard input" if isinstance(image.source, bytes) else "")
     except DataError as error:
-        what = "standard input" if image.path == image_sources.STDIN else image.path
+        what = "standard input" if image.path == image_inputs.STDIN else image.path
         return error if what in str(error) else DataError(f"{what}: {error}")
 
 
@@ -177,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--preprocess",
-        choices=reading.WAYS,
+        choices=preprocessing.WAYS,
         default="auto",
         help="mnist: as MNIST was made, a box of 20×20 in 28×28 by its centre of mass; plain: scaled to the model's "
         "size; auto, the default: mnist for a model of 28×28 grey pixels that was trained on MNIST, else plain",

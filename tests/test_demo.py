@@ -22,11 +22,12 @@ import pytest
 import real_browser
 from PIL import Image
 
-from mnist_exp import commands, compose, demo, reading, run
+from mnist_exp import commands, compose, demo, run
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.evaluation import saliency
+from mnist_exp.inference import preprocessing
 from mnist_exp.recorded import find
 
 
@@ -158,7 +159,7 @@ def test_images_that_are_not_good_are_told(ask):
 
 
 def test_images_are_read_one_at_a_time(shown, monkeypatch):
-    busy, most, read_image = [], [], reading.read_image
+    busy, most, read_image = [], [], preprocessing.read_image
 
     def slowly(*arguments, **options):
         busy.append(1)
@@ -167,7 +168,7 @@ def test_images_are_read_one_at_a_time(shown, monkeypatch):
         busy.pop()
         return read_image(*arguments, **options)
 
-    monkeypatch.setattr(reading, "read_image", slowly)
+    monkeypatch.setattr(preprocessing, "read_image", slowly)
     content = png(mnist_5k().test[0][0])
     with ThreadPoolExecutor(4) as pool:
         assert len({str(answer) for answer in pool.map(shown[0].read, [content] * 8)}) == 1

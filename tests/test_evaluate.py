@@ -17,9 +17,10 @@ import yaml
 from PIL import Image
 from real_runs import client_of
 
-from mnist_exp import commands, compose, evaluate, evaluation_data, load_model, run
+from mnist_exp import commands, compose, evaluate, load_model, run
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.evaluation.metrics import ClassScore
+from mnist_exp.inference import labelled_images
 from mnist_exp.runtime.terminal import Screen
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -129,7 +130,7 @@ def test_training_images_are_told_to_be_no_measure(here):
 
 def test_training_images_in_another_data_set_are_found(here):
     x, y, x_test, y_test = here.arrays
-    split = evaluation_data.data.split
+    split = labelled_images.data.split
     dataset = SimpleNamespace(x_train=x, y_train=y, x_test=x_test, y_test=y_test, name="npz")
     used = split(dataset, limit=None, validation=100, seed=7)
     mixed = np.concatenate([used.x_train[:30], x_test[:70]]), np.concatenate([used.y_train[:30], y_test[:70]])
@@ -145,7 +146,7 @@ def test_training_images_in_another_data_set_are_found(here):
 
 def test_images_are_known_again_as_floats_and_not_for_others(digits):
     (x, _), _ = digits
-    x, among = x[:40, ..., None], evaluation_data.among
+    x, among = x[:40, ..., None], labelled_images.among
     assert among(x[:8], x[4:]).tolist() == [False] * 4 + [True] * 4
     assert among(x[:8].astype(np.float32), x).all()
     assert among(x[:8], x.astype(np.float32)).all()

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from real_runs import SMALL, client_of
 
-from mnist_exp import commands, compose, export, exporting, load_model, run
+from mnist_exp import commands, compose, export, load_model, run
 from mnist_exp.errors import SettingsError
+from mnist_exp.inference import export_formats
 from mnist_exp.runtime import signals
 
 FORMATS = ("onnx", "litert", "savedmodel", "keras")
 
 
 def needs(name):
-    for package in exporting.FORMATS[name].packages:
+    for package in export_formats.FORMATS[name].packages:
         pytest.importorskip(package)
 
 
@@ -50,7 +51,7 @@ def call(*words):
 @pytest.mark.parametrize("name", FORMATS)
 def test_file_reads_real_images_as_keras_does(run_id, digits, capfd, name):
     needs(name)
-    file = f"made{exporting.FORMATS[name].suffix}"
+    file = f"made{export_formats.FORMATS[name].suffix}"
     assert call(run_id, "--format", name, "--output", file, "--images", "300") == 0
     out, err = capfd.readouterr()
     assert err == ""
@@ -58,7 +59,7 @@ def test_file_reads_real_images_as_keras_does(run_id, digits, capfd, name):
     assert "300 of 300 labels as Keras has them, largest difference of a probability " in out
     assert "200 images" in out
     _, (x, _) = digits
-    reader = exporting.FORMATS[name].open(Path(file), ())
+    reader = export_formats.FORMATS[name].open(Path(file), ())
     found = reader(x[:3, ..., None].astype(np.float32))
     np.testing.assert_allclose(found, load_model(run_id).predict(x[:3, ..., None], verbose=0), atol=1e-5)
 
@@ -100,8 +101,8 @@ def test_what_a_signal_breaks_off_is_no_failure(run_id, capfd, monkeypatch, numb
         monkeypatch.setattr(signals, "_asked", [number])
         raise TypeError("broken off")
 
-    broken = dataclasses.replace(exporting.FORMATS["keras"], write=write)
-    monkeypatch.setitem(exporting.FORMATS, "keras", broken)
+    broken = dataclasses.replace(export_formats.FORMATS["keras"], write=write)
+    monkeypatch.setitem(export_formats.FORMATS, "keras", broken)
     assert call(run_id, "--format=keras", "--output=never.keras") == code
     assert "cannot be exported" not in capfd.readouterr().err
     assert not Path("never.keras").exists()
@@ -164,7 +165,7 @@ def test_run_without_its_data_is_told_what_to_name(run_id, capfd):
 )
 def test_comparison_is_its_definition(reference, error, tolerance):
     exported = reference + error
-    found = exporting.compare(reference, exported, tolerance)
+    found = export_formats.compare(reference, exported, tolerance)
     ties = wrong = 0
     for row, other in zip(reference, exported, strict=True):
         if row.argmax() != other.argmax():
@@ -177,10 +178,10 @@ def test_comparison_is_its_definition(reference, error, tolerance):
 
 def test_label_that_differs_is_no_tie_beyond_the_tolerance():
     reference, exported = np.array([[0.55, 0.45]]), np.array([[0.49, 0.51]])
-    found = exporting.compare(reference, exported, 0.08)  # Each probability is near enough, the label is not.
+    found = export_formats.compare(reference, exported, 0.08)  # Each probability is near enough, the label is not.
     assert (found.agreeing, found.ties, found.is_kept) == (0, 0, False)
     assert found.difference < found.tolerance
-    assert exporting.compare(reference, exported, 0.11).is_kept
+    assert export_formats.compare(reference, exported, 0.11).is_kept
 
 
 def test_noise_is_held_back_unless_it_fails(capfd):
@@ -188,10 +189,10 @@ def test_noise_is_held_back_unless_it_fails(capfd):
         print("python says")
         subprocess.run([sys.executable, "-c", "import os; os.write(1, b'out'); os.write(2, b'err')"], check=True)
 
-    with exporting.held_output():
+    with export_formats.held_output():
         noise()
     assert capfd.readouterr() == ("", "")
-    with pytest.raises(SettingsError), exporting.held_output():
+    with pytest.raises(SettingsError), export_formats.held_output():
         noise()
         raise SettingsError("x")
     out, err = capfd.readouterr()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mnist_exp.data.image_folder import read_image
 from mnist_exp.errors import DataError
-from mnist_exp.handwriting import BOX, INVERTED, as_mnist, plain
+from mnist_exp.inference.mnist_style import BOX, INVERTED, as_mnist, plain
 
 SHAPE = (28, 28, 1)
 FEW = settings(max_examples=25, deadline=None)

@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_exp import load_model, model_config, models
+from mnist_exp import load_model, models
 from mnist_exp.errors import SettingsError
-from mnist_exp.model_files import CONFIG, METADATA, WEIGHTS
+from mnist_exp.inference import allow_list
+from mnist_exp.inference.load import CONFIG, METADATA, WEIGHTS
 
 SHIPPED = ["cnn", "convnet", "mlp", "lenet5", "resnet"]
 SECRET = b"what only the user may read, 64 bytes of it and more, and more again"
@@ -100,10 +101,10 @@ def test_no_layer_of_keras_is_undecided():
         "ReversibleEmbedding",
         "Wrapper",
     }
-    assert names - model_config.LAYERS - set(model_config.DANGERS) - careful == set()
-    assert model_config.LAYERS - names == set()
-    assert model_config.LAYERS & (set(model_config.DANGERS) | careful) == set()
-    assert model_config.ACTIVATIONS - set(dir(keras.activations)) == set()
+    assert names - allow_list.LAYERS - set(allow_list.DANGERS) - careful == set()
+    assert allow_list.LAYERS - names == set()
+    assert allow_list.LAYERS & (set(allow_list.DANGERS) | careful) == set()
+    assert allow_list.ACTIVATIONS - set(dir(keras.activations)) == set()
 
 
 def dense(good):

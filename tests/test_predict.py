@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 from real_runs import SMALL
 
-from mnist_exp import commands, compose, image_sources, predict, reading, run
+from mnist_exp import commands, compose, predict, run
 from mnist_exp.data.image_folder import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
+from mnist_exp.inference import image_inputs, preprocessing
 from mnist_exp.recorded import RecordedRun
 
 EMPTY = "standard input is empty: it must be an image, or paths, one a line\n"
@@ -164,8 +165,8 @@ def test_names_that_no_file_can_have_are_told(command):
 def test_answer_that_is_no_number_is_told(recorded):
     model = SimpleNamespace(predict=lambda batches, verbose: np.array([[0.5, 0.5], [np.nan, np.nan]]))
     files = sorted((recorded[0] / "digits").iterdir())[:2]
-    images = (image_sources.Image(file.name, file) for file in files)
-    good, bad = predict.answers(model, reading.Reader((28, 28, 1), "plain", True), images)
+    images = (image_inputs.Image(file.name, file) for file in files)
+    good, bad = predict.answers(model, preprocessing.Reader((28, 28, 1), "plain", True), images)
     assert predict.as_json(good, None)["probability"] == 0.5
     assert predict.as_json(bad, None) == {
         "path": files[1].name,
@@ -190,8 +191,8 @@ def test_more_images_than_a_batch_are_read_batch_by_batch(recorded, monkeypatch)
 
     files = sorted((recorded[0] / "digits").iterdir())[:7]
     monkeypatch.setattr(predict, "BATCH", 3)
-    reader = reading.Reader((28, 28, 1), "plain", True)
-    images = (image_sources.Image(file.name, file) for file in files)
+    reader = preprocessing.Reader((28, 28, 1), "plain", True)
+    images = (image_inputs.Image(file.name, file) for file in files)
     answers = predict.answers(Model(), reader, images)
     assert next(answers).path == files[0].name
     assert sizes == [3]
@@ -242,11 +243,11 @@ def test_way_to_prepare_follows_the_data_that_the_model_has_seen():
         ("image_folder", (28, 28, 1)): ("plain", False),
     }
     for (name, shape), (way, is_light_on_dark) in ways.items():
-        found = reading.reader(recorded_run(**{"data.name": name}), shape)
+        found = preprocessing.reader(recorded_run(**{"data.name": name}), shape)
         assert (found.way, found.is_light_on_dark) == (way, is_light_on_dark)
-    assert reading.reader(recorded_run(**{"data.name": "mnist"}), (28, 28, 1), "plain").way == "plain"
+    assert preprocessing.reader(recorded_run(**{"data.name": "mnist"}), (28, 28, 1), "plain").way == "plain"
     with pytest.raises(SettingsError, match=r"takes arrays of shape \(None, 10\): it must take images"):
-        reading.shape_of((None, 10), recorded_run())
+        preprocessing.shape_of((None, 10), recorded_run())
 
 
 def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
@@ -256,7 +257,7 @@ def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
         Path("data", name).mkdir(parents=True)
         drawing().save(f"data/{name}/1.png")
     (x, _), _ = read_folder(Path("data"), size=(24, 32), channels=3)
-    found = reading.reader(recorded_run(**{"data.name": "image_folder"}), (24, 32, 3)).read(Path("data/a/1.png"))
+    found = preprocessing.reader(recorded_run(**{"data.name": "image_folder"}), (24, 32, 3)).read(Path("data/a/1.png"))
     assert np.array_equal(found.pixels, x[0])
     assert found.notes == ()
 

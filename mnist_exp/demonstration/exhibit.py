@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import reading
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.evaluation import saliency
-from mnist_exp.handwriting import Prepared
-from mnist_exp.reading import MNIST, PLAIN, Reader
+from mnist_exp.inference import preprocessing
+from mnist_exp.inference.mnist_style import Prepared
+from mnist_exp.inference.preprocessing import MNIST, PLAIN, Reader
 from mnist_exp.recorded import RecordedRun
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ class Exhibit:
     def __init__(self, run: RecordedRun, model: "keras.Model", mistakes: Mistakes) -> None:
         self.mistakes = mistakes
         self._run, self._model, self._lock, self._reading = run, model, threading.Lock(), threading.Lock()
-        self._shape = reading.shape_of(model.input_shape, run)
+        self._shape = preprocessing.shape_of(model.input_shape, run)
         self._classes = int(model.output_shape[-1])
-        self._names = reading.class_names(run, self._classes) or tuple(map(str, range(self._classes)))
-        usual = reading.reader(run, self._shape)
+        self._names = preprocessing.class_names(run, self._classes) or tuple(map(str, range(self._classes)))
+        usual = preprocessing.reader(run, self._shape)
         ways = (MNIST, PLAIN) if usual.way == MNIST else (PLAIN,)
-        self._readers: Mapping[str, Reader] = {way: reading.reader(run, self._shape, way) for way in ways}
+        self._readers: Mapping[str, Reader] = {way: preprocessing.reader(run, self._shape, way) for way in ways}
 
     def about(self) -> dict[str, Any]:
         """Return what stands above and below the drawing."""
@@ -161,7 +161,7 @@ class Exhibit:
         with self._lock:
             found = np.asarray(self._call(images), np.float32)
         if not np.isfinite(found).all():
-            raise DataError(reading.NO_NUMBER)
+            raise DataError(preprocessing.NO_NUMBER)
         return found
 
     def _call(self, images: Array) -> Any:

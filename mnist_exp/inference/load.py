@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mnist_exp import model_config, recorded, references
+from mnist_exp import recorded, references
 from mnist_exp.config import components
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.model_config import ForbiddenError
+from mnist_exp.inference import allow_list
+from mnist_exp.inference.allow_list import ForbiddenError
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.runtime import backends, imports
@@ -124,7 +125,7 @@ def copy_checked(path: Path, copy: Path, trusted: Sequence[str] = ()) -> dict[st
         with zipfile.ZipFile(file) as archive:
             members = _members(archive)
             config = _json(archive, members[CONFIG])
-            model_config.check(config := model_config.without_training(config), trusted)
+            allow_list.check(config := allow_list.without_training(config), trusted)
             _json(archive, members[METADATA])
             weights = copy.with_suffix(".h5")
             with archive.open(members[WEIGHTS]) as source, weights.open("wb") as target:
@@ -248,10 +249,10 @@ def _load_checked(path: Path, config: dict[str, Any], trusted: Sequence[str], wh
         import keras
     for name in trusted:
         components.import_trusted(name)
-    for text in set(model_config.texts(config)):
+    for text in set(allow_list.texts(config)):
         found = keras.saving.get_registered_object(text)
         module = getattr(found, "__module__", None) or "unknown"
-        if found is not None and not model_config.within(module, trusted):
+        if found is not None and not allow_list.within(module, trusted):
             raise SettingsError(
                 f"{what} is not loaded: it names {text!r}, which is code of {module}: if you know and trust it, "
                 f"name {module} in trusted_modules"

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnist_exp import model_files, recorded
+from mnist_exp import recorded
 from mnist_exp.errors import SettingsError
-from mnist_exp.evaluation_data import Images
+from mnist_exp.inference import load
+from mnist_exp.inference.labelled_images import Images
 from mnist_exp.recorded import RecordedRun
 
 
@@ -22,7 +23,7 @@ def members(run: RecordedRun) -> list[RecordedRun]:
     for attempts in jobs.values():  # One that failed, and was done in another attempt, is no gap.
         try:
             found.append(next((each for each in attempts if "mnist_exp.model_uri" in each.tags), attempts[-1]))
-            model_files.check_has_model(found[-1])
+            load.check_has_model(found[-1])
         except SettingsError as error:
             problems += error.problems
     if problems:

@@ -8,7 +8,7 @@ from mnist_exp.data.image_folder import read_image
 from mnist_exp.errors import SettingsError
 
 if TYPE_CHECKING:
-    from mnist_exp.handwriting import Prepared
+    from mnist_exp.inference.mnist_style import Prepared
     from mnist_exp.recorded import RecordedRun
 
 MNIST, PLAIN = "mnist", "plain"
@@ -41,14 +41,14 @@ class Reader:
             what: it is called in an error; empty for its path.
         Raises: DataError: it is no good image, or nothing is drawn on it.
         """
-        from mnist_exp import handwriting
+        from mnist_exp.inference import mnist_style
 
         height, width, channels = self.shape
         if not self.is_light_on_dark and self.way == PLAIN:
             # As the data set `image_folder` reads what it trains on.
-            return handwriting.Prepared(read_image(source, size=(height, width), channels=channels, what=what))
+            return mnist_style.Prepared(read_image(source, size=(height, width), channels=channels, what=what))
         image = read_image(source, size=None, channels=3, what=what, paper="contrast")
-        return (handwriting.as_mnist if self.way == MNIST else handwriting.plain)(image, self.shape)
+        return (mnist_style.as_mnist if self.way == MNIST else mnist_style.plain)(image, self.shape)
 
 
 def reader(run: "RecordedRun", shape: Shape, way: str = "auto") -> Reader:

@@ -218,9 +218,9 @@ def _write_keras(model: "keras.Model", path: Path) -> None:
 
 
 def _open_keras(path: Path, trusted: Sequence[str]) -> Reader:
-    from mnist_exp import model_files
+    from mnist_exp.inference import load
 
-    return reader_of(model_files.load_model(path, trusted_modules=trusted))
+    return reader_of(load.load_model(path, trusted_modules=trusted))
 
 
 def reader_of(model: "keras.Model") -> Reader:
