@@ -17,7 +17,7 @@ from mnist_exp.runtime.terminal import Screen
 
 if TYPE_CHECKING:
     from mnist_exp.config.schema import Settings
-    from mnist_exp.demonstration.exhibit import Exhibit
+    from mnist_exp.demo_page.session import Exhibit
 
 PORT = 7860
 
@@ -51,7 +51,7 @@ def load(run: RecordedRun, options: argparse.Namespace) -> "Exhibit":
 
     with imports.quick_imports():
         model = model_files.of_run(run, commands.trusted(options))
-        from mnist_exp.demonstration import exhibit
+        from mnist_exp.demo_page import session as exhibit
     shown = exhibit.Exhibit(run, model, exhibit.mistakes_or_why_none(run, _settings(run, options)))
     shown.warm_up()
     return shown
@@ -70,7 +70,7 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
     with imports.quick_imports():
         import uvicorn
 
-        from mnist_exp.demonstration.server import application
+        from mnist_exp.demo_page.server import application
     # In a thread, as a server in the main one takes the signals for itself and waits for open connections.
     app = application(exhibit, host)
     config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", server_header=False)
@@ -90,7 +90,7 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
 
 
 def _announce(screen: Screen, run: RecordedRun, exhibit: "Exhibit", host: str, address: str) -> None:
-    from mnist_exp.demonstration.server import is_loopback
+    from mnist_exp.demo_page.server import is_loopback
 
     accuracy = run.metrics.get("test_accuracy")
     tested = f", test accuracy {accuracy:.4f}" if accuracy is not None else ""

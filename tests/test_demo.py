@@ -195,7 +195,7 @@ def test_numbers_that_json_has_not_are_told(recorded, shown, monkeypatch):
 
 
 def test_exhibit_tells_why_it_has_no_mistakes(recorded, monkeypatch):
-    from mnist_exp.demonstration import exhibit
+    from mnist_exp.demo_page import session as exhibit
 
     options = options_of(*recorded)
     found = find(TrackingSettings(uri=options.tracking_uri), options.run_id)
@@ -247,7 +247,7 @@ def test_address_that_is_not_free_is_told():
 
 
 def test_more_than_this_machine_is_warned_of(capfd):
-    from mnist_exp.demonstration import server
+    from mnist_exp.demo_page import server
 
     exhibit = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
     found = SimpleNamespace(run_id="0", name="n", metrics={})

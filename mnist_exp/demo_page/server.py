@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from mnist_exp.demonstration.exhibit import Exhibit, png
+from mnist_exp.demo_page.session import Exhibit, png
 from mnist_exp.errors import DataError
 
 LARGEST = 25_000_000  # bytes of an image

@@ -1,0 +1,1 @@
+"""The page of the demo, where one draws, and the server behind it."""

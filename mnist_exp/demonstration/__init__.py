@@ -1,1 +1,0 @@
-"""A local page on which a model is drawn for: the exhibit, the server, the page itself."""
