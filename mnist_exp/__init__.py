@@ -11,8 +11,8 @@ from importlib.metadata import version
 from mnist_exp.composition.compose import compose
 from mnist_exp.config.schema import Settings, check
 from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
+from mnist_exp.experiment.runner import Result, run
 from mnist_exp.inference.load import load_model
-from mnist_exp.runner import Result, run
 
 __version__ = version("mnist_exp")
 __all__ = [

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_exp import data, provenance, references
+from mnist_exp import data, references
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings, TrackingSettings, check
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.evaluation import predictions
 from mnist_exp.evaluation.predictions import Predictions
+from mnist_exp.experiment import provenance
 from mnist_exp.recording import delivery, store, tracking, unfinished
 from mnist_exp.runtime import backends, imports, threads
 from mnist_exp.runtime.redaction import redact

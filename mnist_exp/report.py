@@ -5,8 +5,9 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnist_exp import commands, provenance, recorded
+from mnist_exp import commands, recorded
 from mnist_exp.errors import RunError, SettingsError, first_line
+from mnist_exp.experiment import provenance
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import delivery, store
 from mnist_exp.reporting import selection

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp import commands, provenance, recorded, runner
+from mnist_exp import commands, recorded
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment import provenance, runner
+from mnist_exp.experiment.runner import Result
 from mnist_exp.recorded import EVALUATION, RecordedRun
-from mnist_exp.runner import Result
 from mnist_exp.runtime.terminal import Screen
 
 WEIGHTS = "weights"

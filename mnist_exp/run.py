@@ -13,12 +13,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp import commands, resuming, runner
+from mnist_exp import commands
 from mnist_exp.commands import DONE, MISTAKE
 from mnist_exp.composition import compose, explain, flags
 from mnist_exp.config import fields
 from mnist_exp.config.schema import check
 from mnist_exp.errors import RunError, SettingsError, TrainingError
+from mnist_exp.experiment import resume, runner
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
 
@@ -77,7 +78,7 @@ def train(config: DictConfig) -> float:
 
 def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
     screen = Screen()
-    with resuming.opened(config, overrides, screen) as (settings, dataset, resumption):
+    with resume.opened(config, overrides, screen) as (settings, dataset, resumption):
         return runner.run(settings, screen, runner.Job(dataset=dataset, resumption=resumption)).objective
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from real_runs import SMALL, Running, client_of, history, only_run, run
 
-from mnist_exp import compose, provenance
+from mnist_exp import compose
 from mnist_exp.config.schema import find_problems
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment import provenance
 from mnist_exp.jobs import local
 from mnist_exp.runtime import backends
 from mnist_exp.search.space import parse

@@ -79,9 +79,9 @@ ATTACKS = {
     "mnist_exp.data.loaders.importlib.import_module": {"name": "evil"},
     "mnist_exp.data.loaders.np.load": {"file": "evil.npy", "allow_pickle": True},
     "mnist_exp.data.mnist.os.system": {"command": TOUCH},
-    "mnist_exp.provenance.subprocess.run": {"args": ["touch", "PROOF"]},
+    "mnist_exp.experiment.provenance.subprocess.run": {"args": ["touch", "PROOF"]},
     "mnist_exp.config.components.import_trusted": {"module": "evil"},
-    "mnist_exp.runner.run": {"settings": None},
+    "mnist_exp.experiment.runner.run": {"settings": None},
     # Names that look like others.
     "mnist_exp.data.loaders.ｍnist": {},
     "mnist_exp.data.lоaders.mnist": {},

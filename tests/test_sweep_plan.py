@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_exp import provenance
 from mnist_exp.composition import preflight
 from mnist_exp.composition.compose import EXPERIMENTS, PointComposer, compose, composer
 from mnist_exp.config.schema import SweepSettings, find_problems, sweep_settings
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment import provenance
 from mnist_exp.search.space import parse
 from mnist_exp.sweeps import plan, rules
 

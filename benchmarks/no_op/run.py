@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mnist_exp import runner
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.evaluation import predictions
+from mnist_exp.experiment import runner
+from mnist_exp.experiment.runner import Job, Result
 from mnist_exp.recording import tracking
-from mnist_exp.runner import Job, Result
 from mnist_exp.runtime.terminal import Screen
 
 

@@ -9,11 +9,11 @@ from hydra import compose
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from mnist_exp import provenance
 from mnist_exp.composition import compose as composition
 from mnist_exp.config import fields
 from mnist_exp.config.fields import show
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment import provenance
 
 _UNSUPPORTED = ("config_path", "config_name", "experimental_rerun")
 _OVERRIDE = re.compile(r"[+~]*[A-Za-z_][^=]*=.")

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mnist_exp.experiment.runner import Stages, Wanted
 from mnist_exp.jobs import events
 from mnist_exp.jobs.job import Attempt
-from mnist_exp.runner import Stages, Wanted
 
 if TYPE_CHECKING:
     from mnist_exp.training.fit import Fitted

@@ -16,14 +16,15 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mnist_exp import data, provenance, resuming, runner
+from mnist_exp import data
 from mnist_exp.composition import compose as composition
 from mnist_exp.config.schema import Settings, check
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, first_line
+from mnist_exp.experiment import provenance, resume, runner
+from mnist_exp.experiment.resume import Resumption
 from mnist_exp.jobs import events
 from mnist_exp.recording import delivery, store
-from mnist_exp.resuming import Resumption
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage, study
@@ -165,7 +166,7 @@ class Attempt:
             interrupted = events.begun(self.assignment.folder, self._key) or self._earlier(events.INTERRUPTED)
             if self.trial is not None:  # Or by another launching process, which is gone.
                 interrupted = interrupted or study.begun_run(self.trial)
-            with resuming.of_job(interrupted, settings, screen) as resumption:
+            with resume.of_job(interrupted, settings, screen) as resumption:
                 result = yield from runner.stages(settings, screen, self._job(name, settings, facts, resumption))
         except (KeyboardInterrupt, SystemExit):
             self.outcome = "killed"

@@ -3,9 +3,9 @@
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
-from mnist_exp import provenance
 from mnist_exp.config import optimizers
 from mnist_exp.config.schema import Settings
+from mnist_exp.experiment import provenance
 
 MAY_DIFFER = "seed, optimizer.learning_rate, optimizer.weight_decay and the model's dropout"
 _RATES = ("learning_rate", "weight_decay")

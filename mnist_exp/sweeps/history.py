@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp import provenance
 from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.experiment import provenance
 from mnist_exp.recording import store, tracking, unfinished
 from mnist_exp.runtime import imports, processes
 

@@ -5,13 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mnist_exp import provenance
 from mnist_exp.composition import compose, preflight
 from mnist_exp.composition.compose import PointComposer
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings, find_problems
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment import provenance
 from mnist_exp.jobs.job import label
 from mnist_exp.search.space import Space
 from mnist_exp.sweeps import grouping

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from mnist_exp import provenance
 from mnist_exp.composition import compose
 from mnist_exp.config.schema import SweepSettings
+from mnist_exp.experiment import provenance
 from mnist_exp.recording import registry, tracking
 from mnist_exp.runtime.redaction import redact_config
 from mnist_exp.runtime.terminal import Screen

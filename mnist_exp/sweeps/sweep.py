@@ -15,9 +15,10 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from mnist_exp import deliver, provenance
+from mnist_exp import deliver
 from mnist_exp.config.schema import SweepSettings, TrackingSettings, sweep_settings
 from mnist_exp.errors import BusyError, RunError
+from mnist_exp.experiment import provenance
 from mnist_exp.jobs import events
 from mnist_exp.jobs.job import Assignment, Task
 from mnist_exp.recording import store, unfinished

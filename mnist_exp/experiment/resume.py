@@ -12,11 +12,12 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import provenance, recorded, references
+from mnist_exp import recorded, references
 from mnist_exp.config.fields import show
 from mnist_exp.config.schema import Settings, TrackingSettings, tracking_settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
+from mnist_exp.experiment import provenance
 from mnist_exp.recorded import RecordedRun
 from mnist_exp.recording import unfinished
 from mnist_exp.recording.unfinished import RunFolder

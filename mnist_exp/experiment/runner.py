@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from omegaconf import OmegaConf
 
-from mnist_exp import provenance, resuming
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.evaluation import predictions
+from mnist_exp.experiment import provenance, resume
+from mnist_exp.experiment.resume import Resumption
 from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.recording.tracking import Tracker
-from mnist_exp.resuming import Resumption
 from mnist_exp.runtime import backends, imports, processes, signals
 from mnist_exp.runtime.redaction import redact, redact_config
 from mnist_exp.runtime.terminal import Screen
@@ -244,7 +244,7 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job, 
         yield
     except BaseException as error:
         if tracker.run_id is not None and not isinstance(error, TrainingError):
-            screen.error(f"to go on with this run:  {resuming.command(settings, tracker.run_id)}")
+            screen.error(f"to go on with this run:  {resume.command(settings, tracker.run_id)}")
         if _is_interruption(error):
             tracker.end("KILLED")
             raise
