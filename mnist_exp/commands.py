@@ -16,7 +16,7 @@ from mnist_exp.runtime.signals import end_on_signals
 from mnist_exp.runtime.terminal import print_problems
 
 if TYPE_CHECKING:
-    from mnist_exp.recorded import RecordedRun
+    from mnist_exp.tracking.runs import RecordedRun
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -111,9 +111,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def find(options: argparse.Namespace) -> "RecordedRun":
     """Return the run that `add_run` took. Imports MLflow. Raises: SettingsError: there is none."""
-    from mnist_exp import recorded
+    from mnist_exp.tracking import runs
 
-    return recorded.find(tracking(options), options.run_id)
+    return runs.find(tracking(options), options.run_id)
 
 
 def trusted(options: argparse.Namespace) -> tuple[str, ...]:

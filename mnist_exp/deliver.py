@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from mnist_exp import commands
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
-from mnist_exp.recording import store, unfinished
 from mnist_exp.recording.outbox import Outbox
-from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import run_folder, store
+from mnist_exp.tracking.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def deliver_all(
     with imports.quick_imports():
         import mlflow.keras  # noqa: F401
 
-        from mnist_exp.recording import delivery
+        from mnist_exp.tracking import mlflow_writes
 
-        delivery.be_brief()
+        mlflow_writes.be_brief()
     done: list[Delivery] = []
     why = ""
     for folder in folders:
@@ -108,20 +108,20 @@ def launch(arguments: Sequence[str]) -> int:
     settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
     done = deliver_all(settings, _say_nothing, list(dict.fromkeys(options.run_ids)) or None)
     if not done:
-        print(f"nothing waits in {unfinished.place(settings)}")
+        print(f"nothing waits in {run_folder.place(settings)}")
     for each in done:
         print(each)
     return commands.FAILED if any(each.waiting for each in done) else commands.DONE
 
 
 def _waiting(settings: TrackingSettings) -> list[RunFolder]:
-    if settings.local_dir is not None and not unfinished.place(settings).is_dir():
+    if settings.local_dir is not None and not run_folder.place(settings).is_dir():
         raise SettingsError(f"--local-dir={settings.local_dir}: there is no such folder")
-    return [folder for folder in unfinished.folders(settings) if len(Outbox(folder.outbox))]
+    return [folder for folder in run_folder.folders(settings) if len(Outbox(folder.outbox))]
 
 
 def _existing(settings: TrackingSettings, run_id: str) -> RunFolder:
-    folder = unfinished.folder_of(settings, run_id)
+    folder = run_folder.folder_of(settings, run_id)
     if not folder.path.is_dir():
         raise SettingsError(
             f"there is no folder {folder.path}, so nothing of that run waits here: go to the folder that the run was "
@@ -165,7 +165,7 @@ def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
 
 def _status(uri: str, run_id: str) -> str:
 
-    from mnist_exp.recording import delivery
+    from mnist_exp.tracking import mlflow_writes
 
     client = store.client(uri)
     try:
@@ -173,7 +173,7 @@ def _status(uri: str, run_id: str) -> str:
         if run.info.status == "FINISHED" and "mnist_exp.failure" in run.data.tags:  # As of a sweep that missed its end.
             client.delete_tag(run_id, "mnist_exp.failure")
         return str(run.info.status)
-    except delivery.lost():
+    except mlflow_writes.lost():
         return ""
 
 

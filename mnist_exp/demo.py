@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mnist_exp import commands, recorded
+from mnist_exp import commands
 from mnist_exp.errors import RunError, SettingsError
-from mnist_exp.recorded import RecordedRun
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import runs
+from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
     from mnist_exp.config.schema import Settings
@@ -155,7 +156,7 @@ def _settings(run: RecordedRun, options: argparse.Namespace) -> "Settings | Sett
                 section["mirrors"] = []
         trusted = set(commands.trusted(options))
         tracking = commands.tracking(options, run.experiment)
-        return recorded.check_config(config, trusted, run, tracking, "--trusted-modules={}")
+        return runs.check_config(config, trusted, run, tracking, "--trusted-modules={}")
     except SettingsError as error:
         return error
 

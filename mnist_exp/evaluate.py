@@ -24,11 +24,11 @@ from mnist_exp.evaluation import metrics
 from mnist_exp.evaluation.metrics import ClassScore, Evaluation
 from mnist_exp.inference import ensemble, labelled_images, load
 from mnist_exp.inference.labelled_images import SPLITS, Images
-from mnist_exp.recorded import EVALUATION, RecordedRun
-from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import mlflow_writes, store, tracker
+from mnist_exp.tracking.runs import EVALUATION, RecordedRun
 
 REPORT = "evaluation.json"
 _SHOWN = 20  # classes in the table
@@ -78,7 +78,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.ensemble:
         right = [float((one.argmax(axis=1) == images.y).mean()) for one in each]
         report["members"] = dict(zip([member.run_id for member in members], right, strict=True))
-    with tracking.folder() as made, imports.paused_collection():
+    with tracker.folder() as made, imports.paused_collection():
         _write(made, images, measured, probabilities, report)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -
     try:
         client.log_batch(run.run_id, metrics=[Metric(f"{EVALUATION}{name}.{k}", v, now, 0) for k, v in values.items()])
         client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
-    except delivery.lost() as error:
+    except mlflow_writes.lost() as error:
         raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error
 
 

@@ -18,9 +18,9 @@ from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.inference import export_formats, labelled_images, load
 from mnist_exp.inference.export_formats import BATCH, FORMATS, Parity
 from mnist_exp.inference.labelled_images import Images
-from mnist_exp.recorded import RecordedRun
 from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
     import keras

@@ -5,11 +5,9 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnist_exp import commands, recorded
+from mnist_exp import commands
 from mnist_exp.errors import RunError, SettingsError, first_line
 from mnist_exp.experiment import provenance
-from mnist_exp.recorded import RecordedRun
-from mnist_exp.recording import delivery, store
 from mnist_exp.reporting import selection
 from mnist_exp.reporting.groups import Grouping, group
 from mnist_exp.reporting.metric import choose_metric
@@ -18,6 +16,9 @@ from mnist_exp.reporting.selection import Selection
 from mnist_exp.reporting.tables import Table
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import mlflow_writes, store
+from mnist_exp.tracking import runs as recorded
+from mnist_exp.tracking.runs import RecordedRun
 
 ARTIFACTS = "report"
 _MOST_HISTORIES = 200
@@ -177,7 +178,7 @@ def _log(run: RecordedRun, files: Sequence[Path]) -> None:
     try:
         for file in files:
             client.log_artifact(run.run_id, str(file), ARTIFACTS)
-    except delivery.lost() as error:
+    except mlflow_writes.lost() as error:
         raise RunError(f"{files[0]} is written, but run {run.run_id} did not take it: {first_line(error)}") from error
 
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_exp import commands, recorded
+from mnist_exp import commands
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance, runner
 from mnist_exp.experiment.runner import Result
-from mnist_exp.recorded import EVALUATION, RecordedRun
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import runs
+from mnist_exp.tracking.runs import EVALUATION, RecordedRun
 
 WEIGHTS = "weights"
 _TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
@@ -58,8 +59,8 @@ def rerun(options: argparse.Namespace) -> int:
     run = commands.find(options)
     _check_repeatable(run)
     settings = _settings(run, options)
-    dataset = recorded.load_data(run, settings)
-    drift = recorded.drift(run, settings)
+    dataset = runs.load_data(run, settings)
+    drift = runs.drift(run, settings)
     _announce(screen, run, drift)
     last_epoch = int(run.metrics["epochs"])
     job = runner.Job(
@@ -123,7 +124,7 @@ def _settings(run: RecordedRun, options: argparse.Namespace) -> Settings:
         if "mirrors" in config["data"]:
             config["data"]["mirrors"] = []
     tracking = commands.tracking(options, run.experiment)
-    settings = recorded.check_config(config, set(commands.trusted(options)), run, tracking, "--trusted-modules={}")
+    settings = runs.check_config(config, set(commands.trusted(options)), run, tracking, "--trusted-modules={}")
     return dataclasses.replace(settings, overrides=tuple(run.tags.get("mnist_exp.overrides", "").split()))
 
 

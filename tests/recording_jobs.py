@@ -9,8 +9,9 @@ import sys
 import time
 
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.recording import delivery, tracking
 from mnist_exp.runtime import processes
+from mnist_exp.tracking import mlflow_writes
+from mnist_exp.tracking import tracker as tracking
 
 METRICS = ("loss", "val_accuracy", "epoch_time_s")
 
@@ -24,7 +25,7 @@ def record(number, epochs, epoch_s, experiment):
     """Record one run, as `runner` does."""
     time.sleep(random.uniform(0, epoch_s))
     tracker = tracking.open_tracker(TrackingSettings(experiment=experiment), lambda text: print(number, text))
-    delivery.be_brief()
+    mlflow_writes.be_brief()
     tags = {"mnist_exp.process": processes.identify(), "mnist_exp.job_key": str(number)}
     tracker.start(f"job {number}", {"seed": number, "model.filters": 4}, tags)
     began = time.monotonic()
@@ -36,7 +37,7 @@ def record(number, epochs, epoch_s, experiment):
         (folder / "config.yaml").write_text(f"seed: {number}\n")
         tracker.log_files(folder)
     tracker.log_tags({"mnist_exp.weights_sha256": f"{number:064d}"})
-    tracker.end("FINISHED", delivery.PATIENCE_S)
+    tracker.end("FINISHED", mlflow_writes.PATIENCE_S)
 
 
 def main(count, epochs, epoch_s, experiment):
@@ -45,7 +46,7 @@ def main(count, epochs, epoch_s, experiment):
     import mlflow.store.artifact.mlflow_artifacts_repo
     import mlflow.tracking.fluent  # noqa: F401
 
-    delivery.lost()
+    mlflow_writes.lost()
     context = multiprocessing.get_context("fork")
     jobs = [context.Process(target=record, args=(number, epochs, epoch_s, experiment)) for number in range(count)]
     for job in jobs:

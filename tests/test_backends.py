@@ -136,7 +136,7 @@ def test_record_of_before_means_tensorflow(monkeypatch):
     settings, problems = find_problems(config)
     assert problems == []
     assert settings.trainer.backend == "jax"
-    from mnist_exp.recorded import RecordedRun, check_config
+    from mnist_exp.tracking.runs import RecordedRun, check_config
 
     recorded = RecordedRun("0" * 32, "old", "e", "FINISHED", {}, {}, {}, "")
     assert check_config(config, set(), recorded, settings.tracking).trainer.backend == "tensorflow"

@@ -11,15 +11,15 @@ from mlflow import MlflowClient
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.deliver import deliver_all, launch
-from mnist_exp.recording import store
 from mnist_exp.recording.courier import Courier
 from mnist_exp.recording.outbox import Message, Outbox
+from mnist_exp.tracking import store
 
 NOBODY = "0" * 32
 HOLD = """
 import sys, time
 from pathlib import Path
-from mnist_exp.recording.unfinished import RunFolder
+from mnist_exp.tracking.run_folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]))
 folder.claim()
 print("held", flush=True)

@@ -6,8 +6,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 
-from mnist_exp.recording import delivery
 from mnist_exp.recording.outbox import Message
+from mnist_exp.tracking import mlflow_writes
 
 MODEL = Message("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10, "trusted_modules": []})
 
@@ -42,7 +42,7 @@ def linked(client, run_id):
 
 
 def whole(client, run_id, model):
-    delivery.bring(client.tracking_uri, run_id, MODEL, model)
+    mlflow_writes.bring(client.tracking_uri, run_id, MODEL, model)
     client.delete_tag(run_id, "mnist_exp.model_uri")
 
 
@@ -58,8 +58,8 @@ def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died
     elif died == "all but the tag":
         whole(client, run_id, model)
     elif died == "after":
-        delivery.bring(client.tracking_uri, run_id, MODEL, model)
-    delivery.bring(client.tracking_uri, run_id, MODEL, model)
+        mlflow_writes.bring(client.tracking_uri, run_id, MODEL, model)
+    mlflow_writes.bring(client.tracking_uri, run_id, MODEL, model)
     found = client.get_run(run_id)
     (output,) = found.outputs.model_outputs
     logged = client.get_logged_model(output.model_id)
@@ -85,9 +85,9 @@ def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died
 )
 def test_record_that_is_brought_twice_is_there_once(run, message):
     client, run_id = run
-    delivery.bring(client.tracking_uri, run_id, message)
+    mlflow_writes.bring(client.tracking_uri, run_id, message)
     once = client.get_run(run_id).to_dictionary()
-    delivery.bring(client.tracking_uri, run_id, message)
+    mlflow_writes.bring(client.tracking_uri, run_id, message)
     assert client.get_run(run_id).to_dictionary() == once
     assert len(client.get_metric_history(run_id, "loss")) == (message.kind == "metrics")
     assert {item.path for item in client.list_artifacts(run_id)} == {name.split("/")[0] for name in message.files}

@@ -28,7 +28,7 @@ from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.evaluation import saliency
 from mnist_exp.inference import preprocessing
-from mnist_exp.recorded import find
+from mnist_exp.tracking.runs import find
 
 
 def options_of(run_id, uri, *more):

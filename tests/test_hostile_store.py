@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mnist_exp import load_model, recorded
+from mnist_exp import load_model
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.recording import delivery, unfinished
 from mnist_exp.recording.outbox import Message, Outbox
+from mnist_exp.tracking import mlflow_writes, run_folder, runs
 
 RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
 
@@ -67,7 +67,7 @@ def server(monkeypatch):
 
 
 def find(uri):
-    return recorded.find(TrackingSettings(uri=uri), RUN_ID)
+    return runs.find(TrackingSettings(uri=uri), RUN_ID)
 
 
 def test_what_a_good_server_says_is_read(server):
@@ -153,7 +153,7 @@ BAD_IDS = [
 @pytest.mark.parametrize("run_id", BAD_IDS)
 def test_run_ids_are_no_paths(run_id, alone):
     settings = TrackingSettings()
-    for use in (unfinished.checked, lambda i: unfinished.folder_of(settings, i), lambda i: recorded.find(settings, i)):
+    for use in (run_folder.checked, lambda i: run_folder.folder_of(settings, i), lambda i: runs.find(settings, i)):
         with pytest.raises(SettingsError, match="no run id"):
             use(run_id)
     assert list(alone.iterdir()) == []
@@ -163,7 +163,7 @@ def test_other_folders_among_unfinished_runs_are_left_alone():
     settings = TrackingSettings(local_dir="u")
     for name in ("a" * 32, "not_a_run", "A" * 32, "..."):
         (Path("u") / name).mkdir(parents=True)
-    assert [folder.path.name for folder in unfinished.folders(settings)] == ["a" * 32]
+    assert [folder.path.name for folder in run_folder.folders(settings)] == ["a" * 32]
 
 
 NAMES = ["../PROOF", "/tmp/PROOF", "a/../../../PROOF", "x" * 300, "..", "\0", "a\nb"]
@@ -183,6 +183,6 @@ def test_names_of_artifacts_are_no_paths_in_an_outbox(name, tmp_path):
 def test_artifacts_are_named_by_the_folder_they_come_from(tmp_path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "a.txt").write_bytes(b"a")
-    files = delivery.packed(tmp_path)
-    with delivery.unpacked(files) as folder:
+    files = mlflow_writes.packed(tmp_path)
+    with mlflow_writes.unpacked(files) as folder:
         assert (folder / "inner" / "a.txt").read_bytes() == b"a"

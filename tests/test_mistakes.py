@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mnist_exp.errors import BusyError
-from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime.terminal import print_problems
+from mnist_exp.tracking.run_folder import RunFolder
 
 RUN_ID = "0123456789abcdef" * 2
 MISTAKES = {

@@ -19,7 +19,7 @@ from mnist_exp.data.image_folder import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import image_inputs, preprocessing
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.tracking.runs import RecordedRun
 
 EMPTY = "standard input is empty: it must be an image, or paths, one a line\n"
 bundled = functools.cache(mnist_5k)

@@ -9,10 +9,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 from real_runs import SMALL, client_of
 
-from mnist_exp import SettingsError, compose, load_model, recorded, run
+from mnist_exp import SettingsError, compose, load_model, run
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.recording import delivery, registry
 from mnist_exp.recording.outbox import Message
+from mnist_exp.tracking import mlflow_writes, registry, runs
 
 HELD_OUT = "data.validation=0.2"
 
@@ -83,7 +83,7 @@ def test_version_serves_through_mlflow_as_well(store, digits):
 def test_run_is_found_by_what_names_its_model(store, written):
     uri, client, ids, _ = store
     model_uri = client.get_run(ids["better"]).data.tags["mnist_exp.model_uri"]
-    found = recorded.find(TrackingSettings(uri=uri), written.format(ids["better"], uri=model_uri))
+    found = runs.find(TrackingSettings(uri=uri), written.format(ids["better"], uri=model_uri))
     assert found.run_id == ids["better"]
 
 
@@ -112,7 +112,7 @@ def test_wrong_name_is_answered_with_the_nearest(store, written, told):
     run_id = ids["better"]
     slip = run_id[:5] + ("0" if run_id[5] != "0" else "1") + run_id[6:]
     with pytest.raises(SettingsError) as caught:
-        recorded.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip, other=slip[:12]))
+        runs.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip, other=slip[:12]))
     assert told.format(id=run_id, named=ids["worse"], other=slip[:12]) in str(caught.value)
 
 
@@ -129,7 +129,7 @@ def test_server_of_something_else_is_told_in_words(written):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             with pytest.raises(SettingsError, match="name another store"):
-                recorded.find(TrackingSettings(uri=f"http://127.0.0.1:{server.server_port}"), written)
+                runs.find(TrackingSettings(uri=f"http://127.0.0.1:{server.server_port}"), written)
         finally:
             server.shutdown()
 
@@ -143,18 +143,18 @@ def test_name_that_no_store_takes_is_a_mistake(name):
 def test_runs_of_an_experiment_are_searched(store):
     uri, _, ids, _ = store
     settings = TrackingSettings(uri=uri)
-    found = recorded.search(settings, "params.`data.validation` = '0.2'")
+    found = runs.search(settings, "params.`data.validation` = '0.2'")
     assert {run.run_id for run in found} == set(ids.values()) - {ids["other hold-out"]}
-    assert recorded.of_sweep(found[0]) == []
+    assert runs.of_sweep(found[0]) == []
     with pytest.raises(SettingsError, match="no condition that MLflow understands"):
-        recorded.search(settings, "parms.x ~ 1")
+        runs.search(settings, "parms.x ~ 1")
     with pytest.raises(SettingsError, match=r"there is no experiment 'mnist_ex' in .*: did you mean mnist_exp"):
-        recorded.search(TrackingSettings(uri=uri, experiment="mnist_ex"), "")
+        runs.search(TrackingSettings(uri=uri, experiment="mnist_ex"), "")
 
 
 def test_run_holds_its_class_names_and_what_it_read(store, digits):
     uri, _, ids, _ = store
-    found = recorded.find(TrackingSettings(uri=uri), ids["better"])
+    found = runs.find(TrackingSettings(uri=uri), ids["better"])
     assert found.class_names() == tuple("0123456789")
     read = found.predictions()
     assert (read.labels == digits[1][1]).all()
@@ -168,7 +168,7 @@ def test_registration_that_waited_is_brought_once(store):
     uri, client, ids, _ = store
     client.delete_tag(ids["first"], registry.REGISTERED)
     for _ in range(2):
-        delivery.bring(uri, ids["first"], Message("registration", {"name": "late"}))
+        mlflow_writes.bring(uri, ids["first"], Message("registration", {"name": "late"}))
     (version,) = client.search_model_versions("name = 'late'")
     assert version.run_id == ids["first"]
     assert client.get_run(ids["first"]).data.tags[registry.REGISTERED].startswith("late version 1, the champion")

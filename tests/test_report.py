@@ -16,11 +16,11 @@ from real_browser import page
 
 from mnist_exp import report
 from mnist_exp.errors import SettingsError
-from mnist_exp.recorded import RecordedRun
 from mnist_exp.reporting import options, selection, verdict
 from mnist_exp.reporting.groups import DATA, group
 from mnist_exp.reporting.metric import Metric as Compared
 from mnist_exp.reporting.metric import choose_metric
+from mnist_exp.tracking.runs import RecordedRun
 
 SMALL = ["data=mnist_5k", "data.limit=600", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.epochs=2", "trainer.batch_size=100"]
@@ -154,8 +154,8 @@ def test_two_models_are_compared_on_the_same_images(here, capfd):
     found = re.search(
         r"on the same 1,000 test images: (\d+) only dropout=(\S+) reads right, (\d+) only dropout=(\S+) \(McNemar", out
     )
-    from mnist_exp import recorded
     from mnist_exp.config.schema import TrackingSettings
+    from mnist_exp.tracking import runs as recorded
 
     read = {name: recorded.find(TrackingSettings(), run).predictions() for name, run in zip("ab", here[1], strict=True)}
     right = {name: each.labels == each.predicted for name, each in read.items()}

@@ -16,7 +16,7 @@ import shared_server
 from real_runs import SMALL, Running, assert_model_predicts, assert_whole, client_of, run
 
 from mnist_exp.errors import TrackingError
-from mnist_exp.recording import store
+from mnist_exp.tracking import store
 
 pytestmark = [
     pytest.mark.services,

@@ -12,8 +12,8 @@ from mnist_exp.config.schema import Settings
 from mnist_exp.evaluation import predictions
 from mnist_exp.experiment import runner
 from mnist_exp.experiment.runner import Job, Result
-from mnist_exp.recording import tracking
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import tracker as tracking
 
 
 def stages(settings: Settings, screen: Screen, job: Job) -> runner.Stages[Result]:

@@ -13,15 +13,15 @@ import numpy as np
 from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
-from mnist_exp import recorded
 from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.tracking import runs
 
 OPTIONS = ("model.filters", "model.dropout")
 
 
 def main(parent: str) -> None:
     """Read the sweep, print the means and the comparisons."""
-    found = recorded.of_sweep(recorded.find(TrackingSettings(), parent))
+    found = runs.of_sweep(runs.find(TrackingSettings(), parent))
     lines, values = [], []
     for option in OPTIONS:
         by_level: dict[float, dict[str, list[float]]] = {}

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnist_exp import recorded
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.tracking import runs as recorded
+from mnist_exp.tracking.runs import RecordedRun
 
 Point = tuple[int, int]
 

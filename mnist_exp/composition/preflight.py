@@ -8,8 +8,8 @@ from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrackingSettings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import DataError, SettingsError, TrackingError
-from mnist_exp.recording import store
 from mnist_exp.runtime import backends
+from mnist_exp.tracking import store
 
 
 def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Dataset, Split]:

@@ -16,7 +16,7 @@ from mnist_exp.evaluation import saliency
 from mnist_exp.inference import preprocessing
 from mnist_exp.inference.mnist_style import Prepared
 from mnist_exp.inference.preprocessing import MNIST, PLAIN, Reader
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
     import keras
@@ -51,10 +51,10 @@ class Mistakes:
 
 def find_mistakes(run: RecordedRun, settings: "Settings") -> Mistakes:
     """Return what a run got wrong, as far as its record and its data are to be had here. Raises: SettingsError."""
-    from mnist_exp import recorded
+    from mnist_exp.tracking import runs
 
     seen = run.predictions()
-    dataset = recorded.load_data(run, settings)
+    dataset = runs.load_data(run, settings)
     if not np.array_equal(seen.labels, dataset.y_test) or int(seen.predicted.max()) >= dataset.classes:
         raise DataError("what was recorded of the test set does not fit the data found here")
     wrong = np.flatnonzero(seen.predicted != seen.labels)

@@ -12,17 +12,16 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp import recorded, references
 from mnist_exp.config.fields import show
 from mnist_exp.config.schema import Settings, TrackingSettings, tracking_settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.experiment import provenance
-from mnist_exp.recorded import RecordedRun
-from mnist_exp.recording import unfinished
-from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import references, run_folder, runs
+from mnist_exp.tracking.run_folder import RunFolder
+from mnist_exp.tracking.runs import RecordedRun
 from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint, Position
 
@@ -99,23 +98,23 @@ def opened(
             f"resume={show(config.resume)} is no run id: it must be 32 characters of 0-9 and a-f, "
             "as `mlflow ui` shows it"
         )
-    is_id = unfinished.is_run_id(config.resume)
-    run_id = config.resume if is_id else recorded.find(tracking, config.resume).run_id
-    folder = unfinished.folder_of(tracking, run_id)
+    is_id = run_folder.is_run_id(config.resume)
+    run_id = config.resume if is_id else runs.find(tracking, config.resume).run_id
+    folder = run_folder.folder_of(tracking, run_id)
     if not folder.path.exists():
-        _refuse_unkept(folder, recorded.find(tracking, run_id), screen)
+        _refuse_unkept(folder, runs.find(tracking, run_id), screen)
     with claimed(folder):
-        run = recorded.find(tracking, run_id)
+        run = runs.find(tracking, run_id)
         if run.status == "FINISHED":
             folder.remove()  # Its process ended before it could.
         _check_resumable(run, screen)
         before = run.config()
         tracking = dataclasses.replace(tracking, experiment=run.experiment, register_as=_name(tracking, before))
         trusted = _given_modules(config)
-        settings = recorded.check_config(_merged(before, config, overrides), trusted, run, tracking)
-        changes = _changes(recorded.check_config(before, trusted, run, tracking), settings)
-        dataset = recorded.load_data(run, settings)
-        differences = recorded.drift(run, settings)
+        settings = runs.check_config(_merged(before, config, overrides), trusted, run, tracking)
+        changes = _changes(runs.check_config(before, trusted, run, tracking), settings)
+        dataset = runs.load_data(run, settings)
+        differences = runs.drift(run, settings)
         for change in [change for change in changes if change.startswith("trainer.threads")] + differences:
             screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
@@ -141,7 +140,7 @@ def of_job(run_id: str | None, settings: Settings, screen: Screen) -> Iterator[R
     """
     with contextlib.ExitStack() as held:
         resumption = None
-        if run_id is not None and (folder := unfinished.folder_of(settings.tracking, run_id)).path.is_dir():
+        if run_id is not None and (folder := run_folder.folder_of(settings.tracking, run_id)).path.is_dir():
             with contextlib.suppress(SettingsError):  # Another process has it.
                 held.enter_context(claimed(folder))
                 resumption = _job_again(folder, settings, screen)
@@ -149,13 +148,13 @@ def of_job(run_id: str | None, settings: Settings, screen: Screen) -> Iterator[R
 
 
 def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumption | None:
-    run = recorded.find(settings.tracking, folder.path.name)
+    run = runs.find(settings.tracking, folder.path.name)
     if run.status == "FINISHED":
         return None
     if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings):
         screen.warn("interrupted jobs begin anew: the code was changed since")
         return None
-    differences = recorded.drift(run, settings)
+    differences = runs.drift(run, settings)
     for change in differences:
         screen.warn(f"{change}: resumed jobs may differ from uninterrupted ones in the last digits")
     return from_checkpoint(folder, run.tags, screen, differences)
@@ -244,7 +243,7 @@ def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[s
     merged = copy.deepcopy(dict(before))
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         section, *inner = override.key_or_group.split(".")
-        if section in recorded.OF_THE_COMMAND or section == "trusted_modules":
+        if section in runs.OF_THE_COMMAND or section == "trusted_modules":
             continue
         if section not in before:  # A recipe, which may change anything.
             return {name: value for name, value in now.items() if name not in ("experiment", "resume")}

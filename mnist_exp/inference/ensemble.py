@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnist_exp import recorded
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import load
 from mnist_exp.inference.labelled_images import Images
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.tracking import runs
+from mnist_exp.tracking.runs import RecordedRun
 
 
 def members(run: RecordedRun) -> list[RecordedRun]:
@@ -17,7 +17,7 @@ def members(run: RecordedRun) -> list[RecordedRun]:
     if not run.is_sweep:
         raise SettingsError(f"--ensemble: run {run.run_id} is no sweep: name the parent run of one, or leave it out")
     jobs: dict[str, list[RecordedRun]] = {}
-    for each in recorded.of_sweep(run):
+    for each in runs.of_sweep(run):
         jobs.setdefault(each.tags.get("mnist_exp.job_key", each.run_id), []).append(each)
     found, problems = [], []
     for attempts in jobs.values():  # One that failed, and was done in another attempt, is no gap.

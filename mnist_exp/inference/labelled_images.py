@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnist_exp import data, recorded
+from mnist_exp import data
 from mnist_exp.composition import compose, overrides
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.tracking import runs
+from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
     import keras
@@ -205,7 +206,7 @@ def _own_settings(run: RecordedRun, given: Mapping[str, Any], trusted: Sequence[
     defaults = compose.compose()
     chosen = {"data": section, "seed": config.get("seed"), "trusted_modules": code}
     try:
-        return recorded.check_config(
+        return runs.check_config(
             defaults.to_config() | chosen, set(trusted), run, defaults.tracking, "--trusted-modules={}"
         )
     except SettingsError as error:

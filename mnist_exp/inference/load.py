@@ -12,15 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mnist_exp import recorded, references
 from mnist_exp.config import components
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.inference import allow_list
 from mnist_exp.inference.allow_list import ForbiddenError
-from mnist_exp.recorded import RecordedRun
-from mnist_exp.recording import delivery, store, tracking
 from mnist_exp.runtime import backends, imports
+from mnist_exp.tracking import mlflow_writes, references, runs, store, tracker
+from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
     import h5py
@@ -51,12 +50,12 @@ def load_model(
     """
     trusted = (trusted_modules,) if isinstance(trusted_modules, str) else tuple(trusted_modules)
     if isinstance(run_id_or_path, str) and references.is_reference(run_id_or_path):
-        return of_run(recorded.find(TrackingSettings(uri=tracking_uri), run_id_or_path), trusted)
+        return of_run(runs.find(TrackingSettings(uri=tracking_uri), run_id_or_path), trusted)
     path = Path(run_id_or_path)
     if not path.is_file():
         raise SettingsError(f"{path} is neither a run id (32 characters of 0-9 and a-f) nor a file")
     _check_trusted(trusted)
-    with tracking.folder() as folder:
+    with tracker.folder() as folder:
         return _load(path, folder, trusted, str(path))
 
 
@@ -64,7 +63,7 @@ def of_run(run: RecordedRun, trusted_modules: Sequence[str] = ()) -> "keras.Mode
     """Return the model of a run, as `load_model` does. Raises: SettingsError: as there."""
     check_has_model(run)
     _check_trusted(trusted_modules)
-    with tracking.folder() as folder:
+    with tracker.folder() as folder:
         return _load(_download(run, folder), folder, trusted_modules, f"the model of run {run.run_id}")
 
 
@@ -235,7 +234,7 @@ def _download(run: RecordedRun, folder: Path) -> Path:
         place = store.client(run.uri).get_logged_model(named[1]).artifact_location
         address = f"{place.rstrip('/')}/{_FILE}"
         path = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder), tracking_uri=run.uri))
-    except delivery.unfetched() as error:
+    except mlflow_writes.unfetched() as error:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: {first_line(error)}") from error
     if path.is_symlink() or not path.is_file() or folder.resolve() not in path.resolve().parents:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: the store gives no file for it")

@@ -9,7 +9,7 @@ from mnist_exp.errors import SettingsError
 
 if TYPE_CHECKING:
     from mnist_exp.inference.mnist_style import Prepared
-    from mnist_exp.recorded import RecordedRun
+    from mnist_exp.tracking.runs import RecordedRun
 
 MNIST, PLAIN = "mnist", "plain"
 WAYS = ("auto", MNIST, PLAIN)

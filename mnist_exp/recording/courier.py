@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import RunError, first_line
-from mnist_exp.recording import delivery
-from mnist_exp.recording.attempts import Attempt
 from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.runtime import signals
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import mlflow_writes
+from mnist_exp.tracking.background import Attempt
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +47,7 @@ class Courier:
         self.reason = ""
         self._uri, self._run_id, self._warn = uri, run_id, warn
         self._attempt: Attempt | None = None
-        self._rest_s, self._next_try = delivery.RETRY_S, 0.0
+        self._rest_s, self._next_try = mlflow_writes.RETRY_S, 0.0
         self._late = 0
         self._goes_on = _TRAINING
         self.may_pass = True
@@ -93,10 +93,10 @@ class Courier:
                         continue
                     self.reason = self.reason or _silence(self._attempt)
                     return False
-                if time.monotonic() + delivery.RETRY_S > until or not self.may_pass:
+                if time.monotonic() + mlflow_writes.RETRY_S > until or not self.may_pass:
                     return False
                 self.outbox.store()
-                time.sleep(delivery.RETRY_S)
+                time.sleep(mlflow_writes.RETRY_S)
         finally:
             self._goes_on = _TRAINING
             self.outbox.store()
@@ -118,7 +118,7 @@ class Courier:
                 except RunError as error:
                     self._lose(error, 0.0, may_pass=False)
                     return False
-                self._attempt = Attempt(functools.partial(delivery.bring, self._uri, self._run_id, message))
+                self._attempt = Attempt(functools.partial(mlflow_writes.bring, self._uri, self._run_id, message))
             held_s = time.monotonic() - began
             if not self._attempt.wait(hold_s - held_s, is_asked):
                 self._next_try = time.monotonic() + _REST * held_s
@@ -137,7 +137,7 @@ class Courier:
         """Take note of what came of a try with the oldest record."""
         try:
             attempt.result()
-        except delivery.lost() as error:
+        except mlflow_writes.lost() as error:
             self._lose(error, time.monotonic() - began)
             return False
         except Exception:
@@ -147,29 +147,29 @@ class Courier:
         self.outbox.drop_first()
         self.delivered += 1
         self._late += bool(self.reason)
-        self._rest_s, self._next_try = delivery.RETRY_S, 0.0
+        self._rest_s, self._next_try = mlflow_writes.RETRY_S, 0.0
         return True
 
     def _bring_model(self, message: Message, model: "keras.Model") -> bool:
-        attempt = Attempt(functools.partial(delivery.bring, self._uri, self._run_id, message, model))
+        attempt = Attempt(functools.partial(mlflow_writes.bring, self._uri, self._run_id, message, model))
         attempt.wait()
         try:
             attempt.result()
-        except delivery.lost() as error:
+        except mlflow_writes.lost() as error:
             self._lose(error, attempt.age_s)
             return False
         return True
 
     def _packed(self, message: Message, model: "keras.Model") -> Message:
         try:
-            return delivery.packed_model(message, model)
+            return mlflow_writes.packed_model(message, model)
         except OSError as error:
             raise UndeliveredError(f"the model can be neither recorded nor kept: {error.strerror or error}") from error
 
     def _lose(self, error: BaseException, held_s: float, *, may_pass: bool = True) -> None:
         self._tell(redact(_short(error)))
         status = getattr(error, "get_http_status_code", lambda: 500)()
-        self.may_pass = may_pass and (status >= 500 or status in delivery.MAY_PASS)
+        self.may_pass = may_pass and (status >= 500 or status in mlflow_writes.MAY_PASS)
         self._next_try = time.monotonic() + max(self._rest_s, _REST * held_s)
         self._rest_s = min(self._rest_s * 2, _LONGEST_REST_S)
 

@@ -9,9 +9,9 @@ from statistics import fmean, stdev
 from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistics
 from mnist_exp.evaluation.statistics import Comparison
-from mnist_exp.recorded import RecordedRun
 from mnist_exp.reporting import options
 from mnist_exp.reporting.metric import Metric, is_number
+from mnist_exp.tracking.runs import RecordedRun
 
 MOST_COMPARED = 100
 DATA = "mnist_exp.data_sha256"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mnist_exp.config import fields
 from mnist_exp.errors import SettingsError
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.tracking.runs import RecordedRun
 
 LARGEST = 1e15
 _OBJECTIVE = "objective"

@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mnist_exp.recorded import RecordedRun
 from mnist_exp.reporting.metric import LARGEST
 from mnist_exp.search.space import brief, number, short_names
+from mnist_exp.tracking.runs import RecordedRun
 
 ABSENT = "–"
 COMMON = "the common configuration"  # which has the value of most in every option

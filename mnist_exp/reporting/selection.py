@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnist_exp import commands, errors, recorded
+from mnist_exp import commands, errors
 from mnist_exp.errors import SettingsError
-from mnist_exp.recorded import RecordedRun
+from mnist_exp.tracking import runs as recorded
+from mnist_exp.tracking.runs import RecordedRun
 
 MOST_RUNS = 5000
 _LONGEST, _LONGEST_COMMAND = 300, 2000  # characters

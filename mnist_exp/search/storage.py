@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.recording.delivery import PATIENCE_S, RETRY_S
 from mnist_exp.runtime import signals
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking.mlflow_writes import PATIENCE_S, RETRY_S
 
 if TYPE_CHECKING:
     import optuna

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.recording import unfinished
 from mnist_exp.runtime import processes
 from mnist_exp.search import storage
 from mnist_exp.search.space import Axis
+from mnist_exp.tracking import run_folder as unfinished
 
 if TYPE_CHECKING:
     import optuna

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.experiment import provenance
-from mnist_exp.recording import store, tracking, unfinished
 from mnist_exp.runtime import imports, processes
+from mnist_exp.tracking import run_folder, store, tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -70,16 +70,16 @@ class Ledger:
     def __init__(self, settings: TrackingSettings) -> None:
         self.uri = store.locate(settings.uri)
         self._experiment = settings.experiment
-        self._unfinished = unfinished.place(settings)
+        self._unfinished = run_folder.place(settings)
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
         with imports.quick_imports():
             import mlflow  # noqa: F401  while the store is being made
         store.finish_creation(creation)
         self._client = store.client(self.uri)
-        with tracking.understood(self.uri):
+        with tracker.understood(self.uri):
             self._id = store.experiment_id(self.uri, self._experiment)
-        self.how_to_look = tracking.how_to_look(settings, self._id)
+        self.how_to_look = tracker.how_to_look(settings, self._id)
 
     def records(self) -> list[Record]:
         """Return every run of the experiment that has a job key, newest first; bury the dead, and dead sweeps, first.
@@ -177,7 +177,7 @@ class Ledger:
         process = record.tags.get("mnist_exp.process", "")
         if record.status != "RUNNING" or processes.is_here(process):
             return record
-        return replace(record, silent=unfinished.is_silent(self._unfinished, record.run_id, process))
+        return replace(record, silent=run_folder.is_silent(self._unfinished, record.run_id, process))
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.tracking.context import registry

@@ -7,11 +7,11 @@ from collections.abc import Collection, Container, Sequence
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError
-from mnist_exp.recording import unfinished
 from mnist_exp.search.space import values_of
 from mnist_exp.sweeps.history import Ledger, Record
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
+from mnist_exp.tracking import run_folder
 
 _ORPHANS_END_S = 15.0
 
@@ -75,7 +75,7 @@ def interrupted(records: Sequence[Record], tracking: TrackingSettings, *, retry_
     states = ("KILLED", "FAILED") if retry_failed else ("KILLED",)
     done = {record.key for record in records if record.is_done}
     broken_off = [r for r in records if r.status in states and r.key not in done]
-    kept = {folder.path.name for folder in unfinished.folders(tracking)}
+    kept = {folder.path.name for folder in run_folder.folders(tracking)}
     return {record.key: record.run_id for record in reversed(broken_off) if record.run_id in kept}
 
 

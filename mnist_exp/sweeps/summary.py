@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from mnist_exp.composition import compose
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.experiment import provenance
-from mnist_exp.recording import registry, tracking
 from mnist_exp.runtime.redaction import redact_config
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
@@ -20,6 +19,7 @@ from mnist_exp.sweeps import leaderboard
 from mnist_exp.sweeps.history import Ledger, Record
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
+from mnist_exp.tracking import registry, tracker
 
 if TYPE_CHECKING:
     import optuna
@@ -163,7 +163,7 @@ def show(screen: Screen, outcome: Outcome, experiment: str, ledger: Ledger | Non
     if outcome.parent and ledger is not None:
         rows["parent"] = f"{outcome.parent} in experiment {experiment}"
         if ranked:
-            rows["next"] = tracking.how_to("report", ["--sweep", outcome.parent], ledger.uri)
+            rows["next"] = tracker.how_to("report", ["--sweep", outcome.parent], ledger.uri)
         rows["look"] = ledger.how_to_look
     screen.table(rows)
     for row in outcome.failed[:_MOST_FAILURES]:
@@ -185,7 +185,7 @@ def record(ledger: Ledger, outcome: Outcome) -> None:
     metrics["compute_time_s"] = sum(row.seconds for row in outcome.rows)
     if ranked:
         metrics["best_objective"] = ranked[0].objective
-    with tracking.folder() as folder:
+    with tracker.folder() as folder:
         leaderboard.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
         if ranked:
             _write_best(folder / "best.yaml", ranked[0], outcome)

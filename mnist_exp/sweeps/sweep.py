@@ -21,7 +21,6 @@ from mnist_exp.errors import BusyError, RunError
 from mnist_exp.experiment import provenance
 from mnist_exp.jobs import events
 from mnist_exp.jobs.job import Assignment, Task
-from mnist_exp.recording import store, unfinished
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
@@ -34,6 +33,7 @@ from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.progress import Watch
 from mnist_exp.sweeps.summary import Outcome
+from mnist_exp.tracking import run_folder, store
 
 if TYPE_CHECKING:
     import optuna
@@ -113,7 +113,7 @@ class _Sweep:
         status, ending = "KILLED", contextlib.ExitStack()
         try:
             if outcome.parent is not None and owns_parent:
-                ending.enter_context(unfinished.signs_of_sweep(tracking, outcome.parent))
+                ending.enter_context(run_folder.signs_of_sweep(tracking, outcome.parent))
             if outcome.count("left"):
                 self._launch(outcome)
             status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
@@ -253,7 +253,7 @@ class _Sweep:
             now = ledger.get(parent)
             if owns or (now.status != "FINISHED" and not now.lives):
                 ledger.end(parent, status)
-                unfinished.forget_sweep(self.plan.settings.tracking, parent)
+                run_folder.forget_sweep(self.plan.settings.tracking, parent)
 
         settle, record = (functools.partial(step, ledger, outcome) for step in (self._settle, summary.record))
         for step in (settle, record, end):
@@ -334,7 +334,7 @@ def _study(made: Plan, how: SweepSettings) -> Study:
     place = how.storage or storage.default(store.sqlite_file(store.locate(settings.tracking.uri)), name)
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
     return Study(
-        name, place, made.space.axes, how, directions, settings.trainer.epochs, unfinished.place(settings.tracking)
+        name, place, made.space.axes, how, directions, settings.trainer.epochs, run_folder.place(settings.tracking)
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_exp import data, references
+from mnist_exp import data
 from mnist_exp.config import fields
 from mnist_exp.config.schema import Settings, TrackingSettings, check
 from mnist_exp.data import Dataset
@@ -19,9 +19,10 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.evaluation import predictions
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.experiment import provenance
-from mnist_exp.recording import delivery, store, tracking, unfinished
 from mnist_exp.runtime import backends, imports, threads
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import mlflow_writes, references, run_folder, store
+from mnist_exp.tracking import tracker as tracking
 
 if TYPE_CHECKING:
     import mlflow
@@ -107,7 +108,7 @@ class RecordedRun:
             try:
                 file = Path(_client(self.uri).download_artifacts(self.run_id, name, str(folder)))
                 content = file.read_bytes() if file.stat().st_size <= largest else None
-            except delivery.unfetched() as error:
+            except mlflow_writes.unfetched() as error:
                 raise SettingsError(f"there is no {what}: {self._why_missing(name, error)}") from error
         if content is None:
             raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
@@ -117,7 +118,7 @@ class RecordedRun:
         """Say why a file cannot be had: an answer that does not come is no answer."""
         try:
             names = [file.path for file in _client(self.uri).list_artifacts(self.run_id)]
-        except delivery.unfetched() as again:
+        except mlflow_writes.unfetched() as again:
             return f"the store does not give it: {redact(first_line(again))}"
         if name in names:
             return f"the store does not give it: {redact(first_line(error))}"
@@ -140,7 +141,7 @@ def find(settings: TrackingSettings, reference: str) -> RecordedRun:
         references.check(reference)
         raise SettingsError(missing)
     with imports.quick_imports():
-        delivery.be_brief()
+        mlflow_writes.be_brief()
         from mlflow.exceptions import MlflowException
     client = _client(uri)
     try:
@@ -175,7 +176,7 @@ def _on_board(parent: RecordedRun) -> set[str]:
         found = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(parent.leaderboard()))}
     except (csv.Error, SettingsError):
         return set()
-    return {run_id for run_id in found if unfinished.is_run_id(run_id)}
+    return {run_id for run_id in found if run_folder.is_run_id(run_id)}
 
 
 def search(settings: TrackingSettings, condition: str) -> list[RecordedRun]:
@@ -189,7 +190,7 @@ def search(settings: TrackingSettings, condition: str) -> list[RecordedRun]:
     if file is not None and not file.exists():
         raise SettingsError(f"there is no store {redact(uri)}: name the one that has the runs")
     with imports.quick_imports():
-        delivery.be_brief()
+        mlflow_writes.be_brief()
         from mlflow.exceptions import MlflowException
     try:
         found = _search(uri, settings.experiment, condition)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.recording import registry, store
-from mnist_exp.recording.attempts import Attempt
 from mnist_exp.recording.outbox import Message
+from mnist_exp.tracking import registry, store
+from mnist_exp.tracking.background import Attempt
 
 if TYPE_CHECKING:
     import keras

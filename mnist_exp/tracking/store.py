@@ -1,7 +1,7 @@
 """The tracking store: where it is, whether it answers, and its first creation.
 
 A new SQLite store takes MLflow 3 to 4 s to create, and two processes that do it at once break it. So it is made
-by one process, under a lock, and while the caller imports Keras: `python -m mnist_exp.recording.store URI EXPERIMENT`.
+by one process, under a lock, and while the caller imports Keras: `python -m mnist_exp.tracking.store URI EXPERIMENT`.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.config.fields import show
 from mnist_exp.errors import TrackingError
-from mnist_exp.recording import admission
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import admission
 
 if TYPE_CHECKING:
     import filelock
@@ -111,7 +111,7 @@ def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
     file = sqlite_file(uri)
     if file is None or _is_made(file):
         return None
-    words = [sys.executable, "-m", "mnist_exp.recording.store", uri, experiment]
+    words = [sys.executable, "-m", "mnist_exp.tracking.store", uri, experiment]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

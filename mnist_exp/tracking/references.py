@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import SettingsError
-from mnist_exp.recording import unfinished
+from mnist_exp.tracking import run_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,7 +22,7 @@ _LONGEST = 200  # characters of what is compared with them
 
 def is_reference(text: str) -> bool:
     """Tell whether a text may name a run: anything else may be a file."""
-    return unfinished.is_run_id(text) or text.startswith((SCHEME, "runs:/"))
+    return run_folder.is_run_id(text) or text.startswith((SCHEME, "runs:/"))
 
 
 def run_id(client: "MlflowClient", reference: str) -> str:
@@ -38,7 +38,7 @@ def run_id(client: "MlflowClient", reference: str) -> str:
         return found[1]
     if reference.startswith(SCHEME):
         return _of_model(client, reference)
-    return reference if unfinished.is_run_id(reference) else _of_start(client, reference)
+    return reference if run_folder.is_run_id(reference) else _of_start(client, reference)
 
 
 def check(reference: str) -> None:
@@ -114,7 +114,7 @@ def _of_model(client: "MlflowClient", reference: str) -> str:
         if error.get_http_status_code() not in (400, 404):
             raise
         raise SettingsError(f"there is no model {shown}: {_there_is(client, reference)}") from error
-    if not unfinished.is_run_id(named or ""):
+    if not run_folder.is_run_id(named or ""):
         raise SettingsError(f"{shown} was not registered from a run: nothing is known of it")
     return str(named)
 

@@ -13,11 +13,11 @@ from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
-from mnist_exp.recording import delivery, registry, store, unfinished
 from mnist_exp.recording.courier import Courier, UndeliveredError
 from mnist_exp.recording.outbox import Message, Outbox
-from mnist_exp.recording.unfinished import RunFolder
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import mlflow_writes, registry, run_folder, store
+from mnist_exp.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -138,7 +138,7 @@ class MlflowTracker:
         self._recorded: set[tuple[str, int]] = set()
         self._latest_ms = 0
         store.check(self._uri)
-        unfinished.check(settings)
+        run_folder.check(settings)
         self._creation = store.begin_creation(self._uri, settings.experiment)
 
     def load(self) -> None:
@@ -147,7 +147,7 @@ class MlflowTracker:
 
         if not self._uri.startswith("http"):
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-        delivery.be_brief()
+        mlflow_writes.be_brief()
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
@@ -162,11 +162,11 @@ class MlflowTracker:
             return str(run.info.run_id)
 
         with understood(self._uri):
-            self.run_id = delivery.patiently(create)
+            self.run_id = mlflow_writes.patiently(create)
         try:
-            self._open(unfinished.folder_of(self._settings, self.run_id))
+            self._open(run_folder.folder_of(self._settings, self.run_id))
         except SettingsError:
-            with contextlib.suppress(*delivery.lost()):
+            with contextlib.suppress(*mlflow_writes.lost()):
                 client.set_terminated(self.run_id, "FAILED")
             raise
         self._send("params", {key: text(value) for key, value in params.items()})
@@ -179,7 +179,7 @@ class MlflowTracker:
         client = store.client(self._uri)
         self._open(folder)
         assert self._courier is not None
-        if not self._courier.deliver(delivery.PATIENCE_S):
+        if not self._courier.deliver(mlflow_writes.PATIENCE_S):
             raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._courier.reason}")
 
         def reopen() -> "mlflow.entities.Run":
@@ -193,7 +193,7 @@ class MlflowTracker:
             return run
 
         with understood(self._uri):
-            run = delivery.patiently(reopen)
+            run = mlflow_writes.patiently(reopen)
         missing = {key: text(value) for key, value in params.items() if key not in run.data.params}
         if missing:
             self._send("params", missing)
@@ -227,7 +227,7 @@ class MlflowTracker:
 
     def log_files(self, folder: Path) -> None:
         """Log every file of a folder as an artifact."""
-        self._send("files", {}, delivery.packed(folder))
+        self._send("files", {}, mlflow_writes.packed(folder))
 
     def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
@@ -264,7 +264,7 @@ class MlflowTracker:
 
     def _read_registration(self) -> None:
         if self._settings.register_as is not None:
-            with contextlib.suppress(*delivery.lost()):
+            with contextlib.suppress(*mlflow_writes.lost()):
                 self.registered = store.client(self._uri).get_run(self.run_id).data.tags.get(registry.REGISTERED, "")
 
     def _what_waits(self, courier: Courier) -> str:

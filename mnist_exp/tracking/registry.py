@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from mnist_exp.recording import store
+from mnist_exp.tracking import store
 
 if TYPE_CHECKING:
     import mlflow

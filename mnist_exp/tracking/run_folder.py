@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, SettingsError
-from mnist_exp.recording import store
 from mnist_exp.runtime import heartbeat
 from mnist_exp.runtime.heartbeat import Signs
+from mnist_exp.tracking import store
 
 if TYPE_CHECKING:
     import filelock
