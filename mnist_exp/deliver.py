@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from mnist_exp import commands
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
-from mnist_exp.recording.outbox import Outbox
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import run_folder, store
 from mnist_exp.tracking.run_folder import RunFolder
+from mnist_exp.tracking.spool import Outbox
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _check(uri: str) -> None:
 
 def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
     """Bring what waits of one run; return what came of it, and what would keep those of any other run too."""
-    from mnist_exp.recording.courier import Courier
+    from mnist_exp.tracking.uploader import Courier
 
     run_id = folder.path.name
     try:

@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.deliver import deliver_all, launch
-from mnist_exp.recording.courier import Courier
-from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.tracking import store
+from mnist_exp.tracking.spool import Message, Outbox
+from mnist_exp.tracking.uploader import Courier
 
 NOBODY = "0" * 32
 HOLD = """

@@ -6,8 +6,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 
-from mnist_exp.recording.outbox import Message
 from mnist_exp.tracking import mlflow_writes
+from mnist_exp.tracking.spool import Message
 
 MODEL = Message("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10, "trusted_modules": []})
 

@@ -12,8 +12,8 @@ import pytest
 from mnist_exp import load_model
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.tracking import mlflow_writes, run_folder, runs
+from mnist_exp.tracking.spool import Message, Outbox
 
 RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
 

@@ -3,8 +3,8 @@
 import pytest
 
 from mnist_exp.errors import RunError
-from mnist_exp.recording.courier import Courier
-from mnist_exp.recording.outbox import Message, Outbox
+from mnist_exp.tracking.spool import Message, Outbox
+from mnist_exp.tracking.uploader import Courier
 
 METRICS = Message("metrics", {"metrics": {"loss": 0.1 + 0.2}, "step": 1, "time": 5})
 FILES = Message("files", {}, {"a.txt": b"one", "inner/b.bin": bytes(range(256))})

@@ -11,8 +11,8 @@ from real_runs import SMALL, client_of
 
 from mnist_exp import SettingsError, compose, load_model, run
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.recording.outbox import Message
 from mnist_exp.tracking import mlflow_writes, registry, runs
+from mnist_exp.tracking.spool import Message
 
 HELD_OUT = "data.validation=0.2"
 

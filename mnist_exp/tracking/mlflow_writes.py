@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.recording.outbox import Message
 from mnist_exp.tracking import registry, store
 from mnist_exp.tracking.background import Attempt
+from mnist_exp.tracking.spool import Message
 
 if TYPE_CHECKING:
     import keras

@@ -13,11 +13,11 @@ from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
-from mnist_exp.recording.courier import Courier, UndeliveredError
-from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, registry, run_folder, store
 from mnist_exp.tracking.run_folder import RunFolder
+from mnist_exp.tracking.spool import Message, Outbox
+from mnist_exp.tracking.uploader import Courier, UndeliveredError
 
 if TYPE_CHECKING:
     import keras

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import RunError, first_line
-from mnist_exp.recording.outbox import Message, Outbox
 from mnist_exp.runtime import signals
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes
 from mnist_exp.tracking.background import Attempt
+from mnist_exp.tracking.spool import Message, Outbox
 
 if TYPE_CHECKING:
     import keras
