@@ -8,12 +8,12 @@ from pathlib import Path
 from mnist_exp import commands
 from mnist_exp.errors import RunError, SettingsError, first_line
 from mnist_exp.experiment import provenance
-from mnist_exp.reporting import selection
-from mnist_exp.reporting.groups import Grouping, group
-from mnist_exp.reporting.metric import choose_metric
-from mnist_exp.reporting.models import Models
-from mnist_exp.reporting.selection import Selection
-from mnist_exp.reporting.tables import Table
+from mnist_exp.reports import selection
+from mnist_exp.reports.groups import Grouping, group
+from mnist_exp.reports.metric import choose_metric
+from mnist_exp.reports.paired_models import Models
+from mnist_exp.reports.selection import Selection
+from mnist_exp.reports.tables import Table
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import mlflow_writes, store
@@ -59,13 +59,13 @@ def report(options: argparse.Namespace) -> int:
 
 def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[Path], list[str]]:
     """Write page and pictures; return the files, and the verdict."""
-    from mnist_exp.reporting import drawings, models, page, tables, verdict
+    from mnist_exp.reports import figures, page, paired_models, tables, verdict
 
-    compared = models.compare(grouping)
+    compared = paired_models.compare(grouping)
     told = verdict.verdict(grouping, compared)
-    for name in drawings.NAMES:
+    for name in figures.NAMES:
         (folder / name).unlink(missing_ok=True)  # Of an earlier report in the same folder.
-    names = drawings.draw_all(folder, grouping, _curves(grouping))
+    names = figures.draw_all(folder, grouping, _curves(grouping))
     title = f"Report on {selected.title}"
     shown, more = _tables(grouping, compared, selected)
     content = page.Content(
@@ -85,7 +85,7 @@ def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[
 
 
 def _tables(grouping: Grouping, compared: Models | None, selected: Selection) -> tuple[list[Table], list[Table]]:
-    from mnist_exp.reporting import tables
+    from mnist_exp.reports import tables
 
     differences = [tables.comparisons(family) for family in grouping.families]
     shown = [tables.configurations(grouping), *(table for table in differences if table)]
@@ -105,10 +105,10 @@ def _summary(grouping: Grouping) -> str:
 
 def _curves(grouping: Grouping) -> dict[str, dict[str, dict[int, float]]]:
     """Return the epochs of the runs whose curves are drawn, at the most 200 of them."""
-    from mnist_exp.reporting import drawings
+    from mnist_exp.reports import figures
 
-    names = dict.fromkeys([drawings.epoch_metric(grouping.metric), "val_loss", "loss"])
-    best = grouping.families[0].groups[: drawings.MOST_CURVES]
+    names = dict.fromkeys([figures.epoch_metric(grouping.metric), "val_loss", "loss"])
+    best = grouping.families[0].groups[: figures.MOST_CURVES]
     runs = [run for each in best for run in each.runs][:_MOST_HISTORIES]
     return {run.run_id: {name: _bounded(run.history(name)) for name in names} for run in runs}
 
@@ -133,7 +133,7 @@ def _versions(grouping: Grouping) -> dict[str, str]:
 
 
 def _show(screen: Screen, grouping: Grouping, told: Sequence[str], folder: Path) -> None:
-    from mnist_exp.reporting import page, tables, verdict
+    from mnist_exp.reports import page, tables, verdict
 
     head, rows = tables.for_screen(grouping, _MOST_SHOWN)
     screen.columns(head, rows, left=("family", *head[head.index("rank") + 1 : head.index("seeds")]))

@@ -16,10 +16,10 @@ from real_browser import page
 
 from mnist_exp import report
 from mnist_exp.errors import SettingsError
-from mnist_exp.reporting import options, selection, verdict
-from mnist_exp.reporting.groups import DATA, group
-from mnist_exp.reporting.metric import Metric as Compared
-from mnist_exp.reporting.metric import choose_metric
+from mnist_exp.reports import options, selection, verdict
+from mnist_exp.reports.groups import DATA, group
+from mnist_exp.reports.metric import Metric as Compared
+from mnist_exp.reports.metric import choose_metric
 from mnist_exp.tracking.runs import RecordedRun
 
 SMALL = ["data=mnist_5k", "data.limit=600", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]

@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistics
 from mnist_exp.evaluation.statistics import Comparison
-from mnist_exp.reporting import options
-from mnist_exp.reporting.metric import Metric, is_number
+from mnist_exp.reports import options
+from mnist_exp.reports.metric import Metric, is_number
 from mnist_exp.tracking.runs import RecordedRun
 
 MOST_COMPARED = 100

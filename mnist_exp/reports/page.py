@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_exp.reporting import drawings
-from mnist_exp.reporting.tables import Table
+from mnist_exp.reports import figures as drawings
+from mnist_exp.reports.tables import Table
 
 FILE = "index.html"
 

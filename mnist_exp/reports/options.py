@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mnist_exp.reporting.metric import LARGEST
+from mnist_exp.reports.metric import LARGEST
 from mnist_exp.search.space import brief, number, short_names
 from mnist_exp.tracking.runs import RecordedRun
 

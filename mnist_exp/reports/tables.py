@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mnist_exp.evaluation.statistics import Comparison
-from mnist_exp.reporting import options
-from mnist_exp.reporting.groups import DATA, Family, Group, Grouping, LeftOut
-from mnist_exp.reporting.models import Models
-from mnist_exp.reporting.verdict import ends, figure, p_words, seeds_words
+from mnist_exp.reports import options
+from mnist_exp.reports.groups import DATA, Family, Group, Grouping, LeftOut
+from mnist_exp.reports.paired_models import Models
+from mnist_exp.reports.verdict import ends, figure, p_words, seeds_words
 from mnist_exp.search import space
 from mnist_exp.tracking.runs import RecordedRun
 

@@ -10,7 +10,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistics
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.evaluation.statistics import Discordance
-from mnist_exp.reporting.groups import DATA, Grouping
+from mnist_exp.reports.groups import DATA, Grouping
 
 _MOST = 12
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from mnist_exp.evaluation import statistics
 from mnist_exp.evaluation.statistics import PAIRED, Comparison
-from mnist_exp.reporting.groups import MOST_COMPARED, Family, Group, Grouping
-from mnist_exp.reporting.metric import LARGEST, Metric
-from mnist_exp.reporting.models import Models
-from mnist_exp.reporting.options import ABSENT
+from mnist_exp.reports.groups import MOST_COMPARED, Family, Group, Grouping
+from mnist_exp.reports.metric import LARGEST, Metric
+from mnist_exp.reports.options import ABSENT
+from mnist_exp.reports.paired_models import Models
 
 MORE_SEEDS = "run more, with -m 'seed=range(1,6)'"
 _MOST_NAMED = 3

@@ -1,1 +1,0 @@
-"""A report on many runs: which of them, in which groups, what differs and how surely, pictures and page."""
