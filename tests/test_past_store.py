@@ -15,8 +15,9 @@ import real_runs
 from golden_losses import environment
 from past_store import make
 
-KEPT = Path(__file__).parent / "past_store"
-GOLDEN = json.loads((Path(__file__).parent / "golden_losses.json").read_text())
+SUPPORT = Path(__file__).parent / "support"
+KEPT = SUPPORT / "past_store"
+GOLDEN = json.loads((SUPPORT / "golden_losses.json").read_text())
 # The digits of that version are those of the machine that it ran on.
 SAME_MACHINE = environment() == GOLDEN["environment"]
 NEARLY = [] if SAME_MACHINE else ["--tolerance=0.001"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import golden_losses
 import pytest
 
-KEPT = json.loads((Path(__file__).parent / "golden_losses.json").read_text())
+KEPT = json.loads(Path(golden_losses.__file__).with_suffix(".json").read_text())
 SAME_MACHINE = golden_losses.environment() == KEPT["environment"]
 # Elsewhere additions are done in another order; `fast` computes in bfloat16, of 8 bits.
 TOLERANCE = {"fast": 2e-2, "baseline": 1e-4, "convnet": 1e-4}

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from real_runs import NOT_TIMES, Running, assert_whole, client_of, history
 
+import mnist_exp
 from mnist_exp import compose
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
@@ -69,9 +70,9 @@ def process(*words, **environment):
 
 
 def joint(jobs, what="both"):
-    folder = str(Path(__file__).parent.parent)
+    folder = str(Path(mnist_exp.__file__).parents[1])
     path = os.pathsep.join([str(Path.cwd()), folder, *filter(None, [os.environ.get("PYTHONPATH")])])
-    script = Path(__file__).parent / "joint_training.py"
+    script = Path(__file__).parents[1] / "support" / "joint_training.py"
     return json.loads(process(str(script), what, json.dumps(jobs), PYTHONPATH=path).rpartition("RESULT")[2])
 
 
