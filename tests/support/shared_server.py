@@ -1,6 +1,6 @@
 """A team's tracking server on one machine: MLflow with passwords and proxied artifacts, on a PostgreSQL of its own.
 
-By hand, `python tests/support/shared_server.py` starts it, prints what to export, and removes it again at Ctrl-C. It is what
+By hand, `python tests/support/shared_server.py` starts it, prints what to export, and removes it at Ctrl-C. It is what
 docs/shared-server.md sets up, in a temporary folder, on this machine's own addresses and free ports.
 """
 
