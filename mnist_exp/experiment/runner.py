@@ -18,10 +18,10 @@ from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.evaluation import predictions
 from mnist_exp.experiment import provenance, resume
 from mnist_exp.experiment.resume import Resumption
-from mnist_exp.runtime import backends, imports, processes, signals
+from mnist_exp.runtime import backends, imports, processes, retries, signals
 from mnist_exp.runtime.redaction import redact, redact_config
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_writes, store
+from mnist_exp.tracking import store
 from mnist_exp.tracking import tracker as tracking
 from mnist_exp.tracking.tracker import Tracker
 from mnist_exp.training.checkpoints import Saving
@@ -79,7 +79,7 @@ class Job:
     on_start: Callable[[str | None], None] | None = None
     on_epoch: Callable[[int, dict[str, float]], bool] | None = None
     resumption: Resumption | None = None
-    patience_s: float = mlflow_writes.PATIENCE_S
+    patience_s: float = retries.PATIENCE_S
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,13 @@ from mnist_exp.errors import MnistExpError, SettingsError, first_line
 from mnist_exp.experiment import provenance, resume, runner
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.jobs import events
+from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage, study
 from mnist_exp.search.space import brief, short_names, values_of
 from mnist_exp.search.study import Study
-from mnist_exp.tracking import mlflow_writes, store
+from mnist_exp.tracking import store
 
 if TYPE_CHECKING:
     import optuna
@@ -98,7 +99,7 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
     with _collected():
         if assignment.study is not None:
             # Not what Hydra has: there, what follows a searched option has its value already.
-            opened = assignment.study.open(mlflow_writes.PATIENCE_S)
+            opened = assignment.study.open(retries.PATIENCE_S)
             try:
                 return _run_trial(assignment, assignment.study, opened, assignment.fixed, attempts[0].out)
             finally:
@@ -156,7 +157,7 @@ class Attempt:
         try:
             settings = make_settings()
             if settings.tracking.store == "mlflow":  # It answered when the sweep began.
-                store.check(store.locate(settings.tracking.uri), mlflow_writes.PATIENCE_S)
+                store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S)
             self._key = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
             self._check_planned(settings)
             if self.trial is not None and (earlier := self._earlier(events.DONE)):

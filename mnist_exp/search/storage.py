@@ -2,21 +2,16 @@
 
 import functools
 import inspect
-import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.runtime import signals
+from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking.mlflow_writes import PATIENCE_S, RETRY_S
 
 if TYPE_CHECKING:
     import optuna
-
-_ATTEMPTS = 5
 
 
 def default(store_file: Path | None, name: str) -> str:
@@ -36,21 +31,21 @@ def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.St
     """
     from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-    until, attempt = time.monotonic() + patience_s, 0
-    while True:
-        try:
-            return use(_storage(address))
-        except Exception as error:  # Drivers raise their own.
-            attempt += 1
-            cause = error.__cause__ if _is_away(error) else error
-            if isinstance(cause, OperationalError) and time.monotonic() + RETRY_S < until:
-                time.sleep(RETRY_S)
-            elif isinstance(error, IntegrityError | ProgrammingError) and attempt < _ATTEMPTS:
-                time.sleep(random.uniform(0.1, 1))  # noqa: S311  Another process makes the same tables.
-            else:
-                driver = "; install the database's driver, as psycopg[binary]" if isinstance(error, ImportError) else ""
-                reason = redact(first_line(error)) + driver
-                raise SettingsError(f"sweep.storage={redact(address)} cannot be used: {reason}") from error
+    def is_away(error: BaseException) -> bool:
+        return isinstance(error.__cause__ if _is_away(error) else error, OperationalError)
+
+    def is_lost(error: BaseException) -> bool:  # Another process makes the same tables.
+        return isinstance(error, IntegrityError | ProgrammingError)
+
+    def once() -> "optuna.Study":
+        return retries.after_race(5, (0.1, 1.0), is_lost)(lambda: use(_storage(address)))
+
+    try:
+        return retries.while_away(patience_s, is_away)(once)
+    except Exception as error:  # Drivers raise their own.
+        driver = "; install the database's driver, as psycopg[binary]" if isinstance(error, ImportError) else ""
+        reason = redact(first_line(error)) + driver
+        raise SettingsError(f"sweep.storage={redact(address)} cannot be used: {reason}") from error
 
 
 def close(study: "optuna.Study") -> None:
@@ -86,23 +81,21 @@ def _patient() -> Any:
 
 
 def _tried_again(call: Callable[..., Any]) -> Callable[..., Any]:
-    from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+    from optuna.exceptions import UpdateFinishedTrialError
 
     @functools.wraps(call)
     def patient(*args: Any, **kwargs: Any) -> Any:
-        until, is_first = time.monotonic() + PATIENCE_S, True
-        while True:
+        loop = retries.while_away(retries.PATIENCE_S, lambda error: _is_away(error) and not signals.is_asked())
+
+        def once() -> Any:
             try:
                 return call(*args, **kwargs)
             except UpdateFinishedTrialError:
-                if is_first or call.__name__ != "set_trial_state_values":
+                if loop.statistics["attempt_number"] == 1 or call.__name__ != "set_trial_state_values":
                     raise
                 return True  # It had arrived; the answer was lost.
-            except StorageInternalError as error:
-                if not _is_away(error) or signals.is_asked() or time.monotonic() + RETRY_S > until:
-                    raise
-            is_first = False
-            time.sleep(RETRY_S)
+
+        return loop(once)
 
     return patient
 

@@ -1,19 +1,17 @@
 """Bring one record of a run to its store, in MLflow's words; `courier` brings them all."""
 
 import contextlib
-import functools
 import importlib
 import importlib.metadata
 import logging
 import os
-import random
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_exp.runtime import retries
 from mnist_exp.tracking import registry, store
 from mnist_exp.tracking.background import Attempt
 from mnist_exp.tracking.spool import Message
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     import keras
     import mlflow
 
-PATIENCE_S = 60.0
-RETRY_S = 2.0
-_ATTEMPTS = 10
 _MODEL_FILE = "model.keras"
 _ENVIRONMENT = {
     # MLflow's own would take minutes to give up: 7 retries, 120 s each.
@@ -68,23 +63,18 @@ def bring(uri: str, run_id: str, message: Message, model: "keras.Model | None" =
 
 def patiently(action: Callable[[], Any]) -> Any:
     """Do what a training cannot begin without, with patience for a busy store. Raises: one of `lost`."""
-    until = time.monotonic() + PATIENCE_S
-    while True:
+    from mlflow.exceptions import MlflowException
+
+    def in_background() -> Any:
         # A signal would not come through to a thread that waits for SQLite.
-        attempt = Attempt(functools.partial(_quietly, action))
+        attempt = Attempt(_quiet()(action))
         attempt.wait()
-        try:
-            return attempt.result()
-        except lost() as error:
-            status = getattr(error, "get_http_status_code", lambda: 400)()
-            if status < 500 or time.monotonic() + RETRY_S > until:
-                raise
-            time.sleep(RETRY_S)
+        return attempt.result()
 
+    def is_away(error: BaseException) -> bool:
+        return isinstance(error, MlflowException) and bool(error.get_http_status_code() >= 500)
 
-def _quietly(action: Callable[[], Any]) -> Any:
-    with _quiet():
-        return action()
+    return retries.while_away(retries.PATIENCE_S, is_away)(in_background)
 
 
 def _params(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
@@ -111,16 +101,12 @@ def _inputs(client: "mlflow.MlflowClient", run_id: str, message: Message, model:
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
 
+    def is_lost(error: BaseException) -> bool:
+        return isinstance(error, MlflowException) and "datasets" in str(error)
+
     for context, facts in message.facts.items():
         logged = DatasetInput(Dataset(**facts), [InputTag("mlflow.data.context", context)])
-        for attempt in range(_ATTEMPTS):
-            try:
-                client.log_inputs(run_id, [logged])
-                break
-            except MlflowException as error:
-                if "datasets" not in str(error) or attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
+        retries.after_race(10, (0.01, 0.1), is_lost)(client.log_inputs, run_id, [logged])
 
 
 def _files(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:

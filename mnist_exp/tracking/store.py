@@ -11,13 +11,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.config.fields import show
 from mnist_exp.errors import TrackingError
+from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import admission
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
 _TIMEOUT_S = 5.0
-_RETRY_S = 2.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _IS_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -47,14 +46,7 @@ def check(uri: str, patience_s: float = 0.0) -> None:
         patience_s: how long to wait for one that does not answer.
     Raises: TrackingError: it does not, with the reason and what to do.
     """
-    until = time.monotonic() + patience_s
-    while True:
-        try:
-            return _check(uri)
-        except TrackingError:
-            if time.monotonic() + _RETRY_S > until:
-                raise
-        time.sleep(_RETRY_S)
+    retries.while_away(patience_s, lambda error: isinstance(error, TrackingError))(_check, uri)
 
 
 def _check(uri: str) -> None:

@@ -13,6 +13,7 @@ from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
+from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, registry, run_folder, store
 from mnist_exp.tracking.run_folder import RunFolder
@@ -179,7 +180,7 @@ class MlflowTracker:
         client = store.client(self._uri)
         self._open(folder)
         assert self._courier is not None
-        if not self._courier.deliver(mlflow_writes.PATIENCE_S):
+        if not self._courier.deliver(retries.PATIENCE_S):
             raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._courier.reason}")
 
         def reopen() -> "mlflow.entities.Run":

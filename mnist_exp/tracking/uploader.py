@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import RunError, first_line
-from mnist_exp.runtime import signals
+from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes
 from mnist_exp.tracking.background import Attempt
@@ -47,7 +47,7 @@ class Courier:
         self.reason = ""
         self._uri, self._run_id, self._warn = uri, run_id, warn
         self._attempt: Attempt | None = None
-        self._rest_s, self._next_try = mlflow_writes.RETRY_S, 0.0
+        self._rest_s, self._next_try = retries.RETRY_S, 0.0
         self._late = 0
         self._goes_on = _TRAINING
         self.may_pass = True
@@ -93,10 +93,10 @@ class Courier:
                         continue
                     self.reason = self.reason or _silence(self._attempt)
                     return False
-                if time.monotonic() + mlflow_writes.RETRY_S > until or not self.may_pass:
+                if time.monotonic() + retries.RETRY_S > until or not self.may_pass:
                     return False
                 self.outbox.store()
-                time.sleep(mlflow_writes.RETRY_S)
+                time.sleep(retries.RETRY_S)
         finally:
             self._goes_on = _TRAINING
             self.outbox.store()
@@ -147,7 +147,7 @@ class Courier:
         self.outbox.drop_first()
         self.delivered += 1
         self._late += bool(self.reason)
-        self._rest_s, self._next_try = mlflow_writes.RETRY_S, 0.0
+        self._rest_s, self._next_try = retries.RETRY_S, 0.0
         return True
 
     def _bring_model(self, message: Message, model: "keras.Model") -> bool:

@@ -9,7 +9,7 @@ import sys
 import time
 
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.runtime import processes
+from mnist_exp.runtime import processes, retries
 from mnist_exp.tracking import mlflow_writes
 from mnist_exp.tracking import tracker as tracking
 
@@ -37,7 +37,7 @@ def record(number, epochs, epoch_s, experiment):
         (folder / "config.yaml").write_text(f"seed: {number}\n")
         tracker.log_files(folder)
     tracker.log_tags({"mnist_exp.weights_sha256": f"{number:064d}"})
-    tracker.end("FINISHED", mlflow_writes.PATIENCE_S)
+    tracker.end("FINISHED", retries.PATIENCE_S)
 
 
 def main(count, epochs, epoch_s, experiment):

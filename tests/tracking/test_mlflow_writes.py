@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
+from mlflow.exceptions import MlflowException
+from mlflow.protos import databricks_pb2 as codes
 
 from mnist_exp.tracking import mlflow_writes
 from mnist_exp.tracking.spool import Message
@@ -91,3 +93,67 @@ def test_record_that_is_brought_twice_is_there_once(run, message):
     assert client.get_run(run_id).to_dictionary() == once
     assert len(client.get_metric_history(run_id, "loss")) == (message.kind == "metrics")
     assert {item.path for item in client.list_artifacts(run_id)} == {name.split("/")[0] for name in message.files}
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+def fails(times, *errors):
+    """Return what fails so often with one of these in turn, then returns its number; and the list of its calls."""
+    calls = []
+
+    def act(*_):
+        calls.append(1)
+        if len(calls) <= times:
+            raise errors[len(calls) % len(errors)]
+        return len(calls)
+
+    return act, calls
+
+
+BUSY = MlflowException("the database is locked", codes.TEMPORARILY_UNAVAILABLE)
+
+
+def test_store_that_is_busy_is_asked_again(no_pauses):
+    act, _ = fails(7, BUSY, MlflowException("it broke", codes.INTERNAL_ERROR))
+    assert mlflow_writes.patiently(act) == 8
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MlflowException("no such run", codes.RESOURCE_DOES_NOT_EXIST), OSError("disk full"), ValueError("a bug")],
+)
+def test_refusal_of_a_store_is_raised_at_once(no_pauses, error):
+    act, calls = fails(3, error)
+    with pytest.raises(type(error)):
+        mlflow_writes.patiently(act)
+    assert len(calls) == 1
+
+
+def test_patience_with_a_store_ends(monkeypatch):
+    monkeypatch.setattr("mnist_exp.runtime.retries.PATIENCE_S", 0.3)
+    monkeypatch.setattr("mnist_exp.runtime.retries.RETRY_S", 0.05)
+    act, calls = fails(1000, BUSY)
+    with pytest.raises(MlflowException, match="locked"):
+        mlflow_writes.patiently(act)
+    assert 2 < len(calls) < 9
+
+
+@pytest.mark.parametrize(
+    ("told", "times", "calls"),
+    [("duplicate key in datasets", 9, 10), ("duplicate key in datasets", 99, 10), ("no such run", 99, 1)],
+)
+def test_data_set_that_two_are_first_to_record_is_recorded_again(run, no_pauses, monkeypatch, told, times, calls):
+    client, run_id = run
+    act, made = fails(times, MlflowException(told))
+    monkeypatch.setattr(MlflowClient, "log_inputs", act)
+    facts = {"name": "mnist", "digest": "abc", "source_type": "local", "source": "{}"}
+    record = Message("inputs", {"train": facts})
+    if times < calls:
+        mlflow_writes.bring(client.tracking_uri, run_id, record)
+    else:
+        with pytest.raises(MlflowException, match=told):
+            mlflow_writes.bring(client.tracking_uri, run_id, record)
+    assert len(made) == calls
