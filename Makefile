@@ -9,7 +9,7 @@ ARGS ?=
 # For Linux that of PyPI is for GPUs, with gigabytes of CUDA; pytorch.org tells what to name for one of the CPU alone.
 TORCH ?= torch==2.13.0
 
-.PHONY: run test test-all services-test torch check audit format bench lock clean
+.PHONY: run test test-all services-test torch check audit format docs docs-serve bench lock clean
 
 run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
 	$(BIN)/python -m mnist_exp.run $(ARGS)
@@ -48,6 +48,14 @@ format: $(INSTALLED)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The tutorials train small networks; one that has not changed since the last build is not run again.
+docs: $(INSTALLED)  ## the site, into docs/_build; a warning is an error
+	$(BIN)/python -m sphinx --jobs 2 --fail-on-warning --keep-going --quiet $(ARGS) docs docs/_build
+	@echo "docs/_build/index.html; make docs-serve shows it"
+
+docs-serve: docs  ## the site, at http://127.0.0.1:8000; its search needs a server
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build $(or $(PORT),8000)
+
 bench: $(VENV)/peers/.installed  ## the package against its peers, about 45 minutes; one row: make bench ARGS=run-1
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
@@ -71,4 +79,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 clean:  ## remove what was installed and cached, not what was recorded
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/generated

@@ -1,10 +1,12 @@
 """The page that --help prints: the groups, and every option with its value and its meaning.
 
-The meaning of an option is the comment that follows it in its YAML file, so that both say the same.
+The meaning of an option is the comment that follows it in its YAML file, so that both say the same. The site's
+reference of options is made from the same sections.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from mnist_exp.composition import compose as composition
 from mnist_exp.config.fields import show
 
 _OPTION = re.compile(r"^(?P<name>\w+):[^#]*#\s*(?P<meaning>.+)$")
-_GROUPS = (
+GROUPS = (
     "model",
     "optimizer",
     "schedule",
@@ -40,38 +42,81 @@ Train a Keras image classifier, recorded in MLflow.
   python -m mnist_exp.run --hydra-help                    Hydra's own options"""
 
 
-def text(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> str:
-    """Return the page, with the options and values that the overrides lead to."""
+@dataclass(frozen=True)
+class Option:
+    """One option, as OPTION=VALUE sets it.
+
+    Args:
+        name: with its section, `model.dropout`.
+        value: as YAML writes it.
+        meaning: in a sentence; empty where its file says nothing.
+    """
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A group, or what stands outside of all groups.
+
+    Args:
+        group: `model`; empty for the options of no group.
+        choices: what GROUP=CHOICE may name.
+        chosen: the one that is; None where it is none of them.
+        options: of that choice.
+    """
+
+    group: str
+    choices: tuple[str, ...]
+    chosen: str | None
+    options: tuple[Option, ...]
+
+
+def sections(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> list[Section]:
+    """Return the options of no group and those of each group, with the values that the overrides lead to."""
     with composition.composer(config_dir) as loader:
         config = compose("config", list(overrides), return_hydra_config=True)
-        choices = {group: config.hydra.runtime.choices.get(group) for group in _GROUPS}
-        lines = [_HEAD, "", "Groups (GROUP=CHOICE; * is chosen)"]
-        for group in _GROUPS:
-            options = loader.get_group_options(group, ObjectType.CONFIG)
-            names = ", ".join(f"{name}*" if name == choices[group] else name for name in options)
-            lines.append(f"  {group:<14} {names}")
+        chosen = {group: config.hydra.runtime.choices.get(group) for group in GROUPS}
+        choices = {group: tuple(loader.get_group_options(group, ObjectType.CONFIG)) for group in GROUPS}
         folders = [Path(path.path.removeprefix("file://")) for path in loader.get_search_path().get_path() if path.path]
     plain: Any = OmegaConf.to_container(config, resolve=False)
     values: dict[str, Any] = {**plain, "hydra": None, "hydra/launcher": plain["hydra"]["launcher"]}
     top = {name: value for name, value in plain.items() if not isinstance(value, dict)}
-    lines += ["", "Options (OPTION=VALUE)", *_rows("", top, _meanings(folders, "config.yaml"))]
-    for group in _GROUPS:
-        if set(values.get(group) or {}) - {"_target_"}:
-            meanings: dict[str, str] = {}
-            # A choice may build on another one of its group, as trainer=smoke does on trainer=default.
-            for name in ("default", str(choices[group])):
-                meanings |= _meanings(folders, f"{group}/{name}.yaml")
-            lines += ["", *_rows(f"{group.replace('/', '.')}.", values[group], meanings)]
+    found = [Section("", (), None, tuple(_options("", top, _meanings(folders, "config.yaml"))))]
+    for group in GROUPS:
+        meanings: dict[str, str] = {}
+        # A choice may build on another one of its group, as trainer=smoke does on trainer=default.
+        for name in ("default", str(chosen[group])):
+            meanings |= _meanings(folders, f"{group}/{name}.yaml")
+        options = _options(f"{group.replace('/', '.')}.", values.get(group) or {}, meanings)
+        found.append(Section(group, choices[group], chosen[group], tuple(options)))
+    return found
+
+
+def text(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> str:
+    """Return the page, with the options and values that the overrides lead to."""
+    top, *groups = sections(overrides, config_dir)
+    lines = [_HEAD, "", "Groups (GROUP=CHOICE; * is chosen)"]
+    for section in groups:
+        names = ", ".join(f"{name}*" if name == section.chosen else name for name in section.choices)
+        lines.append(f"  {section.group:<14} {names}")
+    lines += ["", "Options (OPTION=VALUE)", *map(_row, top.options)]
+    for section in groups:
+        lines += ["", *map(_row, section.options)] if section.options else []
     return "\n".join(lines)
 
 
-def _rows(prefix: str, values: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[str]:
+def _options(prefix: str, values: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[Option]:
     for name, value in values.items():
-        if name == "_target_":
-            continue
-        shown = show(value)
-        shown = shown if len(shown) <= 16 else f"{shown[:15]}…"
-        yield f"  {prefix + name:<33} {shown:<16} {meanings.get(name, '')}".rstrip()
+        if name != "_target_":
+            yield Option(prefix + name, show(value), meanings.get(name, ""))
+
+
+def _row(option: Option) -> str:
+    shown = option.value if len(option.value) <= 16 else f"{option.value[:15]}…"
+    return f"  {option.name:<33} {shown:<16} {option.meaning}".rstrip()
 
 
 def _meanings(folders: Sequence[Path], name: str) -> dict[str, str]:

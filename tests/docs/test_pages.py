@@ -47,13 +47,15 @@ def test_mistakes_in_own_options_are_told_as_shown(own_code):
     assert done.stderr == wanted
 
 
-FINDINGS = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "experiments/findings").glob("*.md"))
-
-
-@pytest.mark.parametrize(
-    "page",
-    ["README.md", "CONTRIBUTING.md", "docs/your-own.md", "docs/shared-server.md", "benchmarks/README.md", *FINDINGS],
+PAGES = sorted(
+    str(page.relative_to(ROOT))
+    for folder in (ROOT, *(ROOT / name for name in ("docs", "benchmarks", "experiments/findings")))
+    for page in (folder.rglob("*.md") if folder != ROOT else folder.glob("*.md"))
+    if not page.is_relative_to(ROOT / "docs" / "generated")
 )
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / target).exists(), target

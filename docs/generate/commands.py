@@ -1,0 +1,40 @@
+"""The reference of commands: what `python -m mnist_exp.NAME --help` prints, for each NAME."""
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import mnist_exp
+from generate.links import ROOT
+from generate.markdown import block
+
+_FIRST = ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver")
+
+
+def text() -> str:
+    """Return a section a command, the best known ones first."""
+    folder = Path(mnist_exp.__file__).parent
+    found = [file.stem for file in folder.glob("*.py") if '__name__ == "__main__"' in file.read_text(encoding="utf-8")]
+    names = sorted(found, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
+    with ThreadPoolExecutor(2) as pool:
+        return "\n".join(map(_section, names, pool.map(_help, names)))
+
+
+def _help(name: str) -> str:
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", f"mnist_exp.{name}", "--help"]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def _section(name: str, shown: str) -> str:
+    if name == "run":
+        shown = shown.partition("\nGroups (")[0]
+        purpose, shown = shown.split("\n\n", 1)
+        more = "\nGroups, choices and options have [a page of their own](options.md).\n"
+    else:
+        usage, purpose, rest = re.split(r"\n\n", shown, maxsplit=2)
+        shown, more = f"{usage}\n\n{rest}", ""
+    return f"## {name}\n\n{' '.join(purpose.split())}\n\n{block(shown)}{more}"

@@ -1,0 +1,33 @@
+"""Docstrings as this project writes them, for Sphinx: a section of one line has its text behind its name."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+_SECTION = re.compile(r"(?P<name>Returns|Yields|Raises|Source): (?P<text>.+)")
+_IN_ONE_LINE = re.compile(r"(?P<sentence>.*[.)]) (?P<section>Raises: .+)")
+
+
+def split_sections(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Put the text of `Returns: …`, `Raises: …` and `Source: …` on a line of its own, where Sphinx expects it."""
+    lines[:] = _sections(_apart(lines))
+
+
+def _apart(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines; one that holds both, as `Do this. Raises: SettingsError: why.`, as two."""
+    for line in lines:
+        both = _IN_ONE_LINE.fullmatch(line)
+        yield from (both["sentence"], "", both["section"]) if both else (line,)
+
+
+def _sections(lines: Iterable[str]) -> Iterator[str]:
+    is_within = False
+    for line in lines:
+        section = _SECTION.fullmatch(line)
+        if section:
+            is_within = True
+            yield from ("", f"{section['name']}:", f"    {section['text']}")
+            continue
+        is_within &= bool(line.strip())
+        # A second line of a section begins below its name, or is indented already.
+        yield f"    {line}" if is_within and not line.startswith(" ") else line

@@ -1,0 +1,90 @@
+"""The site: what is made from the code, where links lead, and that Sphinx finds nothing to warn of."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+
+from generate import commands, docstrings, links, options, tree  # noqa: E402
+
+
+def test_every_choice_and_option_is_in_the_reference():
+    page = options.text()
+    for file in [*(ROOT / "conf").glob("[!h]*/*.yaml"), *(ROOT / "experiments").glob("*/*.yaml")]:
+        if (file.parent.name, file.stem) != ("sweep", "default"):
+            assert f"### {file.parent.name}={file.stem}" in page
+    assert "| `model.dropout` | `0.3` | share of the pooled values dropped while training, in \\[0, 1) |" in page
+    assert "| `data.path` | must be given | the folder |" in page
+    assert "| `hydra.launcher.max_restarts` | `3` |" in page
+
+
+def test_every_command_is_in_the_reference_with_its_options():
+    page = commands.text()
+    for name in ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver"):
+        assert f"## {name}\n" in page
+    assert "--tolerance X" in page
+    assert "exit codes: 0 equal, 1 not equal or failed" in page
+    assert "model.dropout=0.5" in page
+
+
+def test_every_module_is_in_the_architecture_with_a_sentence():
+    page = tree.text()
+    for file in (ROOT / "mnist_exp").rglob("*.py"):
+        if file.stem != "__init__":
+            assert f"| `{file.stem}` |" in page
+    assert "|  |" not in page
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("[S](../SECURITY.md)", "[S](generated/security.md)"),
+        ("[f](../experiments/findings/fast.md#how)", "[f](generated/findings/fast.md#how)"),
+        ("[t](tutorials/first_run.py)", "[t](generated/tutorials/first_run.rst)"),
+        ("[d](decisions)", "[d](decisions/index.md)"),
+        ("[h](https://hydra.cc)", "[h](https://hydra.cc)"),
+        ("![p](pictures/demo.png)", "![p](pictures/demo.png)"),
+        ("[a script](../benchmarks/bench.py)", "a script"),
+        ("```\n[S](../SECURITY.md)\n```", "```\n[S](../SECURITY.md)\n```"),
+    ],
+)
+def test_links_lead_to_the_pages_of_the_site(written, shown):
+    page = ROOT / "docs" / "some.md"
+    assert links.rewrite(written, page, page) == shown
+
+
+def test_sections_of_one_line_are_given_a_name_of_their_own():
+    lines = ["Do it. Raises: DataError: why.", "", "Returns: a sum", "of all.", "Source: a book.", "", "More."]
+    docstrings.split_sections(None, "function", "f", None, None, lines)
+    assert [line for line in lines if line] == [
+        "Do it.",
+        "Raises:",
+        "    DataError: why.",
+        "Returns:",
+        "    a sum",
+        "    of all.",
+        "Source:",
+        "    a book.",
+        "More.",
+    ]
+
+
+@pytest.mark.slow
+def test_sphinx_builds_the_site_without_warnings(tmp_path):
+    pytest.importorskip("sphinx")
+    repository = tmp_path / "repository"
+    shutil.copytree(ROOT / "docs", repository / "docs", ignore=shutil.ignore_patterns("_build", "generated"))
+    for name in ("mnist_exp", "conf", "benchmarks", "experiments"):
+        shutil.copytree(ROOT / name, repository / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ROOT.glob("*.md"):
+        shutil.copy(file, repository)
+    # The tutorials run when the site is built for its readers, which CI does too.
+    words = ["--fail-on-warning", "--quiet", "-D", "sphinx_gallery_conf.plot_gallery=0", "docs", "site"]
+    done = subprocess.run([sys.executable, "-m", "sphinx", *words], cwd=repository, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mnist_exp.compose" in (repository / "site" / "reference" / "api.html").read_text()
