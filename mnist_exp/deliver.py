@@ -13,7 +13,7 @@ from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import run_folder, store
+from mnist_exp.tracking import names, run_folder, store
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.spool import Outbox
 
@@ -170,8 +170,8 @@ def _status(uri: str, run_id: str) -> str:
     client = store.client(uri)
     try:
         run = client.get_run(run_id)
-        if run.info.status == "FINISHED" and "mnist_exp.failure" in run.data.tags:  # As of a sweep that missed its end.
-            client.delete_tag(run_id, "mnist_exp.failure")
+        if run.info.status == "FINISHED" and names.FAILURE in run.data.tags:  # As of a sweep that missed its end.
+            client.delete_tag(run_id, names.FAILURE)
         return str(run.info.status)
     except mlflow_writes.lost():
         return ""

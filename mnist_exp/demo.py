@@ -13,7 +13,7 @@ from mnist_exp import commands
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import runs
+from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
 def _announce(screen: Screen, run: RecordedRun, exhibit: "Exhibit", host: str, address: str) -> None:
     from mnist_exp.demo_page.server import is_loopback
 
-    accuracy = run.metrics.get("test_accuracy")
+    accuracy = run.metrics.get(names.TEST_ACCURACY)
     tested = f", test accuracy {accuracy:.4f}" if accuracy is not None else ""
     rows = {"run": f"{run.run_id}, {run.name}{tested}"}
     mistakes = exhibit.mistakes

@@ -27,12 +27,12 @@ from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_writes, store, tracker
-from mnist_exp.tracking.runs import EVALUATION, RecordedRun
+from mnist_exp.tracking import mlflow_writes, names, store, tracker
+from mnist_exp.tracking.runs import RecordedRun
 
 REPORT = "evaluation.json"
 _SHOWN = 20  # classes in the table
-_TESTED = ("accuracy", "loss")
+_TESTED = {"accuracy": names.TEST_ACCURACY, "loss": names.TEST_LOSS}
 _ROUNDING = 1e-6  # Other thread counts add in another order.
 
 
@@ -173,7 +173,7 @@ def _report(run: RecordedRun, images: Images, measured: Evaluation, probabilitie
         if new.any():
             report["accuracy_of_new"] = float((probabilities.argmax(axis=1) == images.y)[new].mean())
     if images.is_own and images.split == "test" and not run.is_sweep:
-        report["logged"] = {name: run.metrics.get(f"test_{name}") for name in _TESTED}
+        report["logged"] = {name: run.metrics.get(logged) for name, logged in _TESTED.items()}
     return report
 
 
@@ -217,7 +217,7 @@ def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -
     now = round(time.time() * 1000)
     client = store.client(run.uri)
     try:
-        client.log_batch(run.run_id, metrics=[Metric(f"{EVALUATION}{name}.{k}", v, now, 0) for k, v in values.items()])
+        client.log_batch(run.run_id, metrics=[Metric(names.evaluated(name, k), v, now, 0) for k, v in values.items()])
         client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
     except mlflow_writes.lost() as error:
         raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error
@@ -250,7 +250,7 @@ def _differences(report: Mapping[str, Any]) -> list[str]:
     found = []
     for name, value in report.get("logged", {}).items():
         if value is None:
-            found.append(f"it has no test_{name}")
+            found.append(f"it has no {_TESTED[name]}")
         elif not math.isclose(value, report[name], rel_tol=_ROUNDING, abs_tol=_ROUNDING):
             found.append(f"{name} {report[name]:.6g} against {value:.6g}, {report[name] - value:+.2g}")
     return found

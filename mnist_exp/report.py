@@ -16,7 +16,7 @@ from mnist_exp.reports.selection import Selection
 from mnist_exp.reports.tables import Table
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_writes, store
+from mnist_exp.tracking import mlflow_writes, names, store
 from mnist_exp.tracking import runs as recorded
 from mnist_exp.tracking.runs import RecordedRun
 
@@ -107,10 +107,10 @@ def _curves(grouping: Grouping) -> dict[str, dict[str, dict[int, float]]]:
     """Return the epochs of the runs whose curves are drawn, at the most 200 of them."""
     from mnist_exp.reports import figures
 
-    names = dict.fromkeys([figures.epoch_metric(grouping.metric), "val_loss", "loss"])
+    shown = dict.fromkeys([figures.epoch_metric(grouping.metric), names.VAL_LOSS, names.LOSS])
     best = grouping.families[0].groups[: figures.MOST_CURVES]
     runs = [run for each in best for run in each.runs][:_MOST_HISTORIES]
-    return {run.run_id: {name: _bounded(run.history(name)) for name in names} for run in runs}
+    return {run.run_id: {name: _bounded(run.history(name)) for name in shown} for run in runs}
 
 
 def _bounded(values: dict[int, float]) -> dict[int, float]:

@@ -14,8 +14,8 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance, runner
 from mnist_exp.experiment.runner import Result
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import runs
-from mnist_exp.tracking.runs import EVALUATION, RecordedRun
+from mnist_exp.tracking import names, runs
+from mnist_exp.tracking.runs import RecordedRun
 
 WEIGHTS = "weights"
 _TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
@@ -62,11 +62,11 @@ def rerun(options: argparse.Namespace) -> int:
     dataset = runs.load_data(run, settings)
     drift = runs.drift(run, settings)
     _announce(screen, run, drift)
-    last_epoch = int(run.metrics["epochs"])
+    last_epoch = int(run.metrics[names.EPOCHS])
     job = runner.Job(
         name=f"rerun of {run.name}"[:200],
         command=provenance.command(),
-        tags={"mnist_exp.rerun_of": run.run_id},
+        tags={names.RERUN_OF: run.run_id},
         dataset=dataset,
         on_epoch=(lambda epoch, _: epoch < last_epoch) if run.is_pruned else None,
     )
@@ -79,12 +79,12 @@ def compare(run: RecordedRun, result: Result) -> list[Compared]:
     """Return each metric that does not measure time, and the weights, of a recorded run and of its repetition."""
     rows = [_compare_epochs(name, run.history(name), result.history[name]) for name in _EPOCH_METRICS]
     for name in dict.fromkeys([*result.metrics, *run.metrics]):
-        if name not in (*_TIMES, *_EPOCH_METRICS) and not name.startswith(EVALUATION):
+        if name not in (*_TIMES, *_EPOCH_METRICS) and not name.startswith(names.EVALUATION):
             old, new = run.metrics.get(name), result.metrics.get(name)
             if old is None and name == "flops_per_image":
                 continue  # Runs of before November 2026 have none.
             rows.append(Compared(name, old, new, _difference(old, new)))
-    before = run.tags.get("mnist_exp.weights_sha256")
+    before = run.tags.get(names.WEIGHTS_SHA256)
     if before is not None:
         equal = before == result.weights_sha256
         rows.append(Compared(WEIGHTS, before, result.weights_sha256, 0.0 if equal else math.inf))
@@ -108,11 +108,11 @@ def _check_repeatable(run: RecordedRun) -> None:
     if run.is_sweep:
         raise SettingsError(
             f"run {run.run_id} is a sweep: name one of its jobs, or start it again with sweep.reuse=false: "
-            f"{run.tags.get('mnist_exp.command', 'its command')}"
+            f"{run.tags.get(names.COMMAND, 'its command')}"
         )
-    if "mnist_exp.job_key" not in run.tags:
+    if names.JOB_KEY not in run.tags:
         raise SettingsError(f"run {run.run_id} is not a run of mnist_exp")
-    if run.status != "FINISHED" or "epochs" not in run.metrics:
+    if run.status != "FINISHED" or names.EPOCHS not in run.metrics:
         fix = "wait for it" if run.status == "RUNNING" else f"finish it with resume={run.run_id}"
         raise SettingsError(f"run {run.run_id} is {run.status}: there is no result to compare with; {fix}")
 
@@ -125,15 +125,15 @@ def _settings(run: RecordedRun, options: argparse.Namespace) -> Settings:
             config["data"]["mirrors"] = []
     tracking = commands.tracking(options, run.experiment)
     settings = runs.check_config(config, set(commands.trusted(options)), run, tracking, "--trusted-modules={}")
-    return dataclasses.replace(settings, overrides=tuple(run.tags.get("mnist_exp.overrides", "").split()))
+    return dataclasses.replace(settings, overrides=tuple(run.tags.get(names.OVERRIDES, "").split()))
 
 
 def _announce(screen: Screen, run: RecordedRun, drift: Sequence[str]) -> None:
     commit = provenance.commit()
-    then, now = run.tags.get("mnist_exp.git_commit", "none"), commit.sha if commit else "none"
+    then, now = run.tags.get(names.GIT_COMMIT, "none"), commit.sha if commit else "none"
     rows = {"repeats": f"run {run.run_id}, {run.name}"}
     rows["commit"] = f"{now[:12]}, as it was" if then == now else f"{now[:12]}, was {then[:12]}"
-    if run.tags.get("mnist_exp.git_dirty") == "true":
+    if run.tags.get(names.GIT_DIRTY) == "true":
         rows["commit"] += "; it had uncommitted changes then, see its uncommitted.diff"
     rows["drift"] = "; ".join(drift) or "none: the code, packages, machine and thread counts are as they were"
     screen.table(rows)
@@ -157,7 +157,7 @@ def _report(screen: Screen, run: RecordedRun, rows: Sequence[Compared], toleranc
 
 
 def _why_digits_differ(run: RecordedRun) -> str:
-    together = int(run.tags.get("mnist_exp.together", 1))
+    together = int(run.tags.get(names.TOGETHER, 1))
     if together == 1:
         return "on another machine"
     return f"it was trained together with {together - 1} other{'s' * (together > 2)}, and here alone:"

@@ -17,7 +17,7 @@ from real_browser import page
 from mnist_exp import report
 from mnist_exp.errors import SettingsError
 from mnist_exp.reports import options, selection, verdict
-from mnist_exp.reports.groups import DATA, group
+from mnist_exp.reports.groups import group
 from mnist_exp.reports.metric import Metric as Compared
 from mnist_exp.reports.metric import choose_metric
 from mnist_exp.tracking.runs import RecordedRun
@@ -212,7 +212,10 @@ def test_what_was_measured_on_the_test_images_is_called_too_good(here, capfd):
 
 
 def test_different_data_are_not_compared(here, capfd):
-    other = [copied(here[1][0], {"seed": seed}, {"objective": 0.9 + seed / 100}, {DATA: "f" * 64}) for seed in (1, 2)]
+    other = [
+        copied(here[1][0], {"seed": seed}, {"objective": 0.9 + seed / 100}, {"mnist_exp.data_sha256": "f" * 64})
+        for seed in (1, 2)
+    ]
     own = [copied(here[1][0], {"seed": seed}, {"objective": 0.1 + seed / 90}) for seed in (1, 2)]
     found = told(capfd, *own, *other, "--output", "data")
     assert "different data: these are 2 families" in found.err
@@ -278,7 +281,7 @@ def made(number, params=(), metrics=(), tags=(), status="FINISHED", objective=0.
         status,
         base | {k: str(v) for k, v in dict(params).items()},
         {"objective": objective, **dict(metrics)},
-        {DATA: "d" * 64, "mnist_exp.job_key": "k", **dict(tags)},
+        {"mnist_exp.data_sha256": "d" * 64, "mnist_exp.job_key": "k", **dict(tags)},
         "sqlite:///mlflow.db",
     )
 

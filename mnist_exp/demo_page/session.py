@@ -16,6 +16,7 @@ from mnist_exp.evaluation import saliency
 from mnist_exp.inference import preprocessing
 from mnist_exp.inference.mnist_style import Prepared
 from mnist_exp.inference.preprocessing import MNIST, PLAIN, Reader
+from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
@@ -87,14 +88,14 @@ class Exhibit:
     def about(self) -> dict[str, Any]:
         """Return what stands above and below the drawing."""
         run, mistakes = self._run, self.mistakes
-        accuracy = run.metrics.get("test_accuracy")
+        accuracy = run.metrics.get(names.TEST_ACCURACY)
         return {
             "run_id": run.run_id,
             "name": run.name,
             "experiment": run.experiment,
             "model": run.params.get("model.name") or self._model.name,
             "parameters": self._model.count_params(),
-            "data": run.params.get("data.name", ""),
+            "data": run.params.get(names.DATA_NAME, ""),
             "test_accuracy": accuracy if accuracy is not None and math.isfinite(accuracy) else None,
             "classes": self._names,
             "shape": self._shape,

@@ -20,6 +20,7 @@ from mnist_exp.config import components
 from mnist_exp.config.schema import Settings
 from mnist_exp.runtime import backends, threads
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import names
 
 _NUMERIC = ("keras", "numpy")
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
@@ -152,8 +153,8 @@ def commit() -> Commit | None:
 def commit_tags(commit: Commit | None) -> dict[str, str]:
     """Return the tags of a run that say what code it ran."""
     return {
-        "mnist_exp.git_commit": commit.sha if commit else "none",
-        "mnist_exp.git_dirty": str(commit.is_dirty).lower() if commit else "unknown",
+        names.GIT_COMMIT: commit.sha if commit else "none",
+        names.GIT_DIRTY: str(commit.is_dirty).lower() if commit else "unknown",
     }
 
 

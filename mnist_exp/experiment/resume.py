@@ -19,7 +19,7 @@ from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.experiment import provenance
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import references, run_folder, runs
+from mnist_exp.tracking import names, references, run_folder, runs
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.runs import RecordedRun
 from mnist_exp.training import checkpoints
@@ -67,7 +67,7 @@ class Resumption:
             "git_commit": commit.sha if commit else "none",
             "changes": list(self.changes),
         }
-        return {"mnist_exp.resumed": str(self.number), f"mnist_exp.resumption.{self.number}": json.dumps(facts)}
+        return {names.RESUMED: str(self.number), names.resumption(self.number): json.dumps(facts)}
 
     def epochs(self) -> Iterator[dict[str, float]]:
         """Yield the metrics of each epoch that is done already."""
@@ -151,7 +151,7 @@ def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumpt
     run = runs.find(settings.tracking, folder.path.name)
     if run.status == "FINISHED":
         return None
-    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings):
+    if run.tags.get(names.CODE_SHA256) != provenance.code_sha256(settings):
         screen.warn("interrupted jobs begin anew: the code was changed since")
         return None
     differences = runs.drift(run, settings)
@@ -197,7 +197,7 @@ def from_checkpoint(
         screen.warn(
             f"there is no checkpoint in {folder.path}: run {folder.path.name} begins with its first epoch again"
         )
-    return Resumption(folder, checkpoint, int(tags.get("mnist_exp.resumed", 0)) + 1, tuple(changes))
+    return Resumption(folder, checkpoint, int(tags.get(names.RESUMED, 0)) + 1, tuple(changes))
 
 
 def _refuse_unkept(folder: RunFolder, run: RecordedRun, screen: Screen) -> NoReturn:
@@ -207,16 +207,16 @@ def _refuse_unkept(folder: RunFolder, run: RecordedRun, screen: Screen) -> NoRet
     raise SettingsError(
         f"resume={run.run_id} has nothing to go on from in {folder.path.parent}; it was started in {where}: go there, "
         "or name the folder that keeps it with tracking.local_dir; if that is lost, begin a new run: "
-        f"{run.tags.get('mnist_exp.command', 'its command')}"
+        f"{run.tags.get(names.COMMAND, 'its command')}"
     )
 
 
 def _check_resumable(run: RecordedRun, screen: Screen) -> None:
-    process = run.tags.get("mnist_exp.process", "")
-    again = run.tags.get("mnist_exp.command", "its command")
+    process = run.tags.get(names.PROCESS, "")
+    again = run.tags.get(names.COMMAND, "its command")
     if run.is_sweep:
         raise SettingsError(f"resume={run.run_id} is a sweep, which goes on when it is started again: {again}")
-    if "mnist_exp.job_key" not in run.tags:
+    if names.JOB_KEY not in run.tags:
         raise SettingsError(f"resume={run.run_id} is not a run of mnist_exp")
     if run.status == "FINISHED":
         raise SettingsError(

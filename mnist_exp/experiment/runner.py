@@ -21,7 +21,7 @@ from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime import backends, imports, processes, retries, signals
 from mnist_exp.runtime.redaction import redact, redact_config
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import store
+from mnist_exp.tracking import names, store
 from mnist_exp.tracking import tracker as tracking
 from mnist_exp.tracking.tracker import Tracker
 from mnist_exp.training.checkpoints import Saving
@@ -171,30 +171,30 @@ def stages(settings: Settings, screen: Screen, job: Job) -> Stages[Result]:
     with _recorded(tracker, settings, dataset, job, screen):
         fitted = yield _wanted(model.trained, split, dataset, settings, tracker, screen, job)
         weights_sha256 = training.weights_sha256(model.kept)
-        tracker.log_tags({"mnist_exp.weights_sha256": weights_sha256})
+        tracker.log_tags({names.WEIGHTS_SHA256: weights_sha256})
         history = fitted.history
         metrics = _outcome(settings, history) | {
-            "fit_time_s": fitted.seconds,
-            "parameters": float(parameters),
+            names.FIT_TIME_S: fitted.seconds,
+            names.PARAMETERS: float(parameters),
         }
         if (an_image := flops.forward(model.kept)) is not None:
-            metrics["flops_per_image"] = float(an_image)
+            metrics[names.FLOPS_PER_IMAGE] = float(an_image)
         if fitted.is_refused:
-            tracker.log_metrics(metrics, step=len(history["loss"]))
-            tracker.log_tags({"pruned": "true"})
-            return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, True, weights_sha256)
+            tracker.log_metrics(metrics, step=len(history[names.LOSS]))
+            tracker.log_tags({names.PRUNED: "true"})
+            return Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model.kept, True, weights_sha256)
 
         probabilities = training.predict(model.kept, dataset.x_test)
         test = training.score(probabilities, dataset.y_test)
-        metrics |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
-        tracker.log_metrics(metrics, step=len(history["loss"]))
+        metrics |= {names.TEST_LOSS: test[names.LOSS], names.TEST_ACCURACY: test[names.ACCURACY]}
+        tracker.log_metrics(metrics, step=len(history[names.LOSS]))
         # The model first: a picture that fails must not cost it.
         tracker.log_model(model.kept, dataset, settings.trusted_modules)
         tracker.register_model()
         _record_results(tracker, history, dataset, probabilities)
 
     _summarise(screen, settings, dataset, tracker, metrics)
-    return Result(tracker.run_id, metrics["objective"], metrics, history, model.kept, False, weights_sha256)
+    return Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model.kept, False, weights_sha256)
 
 
 def _wanted(
@@ -230,10 +230,10 @@ def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, f
     if not math.isfinite(objective):
         raise TrainingError(f"{settings.objective} ended as {objective}")
     return {
-        "objective": objective,
-        "best_val_accuracy": max(history["val_accuracy"]),
-        "best_epoch": float(best + 1),
-        "epochs": float(len(values)),
+        names.OBJECTIVE: objective,
+        names.BEST_VAL_ACCURACY: max(history[names.VAL_ACCURACY]),
+        names.BEST_EPOCH: float(best + 1),
+        names.EPOCHS: float(len(values)),
     }
 
 
@@ -251,7 +251,7 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job, 
             raise
         if tracker.run_id is not None:
             with contextlib.suppress(Exception):
-                tracker.log_tags({"mnist_exp.failure": redact(first_line(error))})
+                tracker.log_tags({names.FAILURE: redact(first_line(error))})
                 with tracking.folder() as folder:
                     (folder / "traceback.txt").write_text(redact(traceback.format_exc()), encoding="utf-8")
                     tracker.log_files(folder)
@@ -267,20 +267,20 @@ def _open(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> N
     params = provenance.flatten(config)
     commit = provenance.commit()
     tags = {
-        "mnist_exp.job_key": provenance.job_key(settings, dataset.sha256),
-        "mnist_exp.data_sha256": dataset.sha256,
-        "mnist_exp.code_sha256": provenance.code_sha256(settings),
-        "mnist_exp.process": processes.identify(),
+        names.JOB_KEY: provenance.job_key(settings, dataset.sha256),
+        names.DATA_SHA256: dataset.sha256,
+        names.CODE_SHA256: provenance.code_sha256(settings),
+        names.PROCESS: processes.identify(),
         **job.tags,
     }
     if dataset.fallback:
-        tags["mnist_exp.data_fallback"] = redact(dataset.fallback)
+        tags[names.DATA_FALLBACK] = redact(dataset.fallback)
     if job.resumption is not None:
         tracker.resume(job.resumption.folder, params, tags | job.resumption.tags())
     else:
         tags |= {
-            "mnist_exp.command": job.command or provenance.command(),
-            "mnist_exp.overrides": " ".join(map(redact, settings.overrides)),
+            names.COMMAND: job.command or provenance.command(),
+            names.OVERRIDES: " ".join(map(redact, settings.overrides)),
             **provenance.commit_tags(commit),
         }
         tracker.start(job.name or _run_name(settings), params, tags)
@@ -364,9 +364,9 @@ def _summarise(
     screen: Screen, settings: Settings, dataset: Dataset, tracker: Tracker, metrics: dict[str, float]
 ) -> None:
     rows = {
-        "test": f"accuracy {metrics['test_accuracy']:.4f}, loss {metrics['test_loss']:.4f} "
+        "test": f"accuracy {metrics[names.TEST_ACCURACY]:.4f}, loss {metrics[names.TEST_LOSS]:.4f} "
         f"on {len(dataset.y_test):,} images",
-        "time": f"{metrics['fit_time_s']:.1f} s of training",
+        "time": f"{metrics[names.FIT_TIME_S]:.1f} s of training",
     }
     if tracker.run_id is not None:
         rows["run"] = f"{tracker.run_id} in experiment {settings.tracking.experiment}"

@@ -8,7 +8,7 @@ import numpy as np
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import load
 from mnist_exp.inference.labelled_images import Images
-from mnist_exp.tracking import runs
+from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import RecordedRun
 
 
@@ -18,11 +18,11 @@ def members(run: RecordedRun) -> list[RecordedRun]:
         raise SettingsError(f"--ensemble: run {run.run_id} is no sweep: name the parent run of one, or leave it out")
     jobs: dict[str, list[RecordedRun]] = {}
     for each in runs.of_sweep(run):
-        jobs.setdefault(each.tags.get("mnist_exp.job_key", each.run_id), []).append(each)
+        jobs.setdefault(each.tags.get(names.JOB_KEY, each.run_id), []).append(each)
     found, problems = [], []
     for attempts in jobs.values():  # One that failed, and was done in another attempt, is no gap.
         try:
-            found.append(next((each for each in attempts if "mnist_exp.model_uri" in each.tags), attempts[-1]))
+            found.append(next((each for each in attempts if names.MODEL_URI in each.tags), attempts[-1]))
             load.check_has_model(found[-1])
         except SettingsError as error:
             problems += error.problems

@@ -16,7 +16,7 @@ from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
-from mnist_exp.tracking import runs
+from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def own(run: RecordedRun, split: str, given: Mapping[str, Any], trusted: Sequenc
     """
     settings = _own_settings(run, given, trusted)
     dataset = data.load(settings.data)
-    if dataset.sha256 != run.tags.get("mnist_exp.data_sha256"):
+    if dataset.sha256 != run.tags.get(names.DATA_SHA256):
         raise DataError(
             f"data={fields.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
-            f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get('mnist_exp.data_sha256', 'recorded')[:12]}…"
+            f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get(names.DATA_SHA256, 'recorded')[:12]}…"
         )
     return _choose(dataset, split, run, _split(dataset, settings))
 
@@ -94,13 +94,13 @@ def other(
     """
     settings = compose.compose([f"data={name}", *words], config_dir=config_dir)
     dataset = data.load(settings.data)
-    is_own = dataset.sha256 == run.tags.get("mnist_exp.data_sha256")
+    is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
     if dataset.fallback and not is_own:
         raise SettingsError(f"--data={name} is not to be had: {dataset.fallback}; there is --data=mnist_5k")
     try:
         own_settings = _own_settings(run, {}, trusted)
         trained_on = dataset if is_own else _loaded_without_network(own_settings)
-        if trained_on.sha256 != run.tags.get("mnist_exp.data_sha256"):
+        if trained_on.sha256 != run.tags.get(names.DATA_SHA256):
             raise SettingsError(f"{trained_on.place} is not what the run was trained on")
         return _choose(dataset, split, run, _split(trained_on, own_settings))
     except SettingsError as error:
@@ -229,7 +229,7 @@ def _split(dataset: Dataset, settings: Settings) -> Split:
 
 
 def _choose(dataset: Dataset, split: str, run: RecordedRun, trained: Split | None, why_unknown: str = "") -> Images:
-    is_own = dataset.sha256 == run.tags.get("mnist_exp.data_sha256")
+    is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
     if split == "validation":
         if not is_own or trained is None:
             raise SettingsError(

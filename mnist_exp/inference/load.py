@@ -18,7 +18,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.inference import allow_list
 from mnist_exp.inference.allow_list import ForbiddenError
 from mnist_exp.runtime import backends, imports
-from mnist_exp.tracking import mlflow_writes, references, runs, store, tracker
+from mnist_exp.tracking import mlflow_writes, names, references, runs, store, tracker
 from mnist_exp.tracking.runs import RecordedRun
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ def check_has_model(run: RecordedRun) -> None:
         raise SettingsError(
             f"run {run.run_id} is a sweep, which has no model: name one of its jobs; evaluate --ensemble asks all"
         )
-    if "mnist_exp.model_uri" in run.tags:
+    if names.MODEL_URI in run.tags:
         return
     if run.is_pruned:
-        why = "its sweep stopped it early; repeat it alone to have one: " + run.tags.get("mnist_exp.command", "")
-    elif "mnist_exp.job_key" not in run.tags:
+        why = "its sweep stopped it early; repeat it alone to have one: " + run.tags.get(names.COMMAND, "")
+    elif names.JOB_KEY not in run.tags:
         why = "it is not a run of mnist_exp"
     else:
         why = f"it is {run.status}; " + (
@@ -223,7 +223,7 @@ def _items(group: "h5py.Group", path: str, depth: int = 0) -> Iterator[tuple[str
 
 def _download(run: RecordedRun, folder: Path) -> Path:
     run_id = run.run_id
-    uri = run.tags["mnist_exp.model_uri"]
+    uri = run.tags[names.MODEL_URI]
     named = _MODEL_URI.fullmatch(uri)
     if named is None:  # Any other address might be anything: a file of this machine, a server.
         raise SettingsError(f"run {run_id} has the model {uri[:80]!r}, which is no address that mnist_exp writes")

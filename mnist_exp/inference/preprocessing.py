@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.data.image_folder import read_image
 from mnist_exp.errors import SettingsError
+from mnist_exp.tracking import names
 
 if TYPE_CHECKING:
     from mnist_exp.inference.mnist_style import Prepared
@@ -59,7 +60,7 @@ def reader(run: "RecordedRun", shape: Shape, way: str = "auto") -> Reader:
         shape: height, width and channels that the model takes.
         way: auto, mnist or plain; auto takes mnist for a model of 28×28 grey pixels that was trained on MNIST.
     """
-    name = run.params.get("data.name", "")
+    name = run.params.get(names.DATA_NAME, "")
     if way == "auto":
         way = MNIST if name in _DIGITS and shape == (28, 28, 1) else PLAIN
     return Reader(shape, way, is_light_on_dark=name in _LIGHT_ON_DARK)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.experiment.runner import Stages, Wanted
 from mnist_exp.jobs import events
 from mnist_exp.jobs.job import Attempt
+from mnist_exp.tracking import names
 
 if TYPE_CHECKING:
     from mnist_exp.training.fit import Fitted
@@ -74,7 +75,7 @@ def _train(waiting: list[_Waiting]) -> None:
     if len(members) > 1:
         for each in members:
             each.attempt.together = len(members)
-            each.wanted.log_tags({"mnist_exp.together": str(len(members))})
+            each.wanted.log_tags({names.TOGETHER: str(len(members))})
         fitted = vectorized.fit([each.wanted.training for each in members], members[0].wanted.dataset)
         for each, own in zip(members, fitted, strict=True):
             waiting.remove(each)

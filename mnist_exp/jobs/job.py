@@ -30,7 +30,7 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage, study
 from mnist_exp.search.space import brief, short_names, values_of
 from mnist_exp.search.study import Study
-from mnist_exp.tracking import store
+from mnist_exp.tracking import names, store
 
 if TYPE_CHECKING:
     import optuna
@@ -187,7 +187,7 @@ class Attempt:
             self.outcome,
             objective=result.objective,
             metrics=result.metrics,
-            epochs=len(result.history["loss"]),
+            epochs=len(result.history[names.LOSS]),
             **facts,
         )
         return result.objective
@@ -216,7 +216,7 @@ class Attempt:
     def _take_over(self, earlier: dict[str, Any], facts: dict[str, Any], settings: Settings) -> float:
         assert self.trial is not None and self.assignment.study is not None
         study.note_run(self.trial, earlier["run_id"])
-        self.outcome, objective = "done", float(earlier["metrics"]["objective"])
+        self.outcome, objective = "done", float(earlier["metrics"][names.OBJECTIVE])
         minimized = self.assignment.study.settings.minimize_too
         self.second = earlier["metrics"][minimized] if minimized else NO_RESULT
         self.out.write("done", objective=objective, reused=True, **(facts | earlier))
@@ -237,14 +237,14 @@ class Attempt:
             self.out.write("started", of=epochs, done=resumption.done if resumption else 0, **facts)
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
-            value, seconds = metrics[settings.objective], metrics["epoch_time_s"] * self.together
+            value, seconds = metrics[settings.objective], metrics[names.EPOCH_TIME_S] * self.together
             self.out.write("epoch", epoch=epoch, objective=value, seconds=seconds)
             return not (self.trial is not None and self._is_hopeless(epoch, epochs, value))
 
         return runner.Job(
             name=name,
             command=facts["command"],
-            tags={"mnist_exp.point": json.dumps(facts["values"])} | ({"mlflow.parentRunId": parent} if parent else {}),
+            tags={names.POINT: json.dumps(facts["values"])} | ({names.PARENT: parent} if parent else {}),
             dataset=_dataset(self.assignment.sweep_id, settings),
             on_start=on_start,
             on_epoch=on_epoch,

@@ -19,6 +19,7 @@ from mnist_exp.reports.options import shown
 from mnist_exp.search.space import number
 from mnist_exp.sweeps import figures
 from mnist_exp.sweeps.leaderboard import Row, in_order
+from mnist_exp.tracking import names
 
 NAMES = {
     "configurations.png": "Each configuration: every seed a point, the mean and its 95 % interval in black.",
@@ -67,7 +68,7 @@ def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str,
 def epoch_metric(metric: Metric) -> str:
     """Return the metric by epoch that comes nearest to what is compared."""
     name = metric.name.removeprefix("best_").replace("test_", "val_")
-    return name if name in ("accuracy", "loss", "val_loss", "val_accuracy") else "val_accuracy"
+    return name if name in (names.ACCURACY, names.LOSS, names.VAL_LOSS, names.VAL_ACCURACY) else names.VAL_ACCURACY
 
 
 def configurations(family: Family, metric: Metric) -> Figure | None:
@@ -100,8 +101,8 @@ def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping
     left, right = figure.subplots(1, 2)
     shown = epoch_metric(metric)
     _draw_curves(left, groups, curves, shown, "-")
-    _draw_curves(right, groups, curves, "val_loss", "-")
-    _draw_curves(right, groups, curves, "loss", ":")
+    _draw_curves(right, groups, curves, names.VAL_LOSS, "-")
+    _draw_curves(right, groups, curves, names.LOSS, ":")
     left.set(title=_safe(shown))
     right.set(title="val_loss, and dotted: loss in training")
     for axes in (left, right):
@@ -166,7 +167,7 @@ def costs(family: Family, metric: Metric) -> Figure | None:
     groups = family.groups
     found = {
         name: [(group.mean_of(name), group) for group in groups if (group.mean_of(name) or 0) > 0]
-        for name in ("parameters", "fit_time_s")
+        for name in (names.PARAMETERS, names.FIT_TIME_S)
     }
     if len(groups) < 2 or not all(found.values()):
         return None

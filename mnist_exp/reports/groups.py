@@ -11,10 +11,10 @@ from mnist_exp.evaluation import statistics
 from mnist_exp.evaluation.statistics import Comparison
 from mnist_exp.reports import options
 from mnist_exp.reports.metric import Metric, is_number
+from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import RecordedRun
 
 MOST_COMPARED = 100
-DATA = "mnist_exp.data_sha256"
 _Place = tuple[str, str]
 
 
@@ -101,9 +101,9 @@ class Family:
     @property
     def name(self) -> str:
         """For people, where there are several."""
-        names = {run.params.get("data.name", "data") for group in self.groups for run in group.runs}
+        data_sets = {run.params.get(names.DATA_NAME, "data") for group in self.groups for run in group.runs}
         held_out = self.validation if self.validation == "test" else f"{self.validation} held out"
-        data = f"{' or '.join(sorted(names))} ({self.data_sha256[:8]})"
+        data = f"{' or '.join(sorted(data_sets))} ({self.data_sha256[:8]})"
         return data + f", validated on {held_out}" * bool(self.validation)
 
     @property
@@ -173,22 +173,22 @@ def group(runs: Sequence[RecordedRun], metric: Metric, against: str | None = Non
     found = [options.of(run) for run in usable]
     differing = options.differences(found)
     keys = options.naming(found, differing)
-    names = options.names_of(keys)
+    short = options.names_of(keys)
     together: dict[tuple[_Place, tuple[str, ...]], dict[str, RecordedRun]] = {}
     for run, own in zip(usable, found, strict=True):
         seeds = together.setdefault((_place(run, metric), tuple(own.get(key, options.ABSENT) for key in keys)), {})
-        seed = run.params.get("seed", run.run_id)
+        seed = run.params.get(names.SEED, run.run_id)
         if seed in seeds:
             left_out.append(LeftOut(seeds[seed], f"is repeated by run {run.run_id}: same configuration, same seed"))
         seeds[seed] = run
     groups: dict[_Place, list[Group]] = {}
     for (place, values), by_seed in together.items():
         groups.setdefault(place, []).append(Group("", dict(zip(keys, values, strict=True)), by_seed, metric))
-    families = [_family(place, _labelled(members, names), metric, against) for place, members in groups.items()]
+    families = [_family(place, _labelled(members, short), metric, against) for place, members in groups.items()]
     if against is not None and all(family.against is None for family in families):
         raise SettingsError(f"--against={against} is not among the runs that are compared")
     families.sort(key=lambda family: -len(family.groups))
-    return Grouping(metric, keys, differing, names, families, left_out)
+    return Grouping(metric, keys, differing, short, families, left_out)
 
 
 def why_not(run: RecordedRun, metric: Metric) -> str:
@@ -198,7 +198,7 @@ def why_not(run: RecordedRun, metric: Metric) -> str:
     if run.is_pruned:
         return "was pruned: its sweep stopped it early"
     if run.status != "FINISHED":
-        reason = run.tags.get("mnist_exp.failure", "")
+        reason = run.tags.get(names.FAILURE, "")
         return f"is {run.status}" + (f": {reason}" if reason else "")
     if metric.key not in run.metrics:
         return f"has no {metric.key}"
@@ -207,15 +207,15 @@ def why_not(run: RecordedRun, metric: Metric) -> str:
 
 def _place(run: RecordedRun, metric: Metric) -> _Place:
     """Return what must be the same for a comparison: the data, and what a metric of the validation was measured on."""
-    validation = options.canonical(run.params.get("data.validation", "unknown")) if metric.is_of_validation else ""
-    return run.tags.get(DATA, "unknown"), validation
+    validation = options.canonical(run.params.get(names.VALIDATION, "unknown")) if metric.is_of_validation else ""
+    return run.tags.get(names.DATA_SHA256, "unknown"), validation
 
 
-def _labelled(groups: Sequence[Group], names: Mapping[str, str]) -> list[Group]:
+def _labelled(groups: Sequence[Group], short: Mapping[str, str]) -> list[Group]:
     """Return groups with labels of what differs among them, or what they all are."""
-    varied = [key for key in names if len({group.values[key] for group in groups}) > 1]
-    only = options.shown(options.TARGET, groups[0].runs[0].params.get("model._target_", "all runs"))
-    labels = options.labels_of([{key: group.values[key] for key in varied} for group in groups], names)
+    varied = [key for key in short if len({group.values[key] for group in groups}) > 1]
+    only = options.shown(options.TARGET, groups[0].runs[0].params.get(names.MODEL_TARGET, "all runs"))
+    labels = options.labels_of([{key: group.values[key] for key in varied} for group in groups], short)
     return [replace(group, label=label or only) for group, label in zip(groups, labels, strict=True)]
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from mnist_exp.config import fields
 from mnist_exp.errors import SettingsError
+from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import RecordedRun
 
 LARGEST = 1e15
-_OBJECTIVE = "objective"
 _IS_MINIMIZED = re.compile(r"loss|error|time|ece|brier|parameters|epoch")
 
 
@@ -37,7 +37,7 @@ class Metric:
     @property
     def is_of_validation(self) -> bool:
         """Whether it was measured on what each epoch is validated on."""
-        return "val_" in self.name or self.name == _OBJECTIVE
+        return "val_" in self.name or self.name == names.OBJECTIVE
 
     @property
     def is_of_test(self) -> bool:
@@ -52,15 +52,16 @@ def choose_metric(runs: Sequence[RecordedRun], name: str | None) -> Metric:
     """
     done = [run for run in runs if run.status == "FINISHED"] or runs
     selected = Counter(
-        (run.params.get(_OBJECTIVE, _OBJECTIVE), run.params.get("direction", "maximize")) for run in done
+        (run.params.get(names.SELECTED_BY, names.OBJECTIVE), run.params.get(names.DIRECTION, "maximize"))
+        for run in done
     )
     known = sorted({metric for run in done for metric in run.metrics})
-    if name is None or name == _OBJECTIVE:
+    if name is None or name == names.OBJECTIVE:
         if len(selected) > 1:
             told = ", ".join(f"{metric} ({direction}) in {count}" for (metric, direction), count in selected.items())
             raise SettingsError(f"the runs were not selected by the same: {told}; name what to compare with --metric")
         ((objective, direction),) = selected
-        return Metric(_OBJECTIVE, objective, direction)
+        return Metric(names.OBJECTIVE, objective, direction)
     if name not in known:
         guess = fields.nearest(name, known)
         hint = f"did you mean {guess}? " if guess else ""

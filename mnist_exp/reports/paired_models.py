@@ -10,7 +10,8 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistics
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.evaluation.statistics import Discordance
-from mnist_exp.reports.groups import DATA, Grouping
+from mnist_exp.reports.groups import Grouping
+from mnist_exp.tracking import names
 
 _MOST = 12
 
@@ -45,7 +46,7 @@ def compare(grouping: Grouping) -> Models | None:
     runs = [run for group in grouping.groups for run in group.runs]
     if not 2 <= len(runs) <= _MOST or (len(runs) > 2 and any(group.n > 1 for group in grouping.groups)):
         return None
-    if len({run.tags.get(DATA, run.run_id) for run in runs}) > 1:
+    if len({run.tags.get(names.DATA_SHA256, run.run_id) for run in runs}) > 1:
         return Models(reason="their data are different")
     try:
         read = [run.predictions() for run in runs]
@@ -53,9 +54,9 @@ def compare(grouping: Grouping) -> Models | None:
         return Models(reason=str(error))
     if any(not np.array_equal(each.labels, read[0].labels) for each in read):
         return Models(reason="the labels of their test images are different")
-    names = _names(grouping)
+    labels = _names(grouping)
     pairs = [
-        Pair(names[i], names[j], statistics.mcnemar(_right(read[i]), _right(read[j])))
+        Pair(labels[i], labels[j], statistics.mcnemar(_right(read[i]), _right(read[j])))
         for i, j in itertools.combinations(range(len(runs)), 2)
     ]
     adjusted = statistics.holm([pair.found.p for pair in pairs])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mnist_exp import commands, errors
 from mnist_exp.errors import SettingsError
+from mnist_exp.tracking import names
 from mnist_exp.tracking import runs as recorded
 from mnist_exp.tracking.runs import RecordedRun
 
@@ -55,8 +56,7 @@ def select(options: argparse.Namespace) -> Selection:
 def printable(run: RecordedRun) -> RecordedRun:
     """Return a run whose texts can be shown anywhere: they may come from someone else."""
     tags = {
-        key: _plain(value, _LONGEST_COMMAND if key == "mnist_exp.command" else _LONGEST)
-        for key, value in run.tags.items()
+        key: _plain(value, _LONGEST_COMMAND if key == names.COMMAND else _LONGEST) for key, value in run.tags.items()
     }
     params = {_plain(key): _plain(value) for key, value in run.params.items()}
     metrics = {_plain(key): value for key, value in run.metrics.items()}
@@ -85,7 +85,7 @@ def _named(options: argparse.Namespace) -> Selection:
             continue
         if run.is_sweep:
             problems.append(f"run {run.run_id} is a sweep: report on its runs with --sweep {run.run_id}")
-        elif "mnist_exp.job_key" not in run.tags:
+        elif names.JOB_KEY not in run.tags:
             problems.append(f"run {run.run_id} is not a run of mnist_exp")
         runs.append(run)
     if problems:
@@ -110,7 +110,7 @@ def _of_sweep(options: argparse.Namespace) -> Selection:
 def _of_experiment(options: argparse.Namespace) -> Selection:
     settings = commands.tracking(options, options.experiment or "mnist_exp")
     condition = options.filter or ""
-    runs = [run for run in recorded.search(settings, condition) if "mnist_exp.job_key" in run.tags]
+    runs = [run for run in recorded.search(settings, condition) if names.JOB_KEY in run.tags]
     where = f"experiment {settings.experiment}" + (f" where {condition}" if condition else "")
     if not runs:
         raise SettingsError(f"there is no run of mnist_exp in {where}")

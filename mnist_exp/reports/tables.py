@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from mnist_exp.evaluation.statistics import Comparison
 from mnist_exp.reports import options
-from mnist_exp.reports.groups import DATA, Family, Group, Grouping, LeftOut
+from mnist_exp.reports.groups import Family, Group, Grouping, LeftOut
 from mnist_exp.reports.paired_models import Models
 from mnist_exp.reports.verdict import ends, figure, p_words, seeds_words
 from mnist_exp.search import space
+from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import RecordedRun
 
 MOST_FOR_PAIRS = 12
@@ -44,18 +45,20 @@ class Table:
 def configurations(grouping: Grouping) -> Table:
     """Return each configuration with its figures, the best first."""
     metric, several = grouping.metric, len(grouping.families) > 1
-    others = [name for name in ("test_accuracy", "parameters", "fit_time_s", "epochs") if name != metric.name]
+    others = [
+        name for name in (names.TEST_ACCURACY, names.PARAMETERS, names.FIT_TIME_S, names.EPOCHS) if name != metric.name
+    ]
     options = [grouping.names[key] for key in grouping.keys] or ["configuration"]
     head = [*(["family"] if several else []), "rank", *options, "seeds", metric.name, "± std", "95 % interval", *others]
     rows = []
     for family in grouping.families:
         for rank, group in enumerate(family.groups, start=1):
-            names = [_option(key, group.values[key]) for key in grouping.keys] or [Cell(group.label)]
+            values = [_option(key, group.values[key]) for key in grouping.keys] or [Cell(group.label)]
             rows.append(
                 [
                     *([Cell(family.name)] if several else []),
                     _count(rank),
-                    *names,
+                    *values,
                     _count(group.n),
                     _cell(group.mean, metric.name),
                     _cell(group.std),
@@ -129,22 +132,22 @@ def runs(grouping: Grouping, links: str) -> Table:
         links: address of a run's page, with {} for its id; empty where there is none.
     """
     metric = grouping.metric
-    head = ["configuration", "seed", "status", metric.name, "test_accuracy", "epochs", "fit_time_s", "run"]
+    head = ["configuration", "seed", "status", metric.name, names.TEST_ACCURACY, names.EPOCHS, names.FIT_TIME_S, "run"]
     compared = [(group.label, run, "") for group in grouping.groups for run in group.runs]
     left_out = [(left.run.name, left.run, f"not compared: {left.reason}") for left in grouping.left_out]
     rows = []
     for label, run, reason in [*compared, *left_out]:
-        metrics = [run.metrics.get(name) for name in (metric.key, "test_accuracy", "epochs", "fit_time_s")]
+        metrics = [run.metrics.get(name) for name in (metric.key, names.TEST_ACCURACY, names.EPOCHS, names.FIT_TIME_S)]
         score, accuracy, epochs, seconds = metrics
         rows.append(
             [
                 Cell(label),
-                _option("seed", run.params.get("seed", options.ABSENT)),
+                _option("seed", run.params.get(names.SEED, options.ABSENT)),
                 Cell(reason or run.status),
                 _cell(score, metric.name),
                 _cell(accuracy),
-                _cell(epochs, "epochs"),
-                _cell(seconds, "fit_time_s"),
+                _cell(epochs, names.EPOCHS),
+                _cell(seconds, names.FIT_TIME_S),
                 Cell(run.run_id, link=links.format(run.run_id)),
             ]
         )
@@ -168,10 +171,10 @@ def provenance(grouping: Grouping) -> Table:
     rows = [
         [
             Cell(run.run_id),
-            Cell(run.tags.get(DATA, options.ABSENT)[:16]),
-            Cell(run.tags.get("mnist_exp.git_commit", options.ABSENT)[:12] + _dirty(run)),
-            Cell(run.tags.get("mnist_exp.code_sha256", options.ABSENT)[:12]),
-            Cell(run.tags.get("mnist_exp.command", options.ABSENT)),
+            Cell(run.tags.get(names.DATA_SHA256, options.ABSENT)[:16]),
+            Cell(run.tags.get(names.GIT_COMMIT, options.ABSENT)[:12] + _dirty(run)),
+            Cell(run.tags.get(names.CODE_SHA256, options.ABSENT)[:12]),
+            Cell(run.tags.get(names.COMMAND, options.ABSENT)),
         ]
         for run in [*(run for group in grouping.groups for run in group.runs), *_runs(grouping.left_out)]
     ]
@@ -223,7 +226,7 @@ def _count(value: int) -> Cell:
 
 
 def _dirty(run: RecordedRun) -> str:
-    return " + changes" if run.tags.get("mnist_exp.git_dirty") == "true" else ""
+    return " + changes" if run.tags.get(names.GIT_DIRTY) == "true" else ""
 
 
 def _runs(left_out: Sequence[LeftOut]) -> list[RecordedRun]:

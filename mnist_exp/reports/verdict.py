@@ -9,6 +9,7 @@ from mnist_exp.reports.groups import MOST_COMPARED, Family, Group, Grouping
 from mnist_exp.reports.metric import LARGEST, Metric
 from mnist_exp.reports.options import ABSENT
 from mnist_exp.reports.paired_models import Models
+from mnist_exp.tracking import names
 
 MORE_SEEDS = "run more, with -m 'seed=range(1,6)'"
 _MOST_NAMED = 3
@@ -49,7 +50,7 @@ def cautions(grouping: Grouping) -> list[str]:
         if (count := len({run.tags.get(f"mnist_exp.{tag}", "") for g in grouping.groups for run in g.runs})) > 1:
             told.append(f"The runs were made by {count} {what}: a difference may come from that.")
             break
-    if any("mnist_exp.data_fallback" in run.tags for group in grouping.groups for run in group.runs):
+    if any(names.DATA_FALLBACK in run.tags for group in grouping.groups for run in group.runs):
         told.append("Some runs did not find the data they asked for, and were trained on the 5,000 bundled digits.")
     return told
 
@@ -61,7 +62,7 @@ def figure(value: float | None, name: str = "") -> str:
     if abs(value) >= LARGEST:  # MLflow keeps an infinite value as 1.8e308.
         return "∞" if value > 0 else "-∞"
     value += 0.0  # Of a negative zero, a zero.
-    if name in ("parameters", "epochs") or (value == int(value) and abs(value) >= 10):
+    if name in (names.PARAMETERS, names.EPOCHS) or (value == int(value) and abs(value) >= 10):
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
     if name.endswith("_time_s"):
         return f"{value:,.1f}"

@@ -16,13 +16,14 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes
 from mnist_exp.search import storage
 from mnist_exp.search.space import Axis
+from mnist_exp.tracking import names
 from mnist_exp.tracking import run_folder as unfinished
 
 if TYPE_CHECKING:
     import optuna
 
 _SAYS_WHOSE_IT_IS_S = 60.0
-_PROCESS, _RUN, _INTERRUPTED = "mnist_exp.process", "mnist_exp.run_id", "mnist_exp.interrupted"
+_PROCESS, _RUN, _INTERRUPTED = names.PROCESS, "mnist_exp.run_id", "mnist_exp.interrupted"
 _GOES_ON_WITH = "mnist_exp.goes_on_with"
 _FIXED = "fixed_params"  # Optuna's mark of a trial whose values are given.
 

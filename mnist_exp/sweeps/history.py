@@ -10,7 +10,7 @@ from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.experiment import provenance
 from mnist_exp.runtime import imports, processes
-from mnist_exp.tracking import run_folder, store, tracker
+from mnist_exp.tracking import names, run_folder, store, tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -46,17 +46,17 @@ class Record:
     @property
     def is_pruned(self) -> bool:
         """Whether it was stopped early, so that it stands for no whole run."""
-        return "pruned" in self.tags
+        return names.PRUNED in self.tags
 
     @property
     def is_done(self) -> bool:
         """Whether it has the result that its key promises."""
-        return self.status == "FINISHED" and not self.is_pruned and "objective" in self.metrics
+        return self.status == "FINISHED" and not self.is_pruned and names.OBJECTIVE in self.metrics
 
     @property
     def lives(self) -> bool:
         """Whether it says RUNNING, and its process may be at it."""
-        is_gone = self.silent or processes.is_gone(self.tags.get("mnist_exp.process", ""))
+        is_gone = self.silent or processes.is_gone(self.tags.get(names.PROCESS, ""))
         return self.status == "RUNNING" and not is_gone
 
 
@@ -86,8 +86,8 @@ class Ledger:
 
         One pass over the experiment for a whole sweep, however many jobs it has.
         """
-        found = list(self._search("tags.`mnist_exp.job_key` LIKE '%'"))
-        running = [*found, *self._search("tags.`mnist_exp.sweep` LIKE '%' and attributes.status = 'RUNNING'")]
+        found = list(self._search(f"tags.`{names.JOB_KEY}` LIKE '%'"))
+        running = [*found, *self._search(f"tags.`{names.SWEEP}` LIKE '%' and attributes.status = 'RUNNING'")]
         dead = [r for r in running if r.status == "RUNNING" and not r.lives]
         for record in dead:
             self.end(record.run_id, "KILLED")
@@ -96,11 +96,11 @@ class Ledger:
 
     def children(self, parent: str) -> list[Record]:
         """Return the runs of a sweep."""
-        return list(self._search(f"tags.`mlflow.parentRunId` = '{parent}'"))
+        return list(self._search(f"tags.`{names.PARENT}` = '{parent}'"))
 
     def find_parent(self, sweep_key: str) -> Record | None:
         """Return the parent run of a sweep that was begun before; the one that lives, if any does."""
-        found = list(self._search(f"tags.`mnist_exp.sweep` = '{sweep_key}'"))
+        found = list(self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'"))
         return next((record for record in found if record.lives), found[0] if found else None)
 
     def quicker_parent(self, sweep_key: str, own: str) -> Record | None:
@@ -115,7 +115,7 @@ class Ledger:
         if store.sqlite_file(self.uri) is not None:
             return None  # Of one machine, where `store.lock` has seen to it.
         time.sleep(_SEEN_S)
-        living = [r for r in self._search(f"tags.`mnist_exp.sweep` = '{sweep_key}'") if r.lives]
+        living = [r for r in self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'") if r.lives]
         first = min(living, key=lambda record: record.run_id, default=None)
         if first is None or first.run_id == own:
             return None
@@ -126,7 +126,7 @@ class Ledger:
         """Create the parent run, or open the one found again, and return its id."""
         from mlflow.entities import Param
 
-        tags = {**tags, "mnist_exp.process": processes.identify()}
+        tags = {**tags, names.PROCESS: processes.identify()}
         if found is not None:
             self._client.update_run(found.run_id, status="RUNNING")
             self.tag(found.run_id, tags)
@@ -174,7 +174,7 @@ class Ledger:
 
     def _record(self, run: "Run") -> Record:
         record = _record(run)
-        process = record.tags.get("mnist_exp.process", "")
+        process = record.tags.get(names.PROCESS, "")
         if record.status != "RUNNING" or processes.is_here(process):
             return record
         return replace(record, silent=run_folder.is_silent(self._unfinished, record.run_id, process))
@@ -199,7 +199,7 @@ def _record(run: "Run") -> Record:
     began, ended = run.info.start_time, run.info.end_time
     return Record(
         run_id=run.info.run_id,
-        key=run.data.tags.get("mnist_exp.job_key", ""),
+        key=run.data.tags.get(names.JOB_KEY, ""),
         status=run.info.status,
         metrics=dict(run.data.metrics),
         params=dict(run.data.params),

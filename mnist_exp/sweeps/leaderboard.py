@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.search.space import brief, number, short_names
+from mnist_exp.tracking import names
 
 OUTCOMES = ("done", "repeated", "pruned", "failed", "killed", "left")
 MOST_SHOWN = 20
@@ -56,7 +57,7 @@ class Row:
     @property
     def test_accuracy(self) -> float:
         """NaN where it was not tested."""
-        return self.metrics.get("test_accuracy", math.nan)
+        return self.metrics.get(names.TEST_ACCURACY, math.nan)
 
 
 def ranked(rows: Sequence[Row], direction: str) -> list[Row]:
@@ -80,20 +81,20 @@ def table(
     rows: Sequence[Row], keys: Sequence[str], objective: str, minimized: str | None = None
 ) -> tuple[list[str], list[list[str]]]:
     """Return the best jobs as head and rows of a table for the terminal."""
-    names = short_names(keys)
-    head = ["rank", *(names[key] for key in keys), objective, *([minimized] if minimized else [])]
+    short = short_names(keys)
+    head = ["rank", *(short[key] for key in keys), objective, *([minimized] if minimized else [])]
     lines = []
     for rank, row in enumerate(rows[:MOST_SHOWN], start=1):
         figures = [f"{row.objective:.4f}", *([f"{row.metrics.get(minimized, math.nan):.6g}"] if minimized else [])]
         figures += [f"{row.test_accuracy:.4f}", str(row.epochs), f"{row.seconds:.1f} s", row.run_id or "-"]
         lines.append([str(rank), *(brief(row.values.get(key, "")) for key in keys), *figures])
-    return [*head, "test_accuracy", "epochs", "time", "run"], lines
+    return [*head, names.TEST_ACCURACY, names.EPOCHS, "time", "run"], lines
 
 
 def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: str) -> None:
     """Write every job, the ranked ones first."""
-    first = ["rank", *keys, "outcome", objective, "test_accuracy", "epochs", "seconds", "run_id"]
-    metrics = sorted({name for row in rows for name in row.metrics} - {"objective", "best_epoch", *first})
+    first = ["rank", *keys, "outcome", objective, names.TEST_ACCURACY, names.EPOCHS, "seconds", "run_id"]
+    metrics = sorted({name for row in rows for name in row.metrics} - {names.OBJECTIVE, names.BEST_EPOCH, *first})
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
         writer.writerow([*first, *metrics, "reason"])

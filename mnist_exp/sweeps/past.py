@@ -11,7 +11,7 @@ from mnist_exp.search.space import values_of
 from mnist_exp.sweeps.history import Ledger, Record
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
-from mnist_exp.tracking import run_folder
+from mnist_exp.tracking import names, run_folder
 
 _ORPHANS_END_S = 15.0
 
@@ -52,12 +52,12 @@ def rows_of_search(children: Sequence[Record], keys: Sequence[str]) -> list[Row]
     for child in reversed(children):
         if child.status not in ("FINISHED", "FAILED"):
             continue
-        values = json.loads(child.tags.get("mnist_exp.point", "{}"))
+        values = json.loads(child.tags.get(names.POINT, "{}"))
         row = Row(
-            child.tags.get("mlflow.runName", ""),
+            child.tags.get(names.RUN_NAME, ""),
             {key: values[key] for key in keys if key in values},
-            command=child.tags.get("mnist_exp.command", ""),
-            planned_epochs=int(child.params.get("trainer.epochs", 0)),
+            command=child.tags.get(names.COMMAND, ""),
+            planned_epochs=int(child.params.get(names.PLANNED_EPOCHS, 0)),
         )
         _fill(row, child)
         rows.append(row)
@@ -95,7 +95,7 @@ def without_orphans(ledger: Ledger, records: list[Record], keys: Collection[str]
 
 def running_already(record: Record) -> str:
     """Return the sentence for a sweep, or a job of it, that another process is at."""
-    process = record.tags.get("mnist_exp.process", "unknown")
+    process = record.tags.get(names.PROCESS, "unknown")
     return (
         f"this sweep runs already (run {record.run_id}, process {process}): wait for it or stop it; if that process is "
         "gone for good, run everything with sweep.reuse=false"
@@ -105,7 +105,7 @@ def running_already(record: Record) -> str:
 def _fill(row: Row, record: Record) -> None:
     row.reused = True
     row.run_id, row.metrics, row.seconds = record.run_id, record.metrics, record.seconds
-    row.objective = record.metrics.get("objective", math.nan)
+    row.objective = record.metrics.get(names.OBJECTIVE, math.nan)
     row.outcome = "pruned" if record.is_pruned else "done" if record.is_done else "failed"
-    row.reason = record.tags.get("mnist_exp.failure", "" if row.outcome != "failed" else "see its traceback.txt")
-    row.epochs = int(record.metrics.get("epochs", 0))
+    row.reason = record.tags.get(names.FAILURE, "" if row.outcome != "failed" else "see its traceback.txt")
+    row.epochs = int(record.metrics.get(names.EPOCHS, 0))

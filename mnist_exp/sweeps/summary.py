@@ -19,7 +19,7 @@ from mnist_exp.sweeps import leaderboard
 from mnist_exp.sweeps.history import Ledger, Record
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
-from mnist_exp.tracking import registry, tracker
+from mnist_exp.tracking import names, tracker
 
 if TYPE_CHECKING:
     import optuna
@@ -101,9 +101,9 @@ def warn_of_reused(screen: Screen, rows: Sequence[Row], records: Sequence[Record
     commit = provenance.commit()
     ids = {row.run_id for row in rows if row.reused and row.outcome == "done"}
     reused = [record.tags for record in records if record.run_id in ids]
-    others = sum(commit is not None and tags.get("mnist_exp.git_commit") != commit.sha for tags in reused)
+    others = sum(commit is not None and tags.get(names.GIT_COMMIT) != commit.sha for tags in reused)
     name = f"{register_as} version "
-    elsewhere = sum(not tags.get(registry.REGISTERED, "").startswith(name) for tags in reused) if register_as else 0
+    elsewhere = sum(not tags.get(names.REGISTERED, "").startswith(name) for tags in reused) if register_as else 0
     told = {"done by another commit of the code": others, f"done, but not registered as {register_as}": elsewhere}
     for what, count in told.items():
         if count:
@@ -179,12 +179,12 @@ def record(ledger: Ledger, outcome: Outcome) -> None:
     keys, settings = outcome.plan.space.keys, outcome.plan.settings
     ranked = outcome.ranked
     rest = [row for row in outcome.rows if row.outcome != "done"]
-    metrics = {f"jobs_{kind}": float(outcome.count(kind)) for kind in leaderboard.OUTCOMES}
-    metrics["epochs_spent"] = float(_spent_epochs(outcome))
-    metrics["epochs_saved"] = float(_saved_epochs(outcome))
-    metrics["compute_time_s"] = sum(row.seconds for row in outcome.rows)
+    metrics = {names.jobs(kind): float(outcome.count(kind)) for kind in leaderboard.OUTCOMES}
+    metrics[names.EPOCHS_SPENT] = float(_spent_epochs(outcome))
+    metrics[names.EPOCHS_SAVED] = float(_saved_epochs(outcome))
+    metrics[names.COMPUTE_TIME_S] = sum(row.seconds for row in outcome.rows)
     if ranked:
-        metrics["best_objective"] = ranked[0].objective
+        metrics[names.BEST_OBJECTIVE] = ranked[0].objective
     with tracker.folder() as folder:
         leaderboard.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
         if ranked:
@@ -194,7 +194,7 @@ def record(ledger: Ledger, outcome: Outcome) -> None:
     if ranked:
         best = ranked[0]
         note = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
-        ledger.tag(outcome.parent, {"mlflow.note.content": f"{note}\n\n    {best.command}"})
+        ledger.tag(outcome.parent, {names.NOTE: f"{note}\n\n    {best.command}"})
 
 
 def _draw(folder: Path, ledger: Ledger, outcome: Outcome) -> None:
@@ -230,7 +230,7 @@ def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
 def _within_chance(outcome: Outcome) -> str | None:
     """Say which jobs the validation images are too few to tell from the best one."""
     images = outcome.plan.validated_on
-    if outcome.objective != "val_accuracy" or len(outcome.ranked) < 2 or outcome.how.minimize_too:
+    if outcome.objective != names.VAL_ACCURACY or len(outcome.ranked) < 2 or outcome.how.minimize_too:
         return None
     best = outcome.ranked[0].objective
     # Of a difference between two shares of the same images, at the most: as if they were independent.

@@ -33,7 +33,7 @@ from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.progress import Watch
 from mnist_exp.sweeps.summary import Outcome
-from mnist_exp.tracking import run_folder, store
+from mnist_exp.tracking import names, run_folder, store
 
 if TYPE_CHECKING:
     import optuna
@@ -279,10 +279,10 @@ class _Sweep:
     def _note_failure(self, outcome: Outcome, row: Row) -> None:
         """Record a job that failed, and give the sweep up if it was one too many."""
         if self.ledger is not None:
-            tags = {"mnist_exp.failure": row.reason, "mlflow.parentRunId": outcome.parent or ""}
-            tags |= {"mnist_exp.command": row.command, "mnist_exp.point": json.dumps(dict(row.values))}
+            tags = {names.FAILURE: row.reason, names.PARENT: outcome.parent or ""}
+            tags |= {names.COMMAND: row.command, names.POINT: json.dumps(dict(row.values))}
             if row.key:
-                tags["mnist_exp.job_key"] = row.key
+                tags[names.JOB_KEY] = row.key
             with contextlib.suppress(Exception):  # A store that is gone must not end the sweep.
                 row.run_id = self.ledger.record_failure(row.run_id, row.name, tags, row.traceback)
         failures = sum(each.outcome == "failed" and not each.reused for each in outcome.rows)
@@ -294,15 +294,15 @@ class _Sweep:
         space = self.plan.space
         params: dict[str, Any] = dict(space.words_of)
         if self.study is not None:
-            params |= {"sweep.sampler": self.how.sampler or "tpe", "sweep.pruner": self.how.pruner}
+            params |= {names.SAMPLER: self.how.sampler or "tpe", names.PRUNER: self.how.pruner}
         tags = {
-            "mnist_exp.sweep": self._key,
-            "mnist_exp.command": provenance.command(),
-            "mnist_exp.data_sha256": self.plan.data_sha256,
+            names.SWEEP: self._key,
+            names.COMMAND: provenance.command(),
+            names.DATA_SHA256: self.plan.data_sha256,
             **provenance.commit_tags(provenance.commit()),
         }
         name = self.plan.settings.tracking.run_name or f"sweep {space.words}"[:200]
-        return name, params, tags | ({"mnist_exp.study": self.study.name} if self.study else {})
+        return name, params, tags | ({names.STUDY: self.study.name} if self.study else {})
 
     @functools.cached_property
     def _key(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.runtime import retries
-from mnist_exp.tracking import registry, store
+from mnist_exp.tracking import names, registry, store
 from mnist_exp.tracking.background import Attempt
 from mnist_exp.tracking.spool import Message
 
@@ -105,7 +105,7 @@ def _inputs(client: "mlflow.MlflowClient", run_id: str, message: Message, model:
         return isinstance(error, MlflowException) and "datasets" in str(error)
 
     for context, facts in message.facts.items():
-        logged = DatasetInput(Dataset(**facts), [InputTag("mlflow.data.context", context)])
+        logged = DatasetInput(Dataset(**facts), [InputTag(names.CONTEXT, context)])
         retries.after_race(10, (0.01, 0.1), is_lost)(client.log_inputs, run_id, [logged])
 
 
@@ -128,7 +128,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: 
 
     facts = message.facts
     run = client.get_run(run_id)
-    if "mnist_exp.model_uri" in run.data.tags:
+    if names.MODEL_URI in run.data.tags:
         return
     experiment = run.info.experiment_id
     begun = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
@@ -151,7 +151,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: 
     if logged.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     client.finalize_logged_model(logged.model_id, "READY")
-    client.set_tag(run_id, "mnist_exp.model_uri", f"models:/{logged.model_id}")
+    client.set_tag(run_id, names.MODEL_URI, f"models:/{logged.model_id}")
 
 
 def _registration(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from mnist_exp.tracking import store
+from mnist_exp.tracking import names, store
 
 if TYPE_CHECKING:
     import mlflow
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-REGISTERED = "mnist_exp.registered"  # the tag that tells of it
-_DATA = "mnist_exp.data_sha256"
 
 
 def register(client: "mlflow.MlflowClient", uri: str, run_id: str, name: str) -> None:
@@ -29,7 +27,7 @@ def register(client: "mlflow.MlflowClient", uri: str, run_id: str, name: str) ->
     Raises: MlflowException: the store refuses it, or does not answer.
     """
     run = client.get_run(run_id)
-    if REGISTERED in run.data.tags:
+    if names.REGISTERED in run.data.tags:
         return
     _make(client, name)
     version = _version(client, name, run)
@@ -37,7 +35,7 @@ def register(client: "mlflow.MlflowClient", uri: str, run_id: str, name: str) ->
         is_champion, why = _judge(client, name, run, version)
         if is_champion:
             client.set_registered_model_alias(name, CHAMPION, str(version.version))
-    client.set_tag(run_id, REGISTERED, f"{name} version {version.version}, {why}")
+    client.set_tag(run_id, names.REGISTERED, f"{name} version {version.version}, {why}")
 
 
 def _make(client: "mlflow.MlflowClient", name: str) -> None:
@@ -52,13 +50,15 @@ def _make(client: "mlflow.MlflowClient", name: str) -> None:
 
 def _version(client: "mlflow.MlflowClient", name: str, run: "Run") -> "ModelVersion":
     """Return the version that is of the run, made if it is not there."""
-    run_id, model_id = run.info.run_id, run.data.tags["mnist_exp.model_uri"].rpartition("/")[2]
+    run_id, model_id = run.info.run_id, run.data.tags[names.MODEL_URI].rpartition("/")[2]
     made = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if made:
         return made[0]
     # Not the model's address, which MLflow looks up in the store that the process takes for its default.
     source = client.get_logged_model(model_id).artifact_location
-    return client.create_model_version(name, source, run_id, {_DATA: run.data.tags[_DATA]}, model_id=model_id)
+    return client.create_model_version(
+        name, source, run_id, {names.DATA_SHA256: run.data.tags[names.DATA_SHA256]}, model_id=model_id
+    )
 
 
 def _judge(client: "mlflow.MlflowClient", name: str, run: "Run", version: "ModelVersion") -> tuple[bool, str]:
@@ -76,14 +76,14 @@ def _judge(client: "mlflow.MlflowClient", name: str, run: "Run", version: "Model
         if error.get_http_status_code() not in (400, 404):
             raise
         return False, f"not the champion: nothing is known of the run of version {held}, which is"
-    different = ["data"] if run.data.tags[_DATA] != champion.data.tags.get(_DATA) else []
+    different = ["data"] if run.data.tags[names.DATA_SHA256] != champion.data.tags.get(names.DATA_SHA256) else []
     params = run.data.params, champion.data.params
-    different += [key for key in ("data.validation", "objective") if params[0].get(key) != params[1].get(key)]
+    different += [key for key in (names.VALIDATION, names.SELECTED_BY) if params[0].get(key) != params[1].get(key)]
     if different:
         return False, f"not the champion: version {held}, which is, has another {' and '.join(different)}"
-    metric = run.data.params["objective"]
-    new, old = (each.data.metrics.get("objective", math.nan) for each in (run, champion))
-    is_better = new < old if run.data.params.get("direction") == "minimize" else new > old
+    metric = run.data.params[names.SELECTED_BY]
+    new, old = (each.data.metrics.get(names.OBJECTIVE, math.nan) for each in (run, champion))
+    is_better = new < old if run.data.params.get(names.DIRECTION) == "minimize" else new > old
     if is_better:
         return True, f"the champion: {metric} {new:.4f}, that of version {held} was {old:.4f}"
     return False, f"not the champion: {metric} {new:.4f}, version {held} has {old:.4f}"

@@ -21,7 +21,7 @@ from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.experiment import provenance
 from mnist_exp.runtime import backends, imports, threads
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, references, run_folder, store
+from mnist_exp.tracking import mlflow_writes, names, references, run_folder, store
 from mnist_exp.tracking import tracker as tracking
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 # Parts of a configuration that say how a run is recorded, not what it is.
 OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
-EVALUATION = "evaluation."  # What metrics begin with that were added to a run after its end.
 _LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
 _AT_ONCE = 500  # runs asked for by their ids
 
@@ -61,12 +60,12 @@ class RecordedRun:
     @property
     def is_pruned(self) -> bool:
         """Whether a sweep stopped it early."""
-        return "pruned" in self.tags
+        return names.PRUNED in self.tags
 
     @property
     def is_sweep(self) -> bool:
         """Whether it is the parent of a sweep's runs."""
-        return "mnist_exp.sweep" in self.tags
+        return names.SWEEP in self.tags
 
     def config(self) -> dict[str, Any]:
         """Return its configuration as nested plain values, unchecked. Raises: SettingsError: it has none."""
@@ -162,7 +161,7 @@ def find(settings: TrackingSettings, reference: str) -> RecordedRun:
 def of_sweep(parent: RecordedRun) -> list[RecordedRun]:
     """Return the runs of a sweep, its own oldest first, then those of earlier sweeps that it counts."""
     with tracking.understood(parent.uri):
-        runs = _search(parent.uri, parent.experiment, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
+        runs = _search(parent.uri, parent.experiment, f"tags.`{names.PARENT}` = '{parent.run_id}'")
         missing = sorted(_on_board(parent) - {run.run_id for run in runs})
         for start in range(0, len(missing), _AT_ONCE):
             listed = ", ".join(f"'{run_id}'" for run_id in missing[start : start + _AT_ONCE])
@@ -273,7 +272,7 @@ def _listed(value: Any) -> list[Any]:
 def load_data(run: RecordedRun, settings: Settings) -> Dataset:
     """Return the data set of a recorded run. Raises: SettingsError: what is found now is another one."""
     dataset = data.load(settings.data)
-    recorded_sha256 = run.tags.get("mnist_exp.data_sha256")
+    recorded_sha256 = run.tags.get(names.DATA_SHA256)
     if dataset.sha256 != recorded_sha256:
         raise SettingsError(
             f"data={settings.data.name} has the SHA-256 {dataset.sha256}, from {dataset.place}, but run {run.run_id} "
@@ -291,7 +290,7 @@ def drift(run: RecordedRun, settings: Settings) -> list[str]:
     different = provenance.drift(environment, settings.trainer.backend)
     if settings.trainer.threads is None:
         different += threads.adopt(environment.get("threads"), settings.trainer.backend or backends.DEFAULT)
-    if run.tags.get("mnist_exp.code_sha256") != provenance.code_sha256(settings):
+    if run.tags.get(names.CODE_SHA256) != provenance.code_sha256(settings):
         different.append("the code was changed since")
     return different
 

@@ -15,7 +15,7 @@ from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, registry, run_folder, store
+from mnist_exp.tracking import mlflow_writes, names, run_folder, store
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.spool import Message, Outbox
 from mnist_exp.tracking.uploader import Courier, UndeliveredError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
-_FAILURE = "mnist_exp.failure"
 # How long a run that was told to end waits for its store: see `stopping`.
 _LAST_WORDS_S = 4.0
 
@@ -187,8 +186,8 @@ class MlflowTracker:
             run = client.get_run(self.run_id)
             for metric in run.data.metrics:
                 self._recorded |= {(metric, point.step) for point in client.get_metric_history(self.run_id, metric)}
-            if _FAILURE in run.data.tags:
-                client.delete_tag(self.run_id, _FAILURE)  # The traceback stays; a FINISHED run has not failed.
+            if names.FAILURE in run.data.tags:
+                client.delete_tag(self.run_id, names.FAILURE)  # The traceback stays; a FINISHED run has not failed.
             client.update_run(self.run_id, status="RUNNING")
             self.how_to_look = how_to_look(self._settings, run.info.experiment_id)
             return run
@@ -266,7 +265,7 @@ class MlflowTracker:
     def _read_registration(self) -> None:
         if self._settings.register_as is not None:
             with contextlib.suppress(*mlflow_writes.lost()):
-                self.registered = store.client(self._uri).get_run(self.run_id).data.tags.get(registry.REGISTERED, "")
+                self.registered = store.client(self._uri).get_run(self.run_id).data.tags.get(names.REGISTERED, "")
 
     def _what_waits(self, courier: Courier) -> str:
         waiting, unsaved = len(courier.outbox), courier.outbox.in_memory
@@ -307,7 +306,7 @@ def _context_tags() -> dict[str, str]:
     from mlflow.tracking.context import registry
 
     parent = mlflow.active_run()
-    return dict(registry.resolve_tags()) | ({"mlflow.parentRunId": parent.info.run_id} if parent else {})
+    return dict(registry.resolve_tags()) | ({names.PARENT: parent.info.run_id} if parent else {})
 
 
 @contextlib.contextmanager

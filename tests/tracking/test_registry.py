@@ -166,20 +166,20 @@ def test_run_holds_its_class_names_and_what_it_read(store, digits):
 
 def test_registration_that_waited_is_brought_once(store):
     uri, client, ids, _ = store
-    client.delete_tag(ids["first"], registry.REGISTERED)
+    client.delete_tag(ids["first"], "mnist_exp.registered")
     for _ in range(2):
         mlflow_writes.bring(uri, ids["first"], Message("registration", {"name": "late"}))
     (version,) = client.search_model_versions("name = 'late'")
     assert version.run_id == ids["first"]
-    assert client.get_run(ids["first"]).data.tags[registry.REGISTERED].startswith("late version 1, the champion")
+    assert client.get_run(ids["first"]).data.tags["mnist_exp.registered"].startswith("late version 1, the champion")
 
 
 def test_deleted_champion_gives_way_by_hand_only(store):
     uri, client, ids, _ = store
     client.delete_run(ids["lowest loss"])
-    client.delete_tag(ids["lower loss"], registry.REGISTERED)
+    client.delete_tag(ids["lower loss"], "mnist_exp.registered")
     registry.register(client, uri, ids["lower loss"], "losses")
-    assert "version 1, not the champion" in client.get_run(ids["lower loss"]).data.tags[registry.REGISTERED]
+    assert "version 1, not the champion" in client.get_run(ids["lower loss"]).data.tags["mnist_exp.registered"]
     assert len(client.search_model_versions("name = 'losses'")) == 2  # None was made twice.
     with pytest.raises(MlflowException):
         registry.register(client, uri, "0" * 32, "losses")

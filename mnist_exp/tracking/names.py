@@ -1,0 +1,337 @@
+"""Every tag, metric and param name that this package writes to MLflow, in one table.
+
+Other programs and older records rely on these names: the table grows, an entry never changes. Code uses the constants
+(`names.JOB_KEY`), which are plain texts. Metrics of an epoch are named where Keras makes them, in `training`; their
+entries here say what they mean.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+Moment = Literal["epoch", "end", "sweep", "evaluation"]
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag.
+
+    Args:
+        name: in MLflow; a part in capitals stands for what differs.
+        meaning: in a sentence.
+        when: it is set.
+        unit: of its text.
+        only_if: what must be so that it is set at all; empty where it always is.
+    """
+
+    name: str
+    meaning: str
+    when: str
+    unit: str = "text"
+    only_if: str = ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Args:
+        name: in MLflow; a part in capitals stands for what differs.
+        meaning: in a sentence.
+        when: `epoch`: after each one, step from 1. `end`: of a run, step the last epoch. `sweep`: at the end of a
+            sweep, on its parent run. `evaluation`: added to a finished run by `evaluate --log`.
+        unit: of its number.
+        more_is_better: None where neither more nor less is better.
+        measures_time: so that it differs when a run is repeated, and `rerun` does not compare it.
+        only_if: what must be so that it is logged at all; empty where it always is.
+    """
+
+    name: str
+    meaning: str
+    when: Moment
+    unit: str
+    more_is_better: bool | None = None
+    measures_time: bool = False
+    only_if: str = ""
+
+
+@dataclass(frozen=True)
+class Param:
+    """A param that the code reads by its name, or that is no option; every other one is an option, named by dots.
+
+    Args:
+        name: in MLflow.
+        meaning: in a sentence.
+        only_if: what must be so that it is logged at all; empty where it always is.
+    """
+
+    name: str
+    meaning: str
+    only_if: str = ""
+
+
+TAGS: dict[str, Tag] = {}
+METRICS: dict[str, Metric] = {}
+PARAMS: dict[str, Param] = {}
+
+_BEGIN, _END = "begin of a run", "end of a run"
+_SWEEP = "begin of a sweep, on its parent run"
+_A_TIME, _A_SHARE, _A_COUNT = "seconds", "share, 0 to 1", "count"
+
+
+def _tag(name: str, meaning: str, when: str, unit: str = "text", only_if: str = "") -> str:
+    TAGS[name] = Tag(name, meaning, when, unit, only_if)
+    return name
+
+
+def _metric(
+    name: str,
+    meaning: str,
+    when: Moment,
+    unit: str,
+    more_is_better: bool | None = None,
+    *,
+    measures_time: bool = False,
+    only_if: str = "",
+) -> str:
+    METRICS[name] = Metric(name, meaning, when, unit, more_is_better, measures_time, only_if)
+    return name
+
+
+def _param(name: str, meaning: str, only_if: str = "") -> str:
+    PARAMS[name] = Param(name, meaning, only_if)
+    return name
+
+
+# Tags of runs.
+JOB_KEY = _tag(
+    "mnist_exp.job_key", "What decides the result: equal keys mean equal experiments.", _BEGIN, "SHA-256, hex"
+)
+DATA_SHA256 = _tag(
+    "mnist_exp.data_sha256",
+    "The bytes of the data set's arrays.",
+    f"{_BEGIN} or sweep; a registered model's version has it too",
+    "SHA-256, hex",
+)
+CODE_SHA256 = _tag(
+    "mnist_exp.code_sha256",
+    "This package's code, the modules that the run trusts, and the version of Keras.",
+    _BEGIN,
+    "SHA-256, hex",
+)
+PROCESS = _tag(
+    "mnist_exp.process",
+    "The machine and the process that run it.",
+    f"{_BEGIN} or sweep, again at each resumption",
+    "host/process id/start in seconds",
+)
+COMMAND = _tag("mnist_exp.command", "The command line that runs it again.", f"{_BEGIN} or sweep", "shell command")
+OVERRIDES = _tag("mnist_exp.overrides", "What was changed on the command line.", _BEGIN, "Hydra overrides")
+GIT_COMMIT = _tag(
+    "mnist_exp.git_commit", "The commit of the code; `none` outside a repository.", f"{_BEGIN} or sweep", "SHA-1, hex"
+)
+GIT_DIRTY = _tag(
+    "mnist_exp.git_dirty",
+    "Whether the code had changes that were not committed.",
+    f"{_BEGIN} or sweep",
+    "true, false or unknown",
+)
+WEIGHTS_SHA256 = _tag(
+    "mnist_exp.weights_sha256", "All weights of the trained model, in their order.", "after training", "SHA-256, hex"
+)
+MODEL_URI = _tag(
+    "mnist_exp.model_uri",
+    "The address of the logged model.",
+    "when the model is logged",
+    "models:/ID",
+)
+DATA_FALLBACK = _tag(
+    "mnist_exp.data_fallback",
+    "Why the data are not those that were asked for.",
+    _BEGIN,
+    only_if="the bundled digits stand in for data that could not be found",
+)
+FAILURE = _tag("mnist_exp.failure", "The first line of the error.", _END, only_if="the run failed")
+PRUNED = _tag("pruned", "A sweep stopped the run early.", _END, "true", only_if="it was stopped early")
+RESUMED = _tag(
+    "mnist_exp.resumed", "How often the run was resumed.", "at each resumption", _A_COUNT, only_if="it was resumed"
+)
+_RESUMPTION = "mnist_exp.resumption."
+_tag(
+    f"{_RESUMPTION}NUMBER",
+    "Time, process, epoch, commit and changes of one resumption.",
+    "at each resumption",
+    "JSON",
+    only_if="it was resumed",
+)
+RERUN_OF = _tag("mnist_exp.rerun_of", "The run that this one repeats.", _BEGIN, "run id", only_if="`rerun` started it")
+REGISTERED = _tag(
+    "mnist_exp.registered",
+    "The registered version of the model, and whether it became the champion.",
+    "when the model is registered",
+    only_if="tracking.register_as is given",
+)
+
+# Tags of sweeps and their jobs.
+SWEEP = _tag("mnist_exp.sweep", "What decides which jobs the sweep has.", _SWEEP, "SHA-256, hex", "the run is a sweep")
+STUDY = _tag("mnist_exp.study", "The name of the Optuna study.", _SWEEP, only_if="the sweep is a search")
+POINT = _tag(
+    "mnist_exp.point", "The options that differ between the jobs, with their values.", _BEGIN, "JSON", "it is a job"
+)
+TOGETHER = _tag(
+    "mnist_exp.together",
+    "How many jobs were trained as one program.",
+    "before training",
+    _A_COUNT,
+    only_if="sweep.together is above 1",
+)
+
+# Tags that MLflow's own pages read.
+PARENT = _tag("mlflow.parentRunId", "The sweep that the run is a job of.", _BEGIN, "run id", "it is a job")
+RUN_NAME = _tag("mlflow.runName", "The name of the run.", f"{_BEGIN} or sweep")
+NOTE = _tag(
+    "mlflow.note.content",
+    "The best job and its command.",
+    "end of a sweep, on its parent run",
+    "Markdown",
+    only_if="the run is a sweep with a job that is done",
+)
+CONTEXT = "mlflow.data.context"  # A tag of a data set, no run's: training or testing.
+
+# Metrics of each epoch.
+LOSS = _metric("loss", "The mean loss of the training images.", "epoch", "nats", more_is_better=False)
+ACCURACY = _metric("accuracy", "The share of training images that is right.", "epoch", _A_SHARE, more_is_better=True)
+VAL_LOSS = _metric("val_loss", "The mean loss of the validation images.", "epoch", "nats", more_is_better=False)
+VAL_ACCURACY = _metric(
+    "val_accuracy", "The share of validation images that is right.", "epoch", _A_SHARE, more_is_better=True
+)
+LEARNING_RATE = _metric("learning_rate", "The learning rate at the end of the epoch.", "epoch", "1")
+EPOCH_TIME_S = _metric(
+    "epoch_time_s",
+    "How long the epoch took, with validation.",
+    "epoch",
+    _A_TIME,
+    more_is_better=False,
+    measures_time=True,
+)
+IMAGES_PER_S = _metric(
+    "images_per_s",
+    "How many images were trained on in a second.",
+    "epoch",
+    "images per second",
+    more_is_better=True,
+    measures_time=True,
+)
+
+# Metrics at the end of a run.
+OBJECTIVE = _metric(
+    "objective", "The metric that selects, at the epoch whose weights are kept.", "end", "that of the metric it names"
+)
+BEST_VAL_ACCURACY = _metric(
+    "best_val_accuracy", "The highest val_accuracy of all epochs.", "end", _A_SHARE, more_is_better=True
+)
+BEST_EPOCH = _metric("best_epoch", "The epoch in which the objective was best.", "end", "epoch, from 1")
+EPOCHS = _metric("epochs", "How many epochs were trained.", "end", _A_COUNT)
+FIT_TIME_S = _metric(
+    "fit_time_s", "How long the training took.", "end", _A_TIME, more_is_better=False, measures_time=True
+)
+PARAMETERS = _metric("parameters", "The number of weights of the model.", "end", _A_COUNT, more_is_better=False)
+FLOPS_PER_IMAGE = _metric(
+    "flops_per_image",
+    "The floating-point operations of one image's forward pass.",
+    "end",
+    _A_COUNT,
+    more_is_better=False,
+    only_if="all layers of the model can be counted",
+)
+_UNPRUNED = "it was not stopped early"
+TEST_LOSS = _metric(
+    "test_loss", "The mean cross-entropy of the test images.", "end", "nats", more_is_better=False, only_if=_UNPRUNED
+)
+TEST_ACCURACY = _metric(
+    "test_accuracy", "The share of test images that is right.", "end", _A_SHARE, more_is_better=True, only_if=_UNPRUNED
+)
+
+# Metrics of a sweep, on its parent run.
+_JOBS = {
+    "done": "are done",
+    "repeated": "had the result of another one",
+    "pruned": "were stopped early",
+    "failed": "failed",
+    "killed": "were interrupted",
+    "left": "were not begun",
+}
+for _outcome, _words in _JOBS.items():
+    _metric(f"jobs_{_outcome}", f"How many jobs {_words}.", "sweep", _A_COUNT)
+EPOCHS_SPENT = _metric("epochs_spent", "How many epochs all jobs were trained.", "sweep", _A_COUNT)
+EPOCHS_SAVED = _metric("epochs_saved", "How many planned epochs were saved by stopping early.", "sweep", _A_COUNT)
+COMPUTE_TIME_S = _metric(
+    "compute_time_s", "How long all jobs took, added up.", "sweep", _A_TIME, more_is_better=False, measures_time=True
+)
+BEST_OBJECTIVE = _metric(
+    "best_objective", "The objective of the best job.", "sweep", "that of the metric it names", only_if="a job is done"
+)
+
+# Metrics that `evaluate --log` adds to a finished run.
+EVALUATION = "evaluation."
+_EVALUATED = f"{EVALUATION}DATA.SPLIT."
+for _metric_of, _meaning, _unit, _is_good in (
+    ("accuracy", "The share of the images that is right.", _A_SHARE, True),
+    ("accuracy_low", "The lower end of the accuracy's interval.", _A_SHARE, True),
+    ("accuracy_high", "The upper end of the accuracy's interval.", _A_SHARE, True),
+    ("loss", "The mean cross-entropy of the images.", "nats", False),
+    ("ece", "The expected calibration error.", _A_SHARE, False),
+    ("images", "How many images were evaluated.", _A_COUNT, None),
+):
+    _metric(f"{_EVALUATED}{_metric_of}", _meaning, "evaluation", _unit, _is_good)
+_metric(
+    f"{_EVALUATED}trained_on",
+    "How many of the images the model was trained on.",
+    "evaluation",
+    _A_COUNT,
+    only_if="it can be told",
+)
+
+# Params.
+SEED = _param("seed", "The seed of all random numbers.")
+SELECTED_BY = _param("objective", "The name of the metric that selects.")
+DIRECTION = _param("direction", "Whether more or less of the objective is better: maximize or minimize.")
+DATA_NAME = _param("data.name", "The name of the data set.")
+VALIDATION = _param("data.validation", "How many images, or which share, are held out for validation.")
+MODEL_TARGET = _param("model._target_", "The function that builds the model.")
+PLANNED_EPOCHS = _param("trainer.epochs", "How many epochs the run trains at the most.")
+SAMPLER = _param("sweep.sampler", "How a search chooses the values of its trials.", "the run is a search")
+PRUNER = _param("sweep.pruner", "How a search stops poor trials early.", "the run is a search")
+
+
+def resumption(number: int) -> str:
+    """Return the tag of a resumption, from 1."""
+    return f"{_RESUMPTION}{number}"
+
+
+def jobs(outcome: str) -> str:
+    """Return the metric that counts the jobs of one outcome."""
+    return f"jobs_{outcome}"
+
+
+def evaluated(images: str, name: str) -> str:
+    """Return the metric of an evaluation, as `evaluation.mnist.test.accuracy` of the images `mnist.test`."""
+    return f"{EVALUATION}{images}.{name}"
+
+
+def is_compared(name: str) -> bool:
+    """Tell whether a repeated run must have the same value; a metric that the table does not know must."""
+    known = METRICS.get(name)
+    return not (name.startswith(EVALUATION) or (known is not None and known.measures_time))
+
+
+def rows() -> list[dict[str, str]]:
+    """Return the table for a page of the documentation: a row an entry, its kind and its fields as texts."""
+    entries: list[Tag | Metric | Param] = [*TAGS.values(), *METRICS.values(), *PARAMS.values()]
+    words = {None: "", True: "yes", False: "no"}
+    return [
+        {"kind": type(entry).__name__.lower()}
+        | {key: words[value] if value is None or isinstance(value, bool) else value for key, value in fields.items()}
+        for entry in entries
+        for fields in [dataclasses.asdict(entry)]
+    ]
