@@ -18,8 +18,6 @@ from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import RecordedRun
 
 WEIGHTS = "weights"
-_TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
-_EPOCH_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Compared:
     Args:
         name: of the metric.
         old: its last value in the recorded run; None if it has none.
-        new: its last value now.
+        new: its last value now; None if it has none.
         difference: the largest over all epochs; NaN where one of them has no value.
     """
 
@@ -39,8 +37,9 @@ class Compared:
     difference: float
 
     def is_within(self, tolerance: float) -> bool:
-        """Tell whether the difference is allowed."""
-        return self.difference <= tolerance
+        """Tell whether the difference is allowed; what an older version did not record yet is."""
+        is_new = self.old is None and self.new is not None
+        return is_new or self.difference <= tolerance
 
 
 def main() -> None:
@@ -77,12 +76,12 @@ def rerun(options: argparse.Namespace) -> int:
 
 def compare(run: RecordedRun, result: Result) -> list[Compared]:
     """Return each metric that does not measure time, and the weights, of a recorded run and of its repetition."""
-    rows = [_compare_epochs(name, run.history(name), result.history[name]) for name in _EPOCH_METRICS]
-    for name in dict.fromkeys([*result.metrics, *run.metrics]):
-        if name not in (*_TIMES, *_EPOCH_METRICS) and not name.startswith(names.EVALUATION):
+    rows = []
+    for name in filter(names.is_compared, dict.fromkeys([*result.history, *result.metrics, *run.metrics])):
+        if name in result.history or names.is_of_epochs(name):
+            rows.append(_compare_epochs(name, run.history(name), result.history.get(name, ())))
+        else:
             old, new = run.metrics.get(name), result.metrics.get(name)
-            if old is None and name == "flops_per_image":
-                continue  # Runs of before November 2026 have none.
             rows.append(Compared(name, old, new, _difference(old, new)))
     before = run.tags.get(names.WEIGHTS_SHA256)
     if before is not None:

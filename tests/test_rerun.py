@@ -13,6 +13,8 @@ from mlflow import MlflowClient
 
 from mnist_exp import rerun
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment.runner import Result
+from mnist_exp.tracking import names
 
 SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.epochs=3", "augment=shift"]
@@ -119,6 +121,61 @@ def test_epochs_are_compared_one_by_one(old, new, difference):
     else:
         assert found.difference == difference
         assert found.is_within(difference)
+
+
+class Recorded:
+    """A recorded run of two epochs, as `compare` asks for it."""
+
+    def __init__(self, epochs, **ends):
+        self.epochs = epochs
+        self.tags = {"mnist_exp.weights_sha256": "w"}
+        self.metrics = {name: values[-1] for name, values in epochs.items()} | ends
+
+    def history(self, name):
+        return dict(enumerate(self.epochs.get(name, []), start=1))
+
+
+def compared(then, now):
+    """The rows by their names, and which of them make the runs unequal."""
+    result = Result("r", now.metrics["objective"], now.metrics, now.epochs, None, False, "w")
+    rows = {row.name: row for row in rerun.compare(then, result)}
+    return rows, {name for name, row in rows.items() if not row.is_within(0.0)}
+
+
+OLD = {"loss": [0.5, 0.25], "epoch_time_s": [1.0, 1.5]}
+
+
+def test_all_but_times_and_later_evaluations_are_compared():
+    then = Recorded(OLD, objective=0.9, fit_time_s=2.5, theirs=1.0, **{"evaluation.mnist.test.accuracy": 0.5})
+    now = Recorded(OLD | {"epoch_time_s": [3.0, 2.0]}, objective=0.9, fit_time_s=5.0, theirs=1.0)
+    rows, unequal = compared(then, now)
+    assert set(rows) == {"loss", "objective", "theirs", "weights"}
+    assert unequal == set()
+
+
+def test_metric_that_is_new_since_leaves_an_older_run_equal(monkeypatch):
+    metric = names.Metric("val_macro_f1", "The mean F1 of the classes.", "epoch", "share, 0 to 1", more_is_better=True)
+    monkeypatch.setitem(names.METRICS, metric.name, metric)
+    then = Recorded(OLD, objective=0.9)
+    now = Recorded(OLD | {"val_macro_f1": [0.7, 0.8], "theirs": [1.0, 2.0]}, objective=0.9, test_mcc=0.5)
+    rows, unequal = compared(then, now)
+    assert unequal == set()
+    assert {name: (row.old, row.new) for name, row in rows.items() if row.old is None} == {
+        "val_macro_f1": (None, 0.8),
+        "theirs": (None, 2.0),
+        "test_mcc": (None, 0.5),
+    }
+    assert [rerun._cell(rows["test_mcc"].old), rerun._cell_of_difference(rows["test_mcc"])] == ["-", "-"]
+
+
+def test_metric_that_the_repetition_lacks_or_has_otherwise_is_a_difference():
+    then = Recorded(OLD | {"val_loss": [0.5, 0.4], "theirs": [1.0, 2.0]}, objective=0.9, test_mcc=0.5)
+    _, unequal = compared(then, Recorded(OLD, objective=0.9))
+    assert unequal == {"val_loss", "theirs", "test_mcc"}
+    now = Recorded(OLD | {"val_loss": [0.6, 0.4], "theirs": [1.5, 2.0]}, objective=0.9, test_mcc=0.25)
+    rows, unequal = compared(then, now)
+    assert unequal == {"val_loss", "theirs", "test_mcc"}
+    assert [rows[name].difference for name in ("theirs", "val_loss", "test_mcc")] == [0.5, pytest.approx(0.1), 0.25]
 
 
 def test_tolerance_is_for_each_metric():

@@ -325,6 +325,11 @@ def is_compared(name: str) -> bool:
     return not (name.startswith(EVALUATION) or (known is not None and known.measures_time))
 
 
+def is_of_epochs(name: str) -> bool:
+    """Tell whether the table has it as a metric of each epoch."""
+    return name in METRICS and METRICS[name].when == "epoch"
+
+
 def rows() -> list[dict[str, str]]:
     """Return the table for a page of the documentation: a row an entry, its kind and its fields as texts."""
     entries: list[Tag | Metric | Param] = [*TAGS.values(), *METRICS.values(), *PARAMS.values()]
