@@ -25,15 +25,17 @@ def main() -> None:
     from mnist_exp import compose, data
     from mnist_exp.runtime import imports
     from mnist_exp.training import checkpoints
-    from mnist_exp.training.checkpoints import Saving
+    from mnist_exp.training.checkpoints import CheckpointPolicy
 
     settings = compose([f"data.path={find_data()}", f"trainer.epochs={options.epochs + 1}"])
     dataset = data.load(settings.data)
     split = data.split(dataset, limit=None, validation=settings.data.validation, seed=settings.seed)
     with imports.quick_imports():
-        from mnist_exp.training import callbacks, fit
-    fit.set_up(settings.seed, settings.trainer)
-    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+        from mnist_exp.training import checkpointing, setup
+        from mnist_exp.training.build import build
+        from mnist_exp.training.fit import TrainingRequest, fit
+    setup.set_up(settings.seed, settings.trainer)
+    models = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     spent: dict[str, list[float]] = {"all of it": [], "writing": []}
 
     def timed(name, action):
@@ -46,8 +48,8 @@ def main() -> None:
 
         return act
 
-    checkpointing = callbacks.Checkpointing
-    checkpointing._save = timed("all of it", checkpointing._save)
+    callback = checkpointing.Checkpointing
+    callback._save = timed("all of it", callback._save)
     checkpoints.save = timed("writing", checkpoints.save)
     epochs: list[float] = []
 
@@ -56,9 +58,11 @@ def main() -> None:
         return True
 
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        fit.fit(model.trained, split, settings, on_epoch, saving=Saving(Path(name), 1, None, print))
+        policy = CheckpointPolicy(Path(name), 1, None, print)
+        fit(TrainingRequest(models.training_model, split, settings, on_epoch, policy))
         size = max(file.stat().st_size for file in Path(name).iterdir())
-    print(f"{model.kept.count_params():,} parameters, {size / 1e6:.1f} MB a checkpoint, {options.epochs} epochs")
+    parameters = models.inference_model.count_params()
+    print(f"{parameters:,} parameters, {size / 1e6:.1f} MB a checkpoint, {options.epochs} epochs")
     show("an epoch", epochs[1:], 1, "s")
     for name, times in spent.items():
         show(name, times[1:], 1000, "ms")

@@ -34,10 +34,10 @@ def main() -> None:
         x, y = file["x_test"], file["y_test"]
     run = commands.find(options)
     with imports.quick_imports():
-        from mnist_exp.training import fit
+        from mnist_exp.training.predict import predict
 
         model = load.of_run(run, commands.trusted(options))
-    read = fit.predict(model, np.stack([as_mnist(each[..., np.newaxis], (28, 28, 1)).pixels for each in x]))
+    read = predict(model, np.stack([as_mnist(each[..., np.newaxis], (28, 28, 1)).pixels for each in x]))
     logged = run.metrics["test_accuracy"]
     print(f"all {len(x):,} test images as they are: {(read.argmax(axis=1) == y).mean():.4f}; logged {logged:.4f}")
     x, y = x[: options.images], y[: options.images]
@@ -50,7 +50,7 @@ def main() -> None:
             began = time.perf_counter()
             ready = [prepared(way, page) for page in pages]
             spent = spent or time.perf_counter() - began
-            row.append(f"{(fit.predict(model, np.stack(ready)).argmax(axis=1) == y).mean():.4f}")
+            row.append(f"{(predict(model, np.stack(ready)).argmax(axis=1) == y).mean():.4f}")
         print(f"{name:<28}  {row[0]}  {row[1]}  {1000 * spent / len(x):.1f}", flush=True)
 
 

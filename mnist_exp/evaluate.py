@@ -70,9 +70,7 @@ def evaluate(options: argparse.Namespace) -> int:
     folder = _folder(run, images, options.output)
     each = [predict(member, images, commands.trusted(options)) for member in members]
     probabilities = np.mean(each, axis=0)
-    from mnist_exp.training import fit
-
-    loss = fit.score(probabilities, images.y)["loss"]
+    loss = metrics.score(probabilities, images.y)["loss"]
     measured = metrics.measure(probabilities, images.y, images.dataset.class_names, loss)
     report = _report(run, images, measured, probabilities)
     if options.ensemble:
@@ -105,11 +103,11 @@ def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
         RunError: it gives no probabilities.
     """
     with imports.quick_imports():
-        from mnist_exp.training import fit
+        from mnist_exp.training import predict as training_predict
 
         model = load.of_run(run, trusted)
     labelled_images.check_fits(run, images.dataset, model)
-    probabilities = fit.predict(model, images.x)
+    probabilities = training_predict.predict(model, images.x)
     check_probabilities(probabilities, run.run_id)
     return probabilities
 

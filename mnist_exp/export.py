@@ -153,12 +153,12 @@ def _export(
     model: "keras.Model", path: Path, options: argparse.Namespace, x: Array, trusted: Sequence[str]
 ) -> Exported:
     """Write, read back and compare. Raises: RunError: the one or the other cannot be done."""
-    from mnist_exp.training import fit
+    from mnist_exp.training.predict import predict
 
     form = FORMATS[options.format]
     with export_formats.held_output():
         meant = export_formats.in_float32(model) if form.is_float32 else model
-        reference = fit.predict(meant, x)
+        reference = predict(meant, x)
     try:
         with export_formats.held_output():
             form.write(meant, path)
@@ -173,7 +173,7 @@ def _export(
         signals.check()
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
     parity = export_formats.compare(reference, found, options.tolerance)
-    own = None if meant is model else export_formats.compare(fit.predict(model, x), found, options.tolerance)
+    own = None if meant is model else export_formats.compare(predict(model, x), found, options.tolerance)
     return Exported(export_formats.size(path), parity, own, latencies)
 
 

@@ -83,13 +83,13 @@ def predict(options: argparse.Namespace) -> int:
 
 def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> Iterator[Answer]:
     """Yield what a model reads in images, in their order; no more than a batch of them is ever in memory."""
-    from mnist_exp.training import fit
+    from mnist_exp.training.predict import predict
 
     images = iter(images)
     while batch := list(islice(images, BATCH)):
         read = [_read(reader, image) for image in batch]
         good = [prepared.pixels for prepared in read if not isinstance(prepared, DataError)]
-        probabilities = iter(fit.predict(model, np.stack(good)) if good else ())
+        probabilities = iter(predict(model, np.stack(good)) if good else ())
         for image, prepared in zip(batch, read, strict=True):
             if isinstance(prepared, DataError):
                 yield Answer(image.path, error=str(prepared))

@@ -12,6 +12,7 @@ from mnist_exp import commands
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance, runner
+from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.runner import Result
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, runs
@@ -62,7 +63,7 @@ def rerun(options: argparse.Namespace) -> int:
     drift = runs.drift(run, settings)
     _announce(screen, run, drift)
     last_epoch = int(run.metrics[names.EPOCHS])
-    job = runner.Job(
+    job = Job(
         name=f"rerun of {run.name}"[:200],
         command=provenance.command(),
         tags={names.RERUN_OF: run.run_id},

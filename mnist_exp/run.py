@@ -20,6 +20,7 @@ from mnist_exp.config import fields
 from mnist_exp.config.schema import check
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.experiment import resume, runner
+from mnist_exp.experiment.record import Job
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
 
@@ -79,7 +80,7 @@ def train(config: DictConfig) -> float:
 def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
     screen = Screen()
     with resume.opened(config, overrides, screen) as (settings, dataset, resumption):
-        return runner.run(settings, screen, runner.Job(dataset=dataset, resumption=resumption)).objective
+        return runner.run(settings, screen, Job(dataset=dataset, resumption=resumption)).objective
 
 
 def _warn_of_unswept() -> None:

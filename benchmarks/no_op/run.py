@@ -3,27 +3,35 @@
 What is recorded is that of a job of one epoch, without model and pictures; its accuracy is drawn around 97 %.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
+from mnist_exp.data import Dataset
 from mnist_exp.evaluation import predictions
-from mnist_exp.experiment import runner
-from mnist_exp.experiment.runner import Job, Result
+from mnist_exp.experiment import record, runner
+from mnist_exp.experiment.record import Job
+from mnist_exp.experiment.runner import Result
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import tracker as tracking
 
 
-def stages(settings: Settings, screen: Screen, job: Job) -> runner.Stages[Result]:
-    """Record what a job records, and want no training."""
-    yield from ()
-    dataset, _ = load_data(settings, job.dataset)
-    tracker = tracking.open_tracker(settings.tracking, screen.warn)
-    tracker.load()
-    drawn = np.random.default_rng(settings.seed)
-    with runner._recorded(tracker, settings, dataset, job, screen):
+class NoOpRun:
+    """A run that draws its results instead of training."""
+
+    def __init__(self, settings: Settings, dataset: Dataset, tracker: tracking.Tracker, job: Job) -> None:
+        self._settings, self._dataset, self._tracker, self._job = settings, dataset, tracker, job
+
+    def fit(self) -> None:
+        """Train nothing."""
+
+    def finish(self, fitted: None) -> Result:
+        """Record what a job records, but the model and the pictures."""
+        dataset, tracker, job = self._dataset, self._tracker, self._job
+        drawn = np.random.default_rng(self._settings.seed)
         probabilities = drawn.dirichlet(np.full(dataset.classes, 0.02), len(dataset.y_test))
         right = drawn.random(len(probabilities)) < 0.97
         probabilities[right] = np.eye(dataset.classes)[dataset.y_test[right]]
@@ -39,10 +47,22 @@ def stages(settings: Settings, screen: Screen, job: Job) -> runner.Stages[Result
         with tracking.folder() as folder:
             predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
             tracker.log_files(folder)
-    return Result(tracker.run_id, accuracy, metrics, dict(history), None, False, "")
+        return Result(tracker.run_id, accuracy, metrics, dict(history), None, False, "")
 
 
-runner.stages = stages  # Here and not below: worker processes import this file too.
+@contextlib.contextmanager
+def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator[NoOpRun]:
+    """Open a run as the runner does, without a model."""
+    dataset, _ = load_data(settings, job.dataset)
+    tracker = tracking.open_tracker(settings.tracking, screen.warn)
+    tracker.load()
+    with runner.closed(tracker, settings, job, screen):
+        record.begin(tracker, settings, dataset, job)
+        yield NoOpRun(settings, dataset, tracker, job)
+
+
+runner.open_run = open_run  # Here and not below: worker processes import this file too.
+runner.Run.fit = NoOpRun.fit
 
 if __name__ == "__main__":
     import resource

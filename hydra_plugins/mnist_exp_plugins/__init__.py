@@ -1,15 +1,16 @@
 """What Hydra discovers of mnist_exp: it takes sweepers and launchers from this namespace only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper as HydraSweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from mnist_exp.jobs.worker import HydraTask, WorkersLauncher
 
 
 class Sweeper(HydraSweeper):
@@ -34,7 +35,7 @@ class Sweeper(HydraSweeper):
         )
 
 
-class LocalLauncher(Launcher):
+class LocalLauncher(WorkersLauncher):
     """Run jobs in worker processes of this machine that live on from job to job."""
 
     def __init__(self, n_workers: int = 1) -> None:
@@ -44,14 +45,10 @@ class LocalLauncher(Launcher):
         """Make the workers, not yet started."""
         from mnist_exp.jobs.local import LocalWorkers
 
-        self.workers = LocalWorkers(self._n_workers, hydra_context, task_function, config)
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs, each by the next free worker, and return what became of them."""
-        return self.workers.run(job_overrides, initial_job_idx)
+        self.workers = LocalWorkers(self._n_workers, HydraTask(hydra_context, task_function, config))
 
 
-class RayLauncher(Launcher):
+class RayLauncher(WorkersLauncher):
     """Run jobs on a Ray cluster, again where their machine was lost."""
 
     def __init__(
@@ -63,14 +60,10 @@ class RayLauncher(Launcher):
         """Keep what Hydra gives; the cluster is joined when the sweep starts."""
         from mnist_exp.jobs.ray import RayWorkers
 
-        self.workers = RayWorkers(*self._options, told=(hydra_context, task_function, config))
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs wherever the cluster has room, and return what became of them."""
-        return self.workers.run(job_overrides, initial_job_idx)
+        self.workers = RayWorkers(*self._options, HydraTask(hydra_context, task_function, config))
 
 
-class SlurmLauncher(Launcher):
+class SlurmLauncher(WorkersLauncher):
     """Run jobs on a Slurm cluster, through its queue."""
 
     def __init__(self, **options: Any) -> None:
@@ -80,9 +73,5 @@ class SlurmLauncher(Launcher):
         """Keep what Hydra gives; the jobs go into the queue when the sweep starts."""
         from mnist_exp.jobs.slurm import SlurmWorkers
 
-        told = (hydra_context, task_function, config)
-        self.workers = SlurmWorkers(self._options, Path(str(config.hydra.sweep.dir)), told)
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Put the jobs into the queue, and return what became of them."""
-        return self.workers.run(job_overrides, initial_job_idx)
+        task = HydraTask(hydra_context, task_function, config)
+        self.workers = SlurmWorkers(self._options, Path(str(config.hydra.sweep.dir)), task)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -208,6 +209,23 @@ def calibration_error(bins: Sequence[Bin]) -> float:
         for each in bins
         if each.confidence is not None and each.accuracy is not None
     )
+
+
+def score(probabilities: Array, labels: Array) -> dict[str, float]:
+    """Return mean cross-entropy and accuracy.
+
+    Args:
+        probabilities: shape (n, classes).
+        labels: shape (n,).
+    """
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    loss = -np.log(np.maximum(true, np.finfo(np.float32).tiny)).mean()
+    return {"loss": shortest(loss), "accuracy": float((probabilities.argmax(axis=1) == labels).mean())}
+
+
+def shortest(value: Any) -> float:
+    """Return a float32 as the shortest decimal that is the same float32: 0.9763, not 0.9763000011444092."""
+    return float(str(np.float32(value)))
 
 
 def _classes(labels: Array, predicted: Array, confusion: Array, names: Sequence[str]) -> list[ClassScore]:

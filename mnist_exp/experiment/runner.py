@@ -1,37 +1,30 @@
 """One experiment from settings to record: `run` reads as the experiment."""
 
 import contextlib
-import functools
 import math
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import yaml
-from omegaconf import OmegaConf
+from typing import TYPE_CHECKING
 
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
-from mnist_exp.evaluation import predictions
-from mnist_exp.experiment import provenance, resume
-from mnist_exp.experiment.resume import Resumption
-from mnist_exp.runtime import backends, imports, processes, retries, signals
-from mnist_exp.runtime.redaction import redact, redact_config
+from mnist_exp.experiment import record, resume, summary
+from mnist_exp.experiment.record import Job
+from mnist_exp.runtime import backends, imports, signals
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import names, store
+from mnist_exp.tracking import names
 from mnist_exp.tracking import tracker as tracking
 from mnist_exp.tracking.tracker import Tracker
-from mnist_exp.training.checkpoints import Saving
+from mnist_exp.training.checkpoints import CheckpointPolicy
 
 if TYPE_CHECKING:
     import keras
 
-    from mnist_exp.training.fit import Fitted, Training
-
-_Result = TypeVar("_Result")
+    from mnist_exp.training.fit import FitResult, TrainingRequest
 
 
 @dataclass(frozen=True)
@@ -57,169 +50,141 @@ class Result:
     weights_sha256: str = ""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a sweep says of one of its runs.
-
-    Args:
-        name: of the run; None makes one from what was changed.
-        command: that runs it alone.
-        tags: more of them.
-        dataset: if it is loaded already.
-        on_start: called with the run's id.
-        on_epoch: called with each epoch's number, from 1, and its metrics; false stops the run as pruned.
-        resumption: the interrupted run that it goes on with; None begins a new one.
-        patience_s: how long to wait at the end for a store that does not take records.
-    """
-
-    name: str | None = None
-    command: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    dataset: Dataset | None = None
-    on_start: Callable[[str | None], None] | None = None
-    on_epoch: Callable[[int, dict[str, float]], bool] | None = None
-    resumption: Resumption | None = None
-    patience_s: float = retries.PATIENCE_S
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a run needs done before it can go on.
-
-    Args:
-        training: what is to be trained.
-        dataset: that its split is of.
-        screen: where it is shown.
-        log_tags: adds tags to the run.
-    """
-
-    training: "Training"
-    dataset: Dataset
-    screen: Screen
-    log_tags: Callable[[Mapping[str, str]], None]
-
-    def fit(self) -> "Fitted":
-        """Train it alone, each step shown."""
-        from mnist_exp.training import fit as training
-
-        wanted, screen = self.training, self.screen
-        trainer = wanted.settings.trainer
-        with screen.training(trainer.epochs, math.ceil(len(wanted.split.x_train) / trainer.batch_size)):
-            on_step = screen.step if screen.is_live else None
-            return training.fit(wanted.model, wanted.split, wanted.settings, wanted.on_epoch, on_step, wanted.saving)
-
-
-Stages = Generator[Wanted, "Fitted", _Result]
-
-
-def run(settings: Settings, screen: Screen | None = None, job: Job = Job()) -> Result:
+def run(settings: Settings, screen: Screen | None = None, job: Job | None = None) -> Result:
     """Train and test what the settings describe, and record it.
 
     Args:
         settings: from `compose` or `check`.
         screen: where to show it; the terminal if None.
-        job: its part in a sweep.
-    Raises: as `stages`.
+        job: its part in a sweep; None for a run of its own.
+    Raises: as `open_run`; TrainingError: the loss became NaN or infinite.
     """
-    return go_through(stages(settings, screen or Screen(), job))
+    with open_run(settings, screen or Screen(), job or Job()) as opened:
+        fitted = opened.fit()
+        return opened.finish(fitted)
 
 
-def go_through(experiment: Stages[_Result]) -> _Result:
-    """Go through an experiment, or through what goes on around one, and train its model by itself."""
-    go_on: Callable[[], Wanted] = functools.partial(next, experiment)
-    with contextlib.closing(experiment):
-        while True:
-            try:
-                wanted = go_on()
-            except StopIteration as over:
-                result: _Result = over.value
-                return result
-            try:
-                go_on = functools.partial(experiment.send, wanted.fit())
-            except BaseException as error:
-                go_on = functools.partial(experiment.throw, error)
+@contextlib.contextmanager
+def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
+    """Check the data, build the model and begin the record; close the run with the status that is true.
 
-
-def stages(settings: Settings, screen: Screen, job: Job) -> Stages[Result]:
-    """Do all of an experiment but the training itself: that is yielded, and what came of it, or went wrong, sent back.
+    That is FINISHED after `Run.finish`, KILLED where a signal ended it, and FAILED after any other error.
 
     Args:
         settings: from `compose` or `check`.
         screen: where to show it.
         job: its part in a sweep.
     Raises: SettingsError: data, model or store are not as the settings need them; nothing was recorded then.
-        TrainingError: the loss became NaN or infinite.
         UndeliveredError: all was done, but the store did not take all records; they wait on disk.
     """
     dataset, split = load_data(settings, job.dataset)
     backends.choose(settings.trainer.backend)
     tracker = tracking.open_tracker(settings.tracking, screen.warn)
     with imports.quick_imports():
-        from mnist_exp.training import devices, flops
-        from mnist_exp.training import fit as training
+        from mnist_exp.training import build, checkpointing, devices, fit, setup  # noqa: F401
 
         tracker.load()
-        training.set_up(settings.seed, settings.trainer)
+        setup.set_up(settings.seed, settings.trainer)
         devices.check(settings.trainer, len(split.x_train), len(split.x_val))
-        model = training.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    start = job.resumption.checkpoint if job.resumption else None
-    if start is not None:
-        training.check_fits(model.trained, start)
-    parameters = model.kept.count_params()
-    _announce(screen, settings, dataset, split, parameters, job.resumption)
+        models = build.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    if job.start is not None:
+        checkpointing.check_fits(models.training_model, job.start)
+    opened = Run(settings, screen, job, dataset, split, tracker, models.training_model, models.inference_model)
+    summary.announce(screen, settings, dataset, split, opened.parameters, job.resumption)
+    with closed(tracker, settings, job, screen):
+        record.begin(tracker, settings, dataset, job)
+        yield opened
+    if opened.result is not None and not opened.result.pruned:
+        summary.show_summary(screen, settings, dataset, tracker, opened.result.metrics)
 
-    with _recorded(tracker, settings, dataset, job, screen):
-        fitted = yield _wanted(model.trained, split, dataset, settings, tracker, screen, job)
-        weights_sha256 = training.weights_sha256(model.kept)
-        tracker.log_tags({names.WEIGHTS_SHA256: weights_sha256})
-        history = fitted.history
-        metrics = _outcome(settings, history) | {
-            names.FIT_TIME_S: fitted.seconds,
-            names.PARAMETERS: float(parameters),
-        }
-        if (an_image := flops.forward(model.kept)) is not None:
-            metrics[names.FLOPS_PER_IMAGE] = float(an_image)
-        if fitted.is_refused:
-            tracker.log_metrics(metrics, step=len(history[names.LOSS]))
-            tracker.log_tags({names.PRUNED: "true"})
-            return Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model.kept, True, weights_sha256)
 
-        probabilities = training.predict(model.kept, dataset.x_test)
-        test = training.score(probabilities, dataset.y_test)
-        metrics |= {names.TEST_LOSS: test[names.LOSS], names.TEST_ACCURACY: test[names.ACCURACY]}
+@dataclass
+class Run:
+    """A run whose record has begun: to be trained, then finished. `open_run` makes one.
+
+    Args:
+        settings: of it.
+        screen: where it is shown.
+        job: its part in a sweep.
+        dataset: all of it.
+        split: what of it is trained and validated on.
+        tracker: that records it.
+        training_model: compiled, its optimizer built.
+        inference_model: of the same weights; takes raw pixels, returns probabilities.
+    """
+
+    settings: Settings
+    screen: Screen
+    job: Job
+    dataset: Dataset
+    split: Split
+    tracker: Tracker
+    training_model: "keras.Model"
+    inference_model: "keras.Model"
+    result: Result | None = field(default=None, init=False)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model has."""
+        return int(self.inference_model.count_params())
+
+    def training_request(self) -> "TrainingRequest":
+        """Return what is to be trained, each epoch recorded and shown."""
+        from mnist_exp.training.fit import TrainingRequest
+
+        policy = None
+        if self.tracker.folder is not None:
+            every = self.settings.trainer.checkpoint_every
+            policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn)
+        return TrainingRequest(self.training_model, self.split, self.settings, self._end_epoch, policy)
+
+    def fit(self) -> "FitResult":
+        """Train it alone, each step shown. Raises: TrainingError: the loss became NaN or infinite."""
+        from mnist_exp.training.fit import fit
+
+        trainer = self.settings.trainer
+        with self.screen.training(trainer.epochs, math.ceil(len(self.split.x_train) / trainer.batch_size)):
+            return fit(self.training_request(), self.screen.step if self.screen.is_live else None)
+
+    def finish(self, fitted: "FitResult") -> Result:
+        """Test it, record what came of it, and return that; what a sweep stopped early is not tested.
+
+        Args:
+            fitted: by `fit`, or by a training of several runs together.
+        Raises: TrainingError: the objective is not a number.
+        """
+        from mnist_exp.evaluation.metrics import score
+        from mnist_exp.training import flops
+        from mnist_exp.training.predict import predict, weights_sha256
+
+        model, tracker, history = self.inference_model, self.tracker, fitted.history
+        sha256 = weights_sha256(model)
+        tracker.log_tags({names.WEIGHTS_SHA256: sha256})
+        metrics = _outcome(self.settings, history)
+        metrics |= {names.FIT_TIME_S: fitted.seconds, names.PARAMETERS: float(self.parameters)}
+        if (per_image := flops.forward(model)) is not None:
+            metrics[names.FLOPS_PER_IMAGE] = float(per_image)
+        pruned = fitted.stopped_by_callback
+        if not pruned:
+            probabilities = predict(model, self.dataset.x_test)
+            tested = score(probabilities, self.dataset.y_test)
+            metrics |= {names.TEST_LOSS: tested[names.LOSS], names.TEST_ACCURACY: tested[names.ACCURACY]}
         tracker.log_metrics(metrics, step=len(history[names.LOSS]))
-        # The model first: a picture that fails must not cost it.
-        tracker.log_model(model.kept, dataset, settings.trusted_modules)
-        tracker.register_model()
-        _record_results(tracker, history, dataset, probabilities)
+        if pruned:
+            tracker.log_tags({names.PRUNED: "true"})
+        else:
+            # The model first: a picture that fails must not cost it.
+            tracker.log_model(model, self.dataset, self.settings.trusted_modules)
+            tracker.register_model()
+            record.results(tracker, history, self.dataset, probabilities)
+        self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model, pruned, sha256)
+        return self.result
 
-    _summarise(screen, settings, dataset, tracker, metrics)
-    return Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model.kept, False, weights_sha256)
-
-
-def _wanted(
-    model: "keras.Model",
-    split: Split,
-    dataset: Dataset,
-    settings: Settings,
-    tracker: Tracker,
-    screen: Screen,
-    job: Job,
-) -> Wanted:
-    """Return the training that a run needs, each epoch recorded and shown."""
-    from mnist_exp.training.fit import Training
-
-    start = job.resumption.checkpoint if job.resumption else None
-    saving = None
-    if tracker.folder is not None:
-        saving = Saving(tracker.folder.path, settings.trainer.checkpoint_every, start, screen.warn)
-
-    def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
-        tracker.log_metrics(metrics, step=epoch)
-        screen.epoch(epoch, metrics)
-        return job.on_epoch is None or job.on_epoch(epoch, metrics)
-
-    return Wanted(Training(model, split, settings, on_epoch, saving), dataset, screen, tracker.log_tags)
+    def _end_epoch(self, epoch: int, metrics: dict[str, float]) -> bool:
+        """Record and show an epoch, and tell whether to go on."""
+        self.tracker.log_metrics(metrics, step=epoch)
+        self.screen.epoch(epoch, metrics)
+        return self.job.on_epoch is None or self.job.on_epoch(epoch, metrics)
 
 
 def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, float]:
@@ -238,10 +203,9 @@ def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, f
 
 
 @contextlib.contextmanager
-def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job, screen: Screen) -> Iterator[None]:
-    """Open the run, and close it with the status that is true, whatever happens in it."""
+def closed(tracker: Tracker, settings: Settings, job: Job, screen: Screen) -> Iterator[None]:
+    """Close the run with the status that is true, whatever happens meanwhile."""
     try:
-        _open(tracker, settings, dataset, job)
         yield
     except BaseException as error:
         if tracker.run_id is not None and not isinstance(error, TrainingError):
@@ -261,125 +225,6 @@ def _recorded(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job, 
     tracker.end("FINISHED", job.patience_s)
 
 
-def _open(tracker: Tracker, settings: Settings, dataset: Dataset, job: Job) -> None:
-    """Begin a run, or go on with one, and record all that is known of it beforehand."""
-    config = redact_config(settings.to_config())
-    params = provenance.flatten(config)
-    commit = provenance.commit()
-    tags = {
-        names.JOB_KEY: provenance.job_key(settings, dataset.sha256),
-        names.DATA_SHA256: dataset.sha256,
-        names.CODE_SHA256: provenance.code_sha256(settings),
-        names.PROCESS: processes.identify(),
-        **job.tags,
-    }
-    if dataset.fallback:
-        tags[names.DATA_FALLBACK] = redact(dataset.fallback)
-    if job.resumption is not None:
-        tracker.resume(job.resumption.folder, params, tags | job.resumption.tags())
-    else:
-        tags |= {
-            names.COMMAND: job.command or provenance.command(),
-            names.OVERRIDES: " ".join(map(redact, settings.overrides)),
-            **provenance.commit_tags(commit),
-        }
-        tracker.start(job.name or _run_name(settings), params, tags)
-    if job.on_start is not None:
-        job.on_start(tracker.run_id)
-    suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""
-    with tracking.folder() as folder:
-        files = {
-            "config": config,
-            f"environment{suffix}": provenance.environment(),
-        }
-        for name, content in files.items():
-            text = OmegaConf.to_yaml(OmegaConf.create(content))
-            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-        # Names are the user's, and no interpolations.
-        classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
-        (folder / "classes.yaml").write_text(classes, encoding="utf-8")
-        if commit and commit.is_dirty:
-            (folder / f"uncommitted{suffix}.diff").write_text(redact(commit.diff), encoding="utf-8")
-        tracker.log_files(folder)
-    tracker.log_data(dataset)
-    if job.resumption is not None:
-        for epoch, metrics in enumerate(job.resumption.epochs(), start=1):
-            tracker.log_metrics(metrics, step=epoch)
-
-
 def _is_interruption(error: BaseException) -> bool:
     """Tell whether someone asked the run to stop; what a signal broke off is no failure, whatever it came out as."""
     return isinstance(error, KeyboardInterrupt | SystemExit) or signals.is_asked()
-
-
-def _record_results(tracker: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
-    """Record what it read on the test set, image by image and in pictures."""
-    if tracker.run_id is None:
-        return
-    from mnist_exp.evaluation import figures
-
-    # Drawing makes many objects and little garbage: collecting meanwhile takes a third of the time.
-    with imports.paused_collection(), tracking.folder() as folder:
-        predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
-        figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
-        tracker.log_files(folder)
-
-
-def _run_name(settings: Settings) -> str:
-    """Return the name asked for, or what was changed: `dropout=0.5`, or the model's name if nothing was."""
-    shown = [o for o in settings.overrides if not o.startswith(("hydra", "tracking", "~"))]
-    named = " ".join(o.lstrip("+").removeprefix("model.") for o in shown)
-    return redact(settings.tracking.run_name or named)[:200] or settings.model.name
-
-
-def _announce(
-    screen: Screen,
-    settings: Settings,
-    dataset: Dataset,
-    split: Split,
-    parameters: int,
-    resumption: "Resumption | None",
-) -> None:
-    height, width, channels = dataset.image_shape
-    watched = f"the {len(split.x_val):,} test images" if split.validated_on_test else f"{len(split.x_val):,} held out"
-    rate = settings.optimizer.arguments.get("learning_rate", "its own")
-    augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
-    trainer = settings.trainer
-    resumed = {"resumes": f"run {resumption.run_id}, {resumption.where}"} if resumption else {}
-    screen.table(
-        resumed
-        | {
-            "model": f"{settings.model.name}, {parameters:,} parameters",
-            "data": f"{settings.data.name}, {len(split.x_train):,} training images {height}×{width}×{channels}{augment}"
-            f", validated on {watched}; from {dataset.place}",
-            "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
-            f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
-        }
-    )
-    if dataset.fallback:
-        screen.warn(f"{_fallback_words(dataset)} {dataset.fallback}")
-
-
-def _summarise(
-    screen: Screen, settings: Settings, dataset: Dataset, tracker: Tracker, metrics: dict[str, float]
-) -> None:
-    rows = {
-        "test": f"accuracy {metrics[names.TEST_ACCURACY]:.4f}, loss {metrics[names.TEST_LOSS]:.4f} "
-        f"on {len(dataset.y_test):,} images",
-        "time": f"{metrics[names.FIT_TIME_S]:.1f} s of training",
-    }
-    if tracker.run_id is not None:
-        rows["run"] = f"{tracker.run_id} in experiment {settings.tracking.experiment}"
-        if tracker.registered:
-            rows["model"] = tracker.registered
-        rows["next"] = tracking.how_to("evaluate", [tracker.run_id], store.locate(settings.tracking.uri))
-        rows["look"] = tracker.how_to_look
-    screen.table(rows)
-    if dataset.fallback:
-        screen.warn(_fallback_words(dataset))
-
-
-def _fallback_words(dataset: Dataset) -> str:
-    return (
-        f"these are not the data asked for, but {dataset.place}: {len(dataset.y_test):,} test images, another accuracy."
-    )

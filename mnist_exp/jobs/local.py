@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
 
-from mnist_exp.jobs import worker as hydra_jobs
-from mnist_exp.jobs.worker import JobLostError
+from mnist_exp.jobs import worker
+from mnist_exp.jobs.worker import HydraTask, JobLostError
 from mnist_exp.runtime import imports, threads
 from mnist_exp.runtime.signals import Terminated
 
@@ -34,22 +32,17 @@ if TYPE_CHECKING:
 _LOOK_FOR_PARENT_S = 0.5
 
 
-class LocalWorkers(hydra_jobs.Workers):
+class LocalWorkers(worker.Workers):
     """A pool of worker processes for the jobs of one sweep.
 
     Args:
         count: how many jobs run at a time.
-        hydra_context: what Hydra needs to compose a job.
-        task_function: what a job calls with its configuration.
-        config: of the sweep.
+        task: of the sweep.
     """
 
-    def __init__(
-        self, count: int, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        self._count = count
-        self._told = hydra_context, task_function, config
-        self._folder = Path(str(config.hydra.sweep.dir))
+    def __init__(self, count: int, task: HydraTask) -> None:
+        self._count, self._task = count, task
+        self._folder = Path(str(task.config.hydra.sweep.dir))
         self._pool: pebble.ProcessPool | None = None
 
     def start(self) -> None:
@@ -58,7 +51,7 @@ class LocalWorkers(hydra_jobs.Workers):
             import pebble
 
             self._folder.mkdir(parents=True, exist_ok=True)
-            pebble.CONSTS.term_timeout = hydra_jobs.LAST_WORDS_S
+            pebble.CONSTS.term_timeout = worker.LAST_WORDS_S
             with imports.quiet_stderr():
                 # It would tell the user of each semaphore that a killed worker left behind.
                 resource_tracker.ensure_running()
@@ -75,11 +68,11 @@ class LocalWorkers(hydra_jobs.Workers):
         """Run jobs, each by the next free worker, and return what became of them, in their order."""
         self.start()
         assert self._pool is not None
-        told = pickle.dumps(self._told)
+        task = pickle.dumps(self._task)
         returned: dict[int, JobReturn] = {}
         try:
             futures = [
-                self._pool.schedule(_work, (first + i, list(overrides), told), timeout=self.job_timeout_s)
+                self._pool.schedule(_work, (first + i, list(overrides), task), timeout=self.job_timeout_s)
                 for i, overrides in enumerate(job_overrides)
             ]
             for i, future in enumerate(futures):
@@ -99,9 +92,9 @@ class LocalWorkers(hydra_jobs.Workers):
         self.on_lost = None  # They are not lost, but ended.
         if self._pool is not None:
             # All at once: the pool ends one after the other.
-            for worker in psutil.Process().children():
-                if "spawn_main" in " ".join(worker.cmdline()):
-                    worker.terminate()
+            for process in psutil.Process().children():
+                if "spawn_main" in " ".join(process.cmdline()):
+                    process.terminate()
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
@@ -157,11 +150,11 @@ def _start_worker(count: int, folder: str) -> None:
         from mnist_exp.training import fit  # noqa: F401
 
 
-def _work(job: int, overrides: list[str], told: bytes) -> JobReturn:
+def _work(job: int, overrides: list[str], task: bytes) -> JobReturn:
     try:
-        return hydra_jobs.run(job, overrides, pickle.loads(told))  # noqa: S301  our own parent's
+        return worker.run(job, overrides, pickle.loads(task))  # noqa: S301  our own parent's
     except Terminated as ended:
-        hydra_jobs.leave(ended)  # The pool would go on with the next job.
+        worker.leave(ended)  # The pool would go on with the next job.
 
 
 def _ready() -> None:
@@ -191,7 +184,7 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_FOR_PARENT_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(hydra_jobs.LAST_WORDS_S)
+    time.sleep(worker.LAST_WORDS_S)
     os._exit(1)
 
 

@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn
 
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.jobs import worker
-from mnist_exp.jobs.worker import Place
+from mnist_exp.jobs.worker import HydraTask, Place
 from mnist_exp.runtime import imports, signals
 from mnist_exp.runtime.signals import Terminated
 
@@ -26,13 +26,11 @@ class RayWorkers(worker.Workers):
         num_cpus: CPUs of each job.
         num_gpus: GPUs of each job.
         max_restarts: how often a job is started again that was lost.
-        told: what each job is told.
+        task: of the sweep.
     """
 
-    def __init__(
-        self, address: str | None, num_cpus: int, num_gpus: float, max_restarts: int, told: worker.Told
-    ) -> None:
-        self._address, self._max_restarts, self._told = address, max_restarts, told
+    def __init__(self, address: str | None, num_cpus: int, num_gpus: float, max_restarts: int, task: HydraTask) -> None:
+        self._address, self._max_restarts, self._task = address, max_restarts, task
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._running: dict[Any, tuple[int, int]] = {}
 
@@ -67,10 +65,10 @@ class RayWorkers(worker.Workers):
         self.start()
         task = ray.remote(**self._resources, max_retries=0)(_work)
         # Through Ray's object store and not in its description of a job, which its logs and pages show.
-        told = ray.put(pickle.dumps((Place.here(), self._told)))
+        task = ray.put(pickle.dumps((Place.here(), self._task)))
 
         def submit(job: int, restarts: int) -> None:
-            wanted = first + job, list(job_overrides[job]), told, self._resources["num_cpus"], self.job_timeout_s
+            wanted = first + job, list(job_overrides[job]), task, self._resources["num_cpus"], self.job_timeout_s
             self._running[task.remote(*wanted)] = job, restarts
 
         returned: dict[int, JobReturn] = {}
@@ -129,9 +127,9 @@ def _reason(error: Exception) -> str:
     return f"its process or its machine was lost: {first_line(error)}"
 
 
-def _work(job: int, overrides: list[str], told: bytes, cpus: int, timeout_s: float | None) -> JobReturn:
+def _work(job: int, overrides: list[str], task: bytes, cpus: int, timeout_s: float | None) -> JobReturn:
     """Run one job in a worker process of Ray's."""
-    place, ours = pickle.loads(told)  # noqa: S301  the launching process's
+    place, ours = pickle.loads(task)  # noqa: S301  the launching process's
     place.enter(cpus)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:

@@ -22,7 +22,7 @@ from hydra.core.utils import JobReturn
 
 from mnist_exp.errors import BusyError, SettingsError, first_line
 from mnist_exp.jobs import worker
-from mnist_exp.jobs.worker import Place
+from mnist_exp.jobs.worker import HydraTask, Place
 from mnist_exp.runtime import signals
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
@@ -55,11 +55,11 @@ class SlurmWorkers(worker.Workers):
     Args:
         options: of `conf/hydra/launcher/slurm.yaml`.
         folder: of the sweep, which all machines see.
-        told: what each job is told.
+        task: of the sweep.
     """
 
-    def __init__(self, options: Mapping[str, Any], folder: Path, told: worker.Told) -> None:
-        self._options, self._told = dict(options), told
+    def __init__(self, options: Mapping[str, Any], folder: Path, task: HydraTask) -> None:
+        self._options, self._task = dict(options), task
         self._folder = folder.absolute() / "slurm"
         self._waiting: dict[int, submitit.Job[JobReturn]] = {}
         self._held: set[str] = set()
@@ -104,7 +104,7 @@ class SlurmWorkers(worker.Workers):
             self.stop()
             raise
         self._has_submitted = False
-        self._told_file.unlink(missing_ok=True)
+        self._task_file.unlink(missing_ok=True)
         return [returned[job] for job in range(len(job_overrides))]
 
     def stop(self) -> None:
@@ -119,13 +119,13 @@ class SlurmWorkers(worker.Workers):
         while (queued := self._queued()) != [] and time.monotonic() < until:
             time.sleep(_LOOK_S)
         if queued == []:
-            self._told_file.unlink(missing_ok=True)
+            self._task_file.unlink(missing_ok=True)
         else:
             self._screen.warn(f"not all jobs have left Slurm's queue: `scancel --me --name={self.name}` ends them")
         self._waiting.clear()
 
     @property
-    def _told_file(self) -> Path:
+    def _task_file(self) -> Path:
         return self._folder / f"{self.name}.pkl"
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> None:
@@ -133,7 +133,7 @@ class SlurmWorkers(worker.Workers):
 
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)  # There may be passwords in what jobs are told, and in their overrides.
-        self._told_file.write_bytes(pickle.dumps((Place.here(), self._told)))
+        self._task_file.write_bytes(pickle.dumps((Place.here(), self._task)))
         executor = submitit.SlurmExecutor(self._folder, max_num_timeout=self._options["max_num_timeout"])
         given = {name: value for name, value in self._options.items() if value is not None}
         del given["max_num_timeout"]
@@ -145,7 +145,7 @@ class SlurmWorkers(worker.Workers):
         given["srun_args"] = [f"--cpus-per-task={given['cpus_per_task']}"]
         executor.update_parameters(job_name=self.name, additional_parameters={"requeue": True}, **given)
         jobs = [
-            _Job(first + number, tuple(overrides), self._told_file, self._options["cpus_per_task"], self.job_timeout_s)
+            _Job(first + number, tuple(overrides), self._task_file, self._options["cpus_per_task"], self.job_timeout_s)
             for number, overrides in enumerate(job_overrides)
         ]
         for start in range(0, len(jobs), _MOST_OF_ARRAY):
@@ -221,14 +221,14 @@ class _Job:
     Args:
         number: in the sweep.
         overrides: that lead to it.
-        told_file: what all jobs are told.
+        task_file: what all jobs are told.
         cpus: that it has.
         timeout_s: of the sweep for each job.
     """
 
     number: int
     overrides: tuple[str, ...]
-    told_file: Path
+    task_file: Path
     cpus: int
     timeout_s: float | None
 
@@ -238,9 +238,9 @@ class _Job:
         try:
             signals.end_on_signals()
             signals.end_on(_NEARLY_OVER)
-            place, told = pickle.loads(self.told_file.read_bytes())  # noqa: S301  the launching process's
+            place, task = pickle.loads(self.task_file.read_bytes())  # noqa: S301  the launching process's
             place.enter(self.cpus)
-            return worker.run_within(self.timeout_s, self.number, list(self.overrides), told)
+            return worker.run_within(self.timeout_s, self.number, list(self.overrides), task)
         except Terminated as ended:
             if ended.code == 128 + _NEARLY_OVER or _is_preempted():
                 requeue(_NEARLY_OVER, None)  # Ends this process, or raises what tells why not.

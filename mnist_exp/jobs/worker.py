@@ -14,14 +14,13 @@ from typing import NoReturn
 from hydra import version
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from mnist_exp.errors import MnistExpError
 from mnist_exp.runtime import imports, threads
 from mnist_exp.runtime.signals import Terminated, end_on_signals
-
-Told = tuple[HydraContext, TaskFunction, DictConfig]
 
 # How long a job has to record that it was killed.
 LAST_WORDS_S = 10.0
@@ -33,26 +32,40 @@ class JobLostError(MnistExpError):
     """The process of a job ended, or was ended, before the job did."""
 
 
-def run(job: int, overrides: list[str], told: Told) -> JobReturn:
+@dataclass(frozen=True)
+class HydraTask:
+    """What Hydra gives a launcher; it travels to every process that runs a job.
+
+    Args:
+        context: composes the configuration of a job.
+        function: is called with that.
+        config: of the sweep.
+    """
+
+    context: HydraContext
+    function: TaskFunction
+    config: DictConfig
+
+
+def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
     """Compose and run one job, as Hydra's own launchers do.
 
     Args:
         job: its number.
         overrides: that lead to it.
-        told: what Hydra needs to compose it, what it calls with the configuration, and the sweep's configuration.
+        task: of the sweep.
     """
     end_on_signals()
-    hydra_context, task_function, config = told
     setup_globals()
     version.setbase("1.3")
-    JobRuntime.instance().set("name", config.hydra.job.name)
-    composed = hydra_context.config_loader.load_sweep_config(config, overrides)
+    JobRuntime.instance().set("name", task.config.hydra.job.name)
+    composed = task.context.config_loader.load_sweep_config(task.config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = job
     HydraConfig.instance().set_config(composed)
     done = run_job(
-        hydra_context=hydra_context,
-        task_function=task_function,
+        hydra_context=task.context,
+        task_function=task.function,
         config=composed,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
@@ -98,6 +111,20 @@ class Workers(abc.ABC):
         return lost(reason)
 
 
+class WorkersLauncher(Launcher):
+    """A launcher of ours: its workers can be started early, and tell which job they lost.
+
+    Attributes:
+        workers: made by `setup`.
+    """
+
+    workers: Workers
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs, each as soon as there is room for it, and return what became of them."""
+        return self.workers.run(job_overrides, initial_job_idx)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where jobs are launched from, for the processes on other machines that are to be like it.
@@ -129,7 +156,7 @@ class Place:
             from mnist_exp.training import fit  # noqa: F401
 
 
-def run_within(seconds: float | None, job: int, overrides: list[str], told: Told) -> JobReturn:
+def run_within(seconds: float | None, job: int, overrides: list[str], task: HydraTask) -> JobReturn:
     """Run one job as `run` does, for at most so many seconds; None for as long as it takes.
 
     Raises: Terminated: another signal ended it.
@@ -137,7 +164,7 @@ def run_within(seconds: float | None, job: int, overrides: list[str], told: Told
     late = threading.Event()
     try:
         with _clock(seconds, late):
-            return run(job, overrides, told)
+            return run(job, overrides, task)
     except Terminated:
         if not late.is_set():
             raise

@@ -18,6 +18,7 @@ from mnist_exp.composition.overrides import values as values_in
 from mnist_exp.config import fields
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
+from mnist_exp.runtime.redaction import redact
 
 Number = int | float
 # Where the runs are recorded, and how the sweep goes about it, is the same for all jobs.
@@ -203,6 +204,12 @@ def brief(value: str) -> str:
     """Return a value, as written, for people: numbers of many digits to four of them."""
     found = number(value)
     return f"{found:.4g}" if found is not None and len(value) > 8 else value
+
+
+def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
+    """Return what is special about a job: `filters=16 dropout=0.1`; long numbers to four digits."""
+    names = short_names(keys)
+    return redact(" ".join(f"{names[key]}={brief(value)}" for key, value in values_of(overrides, keys).items()))
 
 
 def _axis(override: Override, *, distinct: bool) -> Axis:

@@ -12,8 +12,7 @@ from mnist_exp.config.schema import Settings, find_problems
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance
-from mnist_exp.jobs.job import label
-from mnist_exp.search.space import Space
+from mnist_exp.search.space import Space, label
 from mnist_exp.sweeps import grouping
 
 _MOST_MISTAKEN = 10  # jobs that are looked into: with a mistake in it each takes half a second

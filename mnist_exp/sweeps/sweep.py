@@ -20,7 +20,9 @@ from mnist_exp.config.schema import SweepSettings, TrackingSettings, sweep_setti
 from mnist_exp.errors import BusyError, RunError
 from mnist_exp.experiment import provenance
 from mnist_exp.jobs import events
-from mnist_exp.jobs.job import Assignment, Task
+from mnist_exp.jobs.assignment import Assignment, NumberedJob
+from mnist_exp.jobs.job import Task
+from mnist_exp.jobs.worker import WorkersLauncher
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
@@ -202,7 +204,7 @@ class _Sweep:
             config_dir=self.own_folder,
             fixed=self.plan.space.fixed,
             common=self.plan.common,
-            units=_numbered(units) if self.how.together > 1 else (),
+            groups=_numbered(units) if self.how.together > 1 else (),
         )
 
     def _launch(self, outcome: Outcome) -> None:
@@ -215,14 +217,14 @@ class _Sweep:
         watch = Watch(
             self.folder, self.screen, outcome.rows, to_run, settings.direction, settings.objective, on_failure
         )
-        numbers = [[number for number, _ in unit] for unit in _numbered(units)]
+        numbers = [[job.number for job in unit] for unit in _numbered(units)]
 
         def lost(unit: int, error: object) -> None:
             for number in numbers[unit]:
                 watch.lost(number, str(error))
 
-        workers = getattr(self.launcher, "workers", None)
-        if workers is not None:
+        if isinstance(self.launcher, WorkersLauncher):
+            workers = self.launcher.workers
             workers.on_lost = lost
             # A search may be joined by other launching processes, so each has a name of its own.
             workers.name = f"mnist_exp-{self._key[:12]}" + (f"-{time.time_ns():x}" if self.study else "")
@@ -313,10 +315,10 @@ class _Sweep:
 def _launching(make_launcher: Callable[[Task], Launcher], task: Task, how: SweepSettings) -> Iterator[Launcher]:
     """Make the launcher; workers of ours start at once, to import while the store is opened, and end with it."""
     launcher = make_launcher(task)
-    workers = getattr(launcher, "workers", None)
-    if workers is None:
+    if not isinstance(launcher, WorkersLauncher):
         yield launcher
         return
+    workers = launcher.workers
     workers.job_timeout_s = how.job_timeout_s
     workers.start()
     try:
@@ -348,10 +350,10 @@ def _identity(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
     return provenance.digest([axes, sampling, first])
 
 
-def _numbered(units: Sequence[Sequence[Row]]) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], ...]:
-    """Return, for each unit, the number of each of its jobs among all, and its overrides."""
+def _numbered(units: Sequence[Sequence[Row]]) -> tuple[tuple[NumberedJob, ...], ...]:
+    """Return the jobs of each unit, counted through all of them."""
     numbers = itertools.count()
-    return tuple(tuple((next(numbers), tuple(row.overrides)) for row in unit) for unit in units)
+    return tuple(tuple(NumberedJob(next(numbers), tuple(row.overrides)) for row in unit) for unit in units)
 
 
 def _rows_of_grid(made: Plan, records: Sequence[Record], how: SweepSettings) -> list[Row]:

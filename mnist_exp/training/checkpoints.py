@@ -57,7 +57,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Saving:
+class CheckpointPolicy:
     """Where checkpoints are kept, and which one to go on from.
 
     Args:

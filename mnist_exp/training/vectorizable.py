@@ -11,21 +11,22 @@ import numpy as np
 from jax import numpy as jnp
 from keras.optimizers.schedules import LearningRateSchedule
 
-from mnist_exp.training.callbacks import variables
+from mnist_exp.training.build import compile_model
+from mnist_exp.training.checkpointing import variables
 from mnist_exp.training.fast_dropout import is_made_of_layers
-from mnist_exp.training.fit import Training
+from mnist_exp.training.fit import TrainingRequest
 
 _OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
 
 
-def why_not(first: Training, other: Training) -> str | None:
+def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
     """Return why a training cannot be done together with another one, in words; None if it can.
 
     Args:
         first: the other one; the same one tells whether it can be done together with any.
         other: in question.
     """
-    start = other.saving.start if other.saving else None
+    start = other.checkpoints.start if other.checkpoints else None
     if start is not None and start.position.step:
         return f"it goes on within an epoch, from {start.position}"
     if not all(is_made_of_layers(each.model) and _is_of_keras(each.model) for each in (first, other)):
@@ -66,7 +67,7 @@ def template(model: keras.Model) -> keras.Model:
     )
     # The optimizer, which is the model's, tells variables by their place among them.
     assert list(map(id, made.trainable_variables)) == list(map(id, model.trainable_variables))
-    made.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
+    compile_model(made, model.optimizer)
     # Here, for within a program no variables may be made.
     answers = np.zeros((1, model.output_shape[-1]), np.float32)
     made.compute_loss(None, np.zeros(1), answers)

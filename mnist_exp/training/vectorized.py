@@ -16,25 +16,25 @@ from jax import numpy as jnp
 
 from mnist_exp.data import Dataset
 from mnist_exp.runtime import signals
-from mnist_exp.training import batches, vectorizable
-from mnist_exp.training import fit as training
-from mnist_exp.training.callbacks import Checkpointing, EpochMetrics, Metrics
-from mnist_exp.training.fit import Fitted, Training
+from mnist_exp.training import batches, callbacks, vectorizable
+from mnist_exp.training.epoch_metrics import Metrics
+from mnist_exp.training.fit import FitResult, TrainingRequest, first_epoch, result_of
+from mnist_exp.training.predict import BATCH_SIZE
 
 _State = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 
-def fit(trainings: Sequence[Training], dataset: Dataset) -> list[Fitted | Exception]:
+def fit(requests: Sequence[TrainingRequest], dataset: Dataset) -> list[FitResult | Exception]:
     """Train several models, for which `programs.why_not` knows no reason.
 
     The seconds that are told are the shared ones divided by the number of trainings.
 
     Args:
-        trainings: of one program.
+        requests: of one program.
         dataset: that their splits are of.
     Returns: what came of each: an error, a TrainingError where the loss became NaN or infinite, is its own alone.
     """
-    members = [_Member(each, _shared_clock(len(trainings))) for each in trainings]
+    members = [_Member(each, _shared_clock(len(requests))) for each in requests]
     with signals.deferred():
         for member in members:
             member.begin()
@@ -48,20 +48,17 @@ class _Member:
     """One of the trainings: its callbacks, where it stands, and what came of it.
 
     Args:
-        wanted: the training.
+        request: the training.
         clock: tells its seconds.
     """
 
-    def __init__(self, wanted: Training, clock: Callable[[], float]) -> None:
-        self.model, self.split, self.settings = wanted.model, wanted.split, wanted.settings
-        self.outcome: Fitted | Exception | None = None
+    def __init__(self, request: TrainingRequest, clock: Callable[[], float]) -> None:
+        self.model, self.split, self.settings = request.model, request.split, request.settings
+        self.outcome: FitResult | Exception | None = None
         count, trainer = len(self.split.x_train), self.settings.trainer
         self.steps = math.ceil(count / trainer.batch_size)
-        self._metrics = EpochMetrics(count, self.steps, wanted.on_epoch, None, clock)
-        selecting = training.selecting_callbacks(self.settings)
-        self._checkpointing = Checkpointing(wanted.saving, self.steps, self._metrics, selecting, clock)
-        self._callbacks = [self._metrics, *selecting, self._checkpointing]
-        self._epoch = training.first_epoch(wanted.saving.start if wanted.saving else None, trainer.epochs)
+        self._called = callbacks.make(self.settings, count, request.on_epoch, policy=request.checkpoints, clock=clock)
+        self._epoch = first_epoch(request.checkpoints.start if request.checkpoints else None, trainer.epochs)
 
     @property
     def goes_on(self) -> bool:
@@ -75,30 +72,30 @@ class _Member:
 
     def begin(self) -> None:
         self.model.stop_training = False
-        for callback in self._callbacks:
+        for callback in self._called.in_order:
             callback.set_model(self.model)
         with self._own_errors():
-            for callback in self._callbacks:
+            for callback in self._called.in_order:
                 callback.on_train_begin()
             self._end_if_over()
 
     def begin_epoch(self) -> np.ndarray:
         """Return the positions of the epoch's images, in their order."""
-        for callback in self._callbacks:
+        for callback in self._called.in_order:
             callback.on_epoch_begin(self._epoch)
         return self.split.trained[batches.order(self.settings.seed, self._epoch, len(self.split.trained))]
 
     def end_step(self, step: int, logs: Metrics) -> None:
         # Not of the others: `Checkpointing` would save the model, which has the weights of the last epoch still.
-        self._metrics.on_train_batch_begin(step)
-        self._metrics.on_train_batch_end(step, logs)
-        if self._metrics.diverged is not None:
+        self._called.metrics.on_train_batch_begin(step)
+        self._called.metrics.on_train_batch_end(step, logs)
+        if self._called.metrics.diverged is not None:
             with self._own_errors():
-                training.outcome(self._metrics, self._checkpointing)
+                result_of(self._called)
 
     def end_epoch(self, logs: Metrics) -> None:
         with self._own_errors():
-            for callback in self._callbacks:
+            for callback in self._called.in_order:
                 callback.on_epoch_end(self._epoch, dict(logs))
             self._epoch += 1
             self._end_if_over()
@@ -106,9 +103,9 @@ class _Member:
     def _end_if_over(self) -> None:
         if self.model.stop_training or self._epoch >= self.settings.trainer.epochs:
             self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
-            for callback in self._callbacks:
+            for callback in self._called.in_order:
                 callback.on_train_end()
-            self.outcome = training.outcome(self._metrics, self._checkpointing)
+            self.outcome = result_of(self._called)
 
     @contextlib.contextmanager
     def _own_errors(self) -> Iterator[None]:
@@ -189,8 +186,8 @@ class _Program:
     def _validated(self) -> dict[str, np.ndarray]:
         trainable, fixed, optimizer, metrics = self._state
         metrics, running = self._zeros, {}
-        for start in range(0, self._held_out.shape[1], training.EVALUATION_BATCH):
-            rows = self._held_out[:, start : start + training.EVALUATION_BATCH]
+        for start in range(0, self._held_out.shape[1], BATCH_SIZE):
+            rows = self._held_out[:, start : start + BATCH_SIZE]
             running, (trainable, fixed, metrics) = self._evaluate(
                 (trainable, fixed, metrics), self._numbers, rows, *self._validated_on
             )

@@ -71,7 +71,7 @@ def test_optimizer_may_be_given_its_own_defaults(name):
 def test_reading_optimizers_imports_neither_keras_nor_a_backend():
     script = """
 import json, sys
-from mnist_exp import signatures
+from mnist_exp.config import signatures
 found = {name: list(signatures.from_source("keras.optimizers." + name).parameters) for name in sys.argv[1:]}
 heavy = [name for name in ("keras", "tensorflow", "jax", "torch", "mlflow") if name in sys.modules]
 print(json.dumps([found, heavy]))

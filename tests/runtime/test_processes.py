@@ -17,7 +17,9 @@ HOST = socket.gethostname()
 @pytest.fixture
 def child():
     """A process and its name for itself."""
-    code = "import sys\nfrom mnist_exp import processes\nprint(processes.identify(), flush=True)\nsys.stdin.read()"
+    code = (
+        "import sys\nfrom mnist_exp.runtime import processes\nprint(processes.identify(), flush=True)\nsys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as started:

@@ -16,21 +16,24 @@ from mnist_exp.errors import TrainingError
 
 
 def built(overrides):
-    from mnist_exp.training import fit
+    from mnist_exp.training import setup
+    from mnist_exp.training.build import build
+    from mnist_exp.training.fit import TrainingRequest
 
     settings = compose([*overrides, "trainer.backend=jax"], config_dir="own" if Path("own").exists() else None)
     dataset, split = preflight.load_data(settings)
-    fit.set_up(settings.seed, settings.trainer)
-    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    return dataset, model.kept, fit.Training(model.trained, split, settings, lambda epoch, metrics: True)
+    setup.set_up(settings.seed, settings.trainer)
+    models = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    request = TrainingRequest(models.training_model, split, settings, lambda epoch, metrics: True)
+    return dataset, models.inference_model, request
 
 
 def alone(overrides):
-    from mnist_exp.training import fit
+    from mnist_exp.training.fit import fit
 
-    _, kept, wanted = built(overrides)
+    _, kept, request = built(overrides)
     try:
-        fitted = fit.fit(wanted.model, wanted.split, wanted.settings, wanted.on_epoch)
+        fitted = fit(request)
     except TrainingError as error:
         fitted = error
     return told(kept, fitted)
@@ -49,7 +52,7 @@ def both(jobs):
 
     apart = [alone(overrides) for overrides in jobs]
     made = [built(overrides) for overrides in jobs]
-    fitted = vectorized.fit([wanted for _, _, wanted in made], made[0][0])
+    fitted = vectorized.fit([request for _, _, request in made], made[0][0])
     joint = [told(kept, each) for (_, kept, _), each in zip(made, fitted, strict=True)]
     return {"apart": apart, "together": joint, "reasons": reasons([job for each in jobs for job in (jobs[0], each)])}
 
@@ -57,8 +60,8 @@ def both(jobs):
 def reasons(jobs):
     from mnist_exp.training import vectorizable
 
-    wanted = [built(overrides)[2] for overrides in jobs]
-    return [vectorizable.why_not(*pair) for pair in zip(wanted[::2], wanted[1::2], strict=True)]
+    requests = [built(overrides)[2] for overrides in jobs]
+    return [vectorizable.why_not(*pair) for pair in zip(requests[::2], requests[1::2], strict=True)]
 
 
 if __name__ == "__main__":

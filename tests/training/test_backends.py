@@ -147,8 +147,9 @@ import json, sys
 import mnist_exp
 settings = mnist_exp.compose(sys.argv[1:])
 result = mnist_exp.run(settings)
-from mnist_exp import data, training
-read = training.predict(result.model, data.load(settings.data).x_test[:200])
+from mnist_exp import data
+from mnist_exp.training.predict import predict
+read = predict(result.model, data.load(settings.data).x_test[:200])
 import keras
 heavy = [name for name in ("tensorflow", "jax", "torch") if name in sys.modules]
 print("RESULT" + json.dumps([keras.backend.backend(), heavy, result.run_id, read.tolist()]))
@@ -156,11 +157,12 @@ print("RESULT" + json.dumps([keras.backend.backend(), heavy, result.run_id, read
 PREDICTED = """
 import json, sys
 import mnist_exp
-from mnist_exp import data, training
+from mnist_exp import data
+from mnist_exp.training.predict import predict
 model = mnist_exp.load_model(sys.argv[1])
 x = data.load(mnist_exp.compose(["data=mnist_5k"]).data).x_test[:200]
 import keras
-print("RESULT" + json.dumps([keras.backend.backend(), training.predict(model, x).tolist()]))
+print("RESULT" + json.dumps([keras.backend.backend(), predict(model, x).tolist()]))
 """
 
 
@@ -177,10 +179,10 @@ def test_run_is_recorded_with_its_backend_and_tensorflow_reads_its_model_alike(b
     assert f"backend: {backend}" in environment
     assert f"\n  {backend}: " in environment
     from mnist_exp import load_model
-    from mnist_exp.training import fit
+    from mnist_exp.training.predict import predict
 
     (_, _), (x, _) = digits
-    np.testing.assert_allclose(fit.predict(load_model(run_id), x[:200, ..., None]), read, atol=1e-5)
+    np.testing.assert_allclose(predict(load_model(run_id), x[:200, ..., None]), read, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ SAVING = """
 import sys
 from pathlib import Path
 import numpy as np
-from mnist_exp import checkpoints
+from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint, Position
 print("begins", flush=True)
 for epoch in range(1, 10**6):

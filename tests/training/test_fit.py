@@ -15,8 +15,12 @@ from mnist_exp import data
 from mnist_exp.composition.compose import compose
 from mnist_exp.config.schema import TrainerSettings
 from mnist_exp.errors import SettingsError, TrainingError
-from mnist_exp.training import fit
+from mnist_exp.evaluation.metrics import score
+from mnist_exp.training import setup
 from mnist_exp.training.batches import Batches
+from mnist_exp.training.build import build
+from mnist_exp.training.fit import TrainingRequest, fit
+from mnist_exp.training.predict import predict
 
 SMALL = ["data=mnist_5k", "tracking=none", "data.limit=500", "data.validation=100"]
 SMALL += ["model.filters=4", "model.dense_units=16", "trainer.epochs=2", "trainer.batch_size=64"]
@@ -42,32 +46,39 @@ def train(overrides, dataset, after_epoch=lambda epoch, built: None):
     """Return the settings, the built models and the history of a training, as the runner does it."""
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
-    fit.set_up(settings.seed, settings.trainer)
-    built = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    history = fit.fit(built.trained, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None).history
+    setup.set_up(settings.seed, settings.trainer)
+    built = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    request = TrainingRequest(
+        built.training_model, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None
+    )
+    history = fit(request).history
     return settings, built, history
+
+
+def keep_weights(weights):
+    return lambda epoch, built: weights.append(built.training_model.get_weights())
 
 
 def test_score_agrees_with_scikit_learn():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(10), size=500).astype(np.float32)
     labels = rng.integers(10, size=500)
-    found = fit.score(probabilities, labels)
+    found = score(probabilities, labels)
     exact = probabilities.astype(np.float64)
     assert found["loss"] == pytest.approx(log_loss(labels, exact / exact.sum(axis=1, keepdims=True)), rel=1e-6)
     assert found["accuracy"] == accuracy_score(labels, probabilities.argmax(axis=1))
 
 
 def test_score_of_a_certain_error_is_finite():
-    found = fit.score(np.array([[1.0, 0.0], [1.0, 0.0]], np.float32), np.array([0, 1]))
+    found = score(np.array([[1.0, 0.0], [1.0, 0.0]], np.float32), np.array([0, 1]))
     assert found["accuracy"] == 0.5
     assert 10 < found["loss"] < 100
 
 
 def test_score_agrees_with_keras(dataset):
     _, built, _ = train([], dataset)
-    found = fit.score(fit.predict(built.kept, dataset.x_test), dataset.y_test)
-    loss, accuracy = built.trained.evaluate(dataset.x_test, dataset.y_test, verbose=0)
+    found = score(predict(built.inference_model, dataset.x_test), dataset.y_test)
+    loss, accuracy = built.training_model.evaluate(dataset.x_test, dataset.y_test, verbose=0)
     assert found == pytest.approx({"loss": loss, "accuracy": accuracy}, rel=1e-4)
 
 
@@ -76,7 +87,7 @@ def test_the_same_seed_gives_the_same_training_bit_for_bit(overrides, dataset):
     def outcome():
         _, built, history = train(overrides, dataset)
         timeless = {name: values for name, values in history.items() if name not in ("epoch_time_s", "images_per_s")}
-        return built.trained.get_weights(), timeless
+        return built.training_model.get_weights(), timeless
 
     (first, first_history), (second, second_history) = outcome(), outcome()
     for a, b in zip(first, second, strict=True):
@@ -91,8 +102,8 @@ def test_training_stops_when_told_to(dataset):
 
 def test_loss_that_is_lost_ends_the_training_with_epoch_and_step(dataset):
     def spoil(epoch, built):
-        built.trained.get_layer(index=-1).set_weights(
-            [np.full_like(w, np.nan) for w in built.trained.get_layer(index=-1).get_weights()]
+        built.training_model.get_layer(index=-1).set_weights(
+            [np.full_like(w, np.nan) for w in built.training_model.get_layer(index=-1).get_weights()]
         )
 
     with pytest.raises(
@@ -106,7 +117,7 @@ def test_memory_of_a_training_is_given_back(dataset):
     sizes = []
     for seed in range(12):
         train([f"seed={seed}", "trainer.epochs=1"], dataset)
-        fit.forget()
+        setup.forget()
         sizes.append(psutil.Process().memory_info().rss / 1e6)
     # 10 MB a training without it.
     assert sizes[-1] - sizes[2] < 30, sizes
@@ -115,8 +126,8 @@ def test_memory_of_a_training_is_given_back(dataset):
 def test_another_seed_gives_other_weights(dataset):
     def weights(seed):
         settings = compose([*SMALL, f"seed={seed}"])
-        fit.set_up(settings.seed, settings.trainer)
-        return fit.build(settings, dataset.image_shape, dataset.classes, 400).kept.get_weights()
+        setup.set_up(settings.seed, settings.trainer)
+        return build(settings, dataset.image_shape, dataset.classes, 400).inference_model.get_weights()
 
     np.testing.assert_array_equal(weights(7)[0], weights(7)[0])
     assert np.all(weights(7)[0] != weights(8)[0])
@@ -126,15 +137,12 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
     told, steps = [], []
     settings = compose([*SMALL, "trainer.epochs=3"])
     split = split_of(settings, dataset)
-    fit.set_up(settings.seed, settings.trainer)
-    built = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    history = fit.fit(
-        built.trained,
-        split,
-        settings,
-        lambda epoch, metrics: told.append((epoch, metrics)) is None,
-        lambda step, metrics: steps.append(step),
-    ).history
+    setup.set_up(settings.seed, settings.trainer)
+    built = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    request = TrainingRequest(
+        built.training_model, split, settings, lambda epoch, metrics: told.append((epoch, metrics)) is None
+    )
+    history = fit(request, lambda step, metrics: steps.append(step)).history
     assert [epoch for epoch, _ in told] == [1, 2, 3]
     assert steps == [STEPS] * 3  # All of a small model's few steps are done at a time.
     names = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"}
@@ -142,16 +150,16 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
     assert history == {name: [metrics[name] for _, metrics in told] for name in names}
     assert history["loss"] == sorted(history["loss"], reverse=True)
     assert min(history["epoch_time_s"]) > 0
-    found = fit.score(fit.predict(built.kept, split.x_val), split.y_val)
+    found = score(predict(built.inference_model, split.x_val), split.y_val)
     last = {name: history[f"val_{name}"][-1] for name in found}
     assert found == pytest.approx(last, rel=1e-4)
 
 
 def test_steps_at_a_time_change_no_bit(dataset, monkeypatch):
     def outcome(at_a_time):
-        monkeypatch.setattr(fit, "_AT_A_TIME", at_a_time)
+        monkeypatch.setattr("mnist_exp.training.fit._MOST_STEPS_AT_A_TIME", at_a_time)
         _, built, history = train([], dataset)
-        return built.trained.get_weights(), history["loss"], history["val_loss"]
+        return built.training_model.get_weights(), history["loss"], history["val_loss"]
 
     one = outcome(1)
     for at_a_time in (3, STEPS, STEPS + 1):
@@ -180,7 +188,7 @@ def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):
 
     model = Recorder()
     model.compile(optimizer="sgd", run_eagerly=True)
-    fit.fit(model, split, settings, lambda epoch, metrics: True)
+    fit(TrainingRequest(model, split, settings, lambda epoch, metrics: True))
     for epoch in (0, 1):
         batches = Batches(split.x_train, split.y_train, batch_size=64, seed=settings.seed)
         batches.start_epoch(epoch)
@@ -196,26 +204,26 @@ def _layers(model):
 
 def test_kept_model_needs_nothing_but_keras(dataset, tmp_path):
     _, built, _ = train(["augment=affine", "augment.shear=0.1"], dataset)
-    assert any(type(layer).__name__.startswith("Random") for layer in _layers(built.trained))
-    built.kept.save(tmp_path / "model.keras")
+    assert any(type(layer).__name__.startswith("Random") for layer in _layers(built.training_model))
+    built.inference_model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    for model in (built.kept, loaded):
+    for model in (built.inference_model, loaded):
         assert not any(type(layer).__name__.startswith("Random") for layer in _layers(model))
         assert getattr(model, "optimizer", None) is None
         assert not model.compiled
-    expected = fit.predict(built.trained, dataset.x_test)
-    np.testing.assert_array_equal(fit.predict(loaded, dataset.x_test), expected)
+    expected = predict(built.training_model, dataset.x_test)
+    np.testing.assert_array_equal(predict(loaded, dataset.x_test), expected)
     assert loaded.input_shape == (None, 28, 28, 1)
     assert expected.dtype == np.float32
 
 
 def test_models_take_raw_pixels(dataset):
     settings = compose(SMALL)
-    fit.set_up(settings.seed, settings.trainer)
-    built = fit.build(settings, dataset.image_shape, dataset.classes, 400)
-    network = next(layer for layer in built.kept.layers if isinstance(layer, keras.Model))
+    setup.set_up(settings.seed, settings.trainer)
+    built = build(settings, dataset.image_shape, dataset.classes, 400)
+    network = next(layer for layer in built.inference_model.layers if isinstance(layer, keras.Model))
     scaled = dataset.x_test[:32] / np.float32(255)
-    np.testing.assert_allclose(fit.predict(built.kept, dataset.x_test[:32]), network(scaled), atol=1e-6)
+    np.testing.assert_allclose(predict(built.inference_model, dataset.x_test[:32]), network(scaled), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -232,41 +240,45 @@ def test_restore_best_ends_with_the_weights_of_the_best_epoch(objective, directi
         "trainer.batch_size=32",
     ]
     overrides += [f"objective={objective}", f"direction={direction}", f"trainer.early_stopping_patience={patience}"]
-    _, built, history = train(overrides, dataset, lambda epoch, built: weights.append(built.trained.get_weights()))
+    _, built, history = train(
+        overrides, dataset, lambda epoch, built: weights.append(built.training_model.get_weights())
+    )
     chosen = int(best(history[objective]))
     assert chosen < len(weights) - 1, "the last epoch is the best: the test shows nothing"
-    for found, expected in zip(built.kept.get_weights(), weights[chosen], strict=True):
+    for found, expected in zip(built.inference_model.get_weights(), weights[chosen], strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
 def test_early_stopping_ends_after_as_many_epochs_without_a_better_one(dataset):
     overrides = ["trainer.epochs=30", "trainer.early_stopping_patience=2", "optimizer.learning_rate=0.03"]
     weights = []
-    _, built, history = train(overrides, dataset, lambda epoch, built: weights.append(built.trained.get_weights()))
+    _, built, history = train(
+        overrides, dataset, lambda epoch, built: weights.append(built.training_model.get_weights())
+    )
     accuracy = history["val_accuracy"]
     assert len(accuracy) < 30
     assert int(np.argmax(accuracy)) == len(accuracy) - 3
-    for found, expected in zip(built.kept.get_weights(), weights[-1], strict=True):
+    for found, expected in zip(built.inference_model.get_weights(), weights[-1], strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
 def test_mixed_precision_trains_with_float32_probabilities(dataset):
     overrides = ["trainer.precision=mixed_bfloat16", "augment=affine", "augment.shear=0.1", "trainer.epochs=3"]
     _, built, history = train(overrides, dataset)
-    assert any(layer.compute_dtype == "bfloat16" for layer in _layers(built.trained))
-    assert built.kept.output.dtype == "float32"
-    assert all(weight.dtype == "float32" for weight in built.trained.trainable_weights)
+    assert any(layer.compute_dtype == "bfloat16" for layer in _layers(built.training_model))
+    assert built.inference_model.output.dtype == "float32"
+    assert all(weight.dtype == "float32" for weight in built.training_model.trainable_weights)
     assert history["loss"][-1] < history["loss"][0]
-    np.testing.assert_allclose(fit.predict(built.kept, dataset.x_test).sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(predict(built.inference_model, dataset.x_test).sum(axis=1), 1, atol=1e-5)
     # The precision of one run must not leak into the next one of a sweep.
-    fit.set_up(7, TrainerSettings())
+    setup.set_up(7, TrainerSettings())
     assert keras.config.dtype_policy().name == "float32"
 
 
 def compiled_optimizer(overrides, images=400):
     settings = compose([*SMALL, *overrides])
-    fit.set_up(settings.seed, settings.trainer)
-    return fit.build(settings, (28, 28, 1), 10, images).trained.optimizer
+    setup.set_up(settings.seed, settings.trainer)
+    return build(settings, (28, 28, 1), 10, images).training_model.optimizer
 
 
 def test_arguments_reach_the_optimizer():
@@ -281,10 +293,10 @@ def test_global_clipnorm_limits_the_step(dataset):
     overrides += ["optimizer.global_clipnorm=0.001", "trainer.epochs=1", "trainer.batch_size=500"]
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
-    fit.set_up(settings.seed, settings.trainer)
-    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train)).trained
+    setup.set_up(settings.seed, settings.trainer)
+    model = build(settings, dataset.image_shape, dataset.classes, len(split.x_train)).training_model
     before = model.get_weights()
-    fit.fit(model, split, settings, lambda epoch, metrics: True)
+    fit(TrainingRequest(model, split, settings, lambda epoch, metrics: True))
     change = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(model.get_weights(), before, strict=True)))
     assert change == pytest.approx(0.001, rel=0.01)
 
@@ -330,22 +342,22 @@ def test_what_a_users_own_builder_returns_is_checked(name, body, words, tmp_path
     monkeypatch.syspath_prepend(tmp_path)
     settings = compose(["model=own", f"trusted_modules=[{name}]"], config_dir=tmp_path)
     with pytest.raises(SettingsError, match=words):
-        fit.build(settings, (28, 28, 1), 10, 400)
+        build(settings, (28, 28, 1), 10, 400)
 
 
 def test_threads_too_late_are_told():
     keras.ops.convert_to_numpy(keras.ops.zeros(1))  # now TensorFlow runs
     with pytest.raises(SettingsError, match=r"trainer\.threads=3 comes too late"):
-        fit.set_up(7, TrainerSettings(threads=3))
+        setup.set_up(7, TrainerSettings(threads=3))
 
 
 def test_threads_in_time_are_set():
     script = """
 import keras, tensorflow as tf
-from mnist_exp import training
+from mnist_exp.training import setup
 from mnist_exp.config.schema import TrainerSettings
 for _ in range(2):  # the jobs of a sweep, one after the other
-    training.set_up(7, TrainerSettings(threads=1))
+    setup.set_up(7, TrainerSettings(threads=1))
     keras.ops.convert_to_numpy(keras.ops.zeros(1))
 print(tf.config.threading.get_intra_op_parallelism_threads())
 """

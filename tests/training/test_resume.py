@@ -9,9 +9,11 @@ import pytest
 from mnist_exp import compose, data
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import signals
-from mnist_exp.training import checkpoints, fit
-from mnist_exp.training.callbacks import variables
-from mnist_exp.training.checkpoints import Position, Saving
+from mnist_exp.training import checkpoints, setup
+from mnist_exp.training.build import build
+from mnist_exp.training.checkpointing import check_fits, variables
+from mnist_exp.training.checkpoints import CheckpointPolicy, Position
+from mnist_exp.training.fit import TrainingRequest, fit
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.batch_size=64", "trainer.epochs=3"]  # 5 steps an epoch, the last one smaller
@@ -26,7 +28,7 @@ def dataset():
 @pytest.fixture(autouse=True)
 def one_step_at_a_time(monkeypatch):
     """So that a training can be stopped after any."""
-    monkeypatch.setattr(fit, "_AT_A_TIME", 1)
+    monkeypatch.setattr("mnist_exp.training.fit._MOST_STEPS_AT_A_TIME", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +41,11 @@ def sitting(overrides, dataset, folder, stop_at=None):
     """Train until the end, or until a signal comes in an epoch at a step; return model, history and what was told."""
     settings = compose([*SMALL, *overrides])
     split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
-    fit.set_up(settings.seed, settings.trainer)
-    model = fit.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    setup.set_up(settings.seed, settings.trainer)
+    model = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     start, _ = checkpoints.load(folder)
     if start is not None:
-        fit.check_fits(model.trained, start)
+        check_fits(model.training_model, start)
     epochs, told = [start.position.epoch if start else 0], []
 
     def on_epoch(epoch, metrics):
@@ -54,9 +56,9 @@ def sitting(overrides, dataset, folder, stop_at=None):
         if (epochs[0], step) == stop_at:
             signals._asked.append(signal.SIGTERM)
 
-    saving = Saving(folder, settings.trainer.checkpoint_every, start, told.append)
+    policy = CheckpointPolicy(folder, settings.trainer.checkpoint_every, start, told.append)
     try:
-        fitted = fit.fit(model.trained, split, settings, on_epoch, on_step, saving)
+        fitted = fit(TrainingRequest(model.training_model, split, settings, on_epoch, policy), on_step)
     finally:
         signals._asked.clear()
     return model, fitted, told
@@ -64,7 +66,7 @@ def sitting(overrides, dataset, folder, stop_at=None):
 
 def state(model):
     """All that training changed."""
-    named = variables(model.trained)
+    named = variables(model.training_model)
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in named.items()}
 
 

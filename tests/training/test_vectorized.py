@@ -19,7 +19,8 @@ from mnist_exp import compose
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.jobs import events, group
-from mnist_exp.jobs.job import Assignment, Attempt
+from mnist_exp.jobs.assignment import Assignment
+from mnist_exp.jobs.attempt import Attempt
 from mnist_exp.sweeps import grouping, rules
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")

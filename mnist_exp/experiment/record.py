@@ -1,0 +1,115 @@
+"""What a run records of itself: as it begins, and once it has been tested."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from mnist_exp.config.schema import Settings
+from mnist_exp.data import Dataset
+from mnist_exp.evaluation import predictions
+from mnist_exp.experiment import provenance
+from mnist_exp.experiment.resume import Resumption
+from mnist_exp.runtime import imports, processes, retries
+from mnist_exp.runtime.redaction import redact, redact_config
+from mnist_exp.tracking import names, tracker
+from mnist_exp.tracking.tracker import Tracker
+from mnist_exp.training.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a sweep says of one of its runs.
+
+    Args:
+        name: of the run; None makes one from what was changed.
+        command: that runs it alone.
+        tags: more of them.
+        dataset: if it is loaded already.
+        on_start: called with the run's id.
+        on_epoch: called with each epoch's number, from 1, and its metrics; false stops the run as pruned.
+        resumption: the interrupted run that it goes on with; None begins a new one.
+        patience_s: how long to wait at the end for a store that does not take records.
+    """
+
+    name: str | None = None
+    command: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    dataset: Dataset | None = None
+    on_start: Callable[[str | None], None] | None = None
+    on_epoch: Callable[[int, dict[str, float]], bool] | None = None
+    resumption: Resumption | None = None
+    patience_s: float = retries.PATIENCE_S
+
+    @property
+    def start(self) -> Checkpoint | None:
+        """The checkpoint to go on from; None begins with the first epoch."""
+        return self.resumption.checkpoint if self.resumption else None
+
+
+def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> None:
+    """Begin a run, or go on with one, and record all that is known of it beforehand."""
+    config = redact_config(settings.to_config())
+    params = provenance.flatten(config)
+    commit = provenance.commit()
+    tags = {
+        names.JOB_KEY: provenance.job_key(settings, dataset.sha256),
+        names.DATA_SHA256: dataset.sha256,
+        names.CODE_SHA256: provenance.code_sha256(settings),
+        names.PROCESS: processes.identify(),
+        **job.tags,
+    }
+    if dataset.fallback:
+        tags[names.DATA_FALLBACK] = redact(dataset.fallback)
+    if job.resumption is not None:
+        record.resume(job.resumption.folder, params, tags | job.resumption.tags())
+    else:
+        tags |= {
+            names.COMMAND: job.command or provenance.command(),
+            names.OVERRIDES: " ".join(map(redact, settings.overrides)),
+            **provenance.commit_tags(commit),
+        }
+        record.start(job.name or _run_name(settings), params, tags)
+    if job.on_start is not None:
+        job.on_start(record.run_id)
+    suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""
+    with tracker.folder() as folder:
+        files = {
+            "config": config,
+            f"environment{suffix}": provenance.environment(),
+        }
+        for name, content in files.items():
+            text = OmegaConf.to_yaml(OmegaConf.create(content))
+            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        # Names are the user's, and no interpolations.
+        classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
+        (folder / "classes.yaml").write_text(classes, encoding="utf-8")
+        if commit and commit.is_dirty:
+            (folder / f"uncommitted{suffix}.diff").write_text(redact(commit.diff), encoding="utf-8")
+        record.log_files(folder)
+    record.log_data(dataset)
+    if job.resumption is not None:
+        for epoch, metrics in enumerate(job.resumption.epochs(), start=1):
+            record.log_metrics(metrics, step=epoch)
+
+
+def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
+    """Record what it read on the test set, image by image and in pictures."""
+    if record.run_id is None:
+        return
+    from mnist_exp.evaluation import figures
+
+    # Drawing makes many objects and little garbage: collecting meanwhile takes a third of the time.
+    with imports.paused_collection(), tracker.folder() as folder:
+        predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
+        figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
+        record.log_files(folder)
+
+
+def _run_name(settings: Settings) -> str:
+    """Return the name asked for, or what was changed: `dropout=0.5`, or the model's name if nothing was."""
+    shown = [o for o in settings.overrides if not o.startswith(("hydra", "tracking", "~"))]
+    named = " ".join(o.lstrip("+").removeprefix("model.") for o in shown)
+    return redact(settings.tracking.run_name or named)[:200] or settings.model.name

@@ -1,0 +1,63 @@
+"""What a person sees of a run before its first epoch and after its last one."""
+
+from mnist_exp.config.schema import Settings
+from mnist_exp.data import Dataset, Split
+from mnist_exp.experiment.resume import Resumption
+from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import names, store, tracker
+from mnist_exp.tracking.tracker import Tracker
+
+
+def announce(
+    screen: Screen,
+    settings: Settings,
+    dataset: Dataset,
+    split: Split,
+    parameters: int,
+    resumption: Resumption | None,
+) -> None:
+    """Say what is about to be trained, and on what."""
+    height, width, channels = dataset.image_shape
+    watched = f"the {len(split.x_val):,} test images" if split.validated_on_test else f"{len(split.x_val):,} held out"
+    rate = settings.optimizer.arguments.get("learning_rate", "its own")
+    augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
+    trainer = settings.trainer
+    resumed = {"resumes": f"run {resumption.run_id}, {resumption.where}"} if resumption else {}
+    screen.table(
+        resumed
+        | {
+            "model": f"{settings.model.name}, {parameters:,} parameters",
+            "data": f"{settings.data.name}, {len(split.x_train):,} training images {height}×{width}×{channels}{augment}"
+            f", validated on {watched}; from {dataset.place}",
+            "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
+            f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
+        }
+    )
+    if dataset.fallback:
+        screen.warn(f"{_fallback_words(dataset)} {dataset.fallback}")
+
+
+def show_summary(
+    screen: Screen, settings: Settings, dataset: Dataset, record: Tracker, metrics: dict[str, float]
+) -> None:
+    """Say what came of the run, and what to do next with it."""
+    rows = {
+        "test": f"accuracy {metrics[names.TEST_ACCURACY]:.4f}, loss {metrics[names.TEST_LOSS]:.4f} "
+        f"on {len(dataset.y_test):,} images",
+        "time": f"{metrics[names.FIT_TIME_S]:.1f} s of training",
+    }
+    if record.run_id is not None:
+        rows["run"] = f"{record.run_id} in experiment {settings.tracking.experiment}"
+        if record.registered:
+            rows["model"] = record.registered
+        rows["next"] = tracker.how_to("evaluate", [record.run_id], store.locate(settings.tracking.uri))
+        rows["look"] = record.how_to_look
+    screen.table(rows)
+    if dataset.fallback:
+        screen.warn(_fallback_words(dataset))
+
+
+def _fallback_words(dataset: Dataset) -> str:
+    return (
+        f"these are not the data asked for, but {dataset.place}: {len(dataset.y_test):,} test images, another accuracy."
+    )

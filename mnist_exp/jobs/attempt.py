@@ -1,0 +1,245 @@
+"""One try at one job of a sweep: its run opened, trained and finished, and the sweep told what happens."""
+
+import contextlib
+import json
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose
+
+from mnist_exp import data
+from mnist_exp.composition.compose import composer
+from mnist_exp.config.schema import Settings, check
+from mnist_exp.data import Dataset
+from mnist_exp.errors import MnistExpError, SettingsError, first_line
+from mnist_exp.experiment import provenance, resume, runner
+from mnist_exp.experiment.record import Job
+from mnist_exp.experiment.resume import Resumption
+from mnist_exp.experiment.runner import Result, Run
+from mnist_exp.jobs import events
+from mnist_exp.jobs.assignment import Assignment
+from mnist_exp.runtime import retries
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.terminal import Screen
+from mnist_exp.search import study
+from mnist_exp.search.space import label, values_of
+from mnist_exp.tracking import names, store
+
+if TYPE_CHECKING:
+    import optuna
+
+    from mnist_exp.training.fit import FitResult
+
+NO_RESULT = float("nan")
+
+
+@dataclass
+class Attempt:
+    """One try at one job: `run` does all of it; `open` and `close` are for jobs that are trained together.
+
+    What goes wrong is told to the sweep and not raised; what ends the process is told and raised.
+
+    Args:
+        assignment: of the sweep.
+        out: where it tells what happens.
+        overrides: all that lead to its configuration.
+        trial: of the search, asked after each epoch whether to go on.
+        trained_together: how many train at once, and share the seconds.
+
+    Attributes:
+        outcome: done, pruned, failed or killed, once it is over.
+        objective: of its run; NaN where there is none.
+        second_objective: of a search for two; NaN where there is none.
+    """
+
+    assignment: Assignment
+    out: events.Writer
+    overrides: Sequence[str]
+    trial: "optuna.Trial | None" = None
+    trained_together: int = 1
+    outcome: str = field(default="", init=False)
+    objective: float = field(default=NO_RESULT, init=False)
+    second_objective: float = field(default=NO_RESULT, init=False)
+    _key: str = field(default="", init=False)  # Its job key, once it is known.
+    _facts: dict[str, Any] = field(default_factory=dict, init=False)
+    _ending: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False)
+
+    def __post_init__(self) -> None:
+        # Not the overrides themselves: there may be a password in them.
+        self._facts = {
+            "name": label(self.overrides, self.assignment.keys),
+            "values": values_of(self.overrides, self.assignment.keys),
+            "command": provenance.command_of(self.overrides, self.assignment.config_dir),
+        }
+
+    def compose(self) -> Settings:
+        """Return its settings, composed here and not by Hydra."""
+        with composer(self.assignment.config_dir):
+            return check(compose("config", list(self.overrides)), self.overrides)
+
+    def run(self, make_settings: Callable[[], Settings]) -> float:
+        """Run it, and return its objective; NaN where there is none."""
+        opened = self.open(make_settings)
+        if opened is not None:
+            self.close(opened, Run.fit)
+        return self.objective
+
+    def open(self, make_settings: Callable[[], Settings]) -> Run | None:
+        """Return its run, built and its record begun; None where that went wrong, or an earlier run has its result."""
+        with self._telling(), contextlib.ExitStack() as ending:
+            settings = make_settings()
+            if settings.tracking.store == "mlflow":  # It answered when the sweep began.
+                store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S)
+            self._key = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
+            self._check_planned(settings)
+            if self.trial is not None and (earlier := self._earlier(events.DONE)):
+                self._take_over(earlier)
+                return None
+            screen = _Silent(self.out)
+            # Begun by this job before its machine was lost, or in an earlier call.
+            interrupted = events.begun(self.assignment.folder, self._key) or self._earlier(events.INTERRUPTED)
+            if self.trial is not None:  # Or by another launching process, which is gone.
+                interrupted = interrupted or study.begun_run(self.trial)
+            resumption = ending.enter_context(resume.of_job(interrupted, settings, screen))
+            opened = ending.enter_context(runner.open_run(settings, screen, self._job(settings, resumption)))
+            self._ending = ending.pop_all()
+            return opened
+        return None
+
+    def close(self, opened: Run, train: "Callable[[Run], FitResult]") -> None:
+        """Train a run that is open, and finish it.
+
+        Args:
+            opened: by `open`.
+            train: returns what came of the training, or raises what went wrong.
+        """
+        with self._telling():
+            with self._ending:
+                result = opened.finish(train(opened))
+            self._tell_result(result)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell the sweep what goes wrong."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            self.outcome = "killed"
+            self.out.write("killed", **self._facts)
+            raise
+        except Exception as error:
+            self.outcome = "failed"
+            if self._key:
+                events.forget_begun(self.assignment.folder, self._key)
+            trace = "" if isinstance(error, MnistExpError) else redact(traceback.format_exc())
+            self.out.write("failed", reason=redact(first_line(error)), traceback=trace, **self._facts)
+
+    def _tell_result(self, result: Result) -> None:
+        self.outcome = "pruned" if result.pruned else "done"
+        self._note_values(result.objective, result.metrics)
+        epochs = len(result.history[names.LOSS])
+        self.out.write(self.outcome, objective=result.objective, metrics=result.metrics, epochs=epochs, **self._facts)
+
+    def _note_values(self, objective: float, metrics: dict[str, float]) -> None:
+        minimized = self.assignment.study.settings.minimize_too if self.assignment.study else None
+        self.objective = objective
+        self.second_objective = metrics[minimized] if minimized else NO_RESULT
+
+    def _check_planned(self, settings: Settings) -> None:
+        """Make sure that this is the job that was planned: each is composed from the files as they are when it starts.
+
+        Raises: SettingsError: it is another one by now.
+        """
+        if self.trial is not None:
+            changed = provenance.departures(settings, self.assignment.common)
+        else:
+            known = events.read_known(self.assignment.folder, events.PLANNED)
+            planned = known.get(provenance.digest(list(self.overrides)))
+            changed = [] if planned in (None, self._key) else ["this job would be another one than was planned"]
+        if changed:
+            raise SettingsError(
+                f"the configuration files, or the data, were changed while the sweep ran: {'; '.join(changed)}; put "
+                "them back, or issue the sweep again as it is now"
+            )
+
+    def _earlier(self, name: str) -> Any:
+        """Return what the sweep knows of the same job from earlier calls: None if that is nothing."""
+        return events.read_known(self.assignment.folder, name).get(self._key)
+
+    def _take_over(self, earlier: dict[str, Any]) -> None:
+        """Count the run of an earlier call, which had the same job key."""
+        assert self.trial is not None
+        study.note_run(self.trial, earlier["run_id"])
+        self.outcome = "done"
+        self._note_values(float(earlier["metrics"][names.OBJECTIVE]), earlier["metrics"])
+        self.out.write("done", objective=self.objective, reused=True, **(self._facts | earlier))
+
+    def _job(self, settings: Settings, resumption: Resumption | None) -> Job:
+        facts, parent, epochs = self._facts, self.assignment.parent, settings.trainer.epochs
+        if resumption is not None and self.trial is not None and len(self.trial.study.directions) == 1:
+            for epoch, metrics in enumerate(resumption.epochs(), start=1):
+                self.trial.report(metrics[settings.objective], epoch)
+
+        def on_start(run_id: str | None) -> None:
+            if self.trial is not None:
+                study.note_run(self.trial, run_id)
+            facts["run_id"] = run_id
+            if run_id is not None:
+                events.note_begun(self.assignment.folder, self._key, run_id)
+            self.out.write("started", of=epochs, done=resumption.done if resumption else 0, **facts)
+
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
+            value, seconds = metrics[settings.objective], metrics[names.EPOCH_TIME_S] * self.trained_together
+            self.out.write("epoch", epoch=epoch, objective=value, seconds=seconds)
+            return not (self.trial is not None and self._is_hopeless(epoch, epochs, value))
+
+        return Job(
+            name=facts["name"],
+            command=facts["command"],
+            tags={names.POINT: json.dumps(facts["values"])} | ({names.PARENT: parent} if parent else {}),
+            dataset=_dataset(self.assignment.sweep_id, settings),
+            on_start=on_start,
+            on_epoch=on_epoch,
+            resumption=resumption,
+        )
+
+    def _is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
+        assert self.trial is not None
+        if len(self.trial.study.directions) > 1:
+            return False
+        self.trial.report(value, epoch)
+        # After the last epoch there is nothing left to save.
+        return epoch < epochs and self.trial.should_prune()
+
+
+class _Silent(Screen):
+    """A job's screen: the sweep shows what there is to show; warnings are passed on to it."""
+
+    def __init__(self, out: events.Writer) -> None:
+        super().__init__()
+        self._warn_to = out
+        self.out.quiet = self.err.quiet = True
+
+    @property
+    def is_live(self) -> bool:
+        """Never: many jobs cannot share a line."""
+        return False
+
+    def warn(self, text: str) -> None:
+        """Pass it on."""
+        self._warn_to.write("warning", text=text)
+
+
+_loaded: dict[tuple[Any, ...], Dataset] = {}
+
+
+def _dataset(sweep_id: str, settings: Settings) -> Dataset:
+    """Return the data set, kept from job to job while they are of one sweep and use the same."""
+    loader = settings.data.loader
+    key = (sweep_id, settings.data.name, loader.target, repr(sorted(loader.arguments.items())))
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = data.load(settings.data)
+    return _loaded[key]

@@ -1,0 +1,91 @@
+"""The callback that gathers the metrics of each epoch."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from mnist_exp.evaluation.metrics import shortest
+
+Metrics = dict[str, float]
+
+
+class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
+    """Gather the metrics of each epoch, with its rate and speed, and hand them on; stop at a loss that is not finite.
+
+    Args:
+        images: training images an epoch.
+        steps: steps an epoch; Keras may do several at a time, and then calls the last of them even one past the end.
+        on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
+        on_step: called with the number of steps done in the epoch and the running metrics.
+        clock: tells the seconds; slower than time where several trainings share it.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        steps: int,
+        on_epoch: Callable[[int, Metrics], bool],
+        on_step: Callable[[int, Metrics], None] | None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        super().__init__()
+        self._clock = clock
+        self.history: dict[str, list[float]] = {}
+        self.diverged: str | None = None
+        self.stopped_by_callback = False
+        self._epoch = 0
+        self._images, self._steps, self._on_epoch, self._on_step = images, steps, on_epoch, on_step
+        self._first = 1
+        self._began = self._trained = self._earlier_s = 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint has to keep."""
+        is_within = self._epoch > len(self.history.get("loss", ()))
+        epoch_s = self._trained - self._began + self._earlier_s if is_within else 0.0
+        # `is_refused`: as the checkpoints of before name it.
+        return {"history": self.history, "epoch_s": epoch_s, "is_refused": self.stopped_by_callback}
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Go on from what `facts` returned."""
+        self.history = {name: list(values) for name, values in facts["history"].items()}
+        self._earlier_s = facts["epoch_s"]
+        self.stopped_by_callback = facts["is_refused"]
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._epoch = epoch + 1
+        self._began = self._trained = self._clock()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Note the first of the steps that are done at a time."""
+        self._first = batch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Show the progress; note when the step ended, and the first one whose loss is NaN or infinite."""
+        self._trained = self._clock()
+        done = min(batch + 1, self._steps)
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss) and self.diverged is None:
+            # Stopped, not raised: an exception here would leave Keras's reading threads behind.
+            where = f"step {done}" if self._first == done else f"steps {self._first} to {done}"
+            self.diverged = f"the loss became {loss} in epoch {self._epoch}, {where}"
+            self.model.stop_training = True
+        if self._on_step is not None:
+            self._on_step(done, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Hand on the epoch's metrics; half an epoch has none."""
+        if self.diverged is not None:
+            return
+        metrics = {name: shortest(value) for name, value in (logs or {}).items() if name != "learning_rate"}
+        metrics["learning_rate"] = shortest(self.model.optimizer.learning_rate)
+        metrics["epoch_time_s"] = self._clock() - self._began + self._earlier_s
+        metrics["images_per_s"] = self._images / (self._trained - self._began + self._earlier_s)
+        self._earlier_s = 0.0
+        for name, value in metrics.items():
+            self.history.setdefault(name, []).append(value)
+        if not self._on_epoch(epoch + 1, metrics):
+            self.stopped_by_callback = self.model.stop_training = True
