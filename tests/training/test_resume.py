@@ -104,7 +104,7 @@ def test_stopped_after_a_step_it_goes_on_from_there(stop_at, dataset, tmp_path):
 def test_stopped_among_steps_done_at_a_time_it_is_the_same_training(dataset, tmp_path, monkeypatch):
     whole = sitting([], dataset, tmp_path / "whole")
     for at_a_time, stop_at in ((3, (0, 3)), (2, (1, 2))):
-        monkeypatch.setattr(fit, "_AT_A_TIME", at_a_time)
+        monkeypatch.setattr("mnist_exp.training.fit._MOST_STEPS_AT_A_TIME", at_a_time)
         with pytest.raises(signals.Terminated):
             sitting([], dataset, tmp_path / "cut", stop_at)
         assert checkpoints.load(tmp_path / "cut")[0].position == Position(*stop_at)
