@@ -16,7 +16,7 @@ from mnist_exp.runtime.signals import end_on_signals
 from mnist_exp.runtime.terminal import print_problems
 
 if TYPE_CHECKING:
-    from mnist_exp.tracking.runs import RecordedRun
+    from mnist_exp.tracking.runs import StoredRun
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -109,11 +109,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def find(options: argparse.Namespace) -> "RecordedRun":
+def find(options: argparse.Namespace) -> "StoredRun":
     """Return the run that `add_run` took. Imports MLflow. Raises: SettingsError: there is none."""
-    from mnist_exp.tracking import runs
+    from mnist_exp.tracking import references
 
-    return runs.find(tracking(options), options.run_id)
+    return references.find(tracking(options), options.run_id)
 
 
 def trusted(options: argparse.Namespace) -> tuple[str, ...]:

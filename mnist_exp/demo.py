@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from mnist_exp import commands
 from mnist_exp.errors import RunError, SettingsError
+from mnist_exp.experiment import recall
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import names, runs
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking import names
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     from mnist_exp.config.schema import Settings
@@ -43,7 +44,7 @@ def demo(options: argparse.Namespace) -> int:
                 time.sleep(3600)
 
 
-def load(run: RecordedRun, options: argparse.Namespace) -> "Exhibit":
+def load(run: StoredRun, options: argparse.Namespace) -> "Exhibit":
     """Return what the page shows of a run, ready to answer. Imports Keras.
 
     Raises: SettingsError: the run has no model that takes images.
@@ -90,7 +91,7 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
         thread.join(timeout=1)
 
 
-def _announce(screen: Screen, run: RecordedRun, exhibit: "Exhibit", host: str, address: str) -> None:
+def _announce(screen: Screen, run: StoredRun, exhibit: "Exhibit", host: str, address: str) -> None:
     from mnist_exp.demo_page.server import is_loopback
 
     accuracy = run.metrics.get(names.TEST_ACCURACY)
@@ -144,7 +145,7 @@ def _why_not(host: str, port: int, error: OSError) -> str:
     return f"--host={host} --port={port} cannot be used: {error.strerror}; choose another with --port, or --port=0"
 
 
-def _settings(run: RecordedRun, options: argparse.Namespace) -> "Settings | SettingsError":
+def _settings(run: StoredRun, options: argparse.Namespace) -> "Settings | SettingsError":
     """Return what a run was made of, to find its test set, or why that is not known. Nothing is ever downloaded."""
     try:
         config = run.config()
@@ -156,7 +157,7 @@ def _settings(run: RecordedRun, options: argparse.Namespace) -> "Settings | Sett
                 section["mirrors"] = []
         trusted = set(commands.trusted(options))
         tracking = commands.tracking(options, run.experiment)
-        return runs.check_config(config, trusted, run, tracking, "--trusted-modules={}")
+        return recall.check_config(config, trusted, run, tracking, "--trusted-modules={}")
     except SettingsError as error:
         return error
 

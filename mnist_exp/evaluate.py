@@ -28,7 +28,7 @@ from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import mlflow_writes, names, store, tracker
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 REPORT = "evaluation.json"
 _SHOWN = 20  # classes in the table
@@ -96,7 +96,7 @@ def evaluate(options: argparse.Namespace) -> int:
     return commands.DONE
 
 
-def predict(run: RecordedRun, images: Images, trusted: Sequence[str]) -> Array:
+def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Array:
     """Return what a run's model says of images: float32 (n, classes). Imports Keras.
 
     Raises: SettingsError: it cannot be loaded, or takes other images or knows other classes.
@@ -119,7 +119,7 @@ def check_probabilities(values: Array, run_id: str) -> None:
         raise RunError(f"the model of run {run_id} gives values from {low:g} to {high:g}, which are no probabilities")
 
 
-def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
+def _images(run: StoredRun, options: argparse.Namespace) -> Images:
     trusted = commands.trusted(options)
     if options.data is None:
         try:
@@ -130,7 +130,7 @@ def _images(run: RecordedRun, options: argparse.Namespace) -> Images:
     return labelled_images.other(run, options.split, options.data, options.options, trusted, options.config_dir)
 
 
-def _folder(run: RecordedRun, images: Images, output: str | None) -> Path:
+def _folder(run: StoredRun, images: Images, output: str | None) -> Path:
     """Return the folder for the results, not made yet. Raises: SettingsError: it cannot be."""
     folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
     shown = f"--output={fields.show(str(folder))}"
@@ -153,7 +153,7 @@ def _key(images: Images) -> str:
     return f"{_plain(images.dataset.name)}.{images.split}"
 
 
-def _report(run: RecordedRun, images: Images, measured: Evaluation, probabilities: Array) -> dict[str, Any]:
+def _report(run: StoredRun, images: Images, measured: Evaluation, probabilities: Array) -> dict[str, Any]:
     """Return all that came out as plain values."""
     report: dict[str, Any] = {
         "run_id": run.run_id,
@@ -197,7 +197,7 @@ def _write(folder: Path, images: Images, measured: Evaluation, probabilities: Ar
     (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -> None:
+def _log(run: StoredRun, images: Images, measured: Evaluation, folder: Path) -> None:
     """Add the results to the run, whose status and end stay as they are. Raises: RunError: the store refuses them."""
     from mlflow.entities import Metric
 
@@ -221,7 +221,7 @@ def _log(run: RecordedRun, images: Images, measured: Evaluation, folder: Path) -
         raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error
 
 
-def _warn(screen: Screen, members: Sequence[RecordedRun], images: Images, report: Mapping[str, Any]) -> None:
+def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: Mapping[str, Any]) -> None:
     """Say what makes the numbers mean less than they seem to."""
     total, trained_on = report["images"], report["trained_on"]
     what = "the run" if len(members) == 1 else "the ensemble"
@@ -255,7 +255,7 @@ def _differences(report: Mapping[str, Any]) -> list[str]:
 
 
 def _show(
-    screen: Screen, run: RecordedRun, images: Images, measured: Evaluation, report: Mapping[str, Any], folder: Path
+    screen: Screen, run: StoredRun, images: Images, measured: Evaluation, report: Mapping[str, Any], folder: Path
 ) -> None:
     low, high = measured.interval.low, measured.interval.high
     gap = measured.confidence - measured.accuracy

@@ -20,7 +20,7 @@ from mnist_exp.inference.export_formats import BATCH, FORMATS, Parity
 from mnist_exp.inference.labelled_images import Images
 from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import keras
@@ -93,7 +93,7 @@ def _check(options: argparse.Namespace) -> None:
         raise SettingsError(problems)
 
 
-def _target(run: RecordedRun, options: argparse.Namespace) -> Path:
+def _target(run: StoredRun, options: argparse.Namespace) -> Path:
     """Return where the model goes; its folder is made. Raises: SettingsError: it must not, or cannot, be written."""
     suffix = FORMATS[options.format].suffix or "-savedmodel"
     target = Path(options.output or Path("exports") / f"{run.run_id[:8]}{suffix}")
@@ -114,7 +114,7 @@ def _target(run: RecordedRun, options: argparse.Namespace) -> Path:
     return target
 
 
-def _images(run: RecordedRun, options: argparse.Namespace, trusted: Sequence[str]) -> Images:
+def _images(run: StoredRun, options: argparse.Namespace, trusted: Sequence[str]) -> Images:
     given = {} if options.data_path is None else {"path": options.data_path}
     try:
         images = labelled_images.own(run, "test", given, trusted)
@@ -126,7 +126,7 @@ def _images(run: RecordedRun, options: argparse.Namespace, trusted: Sequence[str
     return images
 
 
-def _model(run: RecordedRun, images: Images, trusted: Sequence[str]) -> "keras.Model":
+def _model(run: StoredRun, images: Images, trusted: Sequence[str]) -> "keras.Model":
     with imports.quick_imports():
         model = load.of_run(run, trusted)
     labelled_images.check_fits(run, images.dataset, model)
@@ -177,7 +177,7 @@ def _export(
     return Exported(export_formats.size(path), parity, own, latencies)
 
 
-def _show(screen: Screen, run: RecordedRun, images: Images, name: str, target: Path, exported: Exported) -> None:
+def _show(screen: Screen, run: StoredRun, images: Images, name: str, target: Path, exported: Exported) -> None:
     shape = ", ".join(["n", *map(str, images.dataset.image_shape)])
     parity, runtime = exported.parity, FORMATS[name].runtime
     rows = {

@@ -16,9 +16,8 @@ from mnist_exp.reports.selection import Selection
 from mnist_exp.reports.tables import Table
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_writes, names, store
-from mnist_exp.tracking import runs as recorded
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking import mlflow_writes, names, references, store
+from mnist_exp.tracking.runs import StoredRun
 
 ARTIFACTS = "report"
 _MOST_HISTORIES = 200
@@ -40,9 +39,12 @@ def report(options: argparse.Namespace) -> int:
         RunError: it cannot be written after all, or the store did not take it.
     """
     screen = Screen()
-    selected = selection.select(options)
-    log_to = _log_to(options, selected)
-    against = recorded.find(commands.tracking(options), options.against).run_id if options.against else None
+    settings = commands.tracking(options)
+    selected = selection.select(
+        settings, options.run_id, sweep=options.sweep, experiment=options.experiment, condition=options.filter
+    )
+    log_to = selected.parent if options.log_to is None else references.find(settings, options.log_to)
+    against = references.find(settings, options.against).run_id if options.against else None
     metric = choose_metric(selected.runs, options.metric)
     grouping = group(selected.runs, metric, against)
     folder = _folder(options.output or str(Path("reports") / selected.short))
@@ -166,13 +168,7 @@ def _folder(path: str) -> Path:
     return folder
 
 
-def _log_to(options: argparse.Namespace, selected: Selection) -> RecordedRun | None:
-    if options.log_to is not None:
-        return recorded.find(commands.tracking(options), options.log_to)
-    return selected.parent
-
-
-def _log(run: RecordedRun, files: Sequence[Path]) -> None:
+def _log(run: StoredRun, files: Sequence[Path]) -> None:
     """Attach the report to a run. Raises: RunError: the store did not take it."""
     client = store.client(run.uri)
     try:

@@ -11,12 +11,12 @@ from typing import Any
 from mnist_exp import commands
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment import provenance, runner
+from mnist_exp.experiment import provenance, recall, runner
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.runner import Result
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import names, runs
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking import names
+from mnist_exp.tracking.runs import StoredRun
 
 WEIGHTS = "weights"
 
@@ -59,8 +59,8 @@ def rerun(options: argparse.Namespace) -> int:
     run = commands.find(options)
     _check_repeatable(run)
     settings = _settings(run, options)
-    dataset = runs.load_data(run, settings)
-    drift = runs.drift(run, settings)
+    dataset = recall.load_data(run, settings)
+    drift = recall.drift(run, settings)
     _announce(screen, run, drift)
     last_epoch = int(run.metrics[names.EPOCHS])
     job = Job(
@@ -75,7 +75,7 @@ def rerun(options: argparse.Namespace) -> int:
     return _report(screen, run, rows, options.tolerance)
 
 
-def compare(run: RecordedRun, result: Result) -> list[Compared]:
+def compare(run: StoredRun, result: Result) -> list[Compared]:
     """Return each metric that does not measure time, and the weights, of a recorded run and of its repetition."""
     rows = []
     for name in filter(names.is_compared, dict.fromkeys([*result.history, *result.metrics, *run.metrics])):
@@ -104,7 +104,7 @@ def _difference(old: float | None, new: float | None) -> float:
     return 0.0 if old == new or (math.isnan(old) and math.isnan(new)) else abs(old - new)
 
 
-def _check_repeatable(run: RecordedRun) -> None:
+def _check_repeatable(run: StoredRun) -> None:
     if run.is_sweep:
         raise SettingsError(
             f"run {run.run_id} is a sweep: name one of its jobs, or start it again with sweep.reuse=false: "
@@ -117,18 +117,18 @@ def _check_repeatable(run: RecordedRun) -> None:
         raise SettingsError(f"run {run.run_id} is {run.status}: there is no result to compare with; {fix}")
 
 
-def _settings(run: RecordedRun, options: argparse.Namespace) -> Settings:
+def _settings(run: StoredRun, options: argparse.Namespace) -> Settings:
     config: dict[str, Any] = copy.deepcopy(run.config())
     if options.data_path is not None and isinstance(config.get("data"), dict):
         config["data"]["path"] = options.data_path
         if "mirrors" in config["data"]:
             config["data"]["mirrors"] = []
     tracking = commands.tracking(options, run.experiment)
-    settings = runs.check_config(config, set(commands.trusted(options)), run, tracking, "--trusted-modules={}")
+    settings = recall.check_config(config, set(commands.trusted(options)), run, tracking, "--trusted-modules={}")
     return dataclasses.replace(settings, overrides=tuple(run.tags.get(names.OVERRIDES, "").split()))
 
 
-def _announce(screen: Screen, run: RecordedRun, drift: Sequence[str]) -> None:
+def _announce(screen: Screen, run: StoredRun, drift: Sequence[str]) -> None:
     commit = provenance.commit()
     then, now = run.tags.get(names.GIT_COMMIT, "none"), commit.sha if commit else "none"
     rows = {"repeats": f"run {run.run_id}, {run.name}"}
@@ -139,7 +139,7 @@ def _announce(screen: Screen, run: RecordedRun, drift: Sequence[str]) -> None:
     screen.table(rows)
 
 
-def _report(screen: Screen, run: RecordedRun, rows: Sequence[Compared], tolerance: float) -> int:
+def _report(screen: Screen, run: StoredRun, rows: Sequence[Compared], tolerance: float) -> int:
     if tolerance > 0:
         rows = [row for row in rows if row.name != WEIGHTS]
     shown = [[row.name, _cell(row.old), _cell(row.new), _cell_of_difference(row)] for row in rows]
@@ -156,7 +156,7 @@ def _report(screen: Screen, run: RecordedRun, rows: Sequence[Compared], toleranc
     return commands.FAILED if different else commands.DONE
 
 
-def _why_digits_differ(run: RecordedRun) -> str:
+def _why_digits_differ(run: StoredRun) -> str:
     together = int(run.tags.get(names.TOGETHER, 1))
     if together == 1:
         return "on another machine"

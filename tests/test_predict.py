@@ -19,7 +19,7 @@ from mnist_exp.data.image_folder import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import image_inputs, preprocessing
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 EMPTY = "standard input is empty: it must be an image, or paths, one a line\n"
 bundled = functools.cache(mnist_5k)
@@ -231,7 +231,7 @@ def test_names_and_colour_are_those_of_the_run():
 
 
 def recorded_run(**params):
-    return RecordedRun("0" * 32, "name", "mnist_exp", "FINISHED", params, {}, {}, "sqlite:///none.db")
+    return StoredRun("0" * 32, "name", "mnist_exp", "FINISHED", params, {}, {}, "sqlite:///none.db")
 
 
 def test_way_to_prepare_follows_the_data_that_the_model_has_seen():

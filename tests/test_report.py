@@ -20,7 +20,7 @@ from mnist_exp.reports import options, selection, verdict
 from mnist_exp.reports.groups import group
 from mnist_exp.reports.metric import Metric as Compared
 from mnist_exp.reports.metric import choose_metric
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 SMALL = ["data=mnist_5k", "data.limit=600", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.epochs=2", "trainer.batch_size=100"]
@@ -155,9 +155,11 @@ def test_two_models_are_compared_on_the_same_images(here, capfd):
         r"on the same 1,000 test images: (\d+) only dropout=(\S+) reads right, (\d+) only dropout=(\S+) \(McNemar", out
     )
     from mnist_exp.config.schema import TrackingSettings
-    from mnist_exp.tracking import runs as recorded
+    from mnist_exp.tracking import references
 
-    read = {name: recorded.find(TrackingSettings(), run).predictions() for name, run in zip("ab", here[1], strict=True)}
+    read = {
+        name: references.find(TrackingSettings(), run).predictions() for name, run in zip("ab", here[1], strict=True)
+    }
     right = {name: each.labels == each.predicted for name, each in read.items()}
     counts = {"0.1": int((right["a"] & ~right["b"]).sum()), "0.5": int((right["b"] & ~right["a"]).sum())}
     assert {found[2]: int(found[1]), found[4]: int(found[3])} == counts
@@ -274,7 +276,7 @@ def page_after(capfd, *words):
 def made(number, params=(), metrics=(), tags=(), status="FINISHED", objective=0.9):
     base = {"model._target_": "mnist_exp.models.cnn", "objective": "val_accuracy", "direction": "maximize"}
     base |= {"data.validation": "0.1", "seed": "1"}
-    return RecordedRun(
+    return StoredRun(
         f"{number:032x}",
         f"run {number}",
         "mnist_exp",

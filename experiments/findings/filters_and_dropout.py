@@ -14,14 +14,14 @@ from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.tracking import runs
+from mnist_exp.tracking import references, runs
 
 OPTIONS = ("model.filters", "model.dropout")
 
 
 def main(parent: str) -> None:
     """Read the sweep, print the means and the comparisons."""
-    found = runs.of_sweep(runs.find(TrackingSettings(), parent))
+    found = runs.of_sweep(references.find(TrackingSettings(), parent))
     lines, values = [], []
     for option in OPTIONS:
         by_level: dict[float, dict[str, list[float]]] = {}

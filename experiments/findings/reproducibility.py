@@ -13,22 +13,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.tracking import runs as recorded
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking import references, runs
+from mnist_exp.tracking.runs import StoredRun
 
 Point = tuple[int, int]
 
 
 def main(*parents: str) -> None:
     """Read the sweeps, compare weights and accuracies, draw them."""
-    runs = runs_of(parents)
-    equal = [len({weights(run) for run in each}) == 1 for each in runs.values() if len(each) > 1]
+    by_point = runs_of(parents)
+    equal = [len({weights(run) for run in each}) == 1 for each in by_point.values() if len(each) > 1]
     print(f"the same seed and threads again: {sum(equal)} of {len(equal)} have equal weights, to the last bit")
 
-    seeds, threads = (sorted({point[i] for point in runs}) for i in (0, 1))
+    seeds, threads = (sorted({point[i] for point in by_point}) for i in (0, 1))
     fewest, most = threads[0], threads[-1]
-    values = np.array([[accuracy(runs[seed, count][0]) for count in threads] for seed in seeds])  # (seeds, threads)
-    across = [weights(runs[seed, fewest][0]) == weights(runs[seed, most][0]) for seed in seeds]
+    values = np.array([[accuracy(by_point[seed, count][0]) for count in threads] for seed in seeds])  # (seeds, threads)
+    across = [weights(by_point[seed, fewest][0]) == weights(by_point[seed, most][0]) for seed in seeds]
     changes = np.abs(values[:, 0] - values[:, -1])
     print(f"{fewest} and {most} threads: {sum(across)} of {len(across)} pairs have equal weights")
     print(f"accuracy changes by {100 * changes.mean():.3f} points on average, {100 * changes.max():.3f} at most")
@@ -41,7 +41,7 @@ def main(*parents: str) -> None:
     for place, count in enumerate(threads):
         offset = 0.12 * (place - (len(threads) - 1) / 2)
         (dots,) = axes.plot(np.array(seeds) + offset, values[:, place], "o", label=f"{count} thread{'s'[: count > 1]}")
-        again = [accuracy(runs[seed, count][-1]) for seed in seeds]
+        again = [accuracy(by_point[seed, count][-1]) for seed in seeds]
         axes.plot(np.array(seeds) + offset, again, "x", color="black", label="the same again" if place == 0 else None)
         axes.axhline(values[:, place].mean(), color=dots.get_color(), alpha=0.4)
     axes.set(xlabel="seed", ylabel="val_accuracy", xticks=seeds)
@@ -50,22 +50,22 @@ def main(*parents: str) -> None:
     figure.savefig(Path("reproducibility.png"), dpi=90)
 
 
-def runs_of(parents: Sequence[str]) -> dict[Point, list[RecordedRun]]:
+def runs_of(parents: Sequence[str]) -> dict[Point, list[StoredRun]]:
     """Return the jobs of sweeps by (seed, threads), in the order of the sweeps."""
-    runs: dict[Point, list[RecordedRun]] = {}
+    by_point: dict[Point, list[StoredRun]] = {}
     for parent in parents:
-        for run in recorded.of_sweep(recorded.find(TrackingSettings(), parent)):
+        for run in runs.of_sweep(references.find(TrackingSettings(), parent)):
             point = int(run.params["seed"]), int(run.params["trainer.threads"])
-            runs.setdefault(point, []).append(run)
-    return runs
+            by_point.setdefault(point, []).append(run)
+    return by_point
 
 
-def weights(run: RecordedRun) -> str:
+def weights(run: StoredRun) -> str:
     """Return the digest of a run's weights."""
     return str(run.tags["mnist_exp.weights_sha256"])
 
 
-def accuracy(run: RecordedRun) -> float:
+def accuracy(run: StoredRun) -> float:
     """Return what a run came to on its hold-out."""
     return float(run.metrics["val_accuracy"])
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.tracking import runs
+from mnist_exp.tracking import references, runs
 
 Array = npt.NDArray[np.float64]
 Point = tuple[int, float]
@@ -69,7 +69,7 @@ def main(long_parent: str, short_parent: str) -> None:
 def curves_of(parent: str) -> dict[Point, list[float]]:
     """Return val_accuracy epoch by epoch of each job of a sweep, by (filters, dropout)."""
     curves = {}
-    for run in runs.of_sweep(runs.find(TrackingSettings(), parent)):
+    for run in runs.of_sweep(references.find(TrackingSettings(), parent)):
         point = int(run.params["model.filters"]), float(run.params["model.dropout"])
         curves[point] = [value for _, value in sorted(run.history("val_accuracy").items())]
     return curves

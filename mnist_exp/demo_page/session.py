@@ -17,7 +17,7 @@ from mnist_exp.inference import preprocessing
 from mnist_exp.inference.mnist_style import Prepared
 from mnist_exp.inference.preprocessing import MNIST, PLAIN, Reader
 from mnist_exp.tracking import names
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import keras
@@ -50,12 +50,12 @@ class Mistakes:
     why_none: str = ""
 
 
-def find_mistakes(run: RecordedRun, settings: "Settings") -> Mistakes:
+def find_mistakes(run: StoredRun, settings: "Settings") -> Mistakes:
     """Return what a run got wrong, as far as its record and its data are to be had here. Raises: SettingsError."""
-    from mnist_exp.tracking import runs
+    from mnist_exp.experiment import recall
 
     seen = run.predictions()
-    dataset = runs.load_data(run, settings)
+    dataset = recall.load_data(run, settings)
     if not np.array_equal(seen.labels, dataset.y_test) or int(seen.predicted.max()) >= dataset.classes:
         raise DataError("what was recorded of the test set does not fit the data found here")
     wrong = np.flatnonzero(seen.predicted != seen.labels)
@@ -75,7 +75,7 @@ class Exhibit:
         mistakes: of the run.
     """
 
-    def __init__(self, run: RecordedRun, model: "keras.Model", mistakes: Mistakes) -> None:
+    def __init__(self, run: StoredRun, model: "keras.Model", mistakes: Mistakes) -> None:
         self.mistakes = mistakes
         self._run, self._model, self._lock, self._reading = run, model, threading.Lock(), threading.Lock()
         self._shape = preprocessing.shape_of(model.input_shape, run)
@@ -181,7 +181,7 @@ def png(pixels: Array) -> bytes:
     return content.getvalue()
 
 
-def mistakes_or_why_none(run: RecordedRun, settings: "Settings | SettingsError") -> Mistakes:
+def mistakes_or_why_none(run: StoredRun, settings: "Settings | SettingsError") -> Mistakes:
     """Return what a run got wrong, or a sentence on why that cannot be shown here."""
     try:
         if isinstance(settings, SettingsError):

@@ -16,12 +16,12 @@ from mnist_exp.config.fields import show
 from mnist_exp.config.schema import Settings, TrackingSettings, tracking_settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment import provenance, recall
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import names, references, run_folder, runs
+from mnist_exp.tracking import names, references, run_folder
 from mnist_exp.tracking.run_folder import RunFolder
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Checkpoint, Position
 
@@ -99,22 +99,22 @@ def opened(
             "as `mlflow ui` shows it"
         )
     is_id = run_folder.is_run_id(config.resume)
-    run_id = config.resume if is_id else runs.find(tracking, config.resume).run_id
+    run_id = config.resume if is_id else references.find(tracking, config.resume).run_id
     folder = run_folder.folder_of(tracking, run_id)
     if not folder.path.exists():
-        _refuse_unkept(folder, runs.find(tracking, run_id), screen)
+        _refuse_unkept(folder, references.find(tracking, run_id), screen)
     with claimed(folder):
-        run = runs.find(tracking, run_id)
+        run = references.find(tracking, run_id)
         if run.status == "FINISHED":
             folder.remove()  # Its process ended before it could.
         _check_resumable(run, screen)
         before = run.config()
         tracking = dataclasses.replace(tracking, experiment=run.experiment, register_as=_name(tracking, before))
         trusted = _given_modules(config)
-        settings = runs.check_config(_merged(before, config, overrides), trusted, run, tracking)
-        changes = _changes(runs.check_config(before, trusted, run, tracking), settings)
-        dataset = runs.load_data(run, settings)
-        differences = runs.drift(run, settings)
+        settings = recall.check_config(_merged(before, config, overrides), trusted, run, tracking)
+        changes = _changes(recall.check_config(before, trusted, run, tracking), settings)
+        dataset = recall.load_data(run, settings)
+        differences = recall.drift(run, settings)
         for change in [change for change in changes if change.startswith("trainer.threads")] + differences:
             screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
@@ -148,13 +148,13 @@ def of_job(run_id: str | None, settings: Settings, screen: Screen) -> Iterator[R
 
 
 def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumption | None:
-    run = runs.find(settings.tracking, folder.path.name)
+    run = references.find(settings.tracking, folder.path.name)
     if run.status == "FINISHED":
         return None
     if run.tags.get(names.CODE_SHA256) != provenance.code_sha256(settings):
         screen.warn("interrupted jobs begin anew: the code was changed since")
         return None
-    differences = runs.drift(run, settings)
+    differences = recall.drift(run, settings)
     for change in differences:
         screen.warn(f"{change}: resumed jobs may differ from uninterrupted ones in the last digits")
     return from_checkpoint(folder, run.tags, screen, differences)
@@ -200,7 +200,7 @@ def from_checkpoint(
     return Resumption(folder, checkpoint, int(tags.get(names.RESUMED, 0)) + 1, tuple(changes))
 
 
-def _refuse_unkept(folder: RunFolder, run: RecordedRun, screen: Screen) -> NoReturn:
+def _refuse_unkept(folder: RunFolder, run: StoredRun, screen: Screen) -> NoReturn:
     _check_resumable(run, screen)
     environment = run.environment()
     where = f"{environment.get('working_folder', 'a folder')} on {environment.get('hostname', 'a machine')}"
@@ -211,7 +211,7 @@ def _refuse_unkept(folder: RunFolder, run: RecordedRun, screen: Screen) -> NoRet
     )
 
 
-def _check_resumable(run: RecordedRun, screen: Screen) -> None:
+def _check_resumable(run: StoredRun, screen: Screen) -> None:
     process = run.tags.get(names.PROCESS, "")
     again = run.tags.get(names.COMMAND, "its command")
     if run.is_sweep:
@@ -243,7 +243,7 @@ def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[s
     merged = copy.deepcopy(dict(before))
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         section, *inner = override.key_or_group.split(".")
-        if section in runs.OF_THE_COMMAND or section == "trusted_modules":
+        if section in recall.OF_THE_COMMAND or section == "trusted_modules":
             continue
         if section not in before:  # A recipe, which may change anything.
             return {name: value for name, value in now.items() if name not in ("experiment", "resume")}

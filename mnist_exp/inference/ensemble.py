@@ -9,14 +9,14 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.inference import load
 from mnist_exp.inference.labelled_images import Images
 from mnist_exp.tracking import names, runs
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 
-def members(run: RecordedRun) -> list[RecordedRun]:
+def members(run: StoredRun) -> list[StoredRun]:
     """Return the runs of a sweep, oldest first. Raises: SettingsError: it is none, or has not all of its models."""
     if not run.is_sweep:
         raise SettingsError(f"--ensemble: run {run.run_id} is no sweep: name the parent run of one, or leave it out")
-    jobs: dict[str, list[RecordedRun]] = {}
+    jobs: dict[str, list[StoredRun]] = {}
     for each in runs.of_sweep(run):
         jobs.setdefault(each.tags.get(names.JOB_KEY, each.run_id), []).append(each)
     found, problems = [], []

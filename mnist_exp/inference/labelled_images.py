@@ -16,8 +16,9 @@ from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
-from mnist_exp.tracking import names, runs
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.experiment import recall
+from mnist_exp.tracking import names
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import keras
@@ -57,7 +58,7 @@ class Images:
         return f"{kind}images of {fields.show(self.dataset.name)}"
 
 
-def own(run: RecordedRun, split: str, given: Mapping[str, Any], trusted: Sequence[str]) -> Images:
+def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[str]) -> Images:
     """Return images of the data set that a run was trained on.
 
     Args:
@@ -79,7 +80,7 @@ def own(run: RecordedRun, split: str, given: Mapping[str, Any], trusted: Sequenc
 
 
 def other(
-    run: RecordedRun, split: str, name: str, words: Sequence[str], trusted: Sequence[str], config_dir: str | None = None
+    run: StoredRun, split: str, name: str, words: Sequence[str], trusted: Sequence[str], config_dir: str | None = None
 ) -> Images:
     """Return images of any data set of the framework.
 
@@ -140,7 +141,7 @@ def values(words: Sequence[str]) -> dict[str, Any]:
     return {override.key_or_group.removeprefix("data."): override.value() for override in given}
 
 
-def check_fits(run: RecordedRun, dataset: Dataset, model: "keras.Model") -> None:
+def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
     """Make sure that a run's model can be asked about a data set. Raises: SettingsError: with every reason why not."""
     taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (isinstance(taken, tuple) and isinstance(given, tuple) and (len(taken), len(given)) == (4, 2)):
@@ -167,7 +168,7 @@ def check_fits(run: RecordedRun, dataset: Dataset, model: "keras.Model") -> None
         raise SettingsError(problems)
 
 
-def renamed(run: RecordedRun, dataset: Dataset) -> str:
+def renamed(run: StoredRun, dataset: Dataset) -> str:
     """Return a warning where a data set calls its classes otherwise than the run's; empty where it does not."""
     names = run.class_names()
     if names is None or names == dataset.class_names:
@@ -188,7 +189,7 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names[:3])) + (", …" if len(names) > 3 else "")
 
 
-def _own_settings(run: RecordedRun, given: Mapping[str, Any], trusted: Sequence[str]) -> Settings:
+def _own_settings(run: StoredRun, given: Mapping[str, Any], trusted: Sequence[str]) -> Settings:
     """Return settings with the data and the seed of a run; the rest of its record does not matter here."""
     config = run.config()
     section = copy.deepcopy(config.get("data"))
@@ -206,7 +207,7 @@ def _own_settings(run: RecordedRun, given: Mapping[str, Any], trusted: Sequence[
     defaults = compose.compose()
     chosen = {"data": section, "seed": config.get("seed"), "trusted_modules": code}
     try:
-        return runs.check_config(
+        return recall.check_config(
             defaults.to_config() | chosen, set(trusted), run, defaults.tracking, "--trusted-modules={}"
         )
     except SettingsError as error:
@@ -228,7 +229,7 @@ def _split(dataset: Dataset, settings: Settings) -> Split:
     return data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
 
 
-def _choose(dataset: Dataset, split: str, run: RecordedRun, trained: Split | None, why_unknown: str = "") -> Images:
+def _choose(dataset: Dataset, split: str, run: StoredRun, trained: Split | None, why_unknown: str = "") -> Images:
     is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
     if split == "validation":
         if not is_own or trained is None:

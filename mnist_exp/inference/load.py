@@ -18,8 +18,8 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.inference import allow_list
 from mnist_exp.inference.allow_list import ForbiddenError
 from mnist_exp.runtime import backends, imports
-from mnist_exp.tracking import mlflow_writes, names, references, runs, store, tracker
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking import mlflow_writes, names, references, store, tracker
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import h5py
@@ -50,7 +50,7 @@ def load_model(
     """
     trusted = (trusted_modules,) if isinstance(trusted_modules, str) else tuple(trusted_modules)
     if isinstance(run_id_or_path, str) and references.is_reference(run_id_or_path):
-        return of_run(runs.find(TrackingSettings(uri=tracking_uri), run_id_or_path), trusted)
+        return of_run(references.find(TrackingSettings(uri=tracking_uri), run_id_or_path), trusted)
     path = Path(run_id_or_path)
     if not path.is_file():
         raise SettingsError(f"{path} is neither a run id (32 characters of 0-9 and a-f) nor a file")
@@ -59,7 +59,7 @@ def load_model(
         return _load(path, folder, trusted, str(path))
 
 
-def of_run(run: RecordedRun, trusted_modules: Sequence[str] = ()) -> "keras.Model":
+def of_run(run: StoredRun, trusted_modules: Sequence[str] = ()) -> "keras.Model":
     """Return the model of a run, as `load_model` does. Raises: SettingsError: as there."""
     check_has_model(run)
     _check_trusted(trusted_modules)
@@ -67,7 +67,7 @@ def of_run(run: RecordedRun, trusted_modules: Sequence[str] = ()) -> "keras.Mode
         return _load(_download(run, folder), folder, trusted_modules, f"the model of run {run.run_id}")
 
 
-def check_has_model(run: RecordedRun) -> None:
+def check_has_model(run: StoredRun) -> None:
     """Make sure that a run has a model to load. Raises: SettingsError: it has none, and why."""
     if run.is_sweep:
         raise SettingsError(
@@ -221,7 +221,7 @@ def _items(group: "h5py.Group", path: str, depth: int = 0) -> Iterator[tuple[str
             yield from _items(item, inner, depth + 1)
 
 
-def _download(run: RecordedRun, folder: Path) -> Path:
+def _download(run: StoredRun, folder: Path) -> Path:
     run_id = run.run_id
     uri = run.tags[names.MODEL_URI]
     named = _MODEL_URI.fullmatch(uri)

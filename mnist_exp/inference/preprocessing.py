@@ -10,7 +10,7 @@ from mnist_exp.tracking import names
 
 if TYPE_CHECKING:
     from mnist_exp.inference.mnist_style import Prepared
-    from mnist_exp.tracking.runs import RecordedRun
+    from mnist_exp.tracking.runs import StoredRun
 
 MNIST, PLAIN = "mnist", "plain"
 WAYS = ("auto", MNIST, PLAIN)
@@ -52,7 +52,7 @@ class Reader:
         return (mnist_style.as_mnist if self.way == MNIST else mnist_style.plain)(image, self.shape)
 
 
-def reader(run: "RecordedRun", shape: Shape, way: str = "auto") -> Reader:
+def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
     """Return what reads images for a run's model.
 
     Args:
@@ -66,7 +66,7 @@ def reader(run: "RecordedRun", shape: Shape, way: str = "auto") -> Reader:
     return Reader(shape, way, is_light_on_dark=name in _LIGHT_ON_DARK)
 
 
-def shape_of(model_shape: tuple[int | None, ...], run: "RecordedRun") -> Shape:
+def shape_of(model_shape: tuple[int | None, ...], run: "StoredRun") -> Shape:
     """Return height, width and channels of a model's input. Raises: SettingsError: it does not take images."""
     match model_shape:
         case (None, int(height), int(width), (1 | 3 | 4) as channels):
@@ -77,7 +77,7 @@ def shape_of(model_shape: tuple[int | None, ...], run: "RecordedRun") -> Shape:
     )
 
 
-def class_names(run: "RecordedRun", classes: int) -> tuple[str, ...] | None:
+def class_names(run: "StoredRun", classes: int) -> tuple[str, ...] | None:
     """Return one name a class; None where the classes are just numbers, or the record does not fit the model."""
     names = run.class_names()
     are_numbers = names == tuple(map(str, range(classes)))

@@ -12,7 +12,7 @@ from mnist_exp.evaluation.statistics import Comparison
 from mnist_exp.reports import options
 from mnist_exp.reports.metric import Metric, is_number
 from mnist_exp.tracking import names
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 MOST_COMPARED = 100
 _Place = tuple[str, str]
@@ -22,7 +22,7 @@ _Place = tuple[str, str]
 class LeftOut:
     """A run that is listed and not compared."""
 
-    run: RecordedRun
+    run: StoredRun
     reason: str
 
 
@@ -39,11 +39,11 @@ class Group:
 
     label: str
     values: Mapping[str, str]
-    by_seed: Mapping[str, RecordedRun]
+    by_seed: Mapping[str, StoredRun]
     metric: Metric
 
     @property
-    def runs(self) -> list[RecordedRun]:
+    def runs(self) -> list[StoredRun]:
         """One a seed."""
         return [*self.by_seed.values()]
 
@@ -154,7 +154,7 @@ class Grouping:
         return [group for family in self.families for group in family.groups]
 
 
-def group(runs: Sequence[RecordedRun], metric: Metric, against: str | None = None) -> Grouping:
+def group(runs: Sequence[StoredRun], metric: Metric, against: str | None = None) -> Grouping:
     """Group runs, and compare the groups.
 
     Args:
@@ -174,7 +174,7 @@ def group(runs: Sequence[RecordedRun], metric: Metric, against: str | None = Non
     differing = options.differences(found)
     keys = options.naming(found, differing)
     short = options.names_of(keys)
-    together: dict[tuple[_Place, tuple[str, ...]], dict[str, RecordedRun]] = {}
+    together: dict[tuple[_Place, tuple[str, ...]], dict[str, StoredRun]] = {}
     for run, own in zip(usable, found, strict=True):
         seeds = together.setdefault((_place(run, metric), tuple(own.get(key, options.ABSENT) for key in keys)), {})
         seed = run.params.get(names.SEED, run.run_id)
@@ -191,7 +191,7 @@ def group(runs: Sequence[RecordedRun], metric: Metric, against: str | None = Non
     return Grouping(metric, keys, differing, short, families, left_out)
 
 
-def why_not(run: RecordedRun, metric: Metric) -> str:
+def why_not(run: StoredRun, metric: Metric) -> str:
     """Return why a run is not compared; nothing if it can be."""
     if run.is_sweep:
         return "is a sweep, and no run"
@@ -205,7 +205,7 @@ def why_not(run: RecordedRun, metric: Metric) -> str:
     return "" if is_number(run.metrics[metric.key]) else f"has {metric.key} that is no number"
 
 
-def _place(run: RecordedRun, metric: Metric) -> _Place:
+def _place(run: StoredRun, metric: Metric) -> _Place:
     """Return what must be the same for a comparison: the data, and what a metric of the validation was measured on."""
     validation = options.canonical(run.params.get(names.VALIDATION, "unknown")) if metric.is_of_validation else ""
     return run.tags.get(names.DATA_SHA256, "unknown"), validation

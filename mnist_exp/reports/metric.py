@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mnist_exp.config import fields
 from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import names
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 LARGEST = 1e15
 _IS_MINIMIZED = re.compile(r"loss|error|time|ece|brier|parameters|epoch")
@@ -45,7 +45,7 @@ class Metric:
         return self.name.startswith("test_")
 
 
-def choose_metric(runs: Sequence[RecordedRun], name: str | None) -> Metric:
+def choose_metric(runs: Sequence[StoredRun], name: str | None) -> Metric:
     """Return the metric to compare: the one that is asked for, or the one that the runs selected by.
 
     Raises: SettingsError: no run has it, or the runs did not select by the same.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mnist_exp.reports.metric import LARGEST
 from mnist_exp.search.space import brief, number, short_names
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 ABSENT = "–"
 COMMON = "the common configuration"  # which has the value of most in every option
@@ -20,7 +20,7 @@ _NO_OPTIONS = re.compile(
 )
 
 
-def of(run: RecordedRun) -> dict[str, str]:
+def of(run: StoredRun) -> dict[str, str]:
     """Return the options that may decide a result, without the seed; numbers always written the same way."""
     params = (_BEFORE if "trainer.epochs" in run.params else {}) | run.params
     return {key: canonical(value) for key, value in params.items() if not _NO_OPTIONS.fullmatch(key)}

@@ -11,7 +11,7 @@ from mnist_exp.reports.paired_models import Models
 from mnist_exp.reports.verdict import ends, figure, p_words, seeds_words
 from mnist_exp.search import space
 from mnist_exp.tracking import names
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.tracking.runs import StoredRun
 
 MOST_FOR_PAIRS = 12
 
@@ -225,9 +225,9 @@ def _count(value: int) -> Cell:
     return Cell(str(value), float(value))
 
 
-def _dirty(run: RecordedRun) -> str:
+def _dirty(run: StoredRun) -> str:
     return " + changes" if run.tags.get(names.GIT_DIRTY) == "true" else ""
 
 
-def _runs(left_out: Sequence[LeftOut]) -> list[RecordedRun]:
+def _runs(left_out: Sequence[LeftOut]) -> list[StoredRun]:
     return [left.run for left in left_out]

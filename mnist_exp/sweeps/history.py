@@ -1,66 +1,25 @@
-"""The record of a sweep in MLflow: its parent run, what is done already, and what died without saying so."""
+"""The record of a sweep in MLflow: its parent run, its jobs that failed, and its runs whose process died."""
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.experiment import provenance
 from mnist_exp.runtime import imports, processes
-from mnist_exp.tracking import names, run_folder, store, tracker
+from mnist_exp.tracking import names, run_folder, runs, store, tracker
+from mnist_exp.tracking.runs import StoredRun
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-_PAGE = 1000
 _SEEN_S = 1.0  # after which what a process has recorded is seen by the others
+_HAS_KEY = f"tags.`{names.JOB_KEY}` LIKE '%'"
+_IS_SWEEP = f"tags.`{names.SWEEP}` LIKE '%'"
+_RUNS = "attributes.status = 'RUNNING'"
 
 
-@dataclass(frozen=True)
-class Record:
-    """What the store says of one run.
-
-    Args:
-        run_id: of the run.
-        key: its job key.
-        status: of the run: RUNNING, FINISHED, FAILED or KILLED.
-        metrics: last value of each.
-        params: as logged.
-        tags: all of them.
-        seconds: from its start to its end; 0 while it runs.
-        silent: whether its process, on another machine, gives no sign of life any more.
-    """
-
-    run_id: str
-    key: str
-    status: str
-    metrics: dict[str, float]
-    params: dict[str, str]
-    tags: dict[str, str]
-    seconds: float
-    silent: bool = False
-
-    @property
-    def is_pruned(self) -> bool:
-        """Whether it was stopped early, so that it stands for no whole run."""
-        return names.PRUNED in self.tags
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it has the result that its key promises."""
-        return self.status == "FINISHED" and not self.is_pruned and names.OBJECTIVE in self.metrics
-
-    @property
-    def lives(self) -> bool:
-        """Whether it says RUNNING, and its process may be at it."""
-        is_gone = self.silent or processes.is_gone(self.tags.get(names.PROCESS, ""))
-        return self.status == "RUNNING" and not is_gone
-
-
-class Ledger:
+class SweepHistory:
     """The runs of one experiment, in a store that is checked and, if new, being made.
 
     Args:
@@ -70,7 +29,7 @@ class Ledger:
     def __init__(self, settings: TrackingSettings) -> None:
         self.uri = store.locate(settings.uri)
         self._experiment = settings.experiment
-        self._unfinished = run_folder.place(settings)
+        self._folders = run_folder.place(settings)
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
         with imports.quick_imports():
@@ -81,29 +40,29 @@ class Ledger:
             self._id = store.experiment_id(self.uri, self._experiment)
         self.how_to_look = tracker.how_to_look(settings, self._id)
 
-    def records(self) -> list[Record]:
-        """Return every run of the experiment that has a job key, newest first; bury the dead, and dead sweeps, first.
+    def jobs(self) -> list[StoredRun]:
+        """Return every run of the experiment that has a job key, newest first; those that died are KILLED by then.
 
         One pass over the experiment for a whole sweep, however many jobs it has.
         """
-        found = list(self._search(f"tags.`{names.JOB_KEY}` LIKE '%'"))
-        running = [*found, *self._search(f"tags.`{names.SWEEP}` LIKE '%' and attributes.status = 'RUNNING'")]
-        dead = [r for r in running if r.status == "RUNNING" and not r.lives]
-        for record in dead:
-            self.end(record.run_id, "KILLED")
-        gone = {record.run_id for record in dead}
-        return [r if r.run_id not in gone else replace(r, status="KILLED") for r in found]
+        found = list(self._search(_HAS_KEY))
+        dead = self._end_dead([*found, *self._search(f"{_IS_SWEEP} and {_RUNS}")])
+        return [replace(run, status="KILLED") if run.run_id in dead else run for run in found]
 
-    def children(self, parent: str) -> list[Record]:
-        """Return the runs of a sweep."""
+    def mark_killed(self) -> None:
+        """Give jobs and sweeps that say RUNNING, and whose process has ended, the status KILLED."""
+        self._end_dead([*self._search(f"{_HAS_KEY} and {_RUNS}"), *self._search(f"{_IS_SWEEP} and {_RUNS}")])
+
+    def children(self, parent: str) -> list[StoredRun]:
+        """Return the runs of a sweep, newest first."""
         return list(self._search(f"tags.`{names.PARENT}` = '{parent}'"))
 
-    def find_parent(self, sweep_key: str) -> Record | None:
+    def find_parent(self, sweep_key: str) -> StoredRun | None:
         """Return the parent run of a sweep that was begun before; the one that lives, if any does."""
         found = list(self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'"))
-        return next((record for record in found if record.lives), found[0] if found else None)
+        return next((run for run in found if run.lives), found[0] if found else None)
 
-    def quicker_parent(self, sweep_key: str, own: str) -> Record | None:
+    def quicker_parent(self, sweep_key: str, own: str) -> StoredRun | None:
         """Return the parent that another machine has made of the same sweep at the same time, and delete our own.
 
         None if ours is to stay. Those who made one all see the same ones after a while, and choose the same.
@@ -115,14 +74,16 @@ class Ledger:
         if store.sqlite_file(self.uri) is not None:
             return None  # Of one machine, where `store.lock` has seen to it.
         time.sleep(_SEEN_S)
-        living = [r for r in self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'") if r.lives]
-        first = min(living, key=lambda record: record.run_id, default=None)
+        living = [run for run in self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'") if run.lives]
+        first = min(living, key=lambda run: run.run_id, default=None)
         if first is None or first.run_id == own:
             return None
         self._client.delete_run(own)
         return first
 
-    def open_parent(self, found: Record | None, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    def open_parent(
+        self, found: StoredRun | None, name: str, params: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> str:
         """Create the parent run, or open the one found again, and return its id."""
         from mlflow.entities import Param
 
@@ -163,21 +124,16 @@ class Ledger:
         """Close a run."""
         self._client.set_terminated(run_id, status)
 
-    def get(self, run_id: str) -> Record:
+    def get(self, run_id: str) -> StoredRun:
         """Return one run."""
-        return self._record(self._client.get_run(run_id))
+        return runs.stored(self._client.get_run(run_id), self._experiment, self.uri, self._folders)
 
-    def history(self, run_id: str, metric: str) -> list[float]:
-        """Return a metric's values, epoch by epoch."""
-        points = self._client.get_metric_history(run_id, metric)
-        return [point.value for point in sorted(points, key=lambda p: p.step)]
-
-    def _record(self, run: "Run") -> Record:
-        record = _record(run)
-        process = record.tags.get(names.PROCESS, "")
-        if record.status != "RUNNING" or processes.is_here(process):
-            return record
-        return replace(record, silent=run_folder.is_silent(self._unfinished, record.run_id, process))
+    def _end_dead(self, found: Iterable[StoredRun]) -> set[str]:
+        """End those that say RUNNING and whose process has ended, and return their ids."""
+        dead = {run.run_id for run in found if run.status == "RUNNING" and not run.lives}
+        for run_id in dead:
+            self.end(run_id, "KILLED")
+        return dead
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.tracking.context import registry
@@ -185,24 +141,6 @@ class Ledger:
         run = self._client.create_run(self._id, run_name=name, tags=dict(registry.resolve_tags()) | dict(tags))
         return str(run.info.run_id)
 
-    def _search(self, condition: str) -> Iterator[Record]:
-        token = None
-        while True:
-            page = self._client.search_runs([self._id], condition, max_results=_PAGE, page_token=token)
-            yield from map(self._record, page)
-            token = page.token
-            if not token:
-                return
-
-
-def _record(run: "Run") -> Record:
-    began, ended = run.info.start_time, run.info.end_time
-    return Record(
-        run_id=run.info.run_id,
-        key=run.data.tags.get(names.JOB_KEY, ""),
-        status=run.info.status,
-        metrics=dict(run.data.metrics),
-        params=dict(run.data.params),
-        tags=dict(run.data.tags),
-        seconds=max(ended - began, 0) / 1000 if ended else 0.0,
-    )
+    def _search(self, condition: str) -> Iterator[StoredRun]:
+        for run in runs.each_run(self._client, [self._id], condition):
+            yield runs.stored(run, self._experiment, self.uri, self._folders)

@@ -16,10 +16,11 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps import leaderboard
-from mnist_exp.sweeps.history import Ledger, Record
+from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
-from mnist_exp.tracking import names, tracker
+from mnist_exp.tracking import names, runs, tracker
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import optuna
@@ -96,11 +97,11 @@ def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
     screen.table(rows)
 
 
-def warn_of_reused(screen: Screen, rows: Sequence[Row], records: Sequence[Record], register_as: str | None) -> None:
+def warn_of_reused(screen: Screen, rows: Sequence[Row], earlier: Sequence[StoredRun], register_as: str | None) -> None:
     """Say how many jobs count that other code did, or whose models are not registered under the name asked for now."""
     commit = provenance.commit()
     ids = {row.run_id for row in rows if row.reused and row.outcome == "done"}
-    reused = [record.tags for record in records if record.run_id in ids]
+    reused = [run.tags for run in earlier if run.run_id in ids]
     others = sum(commit is not None and tags.get(names.GIT_COMMIT) != commit.sha for tags in reused)
     name = f"{register_as} version "
     elsewhere = sum(not tags.get(names.REGISTERED, "").startswith(name) for tags in reused) if register_as else 0
@@ -138,7 +139,7 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
     screen.out.print(f"\n{len(rows)} job{'s' * (len(rows) != 1)}, {left} to do; nothing was run (sweep.dry_run=true)")
 
 
-def show(screen: Screen, outcome: Outcome, experiment: str, ledger: Ledger | None) -> None:
+def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistory | None) -> None:
     """Print the leaderboard, the counts, the best job's command and each failed one's."""
     ranked, how = outcome.ranked, outcome.how
     keys = outcome.plan.space.keys
@@ -160,11 +161,11 @@ def show(screen: Screen, outcome: Outcome, experiment: str, ledger: Ledger | Non
         rows["chance"] = close
     if outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "issue the same command again to finish"
-    if outcome.parent and ledger is not None:
+    if outcome.parent and history is not None:
         rows["parent"] = f"{outcome.parent} in experiment {experiment}"
         if ranked:
-            rows["next"] = tracker.how_to("report", ["--sweep", outcome.parent], ledger.uri)
-        rows["look"] = ledger.how_to_look
+            rows["next"] = tracker.how_to("report", ["--sweep", outcome.parent], history.uri)
+        rows["look"] = history.how_to_look
     screen.table(rows)
     for row in outcome.failed[:_MOST_FAILURES]:
         before = " (in an earlier call; sweep.retry_failed=true runs it again)" if row.reused else ""
@@ -173,7 +174,7 @@ def show(screen: Screen, outcome: Outcome, experiment: str, ledger: Ledger | Non
         screen.error(f"… and {len(outcome.failed) - _MOST_FAILURES} more failed, in leaderboard.csv of the parent run")
 
 
-def record(ledger: Ledger, outcome: Outcome) -> None:
+def record(history: SweepHistory, outcome: Outcome) -> None:
     """Put the leaderboard, the pictures, the best configuration and the counts on the parent run."""
     assert outcome.parent is not None
     keys, settings = outcome.plan.space.keys, outcome.plan.settings
@@ -189,21 +190,25 @@ def record(ledger: Ledger, outcome: Outcome) -> None:
         leaderboard.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
         if ranked:
             _write_best(folder / "best.yaml", ranked[0], outcome)
-            _draw(folder, ledger, outcome)
-        ledger.log(outcome.parent, metrics, folder)
+            _draw(folder, history, outcome)
+        history.log(outcome.parent, metrics, folder)
     if ranked:
         best = ranked[0]
         note = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
-        ledger.tag(outcome.parent, {names.NOTE: f"{note}\n\n    {best.command}"})
+        history.tag(outcome.parent, {names.NOTE: f"{note}\n\n    {best.command}"})
 
 
-def _draw(folder: Path, ledger: Ledger, outcome: Outcome) -> None:
+def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
     from mnist_exp.sweeps import figures
 
     settings = outcome.plan.settings
     with_run = [row for row in outcome.rows if row.run_id and row.outcome in ("done", "pruned")]
     best_first = [*outcome.ranked, *(row for row in with_run if row.outcome == "pruned")][:_MOST_CURVES]
-    curves = [(row.name, ledger.history(row.run_id, settings.objective)) for row in best_first if row.run_id]
+    curves = [
+        (row.name, list(runs.metric_history(history.uri, row.run_id, settings.objective).values()))
+        for row in best_first
+        if row.run_id
+    ]
     importances = study.importances(outcome.opened) if outcome.opened and outcome.how.minimize_too is None else {}
     figures.draw_all(
         folder,

@@ -29,13 +29,14 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
 from mnist_exp.search.study import Study
-from mnist_exp.sweeps import grouping, past, plan, rules, summary
-from mnist_exp.sweeps.history import Ledger, Record
+from mnist_exp.sweeps import grouping, plan, reuse, rules, summary
+from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.progress import Watch
 from mnist_exp.sweeps.summary import Outcome
 from mnist_exp.tracking import names, run_folder, store
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import optuna
@@ -104,9 +105,9 @@ class _Sweep:
     screen: Screen
     task: Task
     launcher: Launcher
-    ledger: Ledger | None = field(default=None, init=False)
+    history: SweepHistory | None = field(default=None, init=False)
     opened: "optuna.Study | None" = field(default=None, init=False)
-    records: list[Record] = field(default_factory=list, init=False)
+    earlier: list[StoredRun] = field(default_factory=list, init=False)
 
     def run(self) -> float | None:
         tracking = self.plan.settings.tracking
@@ -120,10 +121,10 @@ class _Sweep:
                 self._launch(outcome)
             status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         finally:
-            if self.ledger is not None and outcome.parent is not None:
-                self._close(self.ledger, outcome, outcome.parent, status, owns=owns_parent)
+            if self.history is not None and outcome.parent is not None:
+                self._close(self.history, outcome, outcome.parent, status, owns=owns_parent)
             ending.close()
-            summary.show(self.screen, outcome, tracking.experiment, self.ledger)
+            summary.show(self.screen, outcome, tracking.experiment, self.history)
         if outcome.failed:
             raise RunError(f"{len(outcome.failed)} of {len(outcome.rows)} jobs failed")
         if killed := outcome.count("killed"):
@@ -135,47 +136,47 @@ class _Sweep:
 
         A search whose parent another living process owns is joined; a grid is refused.
         """
-        how, parent, owns, rows, records = self.how, None, True, [], []
+        how, parent, owns, rows, earlier = self.how, None, True, [], []
         if self.study is not None:
             self.opened = self.study.open()
             self.study.revive(self.opened)
         if tracking.store == "mlflow":
             deliver.deliver_all(tracking, self.screen.warn)
-            self.ledger = ledger = Ledger(tracking)
-            records = ledger.records()
+            self.history = history = SweepHistory(tracking)
+            earlier = history.jobs()
             if how.reuse and self.study is None:
-                self._refuse_if_running(ledger)
+                self._refuse_if_running(history)
                 # Of a search, whoever asks next goes on with what they leave.
-                records = past.without_orphans(ledger, records, {job.key for job in self.plan.jobs})
-            found, parent, owns = self._open_parent(ledger)
+                earlier = reuse.without_orphans(history, earlier, {job.key for job in self.plan.jobs})
+            found, parent, owns = self._open_parent(history)
             if self.study is not None and found is not None:
-                rows = past.rows_of_search(ledger.children(found.run_id), self.plan.space.keys)
+                rows = reuse.rows_of_search(history.children(found.run_id), self.plan.space.keys)
         if self.study is None or self.opened is None:
-            rows = _rows_of_grid(self.plan, records if how.reuse else [], how)
+            rows = _rows_of_grid(self.plan, earlier if how.reuse else [], how)
         else:
             rows += [Row("", planned_epochs=self.study.epochs) for _ in range(self.study.left(self.opened))]
-        self.records = records
-        summary.warn_of_reused(self.screen, rows, records, self.plan.settings.tracking.register_as)
+        self.earlier = earlier
+        summary.warn_of_reused(self.screen, rows, earlier, self.plan.settings.tracking.register_as)
         return Outcome(self.plan, how, rows, parent, self.own_folder, self.study, self.opened), owns
 
-    def _open_parent(self, ledger: Ledger) -> tuple[Record | None, str, bool]:
+    def _open_parent(self, history: SweepHistory) -> tuple[StoredRun | None, str, bool]:
         """Return the parent run that was there, the one that is used, and whether it is ours."""
-        with store.lock(ledger.uri):
-            found = self._refuse_if_running(ledger)
+        with store.lock(history.uri):
+            found = self._refuse_if_running(history)
             if found is not None and found.lives:
                 return found, found.run_id, False
-            parent = ledger.open_parent(found, *self._parent_facts())
-        if found is None and self.how.reuse and (quicker := ledger.quicker_parent(self._key, parent)):
+            parent = history.open_parent(found, *self._parent_facts())
+        if found is None and self.how.reuse and (quicker := history.quicker_parent(self._key, parent)):
             if self.study is None:
-                raise BusyError(past.running_already(quicker))
+                raise BusyError(reuse.running_already(quicker))
             return quicker, quicker.run_id, False
         return found, parent, True
 
-    def _refuse_if_running(self, ledger: Ledger) -> Record | None:
+    def _refuse_if_running(self, history: SweepHistory) -> StoredRun | None:
         """Return the parent run of an earlier call. Raises: BusyError: another process is at it; a search is joined."""
-        found = ledger.find_parent(self._key) if self.how.reuse else None
+        found = history.find_parent(self._key) if self.how.reuse else None
         if found is not None and found.lives and self.study is None:
-            raise BusyError(past.running_already(found))
+            raise BusyError(reuse.running_already(found))
         return found
 
     def _prepare(self, parent: str | None, units: Sequence[Sequence[Row]]) -> None:
@@ -190,9 +191,9 @@ class _Sweep:
         planned = {provenance.digest(list(job.overrides)): job.key for job in self.plan.jobs}
         events.write_known(self.folder, events.PLANNED, planned)
         if how.reuse:
-            events.write_known(self.folder, events.INTERRUPTED, _begun(self.plan, self.records, how))
+            events.write_known(self.folder, events.INTERRUPTED, _begun(self.plan, self.earlier, how))
         if self.study is not None and how.reuse:
-            done = {r.key: {"run_id": r.run_id, "metrics": r.metrics} for r in self.records if r.is_done}
+            done = {r.key: {"run_id": r.run_id, "metrics": r.metrics} for r in self.earlier if r.is_done}
             events.write_known(self.folder, events.DONE, done)
         self.task.assignment = Assignment(
             sweep_id=f"{self._key}/{time.time()}",
@@ -248,45 +249,45 @@ class _Sweep:
             self.screen.warn(f"sweep.together={at_most}: {len(alone)} of {len(rows)} jobs are trained alone: {why}")
         return units
 
-    def _close(self, ledger: Ledger, outcome: Outcome, parent: str, status: str, *, owns: bool) -> None:
+    def _close(self, history: SweepHistory, outcome: Outcome, parent: str, status: str, *, owns: bool) -> None:
         """Complete the parent run, and end it unless another living process owns it; what fails is told, not raised."""
 
         def end() -> None:
-            now = ledger.get(parent)
+            now = history.get(parent)
             if owns or (now.status != "FINISHED" and not now.lives):
-                ledger.end(parent, status)
+                history.end(parent, status)
                 run_folder.forget_sweep(self.plan.settings.tracking, parent)
 
-        settle, record = (functools.partial(step, ledger, outcome) for step in (self._settle, summary.record))
+        settle, record = (functools.partial(step, history, outcome) for step in (self._settle, summary.record))
         for step in (settle, record, end):
             try:
                 step()
             except Exception:  # The jobs are done; they must not look as if they were not.
                 self.screen.warn(f"the parent run is not complete:\n{redact(traceback.format_exc())}")
 
-    def _settle(self, ledger: Ledger, outcome: Outcome) -> None:
+    def _settle(self, history: SweepHistory, outcome: Outcome) -> None:
         """Set right what jobs whose process was ended could not record themselves."""
         ended = [row for row in outcome.rows if row.outcome in ("killed", "failed") and not row.reused]
         for row in ended:
             if row.outcome == "killed" and row.run_id:
                 with contextlib.suppress(Exception):  # The rest of the summary is worth more.
-                    if ledger.get(row.run_id).status == "RUNNING":
-                        ledger.end(row.run_id, "KILLED")
+                    if history.get(row.run_id).status == "RUNNING":
+                        history.end(row.run_id, "KILLED")
         if ended or self.study:
-            ledger.records()  # It buries those that were ended before they could tell; also another call's of a search.
+            history.mark_killed()  # Those that were ended before they could tell; also another call's of a search.
         if self.study and self.opened:
             self.study.fail(self.opened, {row.run_id for row in ended if row.outcome == "failed" and row.run_id})
             self.study.revive(self.opened)
 
     def _note_failure(self, outcome: Outcome, row: Row) -> None:
         """Record a job that failed, and give the sweep up if it was one too many."""
-        if self.ledger is not None:
+        if self.history is not None:
             tags = {names.FAILURE: row.reason, names.PARENT: outcome.parent or ""}
             tags |= {names.COMMAND: row.command, names.POINT: json.dumps(dict(row.values))}
             if row.key:
                 tags[names.JOB_KEY] = row.key
             with contextlib.suppress(Exception):  # A store that is gone must not end the sweep.
-                row.run_id = self.ledger.record_failure(row.run_id, row.name, tags, row.traceback)
+                row.run_id = self.history.record_failure(row.run_id, row.name, tags, row.traceback)
         failures = sum(each.outcome == "failed" and not each.reused for each in outcome.rows)
         rate = self.how.max_failure_rate
         if self.how.fail_fast or (rate is not None and failures > rate * len(outcome.rows)):
@@ -356,22 +357,22 @@ def _numbered(units: Sequence[Sequence[Row]]) -> tuple[tuple[NumberedJob, ...], 
     return tuple(tuple(NumberedJob(next(numbers), tuple(row.overrides)) for row in unit) for unit in units)
 
 
-def _rows_of_grid(made: Plan, records: Sequence[Record], how: SweepSettings) -> list[Row]:
-    return past.rows_of_grid(made, records, retry_failed=how.retry_failed, begun=_begun(made, records, how))
+def _rows_of_grid(made: Plan, earlier: Sequence[StoredRun], how: SweepSettings) -> list[Row]:
+    return reuse.rows_of_grid(made, earlier, retry_failed=how.retry_failed, begun=_begun(made, earlier, how))
 
 
-def _begun(made: Plan, records: Sequence[Record], how: SweepSettings) -> dict[str, str]:
+def _begun(made: Plan, earlier: Sequence[StoredRun], how: SweepSettings) -> dict[str, str]:
     """Return the runs to go on with, by job key."""
-    return past.interrupted(records, made.settings.tracking, retry_failed=how.retry_failed)
+    return reuse.interrupted(earlier, made.settings.tracking, retry_failed=how.retry_failed)
 
 
-def _peek(made: Plan, how: SweepSettings) -> list[Record]:
+def _peek(made: Plan, how: SweepSettings) -> list[StoredRun]:
     """Return what is recorded, without making a store that is not there."""
     tracking = made.settings.tracking
     file = store.sqlite_file(store.locate(tracking.uri))
     if tracking.store != "mlflow" or not how.reuse or (file is not None and not file.exists()):
         return []
-    return Ledger(tracking).records()
+    return SweepHistory(tracking).jobs()
 
 
 def _own_folder(loader: ConfigLoader) -> str | None:

@@ -1,11 +1,15 @@
 """How a person names a recorded run: by its id, or by a registered model; and which one may have been meant."""
 
 import difflib
+import itertools
 import re
 from typing import TYPE_CHECKING
 
+from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.tracking import run_folder
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import run_folder, runs, store, tracker
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,15 +29,38 @@ def is_reference(text: str) -> bool:
     return run_folder.is_run_id(text) or text.startswith((SCHEME, "runs:/"))
 
 
-def run_id(client: "MlflowClient", reference: str) -> str:
-    """Return the id of the run that is meant.
+def find(settings: TrackingSettings, reference: str) -> StoredRun:
+    """Return a run. Imports MLflow.
 
     Args:
-        client: of the store.
+        settings: which store.
         reference: a run's id or its first characters, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or an address that
             MLflow shows.
-    Raises: SettingsError: it names none; with what may have been meant.
+    Raises: SettingsError: it names no run of the store; with the one that may have been meant.
     """
+    shown = redact(store.locate(settings.uri))
+    missing = f"there is no run {reference} in {shown}: see the ids with `mlflow ui`, or name another store"
+    uri = runs.open_store(settings, missing if is_reference(reference) else _no_id(reference))
+    from mlflow.exceptions import MlflowException
+
+    client = store.client(uri)
+    try:
+        run_id = _run_id(client, reference)
+        run = client.get_run(run_id)
+        experiment = client.get_experiment(run.info.experiment_id).name
+    except MlflowException as error:
+        if error.get_http_status_code() == 404:
+            hint = _nearest(client, reference)
+            raise SettingsError(f"{missing}; {hint}" if hint else missing) from error
+        with tracker.understood(uri):
+            raise
+    if run.info.lifecycle_stage != "active":
+        raise SettingsError(f"run {run_id} was deleted: `mlflow runs restore --run-id {run_id}` brings it back")
+    return runs.stored(run, experiment, uri)
+
+
+def _run_id(client: "MlflowClient", reference: str) -> str:
+    """Return the id of the run that is meant. Raises: SettingsError: it names none; with what may have been meant."""
     if found := _OF_A_RUN.fullmatch(reference):
         return found[1]
     if reference.startswith(SCHEME):
@@ -41,13 +68,7 @@ def run_id(client: "MlflowClient", reference: str) -> str:
     return reference if run_folder.is_run_id(reference) else _of_start(client, reference)
 
 
-def check(reference: str) -> None:
-    """Make sure that a text may name a run, where there is no store to ask. Raises: SettingsError: it does not."""
-    if not is_reference(reference):
-        raise SettingsError(_no_id(reference))
-
-
-def nearest(client: "MlflowClient", wanted: str) -> str:
+def _nearest(client: "MlflowClient", wanted: str) -> str:
     """Return a sentence on the run that may have been meant; empty if none comes near, or the store does not tell."""
     from mlflow.exceptions import MlflowException
 
@@ -63,20 +84,13 @@ def nearest(client: "MlflowClient", wanted: str) -> str:
     return f"did you mean {found[0]} ({names[found[0]][:80]})?" if found else ""
 
 
-def _names(client: "MlflowClient") -> dict[str, str]:
-    """Return the names of the runs by their ids."""
+def _names(client: "MlflowClient", condition: str = "") -> dict[str, str]:
+    """Return the names of the runs that meet a condition, by their ids; of the newest only, where they are many."""
     from mlflow.entities import ViewType
 
     experiments = [found.experiment_id for found in client.search_experiments(ViewType.ACTIVE_ONLY)]
-    names: dict[str, str] = {}
-    token = None
-    while len(names) < _MOST_RUNS:
-        page = client.search_runs(experiments, max_results=1000, page_token=token)
-        names |= {run.info.run_id: run.info.run_name or "" for run in page}
-        token = page.token
-        if not token:
-            break
-    return names
+    found = itertools.islice(runs.each_run(client, experiments, condition), _MOST_RUNS)
+    return {run.info.run_id: run.info.run_name or "" for run in found}
 
 
 def _of_start(client: "MlflowClient", start: str) -> str:
@@ -84,12 +98,12 @@ def _of_start(client: "MlflowClient", start: str) -> str:
 
     Raises: SettingsError: there is none, or several.
     """
-    found = [each for each in _names(client) if each.startswith(start)] if _START.fullmatch(start) else []
+    found = list(_names(client, f"attributes.run_id LIKE '{start}%'")) if _START.fullmatch(start) else []
     if len(found) == 1:
         return found[0]
     if found:
         raise SettingsError(f"{start!r} begins the ids of {len(found)} runs: {', '.join(found[:5])}; write more of it")
-    hint = nearest(client, start)
+    hint = _nearest(client, start)
     raise SettingsError(_no_id(start) + (f"; {hint}" if hint else ""))
 
 

@@ -12,7 +12,7 @@ import pytest
 from mnist_exp import load_model
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.tracking import mlflow_writes, run_folder, runs
+from mnist_exp.tracking import mlflow_writes, references, run_folder
 from mnist_exp.tracking.spool import Message, Outbox
 
 RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
@@ -67,7 +67,7 @@ def server(monkeypatch):
 
 
 def find(uri):
-    return runs.find(TrackingSettings(uri=uri), RUN_ID)
+    return references.find(TrackingSettings(uri=uri), RUN_ID)
 
 
 def test_what_a_good_server_says_is_read(server):
@@ -153,7 +153,11 @@ BAD_IDS = [
 @pytest.mark.parametrize("run_id", BAD_IDS)
 def test_run_ids_are_no_paths(run_id, alone):
     settings = TrackingSettings()
-    for use in (run_folder.checked, lambda i: run_folder.folder_of(settings, i), lambda i: runs.find(settings, i)):
+    for use in (
+        run_folder.checked,
+        lambda i: run_folder.folder_of(settings, i),
+        lambda i: references.find(settings, i),
+    ):
         with pytest.raises(SettingsError, match="no run id"):
             use(run_id)
     assert list(alone.iterdir()) == []

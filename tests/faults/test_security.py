@@ -19,8 +19,9 @@ from mnist_exp import compose
 from mnist_exp.config import components
 from mnist_exp.config.components import KINDS
 from mnist_exp.errors import SettingsError
-from mnist_exp.tracking import runs
-from mnist_exp.tracking.runs import RecordedRun
+from mnist_exp.experiment import recall
+from mnist_exp.tracking import run_files
+from mnist_exp.tracking.runs import StoredRun
 
 TOUCH = "touch PROOF"
 WRITE = "open('PROOF', 'w')"
@@ -387,13 +388,13 @@ def logged():
 
 
 def run_of(uri="sqlite:///mlflow.db"):
-    return RecordedRun("0" * 32, "theirs", "mnist_exp", "FINISHED", {}, {}, {}, uri)
+    return StoredRun("0" * 32, "theirs", "mnist_exp", "FINISHED", {}, {}, {}, uri)
 
 
 def checked(config, trusted=()):
     """Check a configuration as one of a recorded run is."""
     text = yaml.safe_dump(config, allow_unicode=True)
-    return runs.check_config(runs.parse(text, "config.yaml of run 0"), set(trusted), run_of(), LOGGED.tracking)
+    return recall.check_config(run_files.parse(text, "config.yaml of run 0"), set(trusted), run_of(), LOGGED.tracking)
 
 
 def test_a_recorded_configuration_is_checked_like_any_other(logged):
@@ -428,7 +429,7 @@ def test_what_a_recorded_run_says_of_hydra_is_not_read(logged, name):
 def test_tags_of_a_recorded_run_are_refused(tag, alone):
     for text in (f"model: {tag}\n", f"{tag}\n", f"? {tag}\n: 1\n"):
         with pytest.raises(SettingsError, match=r"cannot be read|not a configuration"):
-            runs.parse(text, "config.yaml")
+            run_files.parse(text, "config.yaml")
     assert not list(alone.iterdir())
 
 
@@ -437,14 +438,14 @@ def test_tags_of_a_recorded_run_are_refused(tag, alone):
 )
 def test_odd_texts_of_a_recorded_run_are_refused(text):
     with pytest.raises(SettingsError):
-        runs.parse(text, "config.yaml")
+        run_files.parse(text, "config.yaml")
 
 
 def test_text_that_would_grow_is_refused_at_once():
     """A billion laughs: ten lines of aliases that are ten to the ninth items."""
     laughs = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]
     with pytest.raises(SettingsError, match="aliases are not allowed"):
-        runs.parse("\n".join(laughs), "config.yaml")
+        run_files.parse("\n".join(laughs), "config.yaml")
 
 
 @pytest.mark.parametrize("target", IN_TRUSTED)

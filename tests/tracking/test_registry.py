@@ -11,7 +11,7 @@ from real_runs import SMALL, client_of
 
 from mnist_exp import SettingsError, compose, load_model, run
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.tracking import mlflow_writes, registry, runs
+from mnist_exp.tracking import mlflow_writes, references, registry, runs
 from mnist_exp.tracking.spool import Message
 
 HELD_OUT = "data.validation=0.2"
@@ -83,7 +83,7 @@ def test_version_serves_through_mlflow_as_well(store, digits):
 def test_run_is_found_by_what_names_its_model(store, written):
     uri, client, ids, _ = store
     model_uri = client.get_run(ids["better"]).data.tags["mnist_exp.model_uri"]
-    found = runs.find(TrackingSettings(uri=uri), written.format(ids["better"], uri=model_uri))
+    found = references.find(TrackingSettings(uri=uri), written.format(ids["better"], uri=model_uri))
     assert found.run_id == ids["better"]
 
 
@@ -112,7 +112,7 @@ def test_wrong_name_is_answered_with_the_nearest(store, written, told):
     run_id = ids["better"]
     slip = run_id[:5] + ("0" if run_id[5] != "0" else "1") + run_id[6:]
     with pytest.raises(SettingsError) as caught:
-        runs.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip, other=slip[:12]))
+        references.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip, other=slip[:12]))
     assert told.format(id=run_id, named=ids["worse"], other=slip[:12]) in str(caught.value)
 
 
@@ -129,7 +129,7 @@ def test_server_of_something_else_is_told_in_words(written):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             with pytest.raises(SettingsError, match="name another store"):
-                runs.find(TrackingSettings(uri=f"http://127.0.0.1:{server.server_port}"), written)
+                references.find(TrackingSettings(uri=f"http://127.0.0.1:{server.server_port}"), written)
         finally:
             server.shutdown()
 
@@ -154,7 +154,7 @@ def test_runs_of_an_experiment_are_searched(store):
 
 def test_run_holds_its_class_names_and_what_it_read(store, digits):
     uri, _, ids, _ = store
-    found = runs.find(TrackingSettings(uri=uri), ids["better"])
+    found = references.find(TrackingSettings(uri=uri), ids["better"])
     assert found.class_names() == tuple("0123456789")
     read = found.predictions()
     assert (read.labels == digits[1][1]).all()

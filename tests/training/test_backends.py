@@ -136,9 +136,10 @@ def test_record_of_before_means_tensorflow(monkeypatch):
     settings, problems = find_problems(config)
     assert problems == []
     assert settings.trainer.backend == "jax"
-    from mnist_exp.tracking.runs import RecordedRun, check_config
+    from mnist_exp.experiment.recall import check_config
+    from mnist_exp.tracking.runs import StoredRun
 
-    recorded = RecordedRun("0" * 32, "old", "e", "FINISHED", {}, {}, {}, "")
+    recorded = StoredRun("0" * 32, "old", "e", "FINISHED", {}, {}, {}, "")
     assert check_config(config, set(), recorded, settings.tracking).trainer.backend == "tensorflow"
 
 

@@ -11,9 +11,9 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import past
-from mnist_exp.sweeps.history import Record
+from mnist_exp.sweeps import reuse
 from mnist_exp.sweeps.plan import Plan, Planned
+from mnist_exp.tracking.runs import StoredRun
 
 NOBODY = f"{socket.gethostname()}/1/1.00"  # Process 1 started at another time.
 
@@ -27,7 +27,11 @@ def record(kind, key="k1", run_id=None):
     tags = {"pruned": "true"} if kind == "pruned" else {}
     tags |= {"mlflow.runName": f"filters={kind}", "mnist_exp.command": f"python {kind}"}
     tags["mnist_exp.point"] = json.dumps({"model.filters": kind, "seed": "1", "gone": "x"})
-    return Record(run_id or kind, key, status, metrics, {"trainer.epochs": "5"}, tags, 12.5)
+    return stored(run_id or kind, status, metrics, {"trainer.epochs": "5"}, tags | {"mnist_exp.job_key": key})
+
+
+def stored(run_id, status, metrics, params, tags):
+    return StoredRun(run_id, "", "mnist_exp", status, params, metrics, tags, "sqlite:///none.db", seconds=12.5)
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def plan():
 
 
 def test_what_nobody_did_is_left(plan):
-    rows = past.rows_of_grid(plan, [], retry_failed=False)
+    rows = reuse.rows_of_grid(plan, [], retry_failed=False)
     assert [(row.outcome, row.run_id, row.reused, row.epochs) for row in rows] == [("left", None, False, 0)] * 2
     assert [row.values for row in rows] == [{"model.filters": "16"}, {"model.filters": "32"}]
     assert [row.overrides for row in rows] == [job.overrides for job in plan.jobs]
@@ -53,7 +57,7 @@ def test_what_nobody_did_is_left(plan):
 
 
 def test_a_job_that_is_done_has_the_results_of_its_run(plan):
-    first, second = past.rows_of_grid(plan, [record("done", "k2")], retry_failed=False)
+    first, second = reuse.rows_of_grid(plan, [record("done", "k2")], retry_failed=False)
     assert first.outcome == "left"
     assert (second.outcome, second.run_id, second.reused) == ("done", "done", True)
     assert (second.objective, second.test_accuracy, second.epochs, second.seconds) == (0.9, 0.8, 3, 12.5)
@@ -70,7 +74,7 @@ def test_which_record_stands_for_a_job(plan, count, retry_failed):
     """Done beats all; else the newest decides, and only a failure that is not to be tried again ends the job."""
     for kinds in itertools.product(KINDS, repeat=count):
         records = [record(kind, run_id=f"{kind}{place}") for place, kind in enumerate(kinds)]
-        row, other = past.rows_of_grid(plan, records, retry_failed=retry_failed)
+        row, other = reuse.rows_of_grid(plan, records, retry_failed=retry_failed)
         found = row.outcome, row.run_id, row.reused
         if "done" in kinds:
             assert found == ("done", f"done{kinds.index('done')}", True), kinds
@@ -83,19 +87,19 @@ def test_which_record_stands_for_a_job(plan, count, retry_failed):
 
 def test_a_failed_job_says_why(plan):
     failed = record("failed")
-    assert past.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "see its traceback.txt"
+    assert reuse.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "see its traceback.txt"
     failed.tags["mnist_exp.failure"] = "the loss is NaN"
-    assert past.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "the loss is NaN"
+    assert reuse.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "the loss is NaN"
 
 
 def test_runs_of_other_jobs_are_nothing_to_a_grid(plan):
-    rows = past.rows_of_grid(plan, [record("done", "k3"), record("failed", "")], retry_failed=False)
+    rows = reuse.rows_of_grid(plan, [record("done", "k3"), record("failed", "")], retry_failed=False)
     assert [row.outcome for row in rows] == ["left", "left"]
 
 
 def test_a_search_has_a_row_for_each_trial_that_came_to_an_end_the_oldest_first():
     children = [record(kind) for kind in ("running", "pruned", "killed", "failed", "done")]
-    rows = past.rows_of_search(children, ["seed", "model.filters", "missing"])
+    rows = reuse.rows_of_search(children, ["seed", "model.filters", "missing"])
     assert [(row.outcome, row.run_id) for row in rows] == [("done", "done"), ("failed", "failed"), ("pruned", "pruned")]
     assert [row.objective for row in rows] == pytest.approx([0.9, math.nan, 0.9], nan_ok=True)
     done = rows[0]
@@ -105,8 +109,8 @@ def test_a_search_has_a_row_for_each_trial_that_came_to_an_end_the_oldest_first(
 
 
 def test_a_trial_that_came_to_no_run_of_its_own_has_a_row_too():
-    bare = Record("r", "", "FAILED", {}, {}, {"mnist_exp.failure": "out of memory"}, 0.0)
-    (row,) = past.rows_of_search([bare], ["seed"])
+    bare = stored("r", "FAILED", {}, {}, {"mnist_exp.failure": "out of memory"})
+    (row,) = reuse.rows_of_search([bare], ["seed"])
     assert (row.outcome, row.reason, row.values, row.planned_epochs) == ("failed", "out of memory", {}, 0)
 
 
@@ -128,13 +132,13 @@ def test_a_run_lives_while_its_process_may():
     assert not finished.lives
 
 
-class FakeLedger:
-    """A ledger whose runs end when they were asked for so many times."""
+class FakeHistory:
+    """A history whose runs end when they were asked for so many times."""
 
     def __init__(self, ends_after):
         self.left = ends_after
 
-    def records(self):
+    def jobs(self):
         self.left -= 1
         return [record("running" if self.left > 0 else "killed")]
 
@@ -143,23 +147,23 @@ class FakeLedger:
 def hurried(monkeypatch):
     """No waiting; each look at the clock is a second later."""
     clock = itertools.count()
-    monkeypatch.setattr(past.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(past.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(reuse.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(reuse.time, "sleep", lambda seconds: None)
 
 
 def test_orphans_of_a_killed_sweep_are_waited_for(hurried):
-    ledger = FakeLedger(ends_after=5)
-    (found,) = past.without_orphans(ledger, [record("running")], {"k1"})
-    assert (found.status, ledger.left) == ("KILLED", 0)
+    history = FakeHistory(ends_after=5)
+    (found,) = reuse.without_orphans(history, [record("running")], {"k1"})
+    assert (found.status, history.left) == ("KILLED", 0)
 
 
 def test_jobs_of_other_sweeps_are_not_waited_for(hurried):
     records = [record("running", "k3"), record("done", "k1")]
-    assert past.without_orphans(None, records, {"k1", "k2"}) is records
+    assert reuse.without_orphans(None, records, {"k1", "k2"}) is records
 
 
 def test_a_job_that_runs_on_is_told(hurried):
     running = record("running")
     running.tags["mnist_exp.process"] = processes.identify()
     with pytest.raises(SettingsError, match=r"runs already \(run running, process .*sweep\.reuse=false"):
-        past.without_orphans(FakeLedger(ends_after=10**6), [running], {"k1"})
+        reuse.without_orphans(FakeHistory(ends_after=10**6), [running], {"k1"})

@@ -8,27 +8,28 @@ from collections.abc import Collection, Container, Sequence
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError
 from mnist_exp.search.space import values_of
-from mnist_exp.sweeps.history import Ledger, Record
+from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.tracking import names, run_folder
+from mnist_exp.tracking.runs import StoredRun
 
 _ORPHANS_END_S = 15.0
 
 
-def rows_of_grid(plan: Plan, records: Sequence[Record], *, retry_failed: bool, begun: Container[str] = ()) -> list[Row]:
+def rows_of_grid(plan: Plan, runs: Sequence[StoredRun], *, retry_failed: bool, begun: Container[str] = ()) -> list[Row]:
     """Return a row for each job, with its result where an earlier run has it.
 
     Args:
         plan: of the sweep.
-        records: of the experiment, newest first.
+        runs: of the experiment, newest first.
         retry_failed: whether jobs that failed are left to do.
         begun: keys of the jobs that an earlier call broke off.
     """
-    by_key: dict[str, Record] = {}
-    for record in records:  # One that is done beats any newer one.
-        if record.key not in by_key or (record.is_done and not by_key[record.key].is_done):
-            by_key[record.key] = record
+    by_key: dict[str, StoredRun] = {}
+    for run in runs:  # One that is done beats any newer one.
+        if run.key not in by_key or (run.is_done and not by_key[run.key].is_done):
+            by_key[run.key] = run
     rows = []
     for job in plan.jobs:
         values = values_of(job.overrides, plan.space.keys)
@@ -41,7 +42,7 @@ def rows_of_grid(plan: Plan, records: Sequence[Record], *, retry_failed: bool, b
     return rows
 
 
-def rows_of_search(children: Sequence[Record], keys: Sequence[str]) -> list[Row]:
+def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str]) -> list[Row]:
     """Return a row for each trial that came to an end.
 
     Args:
@@ -64,48 +65,48 @@ def rows_of_search(children: Sequence[Record], keys: Sequence[str]) -> list[Row]
     return rows
 
 
-def interrupted(records: Sequence[Record], tracking: TrackingSettings, *, retry_failed: bool) -> dict[str, str]:
+def interrupted(runs: Sequence[StoredRun], tracking: TrackingSettings, *, retry_failed: bool) -> dict[str, str]:
     """Return the newest run that was broken off, by job key, of jobs that are not done and can be gone on with here.
 
     Args:
-        records: of the experiment, newest first.
+        runs: of the experiment, newest first.
         tracking: where unfinished runs are kept.
         retry_failed: whether one that failed counts too.
     """
     states = ("KILLED", "FAILED") if retry_failed else ("KILLED",)
-    done = {record.key for record in records if record.is_done}
-    broken_off = [r for r in records if r.status in states and r.key not in done]
+    done = {run.key for run in runs if run.is_done}
+    broken_off = [run for run in runs if run.status in states and run.key not in done]
     kept = {folder.path.name for folder in run_folder.folders(tracking)}
-    return {record.key: record.run_id for record in reversed(broken_off) if record.run_id in kept}
+    return {run.key: run.run_id for run in reversed(broken_off) if run.run_id in kept}
 
 
-def without_orphans(ledger: Ledger, records: list[Record], keys: Collection[str]) -> list[Record]:
-    """Wait for jobs of a sweep that was killed, which end by themselves soon after it, and return the records then.
+def without_orphans(history: SweepHistory, runs: list[StoredRun], keys: Collection[str]) -> list[StoredRun]:
+    """Wait for jobs of a sweep that was killed, which end by themselves soon after it, and return the runs then.
 
     Raises: BusyError: one of the jobs runs on.
     """
     until = time.monotonic() + _ORPHANS_END_S
-    while living := [record for record in records if record.lives and record.key in keys]:
+    while living := [run for run in runs if run.lives and run.key in keys]:
         if time.monotonic() > until:
             raise BusyError(running_already(living[0]))
         time.sleep(0.5)
-        records = ledger.records()
-    return records
+        runs = history.jobs()
+    return runs
 
 
-def running_already(record: Record) -> str:
+def running_already(run: StoredRun) -> str:
     """Return the sentence for a sweep, or a job of it, that another process is at."""
-    process = record.tags.get(names.PROCESS, "unknown")
+    process = run.tags.get(names.PROCESS, "unknown")
     return (
-        f"this sweep runs already (run {record.run_id}, process {process}): wait for it or stop it; if that process is "
+        f"this sweep runs already (run {run.run_id}, process {process}): wait for it or stop it; if that process is "
         "gone for good, run everything with sweep.reuse=false"
     )
 
 
-def _fill(row: Row, record: Record) -> None:
+def _fill(row: Row, run: StoredRun) -> None:
     row.reused = True
-    row.run_id, row.metrics, row.seconds = record.run_id, record.metrics, record.seconds
-    row.objective = record.metrics.get(names.OBJECTIVE, math.nan)
-    row.outcome = "pruned" if record.is_pruned else "done" if record.is_done else "failed"
-    row.reason = record.tags.get(names.FAILURE, "" if row.outcome != "failed" else "see its traceback.txt")
-    row.epochs = int(record.metrics.get(names.EPOCHS, 0))
+    row.run_id, row.metrics, row.seconds = run.run_id, run.metrics, run.seconds
+    row.objective = run.metrics.get(names.OBJECTIVE, math.nan)
+    row.outcome = "pruned" if run.is_pruned else "done" if run.is_done else "failed"
+    row.reason = run.tags.get(names.FAILURE, "" if row.outcome != "failed" else "see its traceback.txt")
+    row.epochs = int(run.metrics.get(names.EPOCHS, 0))

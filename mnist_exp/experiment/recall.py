@@ -1,0 +1,85 @@
+"""A recorded run's configuration, data and machine, made usable again; nothing that it says is believed unchecked."""
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from mnist_exp import data
+from mnist_exp.config.schema import Settings, TrackingSettings, check
+from mnist_exp.data import Dataset
+from mnist_exp.errors import SettingsError
+from mnist_exp.experiment import provenance
+from mnist_exp.runtime import backends, threads
+from mnist_exp.tracking import names
+from mnist_exp.tracking.runs import StoredRun
+
+# Parts of a configuration that say how a run is recorded, not what it is.
+OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
+
+
+def check_config(
+    config: Mapping[str, Any],
+    trusted: set[str],
+    run: StoredRun,
+    tracking: TrackingSettings,
+    how_to_trust: str = "trusted_modules=[{}]",
+) -> Settings:
+    """Return the settings of a recorded configuration, which may come from someone else.
+
+    Args:
+        config: nested plain values.
+        trusted: modules whose code the user lets it name.
+        run: that it is of.
+        tracking: of this command, in the place of the recorded one.
+        how_to_trust: modules, with {} for their names.
+    Raises: SettingsError: it is mistaken, or names code that this command does not trust.
+    """
+    sections = [config, *(section for section in config.values() if isinstance(section, dict))]
+    named = [name for section in sections for name in _listed(section.get("trusted_modules"))]
+    foreign = [name for name in dict.fromkeys(map(str, named)) if name not in trusted]
+    if foreign:
+        raise SettingsError(
+            f"run {run.run_id} uses code of {', '.join(foreign)}, which runs only if you trust it: add "
+            + how_to_trust.format(",".join(foreign))
+        )
+    own = {name: copy.deepcopy(section) for name, section in config.items() if name not in OF_THE_COMMAND}
+    hidden = [key for key, value in provenance.flatten(own).items() if "***" in str(value)]
+    if hidden:
+        raise SettingsError([f"{key} was hidden when run {run.run_id} was recorded: give it again" for key in hidden])
+    if isinstance(own.get("trainer"), dict):
+        own["trainer"].setdefault("backend", backends.DEFAULT)  # Runs of before there was a choice.
+    try:
+        return check(own | {"tracking": dataclasses.asdict(tracking)})
+    except SettingsError as error:
+        raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in error.problems]) from error
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def load_data(run: StoredRun, settings: Settings) -> Dataset:
+    """Return the data set of a recorded run. Raises: SettingsError: what is found now is another one."""
+    dataset = data.load(settings.data)
+    recorded_sha256 = run.tags.get(names.DATA_SHA256)
+    if dataset.sha256 != recorded_sha256:
+        raise SettingsError(
+            f"data={settings.data.name} has the SHA-256 {dataset.sha256}, from {dataset.place}, but run {run.run_id} "
+            f"was trained on {recorded_sha256}: point data.path or $MNIST_EXP_DATA to the same data"
+        )
+    return dataset
+
+
+def drift(run: StoredRun, settings: Settings) -> list[str]:
+    """Take the thread counts that the run began with, and return what is different all the same."""
+    try:
+        environment = run.environment()
+    except SettingsError:
+        return []
+    different = provenance.drift(environment, settings.trainer.backend)
+    if settings.trainer.threads is None:
+        different += threads.adopt(environment.get("threads"), settings.trainer.backend or backends.DEFAULT)
+    if run.tags.get(names.CODE_SHA256) != provenance.code_sha256(settings):
+        different.append("the code was changed since")
+    return different

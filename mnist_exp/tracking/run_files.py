@@ -1,0 +1,91 @@
+"""The files that a run recorded, read back: none is believed to be what its name says before it was checked."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.evaluation import predictions
+from mnist_exp.evaluation.predictions import Predictions
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import mlflow_writes, store, tracker
+
+_LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
+
+
+def read_sections(uri: str, run_id: str, name: str) -> dict[str, Any]:
+    """Return the sections of a run's YAML file, unchecked.
+
+    Args:
+        uri: address of the store.
+        run_id: of the run.
+        name: of the file.
+    Raises: SettingsError: there is none, or it is not what mnist_exp writes.
+    """
+    return parse(_text(uri, run_id, name, _LARGEST_FILE), f"{name} of run {run_id}")
+
+
+def read_predictions(uri: str, run_id: str) -> Predictions:
+    """Return what a run predicted for the test set. Raises: SettingsError: it was not tested, or that is damaged."""
+    text = _text(uri, run_id, predictions.FILE, predictions.LARGEST)
+    return predictions.parse(text, f"{predictions.FILE} of run {run_id}")
+
+
+def read_leaderboard(uri: str, run_id: str) -> str:
+    """Return a sweep's table as CSV. Raises: SettingsError: the run has none."""
+    return _text(uri, run_id, "leaderboard.csv", _LARGEST_BOARD)
+
+
+def parse(text: str, what: str) -> dict[str, Any]:
+    """Return the sections of a YAML file that may come from someone else.
+
+    Args:
+        text: of the file.
+        what: it is called in an error.
+    Raises: SettingsError: it is not what mnist_exp writes.
+    """
+    try:
+        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506  a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SettingsError(f"{what} cannot be read: {reason}") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise SettingsError(f"{what} is not a configuration: it must be sections with names")
+    if "${" in text:
+        raise SettingsError(f"{what} has interpolations (${{…}}), which a recorded run has not: they are not resolved")
+    return content
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads plain values; refuses aliases, with which a small text can become a giant one."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+
+def _text(uri: str, run_id: str, name: str, largest: int) -> str:
+    what = f"{name} of run {run_id}"
+    with tracker.folder() as folder:
+        try:
+            file = Path(store.client(uri).download_artifacts(run_id, name, str(folder)))
+            content = file.read_bytes() if file.stat().st_size <= largest else None
+        except mlflow_writes.unfetched() as error:
+            raise SettingsError(f"there is no {what}: {_why_missing(uri, run_id, name, error)}") from error
+    if content is None:
+        raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
+    return content.decode("utf-8", errors="replace")
+
+
+def _why_missing(uri: str, run_id: str, name: str, error: Exception) -> str:
+    """Say why a file cannot be found: a store that does not answer may have it all the same."""
+    try:
+        names = [file.path for file in store.client(uri).list_artifacts(run_id)]
+    except mlflow_writes.unfetched() as again:
+        return f"the store does not give it: {redact(first_line(again))}"
+    if name in names:
+        return f"the store does not give it: {redact(first_line(error))}"
+    return "its process ended before it was recorded, or it was made by an older version"
