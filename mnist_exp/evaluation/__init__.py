@@ -1,4 +1,4 @@
-"""How good predictions are: metrics, pictures, saliency, and the statistics of comparisons.
+"""Metrics, figures, saliency maps and statistical tests.
 
-Works on arrays; knows no runs and no store.
+These modules work on arrays. They know nothing of runs or of the tracking store.
 """

@@ -1,4 +1,4 @@
-"""Pictures of one run: what it learned, what it confuses, what it got most wrong."""
+"""Figures of one run: learning curves, confusion matrix, confident mistakes, reliability diagram."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mnist_exp.evaluation.metrics import Bin
 
 Array = npt.NDArray[Any]
-_LABELLED = 20
-_MISTAKES = 25
+_LABELLED = 20  # classes up to which the confusion matrix shows names and counts
+_MISTAKES = 25  # images in the figure of mistakes
 
 
 def draw_all(
@@ -22,31 +22,42 @@ def draw_all(
     """Write learning_curves.png, confusion_matrix.png and confident_mistakes.png.
 
     Args:
-        folder: where.
-        history: each metric's values, epoch by epoch.
-        x: test images, shape (n, height, width, channels).
-        y: their labels, shape (n,).
-        probabilities: what the model says of them, shape (n, classes).
-        names: one name a class.
+        folder: folder to write to; must exist.
+        history: the values of each metric, one per epoch.
+        x: test images, pixels 0-255, shape (n, height, width, channels).
+        y: true labels, integers from 0, shape (n,).
+        probabilities: the model's output, shape (n, classes).
+        names: one name per class.
     """
-    drawn = {
+    figures = {
         "learning_curves.png": learning_curves(history),
         "confusion_matrix.png": confusion_matrix(y, probabilities.argmax(axis=1), names),
         "confident_mistakes.png": confident_mistakes(x, y, probabilities, names),
     }
-    write(folder, drawn)
+    write(folder, figures)
 
 
-def write(folder: Path, drawn: Mapping[str, Figure]) -> None:
-    """Write figures under their names."""
+def write(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Write figures as PNG files.
+
+    Args:
+        folder: folder to write to; must exist.
+        figures: the figures by file name.
+    """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn; the tables have the text.
-        for name, figure in drawn.items():
-            figure.savefig(folder / name, pil_kwargs={"compress_level": 1})  # Half the time, a fifth more bytes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn instead; tables have the text.
+        for name, figure in figures.items():
+            figure.savefig(
+                folder / name, pil_kwargs={"compress_level": 1}
+            )  # Takes half the time, for a fifth more bytes.
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
-    """Return loss and accuracy against the epoch, for training and validation."""
+    """Plot loss and accuracy by epoch, for training and validation.
+
+    Args:
+        history: the values of each metric, one per epoch.
+    """
     figure = Figure(figsize=(9, 3.6))
     figure.subplots_adjust(0.06, 0.14, 0.98, 0.9, wspace=0.2)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -61,13 +72,13 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def confusion_matrix(y: Array, predicted: Array, names: Sequence[str], images: str = "test images") -> Figure:
-    """Return how often each class was taken for each other; the colours show the mistakes only.
+    """Draw the confusion matrix. The colours show the mistakes only, since the correct predictions would hide them.
 
     Args:
-        y: labels, shape (n,).
-        predicted: labels that were read, shape (n,).
-        names: one name a class.
-        images: what the images are called.
+        y: true labels, integers from 0, shape (n,).
+        predicted: predicted labels, shape (n,).
+        names: one name per class.
+        images: what the title calls the images.
     """
     classes = len(names)
     counts = np.zeros((classes, classes), np.int64)
@@ -91,22 +102,23 @@ def confusion_matrix(y: Array, predicted: Array, names: Sequence[str], images: s
         dark = np.nanmax(mistakes) / 2
         for (row, column), count in np.ndenumerate(counts):
             if count:
-                shade = "white" if row != column and count > dark else "black" if row != column else "grey"
-                axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=shade)
+                on_red = "white" if count > dark else "black"
+                colour = "grey" if row == column else on_red
+                axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
     return figure
 
 
 def confident_mistakes(
     x: Array, y: Array, probabilities: Array, names: Sequence[str], place: str = "the test set"
 ) -> Figure:
-    """Return the wrongly read images of which the model was surest, surest first.
+    """Draw the images that the model got wrong with the highest confidence, highest first.
 
     Args:
-        x: images, shape (n, height, width, channels).
-        y: labels, shape (n,).
-        probabilities: what the model says of them, shape (n, classes).
-        names: one name a class.
-        place: what the images are called.
+        x: images, pixels 0-255, shape (n, height, width, channels).
+        y: true labels, integers from 0, shape (n,).
+        probabilities: the model's output, shape (n, classes).
+        names: one name per class.
+        place: what the title calls the set of images.
     """
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != y)
@@ -114,7 +126,7 @@ def confident_mistakes(
     columns = 5
     rows = max(-(-len(surest) // columns), 1)
     height, width, channels = x.shape[1:]
-    # One picture for all: 25 axes take four times as long to lay out and draw.
+    # All images on one pair of axes: 25 pairs take four times as long to draw.
     caption = round(0.45 * height)
     sheet = np.full((rows * (height + caption), columns * (width + 2), channels), 255, np.float32)
     figure = Figure(figsize=(1.45 * columns, 1.45 * rows * (height + caption) / (width + 2) + 0.5))
@@ -123,8 +135,8 @@ def confident_mistakes(
     for position, index in enumerate(surest):
         top, left = (position // columns) * (height + caption) + caption, (position % columns) * (width + 2)
         sheet[top : top + height, left : left + width] = x[index]
-        share = probabilities[index, predicted[index]]
-        text = f"{names[predicted[index]]} ({share:.0%})\nis {names[y[index]]}, no. {index}"
+        confidence = probabilities[index, predicted[index]]
+        text = f"{names[predicted[index]]} ({confidence:.0%})\nis {names[y[index]]}, no. {index}"
         axes.text(left + width / 2, top - 1.5, text, fontsize=7, ha="center", va="bottom", parse_math=False)
     picture = sheet[..., 0] if channels == 1 else sheet[..., :3]
     axes.imshow(picture / 255, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -134,22 +146,23 @@ def confident_mistakes(
 
 
 def reliability(bins: Sequence[Bin], ece: float, images: str) -> Figure:
-    """Return how often a model is right, by how sure it is, over how many images there are of each.
+    """Draw a reliability diagram: accuracy by confidence, with the number of images in each bin below.
 
     Args:
-        bins: of equal width.
+        bins: bins of equal width.
         ece: expected calibration error.
-        images: what the images are called.
+        images: what the title calls the images.
+    Source: Guo, Pleiss, Sun & Weinberger 2017, arXiv:1706.04599, figure 1.
     """
     figure = Figure(figsize=(5.2, 6))
     above = figure.add_axes((0.13, 0.37, 0.83, 0.56))
     below = figure.add_axes((0.13, 0.09, 0.83, 0.22), sharex=above)
     lows, widths = [each.low for each in bins], [each.high - each.low for each in bins]
     filled = [each for each in bins if each.images]
-    sure, right = np.array([[each.confidence, each.accuracy] for each in filled], np.float64).T
-    above.bar([each.low for each in filled], right, widths[0], align="edge", edgecolor="white", label="accuracy")
+    confidence, accuracy = np.array([[each.confidence, each.accuracy] for each in filled], np.float64).T
+    above.bar([each.low for each in filled], accuracy, widths[0], align="edge", edgecolor="white", label="accuracy")
     above.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, label="perfectly calibrated")
-    above.plot(sure, right, "o", color="black", markersize=4, label="mean confidence of the bin")
+    above.plot(confidence, accuracy, "o", color="black", markersize=4, label="mean confidence of the bin")
     above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
     above.set_title(f"expected calibration error {ece:.4f}, {images}", parse_math=False, fontsize=11)
     above.legend(loc="upper left", fontsize=8)

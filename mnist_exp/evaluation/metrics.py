@@ -1,4 +1,4 @@
-"""How good a classifier is on labelled images: accuracy and how sure that is, each class, calibration, mistakes."""
+"""Metrics of a classifier on labelled images: accuracy with its interval, scores per class, calibration, mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ LEVEL = 0.95
 RESAMPLES = 5000
 MISTAKES = 25
 _SEED = 0
-_FEWEST = 10
-_NUMBERS_AT_A_TIME = 10_000_000
+_FEWEST = 10  # mistakes, or correct predictions, below which the bootstrap is not used
+_NUMBERS_AT_A_TIME = 10_000_000  # limits the memory that the bootstrap takes
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the accuracy on all such images lies, as far as these tell.
+    """Confidence interval of an accuracy.
 
     Args:
-        low: of the accuracy.
-        high: of the accuracy.
-        method: by which it was found.
-        level: share of such intervals that hold the true accuracy.
+        low: lower end, in [0, 1].
+        high: upper end, in [0, 1].
+        method: name of the method, for people.
+        level: share of such intervals that contain the true accuracy.
     """
 
     low: float
@@ -36,14 +36,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class Bin:
-    """The images of which the model was about as sure.
+    """One bin of a reliability diagram: the images whose confidence lies in (low, high].
+
+    The confidence of a prediction is the highest of its probabilities.
 
     Args:
-        low: confidence above which they lie.
-        high: confidence up to which they lie.
-        images: how many.
-        confidence: their mean; None where there is none.
-        accuracy: share of them that is right; None where there is none.
+        low: lower end of the bin.
+        high: upper end of the bin.
+        images: number of images in the bin.
+        confidence: mean confidence; None if the bin is empty.
+        accuracy: share of correct predictions; None if the bin is empty.
     """
 
     low: float
@@ -55,16 +57,16 @@ class Bin:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class is read.
+    """The scores of one class.
 
     Args:
-        name: of the class.
-        precision: share of what was read as it that is it; None where nothing was.
-        recall: share of it that was read as it; None where no image is.
-        f1: harmonic mean of both; None where there is neither.
-        images: of it.
-        taken_for: class that it was taken for most often; None where it never was for another.
-        times: how often that was.
+        name: name of the class.
+        precision: share of the predictions of this class that are correct; None if it was never predicted.
+        recall: share of the images of this class that were predicted as it; None if it has no images.
+        f1: harmonic mean of precision and recall; None if both are None.
+        images: number of images of this class.
+        taken_for: the wrong class that was predicted most often for it; None if there was no mistake.
+        times: how often that wrong class was predicted.
     """
 
     name: str
@@ -78,7 +80,14 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One wrongly read image: its number among those evaluated, what it is, what was read, and how surely."""
+    """One wrong prediction.
+
+    Args:
+        image: position of the image among those evaluated, from 0.
+        is_class: name of its true class.
+        read_as: name of the predicted class.
+        probability: probability of the predicted class.
+    """
 
     image: int
     is_class: str
@@ -88,19 +97,19 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All measures of one model on one set of images.
+    """All metrics of one model on one set of images.
 
     Args:
-        images: how many.
+        images: number of images.
         loss: mean cross-entropy.
-        accuracy: share that is right.
-        interval: of the accuracy.
+        accuracy: share of correct predictions.
+        interval: confidence interval of the accuracy.
         ece: expected calibration error.
-        confidence: mean probability of what was read.
-        bins: that make the reliability diagram.
-        classes: one a class, by label.
-        confusion: images by true class (rows) and class read (columns).
-        mistakes: the surest, surest first.
+        confidence: mean probability of the predicted classes.
+        bins: the bins of the reliability diagram.
+        classes: the scores of each class, in the order of the labels.
+        confusion: number of images by true class (rows) and predicted class (columns).
+        mistakes: the wrong predictions with the highest confidence, highest first.
     """
 
     images: int
@@ -116,13 +125,13 @@ class Evaluation:
 
 
 def measure(probabilities: Array, labels: Array, names: Sequence[str], loss: float) -> Evaluation:
-    """Return every measure. Imports scipy and scikit-learn.
+    """Return all metrics of a model's predictions. Imports scipy and scikit-learn.
 
     Args:
-        probabilities: float32 (n, classes), as the model gives them.
-        labels: whole numbers from 0, shape (n,).
-        names: one a class.
-        loss: mean cross-entropy, as the training computes it.
+        probabilities: the model's output, float32 (n, classes).
+        labels: true classes, integers from 0, shape (n,).
+        names: one name per class.
+        loss: mean cross-entropy, computed as in training.
     """
     predicted = probabilities.argmax(axis=1)
     right, confidence = predicted == labels, probabilities.max(axis=1).astype(np.float64)
@@ -146,13 +155,13 @@ def measure(probabilities: Array, labels: Array, names: Sequence[str], loss: flo
 
 
 def accuracy_interval(right: Array) -> Interval:
-    """Return the 95 % interval of an accuracy by the bootstrap; the same for the same images.
+    """Return the 95 % confidence interval of an accuracy, by the bootstrap with a fixed seed.
 
-    With fewer than 10 mistakes, or right ones, resamples vary too little, with none not at all, and the interval would
-    be too narrow: it is the exact binomial one then.
+    With fewer than 10 mistakes (or fewer than 10 correct predictions) the resamples hardly vary, and a bootstrap
+    interval would be too narrow. The exact binomial interval is returned in that case.
 
     Args:
-        right: bool (n,), whether each image was read rightly.
+        right: whether each prediction is correct, bool (n,).
     Source: Efron & Tibshirani 1993, chapter 13 (percentile); Clopper & Pearson 1934.
     """
     from scipy import stats
@@ -161,7 +170,7 @@ def accuracy_interval(right: Array) -> Interval:
     if min(count, n - count) < _FEWEST:
         exact = stats.binomtest(count, n).proportion_ci(LEVEL, method="exact")
         return Interval(float(exact.low), float(exact.high), "exact binomial")
-    found = stats.bootstrap(
+    bootstrapped = stats.bootstrap(
         (right.astype(np.float64),),
         np.mean,
         n_resamples=RESAMPLES,
@@ -170,36 +179,37 @@ def accuracy_interval(right: Array) -> Interval:
         method="percentile",
         rng=np.random.default_rng(_SEED),
     ).confidence_interval
-    return Interval(float(found.low), float(found.high), f"bootstrap, {RESAMPLES:,} resamples")
+    return Interval(float(bootstrapped.low), float(bootstrapped.high), f"bootstrap, {RESAMPLES:,} resamples")
 
 
 def reliability(confidence: Array, right: Array, bins: int = BINS) -> list[Bin]:
-    """Return confidence and accuracy in bins of equal width, each with its upper end.
+    """Return mean confidence and accuracy in bins of equal width.
 
     Args:
-        confidence: (n,), probability of what was read, in (0, 1].
-        right: bool (n,), whether that is true.
-        bins: how many.
+        confidence: probability of the predicted class, in (0, 1], shape (n,).
+        right: whether each prediction is correct, bool (n,).
+        bins: number of bins.
     Source: Guo, Pleiss, Sun & Weinberger 2017, arXiv:1706.04599, section 2.
     """
     edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    sure, true = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    bin_of_image = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    counts = np.bincount(bin_of_image, minlength=bins)
+    confidence_sums = np.bincount(bin_of_image, weights=confidence, minlength=bins)
+    right_sums = np.bincount(bin_of_image, weights=right, minlength=bins)
     return [
         Bin(
             float(edges[i]),
             float(edges[i + 1]),
             int(counts[i]),
-            float(sure[i] / counts[i]) if counts[i] else None,
-            float(true[i] / counts[i]) if counts[i] else None,
+            float(confidence_sums[i] / counts[i]) if counts[i] else None,
+            float(right_sums[i] / counts[i]) if counts[i] else None,
         )
         for i in range(bins)
     ]
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """Return the expected calibration error: the mean gap between confidence and accuracy, weighted by images.
+    """Return the expected calibration error: the gap between confidence and accuracy, averaged over the images.
 
     Source: Naeini, Cooper & Hauskrecht 2015, AAAI, "Obtaining well calibrated probabilities using Bayesian binning".
     """
@@ -212,11 +222,11 @@ def calibration_error(bins: Sequence[Bin]) -> float:
 
 
 def score(probabilities: Array, labels: Array) -> dict[str, float]:
-    """Return mean cross-entropy and accuracy.
+    """Return the mean cross-entropy as `loss`, and the `accuracy`.
 
     Args:
-        probabilities: shape (n, classes).
-        labels: shape (n,).
+        probabilities: the model's output, shape (n, classes).
+        labels: true classes, integers from 0, shape (n,).
     """
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     loss = -np.log(np.maximum(true, np.finfo(np.float32).tiny)).mean()

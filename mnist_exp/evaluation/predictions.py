@@ -1,4 +1,7 @@
-"""What a run read on the test set, image by image: so that two runs can be compared without their models."""
+"""The predictions of a run on the test set, one row per image.
+
+With this file two runs can be compared without loading their models.
+"""
 
 import io
 from dataclasses import dataclass
@@ -15,12 +18,12 @@ LARGEST = 50_000_000  # bytes
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was read, in the order of the data set.
+    """Predictions for n images, in the order of the data set.
 
     Args:
-        labels: int64 (n,), what is true.
-        predicted: int64 (n,).
-        probability: float64 (n,), of what was predicted.
+        labels: true classes, int64 (n,).
+        predicted: predicted classes, int64 (n,).
+        probability: probability of the predicted class, float64 (n,).
     """
 
     labels: Array
@@ -28,29 +31,34 @@ class Predictions:
     probability: Array
 
     def write(self, file: Path) -> None:
-        """Write a table that `parse` reads, probabilities to six digits."""
+        """Write a CSV table that `parse` reads; probabilities have six decimals."""
         table = np.column_stack([self.labels, self.predicted, self.probability])
         head = "label,predicted,probability"
         np.savetxt(file, table, fmt=("%d", "%d", "%.6f"), delimiter=",", header=head, comments="")
 
 
 def of(probabilities: Array, labels: Array) -> Predictions:
-    """Return what probabilities, shape (n, classes), say of images with these labels, shape (n,)."""
+    """Return the predictions that follow from a model's output.
+
+    Args:
+        probabilities: the model's output, shape (n, classes).
+        labels: true classes, integers from 0, shape (n,).
+    """
     return Predictions(labels, probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64))
 
 
 def parse(text: str, what: str) -> Predictions:
-    """Return the predictions of a table that may come from someone else.
+    """Return the predictions of a CSV table. The table may come from another user, so everything is checked.
 
     Args:
-        text: of the file.
-        what: it is called in an error.
-    Raises: SettingsError: it is not what `write` writes.
+        text: content of the file.
+        what: how an error names the file.
+    Raises: SettingsError: the text is not a table as `Predictions.write` writes it.
     """
     try:
         label, predicted, probability = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, ndmin=2).T
     except (ValueError, UserWarning) as error:
         raise SettingsError(f"{what} cannot be read: {first_line(error)}") from error
     if not (np.isfinite([label, predicted, probability]).all() and min(label.min(), predicted.min()) >= 0):
-        raise SettingsError(f"{what} holds what are no labels and probabilities")
+        raise SettingsError(f"{what} has values that are not labels or probabilities")
     return Predictions(label.astype(np.int64), predicted.astype(np.int64), probability)

@@ -1,4 +1,4 @@
-"""Where a network looks: what it loses when a part of the image is covered."""
+"""Saliency by occlusion: which pixels a prediction depends on, measured by covering parts of the image."""
 
 from collections.abc import Callable
 
@@ -7,21 +7,23 @@ import numpy as np
 from mnist_exp.data.dataset import Array
 
 _POSITIONS, _FEW, _SMALL = 26, 14, 64  # squares along a side; fewer in an image whose side is longer than this
-_COVER = 5 / 28  # of a side
-_BATCH = 500 * 28 * 28  # pixels
-_CERTAIN = 1e-7  # probabilities of float32 tell no more
+_COVER = 5 / 28  # side of the square, as a share of the image's shorter side
+_BATCH = 500 * 28 * 28  # pixels in a batch
+_SMALLEST = 1e-7  # resolution of float32 probabilities near 1
 
 
 def occlusion_map(predict: Callable[[Array], Array], image: Array, label: int) -> Array:
-    """Return how much each pixel speaks for a class, float32 (height, width); below 0 it speaks against it.
+    """Return how much each pixel supports a class.
 
-    A square is moved over the image, filled with what the border shows. The value is what covering costs the class in
-    log-odds, the mean over all squares that cover the pixel: probabilities near 1 would hardly move.
+    A square in the median colour of the border moves over the image. Where it covers the image, the log-odds of the
+    class change. The value of a pixel is the mean loss of log-odds over all squares that cover the pixel. Log-odds are
+    used because a probability near 1 hardly changes.
 
     Args:
-        predict: from images (n, height, width, channels) to probabilities (n, classes).
+        predict: maps images (n, height, width, channels) to probabilities (n, classes).
         image: uint8, shape (height, width, channels).
-        label: of the class.
+        label: number of the class.
+    Returns: float32 (height, width); above 0 the pixel supports the class, below 0 it is evidence against it.
     Source: Zeiler & Fergus 2014, arXiv:1311.2901, section 4.2.
     """
     height, width = image.shape[:2]
@@ -35,8 +37,8 @@ def occlusion_map(predict: Callable[[Array], Array], image: Array, label: int) -
     for start in range(0, len(corners), batch):
         part = corners[start : start + batch]
         images = np.repeat(image[np.newaxis], len(part), axis=0)
-        for each, (row, column) in zip(images, part, strict=True):
-            each[row : row + side, column : column + side] = fill
+        for covered_image, (row, column) in zip(images, part, strict=True):
+            covered_image[row : row + side, column : column + side] = fill
         for value, (row, column) in zip(whole - _log_odds(predict(images), label), part, strict=True):
             lost[row : row + side, column : column + side] += value
             covered[row : row + side, column : column + side] += 1
@@ -44,14 +46,14 @@ def occlusion_map(predict: Callable[[Array], Array], image: Array, label: int) -
 
 
 def _corners(length: int, side: int) -> list[int]:
-    """Return where squares begin, such that they reach both ends and leave no gap."""
+    """Return the first pixels of the squares along one side, so that they cover all of it."""
     last = max(length - side, 0)
     count = min(last + 1, max(_POSITIONS if length <= _SMALL else _FEW, -(-length // side) + 1))
-    return sorted({round(each) for each in np.linspace(0, last, count)})
+    return sorted({round(corner) for corner in np.linspace(0, last, count)})
 
 
 def _log_odds(probabilities: Array, label: int) -> Array:
     p = probabilities.astype(np.float64)
     others = np.delete(p, label, axis=1).sum(axis=1)
-    odds = np.maximum(p[:, label], _CERTAIN) / np.maximum(others, _CERTAIN)
+    odds = np.maximum(p[:, label], _SMALLEST) / np.maximum(others, _SMALLEST)
     return np.asarray(np.log(odds))

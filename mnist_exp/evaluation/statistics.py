@@ -1,7 +1,8 @@
-"""Whether configurations differ by more than their seeds do: the tests of scipy and statsmodels, and when not to test.
+"""Statistical tests between configurations and between models, on top of scipy and statsmodels.
 
-All pairs are compared and corrected together, also where only those with the best one are shown. The best one is picked
-by the very values that are tested: corrected for the comparisons with it alone, too many differences would be claimed.
+All pairs of configurations are tested, and Holm's correction counts all of them, even if a page shows only the pairs
+with the best configuration. The best one is chosen by the same values that are tested. A correction for its own pairs
+alone would let too many false differences through.
 """
 
 import itertools
@@ -18,29 +19,29 @@ POWER = 0.8
 CONFIDENCE = 0.95
 MOST_SEEDS = 1000
 PAIRED, WELCH, NONE = "paired t-test", "Welch's t-test", "none"
-# Of the largest value. Equal accuracies differ by the rounding of 32 bits, less than 1e-7; one image more or less is
-# above 1e-5.
+# Relative to the largest value. Equal accuracies differ by float32 rounding, less than 1e-7. One image more or less
+# changes an accuracy by more than 1e-5.
 _NO_SPREAD = 1e-6
-_FEW_DISCORDANT = 25
+_FEW_DISCORDANT = 25  # below this number McNemar's test is the exact one
 
-Values = Mapping[str, float]
+Values = Mapping[str, float]  # the metric of one configuration, by seed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The values of one configuration against those of another.
+    """The result of comparing two configurations.
 
     Args:
-        test: paired t-test, Welch's t-test or none.
-        n: seeds of each; of the pairs, where they are paired.
-        difference: mean of the first less that of the second; over the common seeds, where they are paired.
-        effect: the difference in standard deviations; 0 where there is no test.
-        low: lower end of the 95 % interval of the difference, of this comparison alone; NaN where there is no test.
-        high: upper end.
-        p: of a difference of zero; None where there is no test.
-        reason: why there is none.
-        p_corrected: after Holm's correction for all comparisons that were made together.
-        family: how many these were.
+        test: name of the test: paired t-test, Welch's t-test or none.
+        n: number of seeds of the first and of the second; for a paired test the number of pairs, twice.
+        difference: mean of the first minus mean of the second; for a paired test over the common seeds only.
+        effect: difference divided by the standard deviation; 0 if there was no test.
+        low: lower end of the difference's 95 % interval, not corrected for other comparisons; NaN if there was no test.
+        high: upper end of that interval.
+        p: p value of the hypothesis "no difference"; None if there was no test.
+        reason: why there was no test; empty if there was one.
+        p_corrected: p value after Holm's correction for all comparisons made together; None if there was no test.
+        family: number of comparisons made together.
     """
 
     test: str
@@ -56,37 +57,43 @@ class Comparison:
 
     @property
     def is_significant(self) -> bool:
-        """Whether a difference is claimed."""
+        """Whether the difference is significant after the correction."""
         return self.p_corrected is not None and self.p_corrected < LEVEL
 
     def reversed(self) -> "Comparison":
-        """Return the second against the first."""
+        """Return the comparison of the second configuration with the first."""
         return replace(self, n=self.n[::-1], difference=-self.difference, low=-self.high, high=-self.low)
 
     def seeds_needed(self) -> int | None:
-        """Return how many seeds each would show a difference of this size with a power of 80 %, by this page's rule.
+        """Return how many seeds per configuration would show a difference of this size with a power of 80 %.
 
-        The rule is the strictest of Holm's steps, 0.05 over the number of comparisons. More than there are, where these
-        show none: where the spreads of the two are most unequal, what is reckoned for equal ones would be too few. None
-        where there is no test, or where it would be more than 1,000.
+        The level is the strictest of Holm's steps: 0.05 divided by the number of comparisons. If the present seeds show
+        no difference, the answer is always more than there are now: the estimate assumes equal spreads, and is too low
+        if the spreads are very unequal.
+
+        Returns: number of seeds; None if there was no test, or if more than 1,000 seeds would be needed.
         """
-        needed = seeds_needed(self.effect, self.test, LEVEL / self.family) if self.p is not None else None
-        return needed if needed is None or self.is_significant else max(needed, min(self.n) + 1)
+        if self.p is None:
+            return None
+        needed = seeds_needed(self.effect, self.test, LEVEL / self.family)
+        if needed is None or self.is_significant:
+            return needed
+        return max(needed, min(self.n) + 1)
 
 
 @dataclass(frozen=True)
 class Discordance:
-    """How two models differ on the same images.
+    """The result of comparing two models on the same images, by McNemar's test.
 
     Args:
-        images: how many there are.
-        only_first: images that only the first model reads right.
-        only_second: those that only the second one does.
-        p: of McNemar's test.
-        is_exact: whether that is the binomial one.
-        low: lower end of the 95 % interval of the difference of the accuracies, given which images count.
-        high: upper end.
-        p_corrected: after Holm's correction for all comparisons that were made together.
+        images: number of images.
+        only_first: images that only the first model predicts correctly.
+        only_second: images that only the second model predicts correctly.
+        p: p value of McNemar's test.
+        is_exact: whether the exact binomial version of the test was used.
+        low: lower end of the 95 % interval of the difference in accuracy, given the number of discordant images.
+        high: upper end of that interval.
+        p_corrected: p value after Holm's correction for all comparisons made together.
     """
 
     images: int
@@ -100,17 +107,17 @@ class Discordance:
 
     @property
     def difference(self) -> float:
-        """Accuracy of the first less that of the second."""
+        """Accuracy of the first model minus that of the second."""
         return (self.only_first - self.only_second) / self.images
 
     @property
     def is_significant(self) -> bool:
-        """Whether a difference is claimed, of the two models."""
+        """Whether the two models differ significantly after the correction."""
         return self.p_corrected is not None and self.p_corrected < LEVEL
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % t-interval of the mean; None for one value, or where all are equal."""
+    """Return the 95 % t-interval of the mean; None if there is one value only or if all are equal."""
     from scipy import stats
 
     if not _has_spread(np.asarray(values, float)):
@@ -120,11 +127,15 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def compare(first: Values, second: Values) -> Comparison:
-    """Compare two configurations by their values, each named by its seed.
+    """Compare two configurations by a metric.
 
-    Seed by seed, if at least two seeds, and at least half of those of either, are common to both: the seed decides the
-    hold-out and the first weights, so that such values belong together. Otherwise by Welch's test. The values do not
-    decide which.
+    The paired t-test is used if the two share at least two seeds and at least half of the seeds of either. The seed
+    decides the hold-out set and the initial weights, so values of the same seed belong together. In all other cases it
+    is Welch's t-test. The choice depends on the seeds alone, never on the values.
+
+    Args:
+        first: metric of the first configuration, by seed.
+        second: metric of the second configuration, by seed.
     """
     common = [seed for seed in first if seed in second]
     if len(common) >= max(2, max(len(first), len(second)) / 2):
@@ -133,12 +144,13 @@ def compare(first: Values, second: Values) -> Comparison:
 
 
 def compare_all(groups: Sequence[Values], against: int | None = None) -> dict[tuple[int, int], Comparison]:
-    """Compare configurations in pairs, with Holm's correction for all of the comparisons.
+    """Compare configurations in pairs, with Holm's correction for all comparisons.
 
     Args:
-        groups: the values of each, by their seeds.
-        against: the one, chosen before the values were seen, with which alone the others are compared.
-    Returns: a comparison for each pair of positions, the first the smaller one.
+        groups: for each configuration, its metric by seed.
+        against: position of a baseline. If given, only the pairs with it are compared. It must be chosen before the
+            values are seen.
+    Returns: the comparison for each pair of positions (i, j), i < j.
     Source: Holm 1979, Scandinavian Journal of Statistics 6, 65–70.
     """
     pairs = [pair for pair in itertools.combinations(range(len(groups)), 2) if against is None or against in pair]
@@ -146,35 +158,36 @@ def compare_all(groups: Sequence[Values], against: int | None = None) -> dict[tu
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return comparisons with Holm's correction.
+    """Return the comparisons with Holm's correction.
 
-    One that has seeds enough but no spread to judge by counts as one that shows nothing (p = 1): that it cannot be
-    tested hangs on the values, and leaving it out would make the others look surer.
+    A comparison with enough seeds but without spread cannot be tested. It counts with p = 1. Whether there is spread
+    depends on the values, so leaving it out would make the other p values too small.
     """
     counted = [c for c in comparisons if min(c.n) > 1]
     adjusted = iter(holm([1.0 if c.p is None else c.p for c in counted]))
-    found = []
+    family = max(len(counted), 1)
+    results = []
     for comparison in comparisons:
         p = next(adjusted) if min(comparison.n) > 1 else None
-        family = max(len(counted), 1)
-        found.append(replace(comparison, p_corrected=None if comparison.p is None else p, family=family))
-    return found
+        results.append(replace(comparison, p_corrected=None if comparison.p is None else p, family=family))
+    return results
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p values with Holm's correction."""
+    """Return p values after Holm's correction, in the same order."""
     from statsmodels.stats.multitest import multipletests
 
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
 def seeds_needed(effect: float, test: str, level: float = LEVEL) -> int | None:
-    """Return the fewest seeds each with which a test has a power of 80 %; None if it would be more than 1,000.
+    """Return the smallest number of seeds per configuration that gives a test a power of 80 %.
 
     Args:
-        effect: difference in standard deviations: of the pairs' differences, or within the groups.
-        test: paired t-test or Welch's t-test.
-        level: at which it is significant.
+        effect: difference divided by the standard deviation of the pairs' differences (paired) or within the groups.
+        test: name of the test: paired t-test or Welch's t-test.
+        level: significance level.
+    Returns: number of seeds; None if more than 1,000 would be needed.
     Source: Cohen 1988, Statistical Power Analysis for the Behavioral Sciences, chapter 2.
     """
     from statsmodels.stats.power import TTestIndPower, TTestPower
@@ -190,19 +203,21 @@ def seeds_needed(effect: float, test: str, level: float = LEVEL) -> int | None:
         few, many = many, many * 2
         if few >= MOST_SEEDS:
             return None
-    while many - few > 1:  # statsmodels' own search does not always end well where few are enough.
+    while many - few > 1:  # Own search: statsmodels' solver can fail if few seeds are enough.
         middle = (few + many) // 2
         few, many = (few, middle) if is_enough(middle) else (middle, many)
     return many if many <= MOST_SEEDS else None
 
 
 def mcnemar(first_right: npt.NDArray[np.bool_], second_right: npt.NDArray[np.bool_]) -> Discordance:
-    """Compare two models on the same images.
+    """Compare two models on the same images by McNemar's test.
+
+    The test is exact below 25 discordant images, and has a continuity correction from there on.
 
     Args:
-        first_right: whether the first model reads each image right, shape (n,).
-        second_right: whether the second one does.
-    Source: McNemar 1947, Psychometrika 12, 153–157; exact below 25 discordant images, else with continuity correction.
+        first_right: whether the first model predicts each image correctly, shape (n,).
+        second_right: the same for the second model, shape (n,).
+    Source: McNemar 1947, Psychometrika 12, 153–157.
     """
     from scipy import stats
     from statsmodels.stats import contingency_tables
@@ -226,7 +241,7 @@ def _paired(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> 
     mean, n = float(differences.mean()), (len(first), len(first))
     if not _has_spread(differences, float(np.abs([first, second]).max())):
         what = "no difference on any of" if abs(mean) <= _NO_SPREAD * np.abs(first).max() else "the same difference on"
-        return Comparison(NONE, n, mean, reason=f"{what} the {len(first)} seeds: there is no spread to judge by")
+        return Comparison(NONE, n, mean, reason=f"{what} the {len(first)} seeds: without spread there is no test")
     tested = stats.ttest_rel(first, second)
     low, high = tested.confidence_interval(CONFIDENCE)
     effect = mean / float(differences.std(ddof=1))
@@ -240,9 +255,9 @@ def _welch(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> C
     if min(n) < 2:
         return Comparison(NONE, n, mean, reason="one seed only")
     if not (_has_spread(first) or _has_spread(second)):
-        return Comparison(NONE, n, mean, reason="all values of each are equal: there is no spread to judge by")
+        return Comparison(NONE, n, mean, reason="all values of each are equal: without spread there is no test")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Precision loss")  # Where all values of one are equal.
+        warnings.filterwarnings("ignore", "Precision loss")  # Comes if all values of one are equal.
         tested = stats.ttest_ind(first, second, equal_var=False)
         low, high = tested.confidence_interval(CONFIDENCE)
     effect = mean / math.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
@@ -250,7 +265,9 @@ def _welch(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> C
 
 
 def _has_spread(values: npt.NDArray[np.float64], scale: float | None = None) -> bool:
-    """Tell whether values differ by more than rounding does."""
+    """Return whether values differ by more than rounding, relative to `scale` (default: the largest of them)."""
     if len(values) < 2:
         return False
-    return bool(np.ptp(values) > _NO_SPREAD * (float(np.abs(values).max()) if scale is None else scale))
+    if scale is None:
+        scale = float(np.abs(values).max())
+    return bool(np.ptp(values) > _NO_SPREAD * scale)
