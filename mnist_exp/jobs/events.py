@@ -1,6 +1,6 @@
-"""How jobs tell a sweep what happens, whichever launcher carries them: lines in a folder that both can see.
+"""How the jobs of a sweep tell its launching process what happens: lines of JSON in a folder that both can read.
 
-Each process appends to a file of its own, so that nobody waits for anybody, and the sweep reads what is new.
+Each process appends to a file of its own, so that none waits for another. This works with every launcher.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _EVENTS = ".jsonl"
 
 
 class Writer:
-    """One job's voice.
+    """Writes the events of one job.
 
     Args:
         folder: of the sweep.
@@ -31,7 +31,7 @@ class Writer:
         self._folder = folder
 
     def write(self, event: str, **facts: Any) -> None:
-        """Tell of an event: started, epoch, done, repeated, pruned, failed, killed, skipped or warning."""
+        """Write an event: started, epoch, done, repeated, pruned, failed, killed, skipped or warning."""
         line = json.dumps({"job": self.job, "event": event, "time": time.time(), **facts})
         file = self._folder / f"{socket.gethostname()}-{os.getpid()}{_EVENTS}"
         with file.open("a", encoding="utf-8") as opened:
@@ -39,7 +39,7 @@ class Writer:
 
 
 class Reader:
-    """Reads what is new in a sweep's folder.
+    """Reads the new events in the folder of a sweep.
 
     Args:
         folder: of the sweep.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 
 from mnist_exp.jobs import worker
 from mnist_exp.jobs.worker import HydraTask, JobLostError
@@ -46,14 +46,14 @@ class LocalWorkers(worker.Workers):
         self._pool: pebble.ProcessPool | None = None
 
     def start(self) -> None:
-        """Start the workers, so that they import while other things are made ready."""
+        """Start the workers, so that they import TensorFlow while the sweep opens its store."""
         if self._pool is None:
             import pebble
 
             self._folder.mkdir(parents=True, exist_ok=True)
-            pebble.CONSTS.term_timeout = worker.LAST_WORDS_S
+            pebble.CONSTS.term_timeout = worker.GRACE_S
             with imports.quiet_stderr():
-                # It would tell the user of each semaphore that a killed worker left behind.
+                # Its messages about semaphores of killed workers would only confuse.
                 resource_tracker.ensure_running()
             self._pool = pebble.ProcessPool(
                 max_workers=self._count,
@@ -65,7 +65,7 @@ class LocalWorkers(worker.Workers):
             self._pool.schedule(_ready)
 
     def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Run jobs, each by the next free worker, and return what became of them, in their order."""
+        """Run jobs, each in the next free worker; return their results in the order of the jobs."""
         self.start()
         assert self._pool is not None
         task = pickle.dumps(self._task)
@@ -88,10 +88,10 @@ class LocalWorkers(worker.Workers):
         return [returned[i] for i in range(len(futures))]
 
     def stop(self) -> None:
-        """End the workers, with a moment for each to record that its job was killed."""
-        self.on_lost = None  # They are not lost, but ended.
+        """End the workers; give each a moment to record that its job was killed."""
+        self.on_lost = None  # The jobs are ended, not lost.
         if self._pool is not None:
-            # All at once: the pool ends one after the other.
+            # All at the same time; the pool would end one after the other.
             for process in psutil.Process().children():
                 if "spawn_main" in " ".join(process.cmdline()):
                     process.terminate()
@@ -101,7 +101,7 @@ class LocalWorkers(worker.Workers):
         self._tidy()
 
     def _tidy(self) -> None:
-        """Remove what is of no use any more: locks, empty logs, an empty folder."""
+        """Remove locks, empty logs and an empty folder."""
         for file in (*self._folder.glob("worker-*.lock"), *self._folder.glob("worker-*.log")):
             if file.suffix == ".lock" or not file.stat().st_size:
                 file.unlink(missing_ok=True)
@@ -116,9 +116,7 @@ class LocalWorkers(worker.Workers):
         try:
             return future.result()
         except (CancelledError, Exception) as error:
-            failed = JobReturn(status=JobStatus.FAILED)
-            failed.return_value = _lost(error)
-            return failed
+            return worker.failed_return(str(_lost(error)))
 
 
 def _lost(error: BaseException) -> JobLostError:
@@ -135,7 +133,7 @@ def _lost(error: BaseException) -> JobLostError:
 
 
 def _start_worker(count: int, folder: str) -> None:
-    """Make a new process ready: quiet, its share of threads, its GPU, everything imported."""
+    """Prepare a new worker: its log file, its share of threads, its GPUs, all imports."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     slot = _take_slot(Path(folder), count)
     log = os.open(Path(folder) / f"worker-{slot}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -152,13 +150,13 @@ def _start_worker(count: int, folder: str) -> None:
 
 def _work(job: int, overrides: list[str], task: bytes) -> JobReturn:
     try:
-        return worker.run(job, overrides, pickle.loads(task))  # noqa: S301  our own parent's
+        return worker.run(job, overrides, pickle.loads(task))  # noqa: S301  It comes from our parent process.
     except Terminated as ended:
-        worker.leave(ended)  # The pool would go on with the next job.
+        worker.exit_with(ended)  # The pool would start the next job.
 
 
 def _ready() -> None:
-    """Nothing: a first task makes the pool start its workers."""
+    """Do nothing: a first task makes the pool start its workers."""
 
 
 def _take_slot(folder: Path, count: int) -> int:
@@ -184,7 +182,7 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_FOR_PARENT_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(worker.LAST_WORDS_S)
+    time.sleep(worker.GRACE_S)
     os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Jobs of a sweep on a Ray cluster: Ray places them, and those whose machine or process was lost are started again."""
+"""Run the jobs of a sweep on a Ray cluster; a job whose machine or process was lost is started again."""
 
 import pickle
 import signal
@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn
 
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.jobs import worker
-from mnist_exp.jobs.worker import HydraTask, Place
+from mnist_exp.jobs.worker import HydraTask, LaunchContext
 from mnist_exp.runtime import imports, signals
 from mnist_exp.runtime.signals import Terminated
 
@@ -25,7 +25,7 @@ class RayWorkers(worker.Workers):
         address: of the cluster; None takes the one that Ray finds, or starts one on this machine.
         num_cpus: CPUs of each job.
         num_gpus: GPUs of each job.
-        max_restarts: how often a job is started again that was lost.
+        max_restarts: how often a job that was lost is started again.
         task: of the sweep.
     """
 
@@ -35,7 +35,7 @@ class RayWorkers(worker.Workers):
         self._running: dict[Any, tuple[int, int]] = {}
 
     def start(self) -> None:
-        """Join the cluster. Raises: SettingsError: there is no Ray, no such cluster, or none with so much in it."""
+        """Join the cluster. Raises: SettingsError: Ray is not installed, or the cluster is missing or too small."""
         try:
             import ray
         except ImportError as error:
@@ -47,8 +47,8 @@ class RayWorkers(worker.Workers):
                 self._join(ray)
         except (ray.exceptions.RayError, ConnectionError, ValueError, RuntimeError) as error:
             raise SettingsError(
-                f"hydra.launcher.address={self._address} is no Ray cluster that can be joined ({first_line(error)}): "
-                "start one with `ray start --head`, or leave the address away"
+                f"hydra.launcher.address={self._address} cannot be joined as a Ray cluster ({first_line(error)}): "
+                "start one with `ray start --head`, or leave the address out"
             ) from error
         signals.end_on_signals()  # Ray has put its own handler in the place of ours.
         has = ray.cluster_resources()
@@ -59,17 +59,17 @@ class RayWorkers(worker.Workers):
                 )
 
     def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Run jobs wherever there is room, and return what became of them, in their order."""
+        """Run jobs wherever the cluster has room; return their results in the order of the jobs."""
         import ray
 
         self.start()
-        task = ray.remote(**self._resources, max_retries=0)(_work)
-        # Through Ray's object store and not in its description of a job, which its logs and pages show.
-        task = ray.put(pickle.dumps((Place.here(), self._task)))
+        work = ray.remote(**self._resources, max_retries=0)(_work)
+        # By Ray's object store: the arguments of a job are shown in Ray's logs and pages.
+        task = ray.put(pickle.dumps((LaunchContext.of_this_process(), self._task)))
 
         def submit(job: int, restarts: int) -> None:
             wanted = first + job, list(job_overrides[job]), task, self._resources["num_cpus"], self.job_timeout_s
-            self._running[task.remote(*wanted)] = job, restarts
+            self._running[work.remote(*wanted)] = job, restarts
 
         returned: dict[int, JobReturn] = {}
         try:
@@ -82,32 +82,32 @@ class RayWorkers(worker.Workers):
                     try:
                         returned[job] = ray.get(reference)
                     except ray.exceptions.RayTaskError as error:
-                        returned[job] = self.lose(first + job, f"{type(error).__name__}: {first_line(error)}")
+                        returned[job] = self.report_lost(first + job, f"{type(error).__name__}: {first_line(error)}")
                     except ray.exceptions.RayError as error:
                         if restarts < self._max_restarts:
                             submit(job, restarts + 1)
                         else:
                             again = f" (started {restarts + 1} times)" if restarts else ""
-                            returned[job] = self.lose(first + job, _reason(error) + again)
+                            returned[job] = self.report_lost(first + job, _reason(error) + again)
         except BaseException:
             self.stop()
             raise
         return [returned[job] for job in range(len(job_overrides))]
 
     def stop(self) -> None:
-        """End what runs, with a moment for each job to record that it was killed, and leave the cluster."""
+        """End the jobs that run, give each a moment to record that it was killed, and leave the cluster."""
         if "ray" not in sys.modules:
             return
         import ray
 
-        self.on_lost = None  # They are not lost, but ended.
+        self.on_lost = None  # The jobs are ended, not lost.
         if not ray.is_initialized():
             return
         for reference in self._running:
             ray.cancel(reference, force=False)
         if self._running:
             references = list(self._running)
-            ray.wait(references, num_returns=len(references), timeout=worker.LAST_WORDS_S)
+            ray.wait(references, num_returns=len(references), timeout=worker.GRACE_S)
         self._running.clear()
         ray.shutdown()
 
@@ -129,13 +129,13 @@ def _reason(error: Exception) -> str:
 
 def _work(job: int, overrides: list[str], task: bytes, cpus: int, timeout_s: float | None) -> JobReturn:
     """Run one job in a worker process of Ray's."""
-    place, ours = pickle.loads(task)  # noqa: S301  the launching process's
-    place.enter(cpus)
+    context, hydra_task = pickle.loads(task)  # noqa: S301  It comes from the launching process.
+    context.apply(cpus)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
-        return worker.run_within(timeout_s, job, overrides, ours)
+        return worker.run_within(timeout_s, job, overrides, hydra_task)
     except Terminated as ended:
-        worker.leave(ended)
+        worker.exit_with(ended)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

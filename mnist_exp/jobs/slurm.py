@@ -1,7 +1,7 @@
-"""Jobs of a sweep on a Slurm cluster, as job arrays of submitit's.
+"""Run the jobs of a sweep on a Slurm cluster, as job arrays of submitit.
 
-A job whose time is nearly over writes a checkpoint and goes back into the queue; from there it goes on with its run.
-So does one that is preempted, and one whose machine fails, which Slurm puts back.
+A job whose time is nearly over writes a checkpoint and goes back into the queue; started again, it resumes its run.
+So does a job that is preempted. A job whose machine fails is put back by Slurm.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from hydra.core.utils import JobReturn
 
 from mnist_exp.errors import BusyError, SettingsError, first_line
 from mnist_exp.jobs import worker
-from mnist_exp.jobs.worker import HydraTask, Place
+from mnist_exp.jobs.worker import HydraTask, LaunchContext
 from mnist_exp.runtime import signals
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
@@ -67,7 +67,7 @@ class SlurmWorkers(worker.Workers):
         self._screen = Screen()
 
     def start(self) -> None:
-        """Make sure that there is a Slurm. Raises: SettingsError: there is none, or no submitit."""
+        """Make sure that Slurm and submitit are installed. Raises: SettingsError: one of them is not."""
         try:
             import submitit  # noqa: F401
         except ImportError as error:
@@ -80,13 +80,13 @@ class SlurmWorkers(worker.Workers):
             )
 
     def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Put jobs into the queue, wait for them all, and return what became of them, in their order.
+        """Put jobs into the queue, wait for all of them, and return their results in the order of the jobs.
 
         Raises: SettingsError: Slurm does not take them.
             BusyError: an earlier call's jobs of this sweep are still in the queue.
         """
         self.start()
-        self._refuse_twins()
+        self._refuse_if_queued()
         returned: dict[int, JobReturn] = {}
         try:
             self._has_submitted = True
@@ -95,11 +95,11 @@ class SlurmWorkers(worker.Workers):
             while self._waiting:
                 time.sleep(_LOOK_S)
                 for job in self._with_results():
-                    returned[job] = self._take(first + job, self._waiting.pop(job))
+                    returned[job] = self._collect(first + job, self._waiting.pop(job))
                 if time.monotonic() - asked > _ASK_S:
                     asked = time.monotonic()
-                    for job, state in list(self._gone()):
-                        returned[job] = self._bury(first + job, self._waiting.pop(job), state)
+                    for job, state in list(self._ended_without_result()):
+                        returned[job] = self._end_without_result(first + job, self._waiting.pop(job), state)
         except BaseException:
             self.stop()
             raise
@@ -108,14 +108,14 @@ class SlurmWorkers(worker.Workers):
         return [returned[job] for job in range(len(job_overrides))]
 
     def stop(self) -> None:
-        """Cancel what runs or waits, with a moment for each job to record that it was killed."""
-        self.on_lost = None  # They are not lost, but ended.
+        """Cancel the jobs that run or wait; give each a moment to record that it was killed."""
+        self.on_lost = None  # The jobs are ended, not lost.
         if not self._has_submitted:
             return
         self._has_submitted = False
-        # By their name, for what is being submitted has no number yet.
+        # By name: a job that is being submitted has no number yet.
         _ask("scancel", "--me", f"--name={self.name}")
-        until = time.monotonic() + worker.LAST_WORDS_S
+        until = time.monotonic() + worker.GRACE_S
         while (queued := self._queued()) != [] and time.monotonic() < until:
             time.sleep(_LOOK_S)
         if queued == []:
@@ -132,8 +132,8 @@ class SlurmWorkers(worker.Workers):
         import submitit
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._folder.chmod(0o700)  # There may be passwords in what jobs are told, and in their overrides.
-        self._task_file.write_bytes(pickle.dumps((Place.here(), self._task)))
+        self._folder.chmod(0o700)  # The files may hold passwords.
+        self._task_file.write_bytes(pickle.dumps((LaunchContext.of_this_process(), self._task)))
         executor = submitit.SlurmExecutor(self._folder, max_num_timeout=self._options["max_num_timeout"])
         given = {name: value for name, value in self._options.items() if value is not None}
         del given["max_num_timeout"]
@@ -158,7 +158,7 @@ class SlurmWorkers(worker.Workers):
         arrays = ",".join(self._arrays())
         self._screen.table({"slurm": f"job {arrays} is in the queue: `squeue --jobs={arrays}` tells what it waits for"})
 
-    def _refuse_twins(self) -> None:
+    def _refuse_if_queued(self) -> None:
         queued = self._queued()
         if queued is None:
             raise SettingsError("hydra/launcher=slurm: `squeue --me` does not work here: is Slurm's controller up?")
@@ -178,23 +178,23 @@ class SlurmWorkers(worker.Workers):
 
     def _with_results(self) -> list[int]:
         there: set[str] = set()
-        with contextlib.suppress(OSError):  # A disk that is away is looked at again.
-            there = {file.name for file in self._folder.iterdir()}  # One look for all.
+        with contextlib.suppress(OSError):  # The disk may be away for a moment; it is read again.
+            there = {file.name for file in self._folder.iterdir()}  # One listing for all jobs.
         return [number for number, job in self._waiting.items() if job.paths.result_pickle.name in there]
 
-    def _take(self, number: int, job: "submitit.Job[JobReturn]") -> JobReturn:
+    def _collect(self, number: int, job: "submitit.Job[JobReturn]") -> JobReturn:
         error = job.exception()
         if error is not None:
-            return self.lose(number, f"{_last_line(error)}; see {job.paths.stderr}")
+            return self.report_lost(number, f"{_last_line(error)}; see {job.paths.stderr}")
         returned = job.result()
         for file in (job.paths.result_pickle, job.paths.submitted_pickle, job.paths.stdout, job.paths.stderr):
             file.unlink(missing_ok=True)
         return returned
 
-    def _gone(self) -> Iterator[tuple[int, str]]:
-        """Yield the jobs that are over and have left no result, with the state that Slurm tells; tell of those held."""
+    def _ended_without_result(self) -> Iterator[tuple[int, str]]:
+        """Yield the jobs that ended without a result, with Slurm's state of each; warn of jobs that are held."""
         states = {array: _states(array) for array in self._arrays()}
-        with_results = self._with_results()  # Read after the states: one may have come meanwhile.
+        with_results = self._with_results()  # After the states: a result may have been written meanwhile.
         for number, job in self._waiting.items():
             known = states[_array_of(job)]
             if known is None:
@@ -207,11 +207,11 @@ class SlurmWorkers(worker.Workers):
             if state in _OVER and number not in with_results:
                 yield number, state
 
-    def _bury(self, number: int, job: "submitit.Job[JobReturn]", state: str) -> JobReturn:
+    def _end_without_result(self, number: int, job: "submitit.Job[JobReturn]", state: str) -> JobReturn:
         if state in _ENDED_BY_OTHERS:
             return JobReturn()
         fix = _FIXES.get(state, f"Slurm ended it as {state}")
-        return self.lose(number, f"{fix}; see {job.paths.stderr}")
+        return self.report_lost(number, f"{fix}; see {job.paths.stderr}")
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class _Job:
     Args:
         number: in the sweep.
         overrides: that lead to it.
-        task_file: what all jobs are told.
+        task_file: with what all jobs need.
         cpus: that it has.
         timeout_s: of the sweep for each job.
     """
@@ -238,16 +238,16 @@ class _Job:
         try:
             signals.end_on_signals()
             signals.end_on(_NEARLY_OVER)
-            place, task = pickle.loads(self.task_file.read_bytes())  # noqa: S301  the launching process's
-            place.enter(self.cpus)
+            context, task = pickle.loads(self.task_file.read_bytes())  # noqa: S301  Our own launching process wrote it.
+            context.apply(self.cpus)
             return worker.run_within(self.timeout_s, self.number, list(self.overrides), task)
         except Terminated as ended:
             if ended.code == 128 + _NEARLY_OVER or _is_preempted():
-                requeue(_NEARLY_OVER, None)  # Ends this process, or raises what tells why not.
-            worker.leave(ended)
+                requeue(_NEARLY_OVER, None)  # This ends the process, or raises the reason why it cannot.
+            worker.exit_with(ended)
 
     def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
-        """Return what submitit starts from the queue: the same again, which finds the run that it has begun."""
+        """Return what submitit puts into the queue: this job again, which then finds the run that it has begun."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -274,7 +274,7 @@ def _states(array: str) -> dict[str, tuple[str, str]] | None:
 
 
 def _ask(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Run one of Slurm's commands, which may fail."""
+    """Run a command of Slurm; it may fail."""
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 

@@ -1,4 +1,4 @@
-"""One job of a Hydra launcher, in whatever process it carries it to."""
+"""What all launchers share: run one job as Hydra does, with a time limit; workers, and what they need of Hydra."""
 
 import abc
 import contextlib
@@ -22,14 +22,14 @@ from mnist_exp.errors import MnistExpError
 from mnist_exp.runtime import imports, threads
 from mnist_exp.runtime.signals import Terminated, end_on_signals
 
-# How long a job has to record that it was killed.
-LAST_WORDS_S = 10.0
-# What a job needs of the launching process's environment: where data and records are, and how to get at them.
+# Seconds that a job has to record that it was killed.
+GRACE_S = 10.0
+# Environment variables that a job needs: where data and records are, and how to reach them.
 _PREFIXES = ("MNIST_EXP_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "PG", "TF_", "KERAS_")
 
 
 class JobLostError(MnistExpError):
-    """The process of a job ended, or was ended, before the job did."""
+    """The process of a job ended before the job did."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
     """Compose and run one job, as Hydra's own launchers do.
 
     Args:
-        job: its number.
-        overrides: that lead to it.
+        job: number of the job.
+        overrides: of the job.
         task: of the sweep.
     """
     end_on_signals()
@@ -70,17 +70,17 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
-    done.cfg = done.hydra_cfg = None  # Nobody asks for them, and they are large.
+    done.cfg = done.hydra_cfg = None  # They are large, and nobody asks for them.
     return done
 
 
 class Workers(abc.ABC):
-    """What carries the jobs of one sweep, which tells it how before it starts them.
+    """The processes that run the jobs of one sweep. The sweep sets the attributes before it starts them.
 
     Attributes:
-        name: of the sweep; no other that runs has it.
+        name: of the sweep; unique among those that run.
         job_timeout_s: how long a job may take; None for as long as it takes.
-        on_lost: called with the number of a job that ended without telling it, and how.
+        on_lost: called with the number of a job whose process ended early, and the reason.
     """
 
     name = "mnist_exp"
@@ -89,30 +89,30 @@ class Workers(abc.ABC):
 
     @abc.abstractmethod
     def start(self) -> None:
-        """Make ready what takes time, while the sweep does other things. Raises: SettingsError: it cannot be."""
+        """Begin what takes time, while the sweep opens its store. Raises: SettingsError: the workers cannot be used."""
 
     @abc.abstractmethod
     def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Run jobs, each as soon as there is room for it, and return what became of them, in their order.
+        """Run jobs, each as soon as there is room for it; return their results in the order of the jobs.
 
         Args:
-            job_overrides: what leads to each.
-            first: number of the first one.
+            job_overrides: overrides of each job.
+            first: number of the first job.
         """
 
     @abc.abstractmethod
     def stop(self) -> None:
-        """End what runs, with a moment for each job to record that it was killed."""
+        """End the jobs that run; give each a moment to record that it was killed."""
 
-    def lose(self, job: int, reason: str) -> JobReturn:
-        """Return what becomes of a job that ended without telling it, which is told here."""
+    def report_lost(self, job: int, reason: str) -> JobReturn:
+        """Report a job whose process ended early, and return its result: failed."""
         if self.on_lost is not None:
             self.on_lost(job, JobLostError(reason))
-        return lost(reason)
+        return failed_return(reason)
 
 
 class WorkersLauncher(Launcher):
-    """A launcher of ours: its workers can be started early, and tell which job they lost.
+    """A launcher of this package: its workers start early, and report the jobs that they lose.
 
     Attributes:
         workers: made by `setup`.
@@ -121,18 +121,18 @@ class WorkersLauncher(Launcher):
     workers: Workers
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs, each as soon as there is room for it, and return what became of them."""
+        """Run the jobs, each as soon as there is room for it, and return their results."""
         return self.workers.run(job_overrides, initial_job_idx)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where jobs are launched from, for the processes on other machines that are to be like it.
+class LaunchContext:
+    """What a process on another machine needs to be like the process that launched the sweep.
 
     Args:
-        folder: that it works in.
-        path: where it finds modules.
-        environment: what of it the jobs need.
+        folder: working folder.
+        path: `sys.path`.
+        environment: the environment variables that jobs need.
     """
 
     folder: str
@@ -140,13 +140,17 @@ class Place:
     environment: Mapping[str, str]
 
     @classmethod
-    def here(cls) -> "Place":
-        """Return that of this process."""
+    def of_this_process(cls) -> "LaunchContext":
+        """Return the context of this process."""
         chosen = {name: value for name, value in os.environ.items() if name.startswith(_PREFIXES)}
         return cls(str(Path.cwd()), tuple(sys.path), chosen)
 
-    def enter(self, cpus: int) -> None:
-        """Make this process like it, with as many threads as it has CPUs, and ready to train."""
+    def apply(self, cpus: int) -> None:
+        """Make this process like the launching one, and import what a training needs.
+
+        Args:
+            cpus: of this job; it gets as many threads.
+        """
         sys.path[:] = list(dict.fromkeys([*self.path, *sys.path]))
         os.chdir(self.folder)
         os.environ.update(self.environment)
@@ -157,7 +161,7 @@ class Place:
 
 
 def run_within(seconds: float | None, job: int, overrides: list[str], task: HydraTask) -> JobReturn:
-    """Run one job as `run` does, for at most so many seconds; None for as long as it takes.
+    """Run one job as `run` does, with a time limit in seconds; None sets none.
 
     Raises: Terminated: another signal ended it.
     """
@@ -168,11 +172,11 @@ def run_within(seconds: float | None, job: int, overrides: list[str], task: Hydr
     except Terminated:
         if not late.is_set():
             raise
-        return lost("it took longer than sweep.job_timeout_s")
+        return failed_return("it took longer than sweep.job_timeout_s")
 
 
-def lost(reason: str) -> JobReturn:
-    """Return what becomes of a job that could not tell it itself."""
+def failed_return(reason: str) -> JobReturn:
+    """Return the result of a job whose process ended early."""
     failed = JobReturn(status=JobStatus.FAILED)
     failed.return_value = JobLostError(reason)
     return failed
@@ -192,7 +196,7 @@ def _clock(seconds: float | None, late: threading.Event) -> Iterator[None]:
                 return
             late.set()
             os.kill(os.getpid(), signal.SIGTERM)
-        if not over.wait(LAST_WORDS_S):  # Another job may have begun in this process since.
+        if not over.wait(GRACE_S):  # Otherwise another job may have begun in this process.
             os._exit(1)
 
     clock = threading.Timer(seconds, end)
@@ -206,7 +210,7 @@ def _clock(seconds: float | None, late: threading.Event) -> Iterator[None]:
         clock.cancel()
 
 
-def leave(ended: Terminated) -> NoReturn:
-    """End this process with the code of a signal: what was to be recorded is, and no other job may begin in it."""
+def exit_with(ended: Terminated) -> NoReturn:
+    """End this process with the exit code of a signal. The record is complete, and no other job may begin here."""
     sys.stderr.flush()
     os._exit(int(ended.code or 1) if isinstance(ended.code, int) else 1)
