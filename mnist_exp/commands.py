@@ -51,7 +51,7 @@ def tell(error: BaseException, place: str = "command line") -> int:
     if isinstance(error, SystemExit) and isinstance(error.code, Exception):
         error = error.code
     if isinstance(error, Exception) and not isinstance(error, RunError):
-        error = signals.meant(error)
+        error = signals.or_interruption(error)
     if isinstance(error, SettingsError):
         print_problems(error.problems, place, is_busy=isinstance(error, BusyError))
         return MISTAKE

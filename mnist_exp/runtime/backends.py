@@ -1,4 +1,4 @@
-"""Which library Keras computes with: TensorFlow, JAX or PyTorch; chosen before Keras is imported, and never after."""
+"""The backend of Keras: TensorFlow, JAX or PyTorch. It is chosen before Keras is imported, and cannot change later."""
 
 import importlib.util
 import json
@@ -12,23 +12,23 @@ from mnist_exp.errors import SettingsError
 Backend = Literal["tensorflow", "jax", "torch"]
 DEFAULT = "tensorflow"
 VARIABLE = "KERAS_BACKEND"
-# What decides the numbers of a run, beside Keras and NumPy.
+# Packages whose version decides the numbers of a run, beside Keras and NumPy.
 PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
 
 
 def default() -> str:
-    """Return the one that Keras runs with here, or would: `$KERAS_BACKEND`, else what `keras.json` says."""
+    """Return the backend that Keras uses here, or would use: `$KERAS_BACKEND`, else that of `keras.json`."""
     return running() or os.environ.get(VARIABLE) or _configured() or DEFAULT
 
 
 def running() -> str | None:
-    """Return the one that Keras runs with in this process; None while it is not imported."""
+    """Return the backend that Keras uses in this process; None while Keras is not imported."""
     config = sys.modules.get("keras.src.backend.config")
     return str(config.backend()) if config is not None else None
 
 
 def problems(backend: str | None) -> list[str]:
-    """Return why this process cannot train with a backend, if so; imports nothing.
+    """Return why this process cannot train with a backend; empty if it can. Imports nothing.
 
     Args:
         backend: as `trainer.backend` has it; None is the default.
@@ -45,7 +45,7 @@ def problems(backend: str | None) -> list[str]:
 
 
 def choose(backend: str | None) -> None:
-    """Make Keras run with a backend, in this process and in those that it starts.
+    """Make Keras use a backend, in this process and in the processes that it starts.
 
     Args:
         backend: as `trainer.backend` has it; None is the default.

@@ -1,4 +1,4 @@
-"""Signs of life of a process, for those on other machines that see the same disk: a file touched again and again."""
+"""Heartbeats: a process touches a file every few seconds, so that other machines on the same disk see that it lives."""
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ _EVERY_S = 20.0
 _SILENCE_S = 300.0
 
 
-class Signs:
-    """The signs of this process, in one file, which also says who it is.
+class Heartbeat:
+    """The heartbeat of this process. Its file holds the identity of the process.
 
     Args:
-        file: of them; its folder need not exist.
+        file: to touch; its folder need not exist.
     """
 
     def __init__(self, file: Path) -> None:
@@ -25,37 +25,37 @@ class Signs:
         self._over = threading.Event()
 
     def start(self) -> None:
-        """Begin to give them, in a thread, until they are stopped or the process ends. Raises: OSError: it cannot."""
+        """Write the file, and touch it in a thread until `stop` or the end of the process. Raises: OSError."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(processes.identify(), encoding="utf-8")
         self._over.clear()
-        threading.Thread(target=self._give, name="signs of life", daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def stop(self) -> None:
-        """Give no more."""
+        """Stop touching the file."""
         self._over.set()
 
     def remove(self) -> None:
-        """Give no more, and leave nothing behind."""
+        """Stop, and remove the file and the folders that this leaves empty."""
         self.stop()
         with contextlib.suppress(OSError):
             self._file.unlink()
             self._file.parent.rmdir()
             self._file.parent.parent.rmdir()
 
-    def _give(self) -> None:
+    def _beat(self) -> None:
         while not self._over.wait(_EVERY_S):
-            with contextlib.suppress(OSError):  # A disk that is away for a while.
+            with contextlib.suppress(OSError):  # The disk may be away for a while.
                 os.utime(self._file)
 
 
 def is_silent(file: Path, process: str) -> bool:
-    """Tell whether a process that gave signs in a file has given none for minutes; false where that cannot be told.
+    """Tell whether the heartbeat of a process has stopped for minutes; False if that is unknown.
 
-    By the clock of the disk, which that of no machine need agree with.
+    Times are those of the disk: the clocks of machines may differ.
 
     Args:
-        file: of the signs; it may be missing, or of a process of before.
+        file: of the heartbeat; it may be missing, or of an earlier process.
         process: as `processes.identify` names it.
     """
     try:

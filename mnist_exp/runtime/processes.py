@@ -1,4 +1,4 @@
-"""Tell which process a run belongs to, and whether that one is gone."""
+"""Which process a run belongs to, and whether that process has ended."""
 
 import os
 import socket
@@ -10,17 +10,17 @@ _TOLERANCE_S = 0.5
 
 
 def identify() -> str:
-    """Return this process as `host/pid/seconds from boot to its start`: no other one has the same."""
+    """Return the identity of this process: `host/pid/seconds from boot to its start`. No other process has the same."""
     return f"{socket.gethostname()}/{os.getpid()}/{_started(psutil.Process()):.2f}"
 
 
 def is_here(identity: str) -> bool:
-    """Tell whether a process that `identify` named runs, or ran, on this machine."""
+    """Tell whether a process, named by `identify`, is or was one of this machine."""
     return identity.rpartition("/")[0].rpartition("/")[0] == socket.gethostname()
 
 
 def is_gone(identity: str) -> bool:
-    """Tell whether a process that `identify` named ran on this machine and has ended; false where that cannot be told.
+    """Tell whether a process, named by `identify`, was one of this machine and has ended; False if that is unknown.
 
     The start is counted from boot, so that a clock that is set does not make living processes look dead.
     """

@@ -1,4 +1,4 @@
-"""What signals do: a training ends after its current step, anything else at once, and is recorded as KILLED."""
+"""What signals do: a training stops after its current step, anything else at once. The run is recorded as KILLED."""
 
 import contextlib
 import signal
@@ -6,7 +6,7 @@ import threading
 import types
 from collections.abc import Iterator
 
-# Clusters kill for good some time after SIGTERM: within 10 s a run has to have stopped and to be recorded.
+# Clusters send SIGKILL some time after SIGTERM: a run must have stopped and be recorded within 10 s.
 GRACE_S = 4.0
 
 _asked: list[int] = []
@@ -15,7 +15,7 @@ _ending = {signal.SIGTERM, signal.SIGINT}
 
 
 class Terminated(SystemExit):
-    """A signal asked this process to end; the code says which."""
+    """A signal asked this process to end. The exit code is 128 plus its number."""
 
 
 def end_on_signals() -> None:
@@ -38,7 +38,7 @@ def end_on(number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Only note signals for a while, so that what runs can `check` where it may stop; after GRACE_S they are raised.
+    """Note signals instead of raising them, so that a training can `check` where it may stop; raise after GRACE_S.
 
     A second Ctrl-C is raised at once.
     """
@@ -63,12 +63,12 @@ def is_asked() -> bool:
 
 
 def forget() -> None:
-    """Take no notice any more of the signals that have come: they were for a job that has ended."""
+    """Forget the signals that have come: they were for a job that has ended."""
     _asked.clear()
 
 
 def check() -> None:
-    """Raise what the first signal stands for, if one has come: `Terminated` or KeyboardInterrupt.
+    """Raise `Terminated` or KeyboardInterrupt if a signal has come.
 
     Where the interpreter was in native code, as while TensorFlow traces a graph, the first exception may come out as
     another one, `SystemError`, or not at all.
@@ -77,8 +77,8 @@ def check() -> None:
         raise KeyboardInterrupt if _asked[0] == signal.SIGINT else Terminated(128 + _asked[0])
 
 
-def meant(error: Exception) -> BaseException:
-    """Return what a signal stands for, if one has come: what it broke off may come out as any error. Else the error."""
+def or_interruption(error: Exception) -> BaseException:
+    """Return the exception of a signal, if one has come: interrupted code may raise any error. Else the error."""
     try:
         check()
     except (KeyboardInterrupt, Terminated) as asked:

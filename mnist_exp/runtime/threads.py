@@ -1,4 +1,4 @@
-"""How many threads the backend uses: another number changes the last digits of every result."""
+"""The number of threads of the backend. Another number changes the last digits of every result."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 from mnist_exp.runtime import backends
 
-# Read when the library starts. JAX has none: it takes a thread for each CPU that the process may run on.
+# The libraries read these when they start. JAX has no such variable: it takes a thread for each CPU it may use.
 VARIABLES: Mapping[str, Mapping[str, str]] = {
     "tensorflow": {"intra_op": "TF_NUM_INTRAOP_THREADS", "inter_op": "TF_NUM_INTEROP_THREADS"},
     "torch": {"intra_op": "OMP_NUM_THREADS"},
@@ -21,13 +21,13 @@ def usable_cpus() -> int:
 
 
 def share(count: int) -> None:
-    """Let the backend, which is not imported yet, take so many threads, unless the user has said how many."""
+    """Set the number of threads of the backend, before it is imported, unless the user has set it."""
     for variable in VARIABLES.get(backends.default(), {}).values():
         os.environ.setdefault(variable, str(count))
 
 
 def counts() -> dict[str, int]:
-    """Return how many threads the backend was told to use (0: its own choice) and how many it may run on."""
+    """Return how many threads the backend is set to use (0: its own choice) and how many CPUs it may use."""
     usable = usable_cpus()
     backend = backends.default()
     if backend == "torch":
@@ -47,7 +47,7 @@ def counts() -> dict[str, int]:
 
 
 def adopt(recorded: Any, backend: str) -> list[str]:
-    """Make a backend use as many threads as it did in a recorded run, and return what stays different.
+    """Set the number of threads to that of a recorded run, and return what stays different.
 
     Args:
         recorded: what `counts` returned then.

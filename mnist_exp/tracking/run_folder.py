@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.runtime import heartbeat
-from mnist_exp.runtime.heartbeat import Signs
+from mnist_exp.runtime.heartbeat import Heartbeat
 from mnist_exp.tracking import store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.outbox = path / "outbox"
-        self._signs = Signs(path / _OWNER)
+        self._signs = Heartbeat(path / _OWNER)
         self._lock: filelock.BaseFileLock | None = None
 
     def claim(self) -> None:
@@ -97,7 +97,7 @@ def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:
 
 def forget_sweep(settings: TrackingSettings, parent: str) -> None:
     """Remove what the launching process of a sweep, which is gone, has left of its signs of life."""
-    Signs(place(settings) / _SWEEPS / checked(parent)).remove()
+    Heartbeat(place(settings) / _SWEEPS / checked(parent)).remove()
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def signs_of_sweep(settings: TrackingSettings, parent: str) -> Iterator[None]:
     Raises: SettingsError: its file cannot be written.
     """
     file = place(settings) / _SWEEPS / checked(parent)
-    given = Signs(file)
+    given = Heartbeat(file)
     try:
         given.start()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Batches whose order depends on nothing but the seed and the epoch."""
+"""Batches of images. Their order depends only on the seed and the epoch."""
 
 import math
 from typing import TYPE_CHECKING, Any, Union
@@ -46,7 +46,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return tuple(array[chosen] for array in self._arrays)
 
     def feed(self) -> Union["Batches", "tf.data.Dataset"]:
-        """Return what Keras reads soonest: for TensorFlow a pipeline that reads ahead, for other backends this itself.
+        """Return the form that Keras reads fastest: on TensorFlow a pipeline that reads ahead, else this object.
 
         Keras's own pipeline around a PyDataset costs about 1 ms a batch more, and where it may tune itself, it may hold
         up the end of a training for 5 s (docs/decisions/0003-batches.md).
@@ -69,17 +69,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return tf.data.Dataset.range(len(self)).map(read).prefetch(2).with_options(options)
 
     def start_epoch(self, epoch: int) -> None:
-        """Draw the order of an epoch, from 0."""
+        """Draw the order of the images of an epoch, counted from 0."""
         if self._seed is not None:
             self._order = order(self._seed, epoch, len(self._arrays[0]))
 
     def counted(self) -> keras.callbacks.Callback:
-        """Return the callback that starts each epoch with its own order."""
+        """Return the callback that draws the order of each epoch."""
         return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: self.start_epoch(epoch))
 
 
 def order(seed: int, epoch: int, count: int) -> Array:
-    """Return the positions of an epoch's images in the order in which it takes them.
+    """Return the positions of the images in the order of an epoch, int64 (count,).
 
     Args:
         seed: of the run.

@@ -20,10 +20,10 @@ _SHARED = "shared_seed_generator"
 
 
 class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keep all that a training needs to go on, and stop it after a step when a signal asks for that.
+    """Save all that a training needs to resume, and stop it after a step when a signal asks for that.
 
-    Keras's BackupAndRestore keeps neither the state of random generators, nor the position in an epoch, nor what other
-    callbacks and metrics know, and may leave half a file.
+    Keras's BackupAndRestore saves neither the states of random generators, nor the position in an epoch, nor the state
+    of other callbacks and of metrics, and it may leave half a file.
 
     Args:
         policy: where and how often; None keeps nothing.
@@ -51,7 +51,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self._began, self._earlier_s = self._clock(), 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Put everything back where it was."""
+        """Restore the checkpoint that the training starts from."""
         if self._start is None:
             return
         arrays, facts = self._start.arrays, self._start.facts
@@ -68,33 +68,33 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self._metrics.restore(facts)
         self._earlier_s = facts["seconds"]
         if (steps := self._position.step) > 0:
-            # Keras makes the metrics' variables with the first step only, or here.
+            # Keras creates the variables of metrics with the first step, or here.
             self.model.compute_metrics(None, np.zeros(1), np.zeros((1, self.model.output_shape[-1])))
             _pass_over(self.model, steps, lambda: random_state.restore(arrays))
         else:
             random_state.restore(arrays)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Put the metrics of half an epoch back, which Keras has just reset."""
+        """Restore the metrics of a part of an epoch, which Keras has just reset."""
         if self._start is not None and self._position.step and epoch == self._position.epoch:
             for name, variable in _metric_variables(self.model).items():
                 variable.assign(self._start.arrays[name])
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stop here if a signal asks for it."""
+        """Stop after this step if a signal asks for that."""
         done = min(batch + 1, self._steps)
         self._position = Position(self._position.epoch, max(done, self._position.step))
         if done == self._steps or signals.is_asked():
-            # Validation will use the same variables, and PyTorch draws a number for each pass over data.
+            # Validation uses the same variables, and PyTorch draws a random number for each pass over data.
             self._running = _values(_metric_variables(self.model)) | random_state.states()
         self._stop_if_asked()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stop here if a signal asks for it: validation, in which nothing is learnt, will begin again."""
+        """Stop here if a signal asks for that; the validation will begin again, since nothing is learnt in it."""
         self._stop_if_asked()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Save, if it is time."""
+        """Save a checkpoint, if it is time."""
         if self._metrics.diverged is not None:
             return
         self._position, self._running = Position(epoch + 1), {}
@@ -104,7 +104,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         signals.check()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Say how long it took."""
+        """Note how long the training took."""
         self.seconds = self._elapsed()
 
     def _elapsed(self) -> float:
@@ -120,7 +120,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             return
         arrays = _values(variables(self.model))
         if not all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("model/")):
-            # The next step's loss will tell; what is to be mended then is not to be begun from here.
+            # The next loss will end the run. It must not be resumed from such weights.
             self._policy.warn(f"no checkpoint at {self._position}, the last one stays: weights are not finite")
             return
         arrays |= random_state.states() | self._running
@@ -137,7 +137,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def check_fits(model: keras.Model, start: Checkpoint) -> None:
-    """Make sure that a checkpoint is of this model. Raises: SettingsError: with the differences."""
+    """Check that a checkpoint is of this model. Raises: SettingsError: with the differences."""
     build_optimizer(model)
     kinds = ("model/", "optimizer/")
     here = {name: tuple(v.shape) for name, v in variables(model).items() if name.startswith(kinds)}
@@ -154,14 +154,14 @@ def check_fits(model: keras.Model, start: Checkpoint) -> None:
 
 
 def variables(model: keras.Model) -> dict[str, Any]:
-    """Return what training changes in a model, by name: weights, random generators' states, the optimizer's variables.
+    """Return all variables that a training changes, by name: weights, states of random generators, the optimizer's.
 
     Args:
         model: compiled, and its optimizer built.
     """
     kinds = [("model", v) for v in model.variables] + [("optimizer", v) for v in model.optimizer.variables]
     named = {f"{kind}/{number:05d}/{variable.path}": variable for number, (kind, variable) in enumerate(kinds)}
-    # Keras has it for layers that draw without a generator of their own.
+    # The generator of layers that have none of their own.
     shared = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
     return named | ({_SHARED: shared.state} if shared is not None else {})
 
@@ -179,18 +179,18 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of NumPy's or the backend's as JSON knows it; a float32 stays what it is."""
+    """Return a number of NumPy or of the backend as a Python number, for JSON; a float32 keeps its value."""
     return value if value is None or isinstance(value, bool | int | float | str) else np.asarray(value).item()
 
 
 def _pass_over(model: keras.Model, steps: int, on_end: Callable[[], None]) -> None:
-    """Make the first steps of the next `fit` read their batch and learn nothing; `on_end` is called after them."""
+    """Make the next `fit` read the batches of its first steps and learn nothing from them; then call `on_end`."""
     model.make_train_function()
     learn, left = model.train_function, steps
     backend, known = keras.backend.backend(), model.get_metrics_result()
 
     def train_function(*given: Any) -> Any:
-        """Take what Keras gives: the batches, on JAX behind the state, which comes back; on torch one of them."""
+        """Skip a step. Keras passes an iterator of batches, on JAX after the state, on torch one batch."""
         nonlocal left
         for _ in range(min(model.steps_per_execution, left)):
             if backend != "torch":
@@ -200,7 +200,7 @@ def _pass_over(model: keras.Model, steps: int, on_end: Callable[[], None]) -> No
             model.train_function = learn
             on_end()
         if backend == "jax":
-            return known, given[0]  # The variables are not the model's meanwhile.
+            return known, given[0]  # On JAX the variables are in the state, not in the model.
         return model.get_metrics_result()
 
     model.train_function = train_function

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: written so that the last good one is never lost, read so that no damaged one is believed.
+"""Checkpoints on disk. Writing never loses the last good one; reading never accepts a damaged one.
 
-A checkpoint is one npz file whose name holds the SHA-256 of its content: a file that was cut off, changed by a bad
-disk, or renamed, does not fit its name and the one before it is used.
+A checkpoint is one npz file. Its name holds the SHA-256 of its content. A file that was cut off, changed by a bad disk,
+or renamed does not match its name, and the checkpoint before it is used.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ _NAME = re.compile(r"checkpoint-(\d{6})-(\d{9})-([0-9a-f]{64})\.npz")
 
 @dataclass(frozen=True)
 class Position:
-    """How far a training has come.
+    """How far a training is.
 
     Args:
-        epoch: epochs that are whole.
+        epoch: number of whole epochs.
         step: steps done in the epoch after them.
     """
 
@@ -37,18 +37,18 @@ class Position:
     step: int = 0
 
     def __str__(self) -> str:
-        """Return it as a person would say it."""
+        """Return the position in words: `epoch 3, step 12`."""
         return f"epoch {self.epoch + 1}, step {self.step + 1}" if self.step else f"epoch {self.epoch + 1}"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a training needs to go on as if nothing had happened.
+    """All that a training needs to continue as if nothing had happened.
 
     Args:
-        position: where it stands.
+        position: of the training.
         arrays: weights and other variables, by name.
-        facts: the rest, as JSON knows it.
+        facts: the rest, as JSON.
     """
 
     position: Position
@@ -58,13 +58,13 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointPolicy:
-    """Where checkpoints are kept, and which one to go on from.
+    """Where and how often checkpoints are saved, and which one to start from.
 
     Args:
         folder: of the run.
-        every: how many epochs there are between two; None keeps one only where a signal ends the training.
-        start: to go on from.
-        warn: told why one could not be written; the training goes on.
+        every: epochs between two checkpoints; None saves one only when a signal ends the training.
+        start: to start from; None starts with the first epoch.
+        warn: called with the reason if one could not be written; the training continues.
     """
 
     folder: Path
@@ -74,14 +74,14 @@ class CheckpointPolicy:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside the last one, then remove those before the last, and any that claim to be further.
+    """Write a checkpoint; then remove all but the last one before it.
 
-    Raises: OSError: it cannot be written; those that are there stay.
+    Raises: OSError: it cannot be written; the others stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     position = checkpoint.position
-    facts = np.frombuffer(json.dumps(checkpoint.facts | _told(position)).encode(), np.uint8)
-    unfinished = folder / _UNFINISHED  # Always the same: what a killed process left is overwritten.
+    facts = np.frombuffer(json.dumps(checkpoint.facts | _position_facts(position)).encode(), np.uint8)
+    unfinished = folder / _UNFINISHED  # Always the same name: what a killed process left is overwritten.
     try:
         with unfinished.open("w+b") as file:
             np.savez(file, allow_pickle=False, **{_FACTS: facts}, **checkpoint.arrays)
@@ -96,7 +96,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         unfinished.unlink(missing_ok=True)
         raise
     others = [file for file in _files(folder) if file != path]
-    # Those that are further were damaged, or the training would have gone on from there.
+    # Checkpoints of later epochs were damaged, or the training would have started from them.
     before = [file for file in others if file.name < path.name]
     for old in {*others} - {*before[: _KEPT - 1]}:
         old.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load(folder: Path) -> tuple[Checkpoint | None, list[Path]]:
-    """Return the newest checkpoint that is whole, None if there is none, and the files that are damaged."""
+    """Return the newest valid checkpoint (None if there is none), and the files that are damaged."""
     damaged: list[Path] = []
     for file in _files(folder):
         checkpoint = _read(file)
@@ -115,13 +115,13 @@ def load(folder: Path) -> tuple[Checkpoint | None, list[Path]]:
 
 
 def remove(folder: Path) -> None:
-    """Remove all checkpoints of a folder, which stays."""
+    """Remove all checkpoints of a folder, but not the folder."""
     for file in (*_files(folder), folder / _UNFINISHED):
         file.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the checkpoints of a folder, whole or not, the one that came furthest first."""
+    """Return the checkpoint files of a folder, valid or not, the latest first."""
     return sorted((file for file in folder.glob("checkpoint-*") if _NAME.fullmatch(file.name)), reverse=True)
 
 
@@ -139,16 +139,16 @@ def _read(path: Path) -> Checkpoint | None:
         return None
     facts: dict[str, Any] = json.loads(arrays.pop(_FACTS).tobytes())
     position = Position(int(named[1]), int(named[2]))
-    is_renamed = {name: facts.pop(name, None) for name in _told(position)} != _told(position)
+    is_renamed = {name: facts.pop(name, None) for name in _position_facts(position)} != _position_facts(position)
     return None if is_renamed else Checkpoint(position, arrays, facts)
 
 
-def _told(position: Position) -> dict[str, int]:
+def _position_facts(position: Position) -> dict[str, int]:
     return {"epoch": position.epoch, "step": position.step}
 
 
 def _sync(folder: Path) -> None:
-    """Make a new name survive a power cut."""
+    """Flush the folder to disk, so that a new file name survives a power cut."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""One training on several devices of this machine: each has a copy of the model and its share of every batch."""
+"""Train one model on several devices of this machine. Each has a copy of the model and its share of every batch."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from mnist_exp.errors import SettingsError
 
 
 def check(trainer: TrainerSettings, trained_on: int, validated_on: int) -> None:
-    """Make sure that there are as many devices as asked for, and that each batch can be shared by them equally.
+    """Check that there are enough devices, and that they can share each batch equally.
 
     Args:
         trainer: how the model is trained.
         trained_on: training images an epoch.
         validated_on: images of each validation.
-    Raises: SettingsError: what cannot be shared, or that there are not so many.
+    Raises: SettingsError: there are too few devices, or a batch cannot be shared.
     """
     if trainer.devices == 1:
         return
@@ -25,7 +25,7 @@ def check(trainer: TrainerSettings, trained_on: int, validated_on: int) -> None:
     count = len(found) if trainer.devices == "all" else trainer.devices
     if count > len(found):
         raise SettingsError(f"trainer.devices={count}: {trainer.backend} finds {len(found)} here, {', '.join(found)}")
-    # A smaller share would count for as much as a whole one; JAX refuses it.
+    # A smaller share would have the same weight as a whole one in the mean; JAX refuses it.
     shared = {"trainer.batch_size": trainer.batch_size, "the last batch of an epoch": trained_on % trainer.batch_size}
     if trainer.backend == "jax":
         shared["the validation"] = validated_on
@@ -40,16 +40,16 @@ def check(trainer: TrainerSettings, trained_on: int, validated_on: int) -> None:
 
 
 def batch_of(trainer: TrainerSettings, at_most: int) -> int:
-    """Return the largest batch, up to a size, that the devices share equally."""
+    """Return the largest batch size up to a limit that the devices share equally."""
     count = len(_names()) if trainer.devices == "all" else trainer.devices
     return max(at_most // count, 1) * count
 
 
 @contextlib.contextmanager
 def shared(trainer: TrainerSettings) -> Iterator[None]:
-    """Make models that are built meanwhile train on as many devices as asked for.
+    """Make the models that are built inside this context train on `trainer.devices` devices.
 
-    JAX shares until `gather`.
+    On JAX this lasts until `gather`.
     """
     if trainer.devices == 1:
         yield
@@ -67,7 +67,7 @@ def shared(trainer: TrainerSettings) -> Iterator[None]:
 
 
 def gather(model: keras.Model, trainer: TrainerSettings) -> None:
-    """Put a trained model's weights on one device, where it goes on alone."""
+    """Put the weights of a trained model on one device."""
     if trainer.devices == 1 or trainer.backend != "jax":
         return
     keras.distribution.set_distribution(None)
@@ -76,7 +76,7 @@ def gather(model: keras.Model, trainer: TrainerSettings) -> None:
 
 
 def _names() -> list[str]:
-    """Return the GPUs that the backend finds, or where there are none, its CPU devices."""
+    """Return the names of the GPUs that the backend finds; without GPUs, of its CPU devices."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -42,25 +42,25 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self._began = self._trained = self._earlier_s = 0.0
 
     def facts(self) -> dict[str, Any]:
-        """Return what a checkpoint has to keep."""
+        """Return what a checkpoint must hold."""
         is_within = self._epoch > len(self.history.get("loss", ()))
         epoch_s = self._trained - self._began + self._earlier_s if is_within else 0.0
         # `is_refused`: as the checkpoints of before name it.
         return {"history": self.history, "epoch_s": epoch_s, "is_refused": self.stopped_by_callback}
 
     def restore(self, facts: dict[str, Any]) -> None:
-        """Go on from what `facts` returned."""
+        """Continue from what `facts` returned."""
         self.history = {name: list(values) for name, values in facts["history"].items()}
         self._earlier_s = facts["epoch_s"]
         self.stopped_by_callback = facts["is_refused"]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the clock."""
+        """Start the clock of the epoch."""
         self._epoch = epoch + 1
         self._began = self._trained = self._clock()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Note the first of the steps that are done at a time."""
+        """Note the first of the steps that Keras does at a time."""
         self._first = batch + 1
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -69,7 +69,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         done = min(batch + 1, self._steps)
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss) and self.diverged is None:
-            # Stopped, not raised: an exception here would leave Keras's reading threads behind.
+            # Stop instead of raising: an exception here would leave Keras's reading threads behind.
             where = f"step {done}" if self._first == done else f"steps {self._first} to {done}"
             self.diverged = f"the loss became {loss} in epoch {self._epoch}, {where}"
             self.model.stop_training = True
@@ -77,7 +77,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
             self._on_step(done, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Hand on the epoch's metrics; half an epoch has none."""
+        """Pass on the metrics of the epoch, unless it was stopped in the middle."""
         if self.diverged is not None:
             return
         metrics = {name: shortest(value) for name, value in (logs or {}).items() if name != "learning_rate"}

@@ -1,4 +1,4 @@
-"""What a model answers, and what its weights are, once it is trained."""
+"""Predict with a model, and identify its weights."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""The state of random generators that is in no variable of Keras's: PyTorch's own, from which its dropout draws."""
+"""The states of random generators that are not Keras variables: PyTorch's own, which its dropout uses."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ _PREFIX = "torch_generator/"
 
 
 def states() -> Arrays:
-    """Return the state of the CPU's generator and of each GPU's, by name; none but on torch."""
+    """Return the states of the generators of the CPU and of each GPU, by name; empty on other backends."""
     if keras.backend.backend() != "torch":
         return {}
     import torch
@@ -21,13 +21,13 @@ def states() -> Arrays:
 
 
 def restore(arrays: Mapping[str, np.ndarray]) -> None:
-    """Put back what `states` returned, among other arrays or not."""
+    """Restore the states that `states` returned; other arrays are ignored."""
     found = [array for name, array in sorted(arrays.items()) if name.startswith(_PREFIX)]
     if not found:
         return
     import torch
 
     torch.set_rng_state(torch.from_numpy(found[0]))
-    # A run may go on where there are fewer.
+    # A run may be resumed on a machine with fewer GPUs.
     for device, state in zip(range(torch.cuda.device_count()), found[1:], strict=False):
         torch.cuda.set_rng_state(torch.from_numpy(state), device)

@@ -1,4 +1,4 @@
-"""Make the process ready for a training, and give back what a training leaves in it."""
+"""Prepare the process for a training, and free what a training leaves in it."""
 
 import keras
 
@@ -8,7 +8,7 @@ from mnist_exp.runtime import backends
 
 
 def set_up(seed: int, trainer: TrainerSettings) -> None:
-    """Make the process ready for one training: fresh names, seeds, precision, threads.
+    """Prepare the process for one training: clear names, set seeds, precision and threads.
 
     Raises: SettingsError: the number of threads cannot be changed any more.
     """
@@ -21,7 +21,7 @@ def set_up(seed: int, trainer: TrainerSettings) -> None:
 
 
 def forget() -> None:
-    """Give back the memory of a training that is over; keep nothing of it that Keras still has to run.
+    """Free the memory of a training that is over.
 
     TensorFlow never forgets a custom gradient, of which each training makes two, and each holds its graph, the batches
     and their arrays: 10 MB a training and a copy of its images (measured over 30 of them; none with this).

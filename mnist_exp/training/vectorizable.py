@@ -1,4 +1,4 @@
-"""What a model computes in training, on JAX: its program, and the numbers that are inputs of it."""
+"""Which trainings can be one program on JAX, and which of their numbers become inputs of it."""
 
 import itertools
 import json
@@ -20,11 +20,11 @@ _OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
 
 
 def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
-    """Return why a training cannot be done together with another one, in words; None if it can.
+    """Return why a training cannot be vectorized with another one, in words; None if it can.
 
     Args:
-        first: the other one; the same one tells whether it can be done together with any.
-        other: in question.
+        first: the training that the others join.
+        other: the training in question; if it is `first`, whether it can be vectorized at all.
     """
     start = other.checkpoints.start if other.checkpoints else None
     if start is not None and start.position.step:
@@ -39,7 +39,7 @@ def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
 
 
 class TracedDropout(keras.layers.Layer):  # type: ignore[misc]
-    """Drop what a `keras.layers.Dropout` drops while training on JAX; the share is an input of the program.
+    """A `keras.layers.Dropout` for JAX whose rate is an input of the program.
 
     Args:
         layer: whose rate, seeds and name are taken.
@@ -61,14 +61,14 @@ class TracedDropout(keras.layers.Layer):  # type: ignore[misc]
 
 
 def template(model: keras.Model) -> keras.Model:
-    """Return a model of the same variables whose dropout takes its share as an input of the program."""
+    """Return a model with the same variables whose dropout rates are inputs of the program."""
     made = keras.models.clone_model(
         model, clone_function=lambda layer: TracedDropout(layer) if _is_dropout(layer) else layer, recursive=True
     )
     # The optimizer, which is the model's, tells variables by their place among them.
     assert list(map(id, made.trainable_variables)) == list(map(id, model.trainable_variables))
     compile_model(made, model.optimizer)
-    # Here, for within a program no variables may be made.
+    # Now, because no variables may be created while the program is traced.
     answers = np.zeros((1, model.output_shape[-1]), np.float32)
     made.compute_loss(None, np.zeros(1), answers)
     made.compute_metrics(None, np.zeros(1), answers)
@@ -93,7 +93,7 @@ def variables_as_in(template: keras.Model, first: keras.Model, model: keras.Mode
 
 
 def places(model: keras.Model) -> list[tuple[Any, str]]:
-    """Return the objects, and their attributes, with the numbers that may differ, of a model or a template."""
+    """Return the numbers of a model or template that may differ, each as an object and the name of its attribute."""
     found: list[tuple[Any, str]] = []
     for layer in _layers(model):
         if isinstance(layer, TracedDropout):
@@ -108,7 +108,7 @@ def places(model: keras.Model) -> list[tuple[Any, str]]:
 
 
 def number(holder: Any, name: str) -> float:
-    """Return the number at a place; for a dropout the share that is kept, rounded as Keras rounds it."""
+    """Return the number at a place; for dropout the share that is kept, rounded as Keras does."""
     return 1.0 - holder.rate if name == "rate" else float(getattr(holder, name))
 
 

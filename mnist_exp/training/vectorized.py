@@ -1,7 +1,7 @@
-"""Several trainings at once, on JAX: one program, vectorized over the variables of models that differ in numbers only.
+"""Train several models as one program, on JAX: vectorized over the variables of models that differ only in numbers.
 
-Everything but the steps themselves is as for a single training: each has its own order of the images, its own random
-states, its own callbacks and checkpoints, and ends with its own weights in its own model.
+All but the steps is as for a single training: each has its own order of images, its own random states, callbacks and
+checkpoints, and ends with its own weights in its own model.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ _State = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 
 def fit(requests: Sequence[TrainingRequest], dataset: Dataset) -> list[FitResult | Exception]:
-    """Train several models, for which `programs.why_not` knows no reason.
+    """Train several models that `vectorizable.why_not` allows to be trained together.
 
-    The seconds that are told are the shared ones divided by the number of trainings.
+    The seconds of each are the shared seconds divided by the number of trainings.
 
     Args:
         requests: of one program.
         dataset: that their splits are of.
-    Returns: what came of each: an error, a TrainingError where the loss became NaN or infinite, is its own alone.
+    Returns: the result of each, or its own error: a TrainingError if its loss became NaN or infinite.
     """
     members = [_Member(each, _shared_clock(len(requests))) for each in requests]
     with signals.deferred():
@@ -45,11 +45,11 @@ def fit(requests: Sequence[TrainingRequest], dataset: Dataset) -> list[FitResult
 
 
 class _Member:
-    """One of the trainings: its callbacks, where it stands, and what came of it.
+    """One of the trainings: its callbacks, its epoch and its result.
 
     Args:
         request: the training.
-        clock: tells its seconds.
+        clock: returns its seconds.
     """
 
     def __init__(self, request: TrainingRequest, clock: Callable[[], float]) -> None:
@@ -62,7 +62,7 @@ class _Member:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is something to learn yet."""
+        """Whether the training is not over."""
         return self.outcome is None
 
     @property
@@ -80,13 +80,13 @@ class _Member:
             self._end_if_over()
 
     def begin_epoch(self) -> np.ndarray:
-        """Return the positions of the epoch's images, in their order."""
+        """Return the positions of the images in the order of this epoch."""
         for callback in self._called.in_order:
             callback.on_epoch_begin(self._epoch)
         return self.split.trained[batches.order(self.settings.seed, self._epoch, len(self.split.trained))]
 
     def end_step(self, step: int, logs: Metrics) -> None:
-        # Not of the others: `Checkpointing` would save the model, which has the weights of the last epoch still.
+        # Only these: `Checkpointing` would save the model, which still has the weights of the last epoch.
         self._called.metrics.on_train_batch_begin(step)
         self._called.metrics.on_train_batch_end(step, logs)
         if self._called.metrics.diverged is not None:
@@ -109,7 +109,7 @@ class _Member:
 
     @contextlib.contextmanager
     def _own_errors(self) -> Iterator[None]:
-        """Keep what goes wrong with this training from the others."""
+        """Keep an error of this training away from the others."""
         try:
             yield
         except Exception as error:
@@ -117,7 +117,7 @@ class _Member:
 
 
 class _Program:
-    """What all of them compute, and the values of all their variables.
+    """The program that all trainings share, and the values of all their variables.
 
     Args:
         members: that have begun.
@@ -145,7 +145,7 @@ class _Program:
         self._evaluate = jax.jit(jax.vmap(self._test_one, across))
 
     def run_epoch(self) -> None:
-        """Train all for an epoch, each for its own, and tell those that go on what came of it."""
+        """Train all for one epoch, and give its metrics to those that are not over."""
         for number, member in enumerate(self._members):
             if member.goes_on:
                 self._order[number] = member.begin_epoch()
@@ -162,13 +162,13 @@ class _Program:
             self._state = self._stacked()
 
     def _run_steps(self, size: int) -> dict[str, np.ndarray]:
-        """Return the running metrics of the last step that was done."""
+        """Return the running metrics of the last step."""
         logs: dict[str, np.ndarray] = {}
         running = None
         for step, start in enumerate(range(0, self._order.shape[1], size)):
             rows = self._order[:, start : start + size]
             before, (running, self._state) = running, self._step(self._state, self._numbers, rows, *self._trained_on)
-            # Those of the step before: the device is never left waiting, nor told of more than one step beforehand.
+            # Metrics of the step before: so the device never waits, and is never more than one step ahead.
             if before is not None:
                 logs = self._end_step(step - 1, before)
             signals.check()
@@ -196,16 +196,16 @@ class _Program:
         return {name: np.asarray(values) for name, values in running.items()}
 
     def _train_one(self, state: Any, numbers: Any, rows: Any, images: Any, labels: Any) -> Any:
-        with self._told(numbers):
+        with self._replaced(numbers):
             return self._template.train_step(state, (images[rows], labels[rows]))
 
     def _test_one(self, state: Any, numbers: Any, rows: Any, images: Any, labels: Any) -> Any:
-        with self._told(numbers):
+        with self._replaced(numbers):
             return self._template.test_step(state, (images[rows], labels[rows]))
 
     @contextlib.contextmanager
-    def _told(self, numbers: Sequence[Any]) -> Iterator[None]:
-        """Put the inputs of a program, while it is traced, where the model and its optimizer look for numbers."""
+    def _replaced(self, numbers: Sequence[Any]) -> Iterator[None]:
+        """Replace numbers of the model and its optimizer by inputs of the program, while it is traced."""
         before = [getattr(*place) for place in self._places]
         try:
             for place, number in zip(self._places, numbers, strict=True):
@@ -216,7 +216,7 @@ class _Program:
                 setattr(*place, number)
 
     def _stacked(self) -> _State:
-        """Return the values of all variables, as the models have them, each with the trainings along its first axis."""
+        """Return the values of all variables; the first axis of each counts the trainings."""
         trainable, fixed, optimizer = (
             [jnp.stack([v.value for v in each]) for each in zip(*kinds, strict=True)]
             for kinds in zip(*self._variables, strict=True)
@@ -224,7 +224,7 @@ class _Program:
         return trainable, fixed, optimizer, self._zeros
 
     def _write_back(self) -> None:
-        """Give each model that goes on its values."""
+        """Write the values into the models of the trainings that are not over."""
         values = [[np.asarray(value) for value in kind] for kind in self._state[:3]]
         for number, (member, kinds) in enumerate(zip(self._members, self._variables, strict=True)):
             if member.goes_on:

@@ -1,4 +1,4 @@
-"""Signs of life: of whom, how old, and where there are none."""
+"""Heartbeat of life: of whom, how old, and where there are none."""
 
 import os
 import time
@@ -6,14 +6,14 @@ import time
 import pytest
 
 from mnist_exp.runtime import heartbeat, processes
-from mnist_exp.runtime.heartbeat import Signs
+from mnist_exp.runtime.heartbeat import Heartbeat
 
 
 @pytest.fixture
 def given(alone):
-    """Signs of this process, and their file."""
+    """Heartbeat of this process, and their file."""
     file = alone / "unfinished" / "sweeps" / "0"
-    started = Signs(file)
+    started = Heartbeat(file)
     started.start()
     yield started, file
     started.remove()
