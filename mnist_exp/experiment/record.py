@@ -21,17 +21,17 @@ from mnist_exp.training.checkpoints import Checkpoint
 
 @dataclass(frozen=True)
 class Job:
-    """What a sweep says of one of its runs.
+    """The part of a run in a sweep. A run of its own has the defaults.
 
     Args:
-        name: of the run; None makes one from what was changed.
+        name: of the run; None makes one from the overrides.
         command: that runs it alone.
-        tags: more of them.
+        tags: further tags.
         dataset: if it is loaded already.
         on_start: called with the run's id.
         on_epoch: called with each epoch's number, from 1, and its metrics; false stops the run as pruned.
-        resumption: the interrupted run that it goes on with; None begins a new one.
-        patience_s: how long to wait at the end for a store that does not take records.
+        resumption: the interrupted run to resume; None begins a new run.
+        patience_s: seconds to wait at the end for a store that does not answer.
     """
 
     name: str | None = None
@@ -45,12 +45,12 @@ class Job:
 
     @property
     def start(self) -> Checkpoint | None:
-        """The checkpoint to go on from; None begins with the first epoch."""
+        """The checkpoint to start from; None starts with the first epoch."""
         return self.resumption.checkpoint if self.resumption else None
 
 
 def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> None:
-    """Begin a run, or go on with one, and record all that is known of it beforehand."""
+    """Begin a run, or resume one, and record all that is known before its first epoch."""
     config = redact_config(settings.to_config())
     params = provenance.flatten(config)
     commit = provenance.commit()
@@ -83,7 +83,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         for name, content in files.items():
             text = OmegaConf.to_yaml(OmegaConf.create(content))
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-        # Names are the user's, and no interpolations.
+        # Not by OmegaConf: names of classes may look like interpolations.
         classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
         (folder / "classes.yaml").write_text(classes, encoding="utf-8")
         if commit and commit.is_dirty:
@@ -96,12 +96,12 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
 
 
 def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
-    """Record what it read on the test set, image by image and in pictures."""
+    """Record the predictions on the test set, as a table and in pictures."""
     if record.run_id is None:
         return
     from mnist_exp.evaluation import figures
 
-    # Drawing makes many objects and little garbage: collecting meanwhile takes a third of the time.
+    # Drawing makes many objects and little garbage: the collector would take a third of the time.
     with imports.paused_collection(), tracker.folder() as folder:
         predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
         figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
@@ -109,7 +109,7 @@ def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, 
 
 
 def _run_name(settings: Settings) -> str:
-    """Return the name asked for, or what was changed: `dropout=0.5`, or the model's name if nothing was."""
+    """Return the configured name, else the overrides (`dropout=0.5`), else the name of the model."""
     shown = [o for o in settings.overrides if not o.startswith(("hydra", "tracking", "~"))]
     named = " ".join(o.lstrip("+").removeprefix("model.") for o in shown)
     return redact(settings.tracking.run_name or named)[:200] or settings.model.name

@@ -1,4 +1,4 @@
-"""Go on with a run that was interrupted: the same run, or none."""
+"""Resume a run that was interrupted. It stays the same run, or it is refused."""
 
 import contextlib
 import copy
@@ -28,13 +28,13 @@ from mnist_exp.training.checkpoints import Checkpoint, Position
 
 @dataclass(frozen=True)
 class Resumption:
-    """A run to go on with.
+    """A run to resume.
 
     Args:
         folder: of the run, claimed.
-        checkpoint: to go on from; None begins with the first epoch again.
+        checkpoint: to start from; None starts with the first epoch again.
         number: of this resumption, from 1.
-        changes: what is not as it was.
+        changes: what is different now: options, versions, machine, code.
     """
 
     folder: RunFolder
@@ -44,21 +44,21 @@ class Resumption:
 
     @property
     def run_id(self) -> str:
-        """Of the run."""
+        """Id of the run."""
         return self.folder.path.name
 
     @property
     def where(self) -> str:
-        """Where it goes on, in words."""
+        """Where the run continues, in words."""
         return f"from {self.checkpoint.position if self.checkpoint else Position()}"
 
     @property
     def done(self) -> int:
-        """How many epochs are done."""
+        """Number of epochs that are done."""
         return self.checkpoint.position.epoch if self.checkpoint else 0
 
     def tags(self) -> dict[str, str]:
-        """Return the tags that tell of it."""
+        """Return the tags that record it."""
         commit = provenance.commit()
         facts = {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -70,7 +70,7 @@ class Resumption:
         return {names.RESUMED: str(self.number), names.resumption(self.number): json.dumps(facts)}
 
     def epochs(self) -> Iterator[dict[str, float]]:
-        """Yield the metrics of each epoch that is done already."""
+        """Yield the metrics of each epoch that is done."""
         history = self.checkpoint.facts["history"] if self.checkpoint else {}
         for values in zip(*history.values(), strict=True):
             yield dict(zip(history, values, strict=True))
@@ -80,15 +80,15 @@ class Resumption:
 def opened(
     config: DictConfig, overrides: Sequence[str], screen: Screen
 ) -> Iterator[tuple[Settings, Dataset, Resumption]]:
-    """Yield settings and data of the run that the configuration names by `resume`, and where to go on.
+    """Yield settings and data of the run that `resume` names, and where it continues.
 
-    The run is ours meanwhile.
+    The folder of the run is claimed inside the context.
 
     Args:
         config: composed.
         overrides: that the user gave with `resume`; what they change must be what may change.
-        screen: told of what is not as it was.
-    Raises: SettingsError: the run cannot be resumed, or would not be the same run; nothing of it was changed.
+        screen: shows what is different now.
+    Raises: SettingsError: the run cannot be resumed, or would be another run; nothing was changed.
     """
     tracking = tracking_settings(config)
     if tracking.store != "mlflow":
@@ -106,7 +106,7 @@ def opened(
     with claimed(folder):
         run = references.find(tracking, run_id)
         if run.status == "FINISHED":
-            folder.remove()  # Its process ended before it could.
+            folder.remove()  # Its process ended before it could remove it.
         _check_resumable(run, screen)
         before = run.config()
         tracking = dataclasses.replace(tracking, experiment=run.experiment, register_as=_name(tracking, before))
@@ -129,19 +129,19 @@ def _name(tracking: TrackingSettings, before: Mapping[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def of_job(run_id: str | None, settings: Settings, screen: Screen) -> Iterator[Resumption | None]:
-    """Yield where to go on with a job of a sweep that was interrupted; None where it has to begin anew.
+    """Yield where an interrupted job of a sweep continues; None if it must begin again.
 
-    That is where nothing is kept of it on this machine, where the code is another one, or a process is at it.
+    That is so if this machine has nothing of it, if the code has changed, or if another process works on it.
 
     Args:
         run_id: of the interrupted run with the same job key; None if there is none.
         settings: of the job.
-        screen: told of what is not as it was.
+        screen: shows what is different now.
     """
     with contextlib.ExitStack() as held:
         resumption = None
         if run_id is not None and (folder := run_folder.folder_of(settings.tracking, run_id)).path.is_dir():
-            with contextlib.suppress(SettingsError):  # Another process has it.
+            with contextlib.suppress(SettingsError):  # Another process works on it.
                 held.enter_context(claimed(folder))
                 resumption = _job_again(folder, settings, screen)
         yield resumption
@@ -161,7 +161,7 @@ def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumpt
 
 
 def command(settings: Settings, run_id: str) -> str:
-    """Return the command line that goes on with a run, as it would be typed, without secrets."""
+    """Return the command that resumes a run, as it would be typed, without secrets."""
     tracking = {name: getattr(settings.tracking, name) for name in ("uri", "local_dir")}
     words = [f"resume={run_id}", *(f"tracking.{name}={value}" for name, value in tracking.items() if value)]
     if settings.trusted_modules:
@@ -171,7 +171,7 @@ def command(settings: Settings, run_id: str) -> str:
 
 @contextlib.contextmanager
 def claimed(folder: RunFolder) -> Iterator[None]:
-    """Hold the folder of a run. Raises: SettingsError: another process has it."""
+    """Claim the folder of a run inside the context. Raises: SettingsError: another process has it."""
     folder.claim()
     try:
         yield
@@ -182,13 +182,13 @@ def claimed(folder: RunFolder) -> Iterator[None]:
 def from_checkpoint(
     folder: RunFolder, tags: Mapping[str, str], screen: Screen, changes: Sequence[str] = ()
 ) -> Resumption:
-    """Return where to go on with a run, from its newest checkpoint that is whole.
+    """Return where a run continues: at its newest valid checkpoint.
 
     Args:
         folder: of the run, claimed.
         tags: of the run.
-        screen: told of damaged checkpoints, and of none.
-        changes: what is not as it was.
+        screen: shows which checkpoints are damaged, or that there is none.
+        changes: what is different now: options, versions, machine, code.
     """
     checkpoint, damaged = checkpoints.load(folder.path)
     for file in damaged:
@@ -232,20 +232,20 @@ def _check_resumable(run: StoredRun, screen: Screen) -> None:
 
 
 def _given_modules(config: DictConfig) -> set[str]:
-    """Return the modules that this command trusts, as a whole or in a group."""
+    """Return the modules that this command trusts, at the top or in a group."""
     sections = [config, *(section for section in config.values() if isinstance(section, DictConfig))]
     return {str(name) for section in sections for name in section.get("trusted_modules") or ()}
 
 
 def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return a recorded configuration with what the user's overrides change in it."""
+    """Return a recorded configuration, changed by the overrides of the user."""
     now: Any = OmegaConf.to_container(config, resolve=True)
     merged = copy.deepcopy(dict(before))
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         section, *inner = override.key_or_group.split(".")
         if section in recall.OF_THE_COMMAND or section == "trusted_modules":
             continue
-        if section not in before:  # A recipe, which may change anything.
+        if section not in before:  # A recipe may change anything.
             return {name: value for name, value in now.items() if name not in ("experiment", "resume")}
         source, target = now, merged
         for name in inner:
@@ -259,7 +259,7 @@ def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[s
 
 
 def _changes(before: Settings, now: Settings) -> list[str]:
-    """Return what is changed and may be. Raises: SettingsError: with what may not be."""
+    """Return the changes that are allowed. Raises: SettingsError: with those that are not."""
     old, new = (provenance.flatten(provenance.decisive(settings)) for settings in (before, now))
     shown_old, shown_new = (provenance.flatten(settings.to_config()) for settings in (before, now))
     different = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]

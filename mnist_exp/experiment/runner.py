@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves in memory.
+    """The result of a run, in memory.
 
     Args:
         run_id: of the MLflow run; None with tracking=none.
-        objective: the metric that selects, of the weights that were kept.
-        metrics: those logged at the end.
+        objective: value of the objective, of the final weights.
+        metrics: logged at the end.
         history: each metric's values, epoch by epoch.
         model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes).
         pruned: whether a sweep stopped it early; it was not tested then.
-        weights_sha256: of all weights of the model, in hex.
+        weights_sha256: SHA-256 of all weights, in hex.
     """
 
     run_id: str | None
@@ -188,7 +188,7 @@ class Run:
 
 
 def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, float]:
-    """Return what the epochs came to. Raises: TrainingError: the objective is no number."""
+    """Return the final metrics of a history. Raises: TrainingError: the objective is not a finite number."""
     values = history[settings.objective]
     best = values.index(max(values) if settings.direction == "maximize" else min(values))
     objective = values[best if settings.trainer.restore_best else -1]
@@ -226,5 +226,5 @@ def closed(tracker: Tracker, settings: Settings, job: Job, screen: Screen) -> It
 
 
 def _is_interruption(error: BaseException) -> bool:
-    """Tell whether someone asked the run to stop; what a signal broke off is no failure, whatever it came out as."""
+    """Tell whether a signal asked the run to stop: whatever error that caused, it is no failure."""
     return isinstance(error, KeyboardInterrupt | SystemExit) or signals.is_asked()
