@@ -61,14 +61,30 @@ def test_links_lead_somewhere(page):
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_readme_commands_compose(alone, monkeypatch):
+def run_commands(page):
+    """The words behind `mnist_exp.run` of each command on a page, in blocks and in the text."""
+    text = (ROOT / page).read_text().replace("\\\n", " ")
+    lines = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines += re.findall(r"`(python -m mnist_exp\.run [^`]+)`", text)
+    for line in lines:
+        if "mnist_exp.run" in line:
+            words = shlex.split(line, comments=True)
+            yield words[words.index("mnist_exp.run") + 1 :]
+
+
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
+# Placeholders, other installations, and folders that only the page's reader has.
+NOT_HERE = {"-m", "--help", "--config-dir", "--cfg", "trainer.backend=torch", "hydra/launcher=joblib"}
+
+
+def test_commands_of_the_pages_compose(alone, monkeypatch):
     from mnist_exp.run import launch
 
-    lines = [line for block in blocks("README.md", "bash") for line in block.splitlines() if "mnist_exp.run" in line]
-    assert len(lines) > 5
-    for line in lines:
-        words = shlex.split(line.partition("#")[0])
-        words = words[words.index("mnist_exp.run") + 1 :]
-        if not {"-m", "--help", "--config-dir"} & set(words):
-            monkeypatch.setattr(sys, "argv", ["run.py", "--cfg", "job", *words])
-            assert launch() == 0, line
+    checked = 0
+    for page in PAGES:
+        for words in run_commands(page):
+            if not NOT_HERE & set(words) and not any("…" in word or word.isupper() for word in words):
+                monkeypatch.setattr(sys, "argv", ["run.py", "--cfg", "job", *words])
+                assert launch() == 0, (page, words)
+                checked += 1
+    assert checked > 8
