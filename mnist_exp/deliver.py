@@ -15,7 +15,7 @@ from mnist_exp.runtime import imports
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import names, run_folder, store
 from mnist_exp.tracking.run_folder import RunFolder
-from mnist_exp.tracking.spool import Outbox
+from mnist_exp.tracking.spool import Spool, count_records
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Delivery:
 
     def __str__(self) -> str:
         """Return it as a person would say it."""
-        parts = [f"{_records(self.delivered)} delivered"] if self.delivered else []
+        parts = [f"{count_records(self.delivered)} delivered"] if self.delivered else []
         if self.waiting:
-            parts.append(f"{_records(self.waiting)} still wait: {self.reason}")
+            parts.append(f"{count_records(self.waiting)} still wait: {self.reason}")
         elif not self.delivered:
             parts.append("nothing waits")
         if self.status:
@@ -63,7 +63,7 @@ def deliver_all(
     Raises: SettingsError: there is no such run here, or the store does not answer.
     """
     folders = _waiting(settings) if run_ids is None else [_existing(settings, run_id) for run_id in run_ids]
-    if not any(len(Outbox(folder.outbox)) for folder in folders):
+    if not any(len(Spool(folder.spool)) for folder in folders):
         return [Delivery(folder.path.name, 0, 0) for folder in folders]
     uri = store.locate(settings.uri)
     _check(uri)
@@ -72,12 +72,12 @@ def deliver_all(
 
         from mnist_exp.tracking import mlflow_writes
 
-        mlflow_writes.be_brief()
+        mlflow_writes.limit_waits()
     done: list[Delivery] = []
     why = ""
     for folder in folders:
         if why:  # It would be the same for each, after some seconds.
-            done.append(Delivery(folder.path.name, 0, len(Outbox(folder.outbox)), why))
+            done.append(Delivery(folder.path.name, 0, len(Spool(folder.spool)), why))
         else:
             each, why = _deliver(folder, uri)
             done.append(each)
@@ -108,16 +108,16 @@ def launch(arguments: Sequence[str]) -> int:
     settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
     done = deliver_all(settings, _say_nothing, list(dict.fromkeys(options.run_ids)) or None)
     if not done:
-        print(f"nothing waits in {run_folder.place(settings)}")
+        print(f"nothing waits in {run_folder.root(settings)}")
     for each in done:
         print(each)
     return commands.FAILED if any(each.waiting for each in done) else commands.DONE
 
 
 def _waiting(settings: TrackingSettings) -> list[RunFolder]:
-    if settings.local_dir is not None and not run_folder.place(settings).is_dir():
+    if settings.local_dir is not None and not run_folder.root(settings).is_dir():
         raise SettingsError(f"--local-dir={settings.local_dir}: there is no such folder")
-    return [folder for folder in run_folder.folders(settings) if len(Outbox(folder.outbox))]
+    return [folder for folder in run_folder.folders(settings) if len(Spool(folder.spool))]
 
 
 def _existing(settings: TrackingSettings, run_id: str) -> RunFolder:
@@ -138,27 +138,27 @@ def _check(uri: str) -> None:
 
 
 def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
-    """Bring what waits of one run; return what came of it, and what would keep those of any other run too."""
-    from mnist_exp.tracking.uploader import Courier
+    """Upload the records that wait of one run; return the result, and a reason that holds for all other runs too."""
+    from mnist_exp.tracking.uploader import Uploader
 
     run_id = folder.path.name
     try:
         folder.claim()
     except SettingsError as error:
-        waiting, is_claimed = len(Outbox(folder.outbox)), isinstance(error, BusyError)
+        waiting, is_claimed = len(Spool(folder.spool)), isinstance(error, BusyError)
         return Delivery(run_id, 0, waiting, error.problems[0], is_claimed=is_claimed), ""
     try:
-        courier = Courier(uri, run_id, Outbox(folder.outbox), _say_nothing)
+        uploader = Uploader(uri, run_id, Spool(folder.spool), _say_nothing)
         why = ""
         try:
-            courier.deliver()
-            why = courier.reason if courier.may_pass else ""
+            uploader.flush()
+            why = uploader.reason if uploader.is_transient else ""
         except Exception as error:  # As of a model whose own layers are not found: the other runs have none.
-            courier.reason = redact(first_line(error))
-        status = "" if len(courier.outbox) else _status(uri, run_id)
+            uploader.reason = redact(first_line(error))
+        status = "" if len(uploader.spool) else _status(uri, run_id)
         if status == "FINISHED":
             folder.remove()
-        return Delivery(run_id, courier.delivered, len(courier.outbox), courier.reason, status), why
+        return Delivery(run_id, uploader.uploaded, len(uploader.spool), uploader.reason, status), why
     finally:
         folder.release()
 
@@ -173,16 +173,12 @@ def _status(uri: str, run_id: str) -> str:
         if run.info.status == "FINISHED" and names.FAILURE in run.data.tags:  # As of a sweep that missed its end.
             client.delete_tag(run_id, names.FAILURE)
         return str(run.info.status)
-    except mlflow_writes.lost():
+    except mlflow_writes.write_errors():
         return ""
 
 
 def _say_nothing(text: str) -> None:
     """Ignore it: the line of each run says it all."""
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def _log(run: StoredRun, images: Images, measured: Evaluation, folder: Path) -> 
     try:
         client.log_batch(run.run_id, metrics=[Metric(names.evaluated(name, k), v, now, 0) for k, v in values.items()])
         client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
-    except mlflow_writes.lost() as error:
+    except mlflow_writes.write_errors() as error:
         raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error
 
 

@@ -174,7 +174,7 @@ def _log(run: StoredRun, files: Sequence[Path]) -> None:
     try:
         for file in files:
             client.log_artifact(run.run_id, str(file), ARTIFACTS)
-    except mlflow_writes.lost() as error:
+    except mlflow_writes.write_errors() as error:
         raise RunError(f"{files[0]} is written, but run {run.run_id} did not take it: {first_line(error)}") from error
 
 

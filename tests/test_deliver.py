@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.deliver import deliver_all, launch
 from mnist_exp.tracking import store
-from mnist_exp.tracking.spool import Message, Outbox
-from mnist_exp.tracking.uploader import Courier
+from mnist_exp.tracking.spool import Record, Spool
+from mnist_exp.tracking.uploader import Uploader
 
 NOBODY = "0" * 32
 HOLD = """
@@ -50,12 +50,12 @@ def waiting_run(client, status="FINISHED", epochs=3):
     """A run of which nothing but its being there has arrived."""
     experiment = client.get_experiment_by_name("mnist_exp")
     run_id = client.create_run(experiment.experiment_id).info.run_id
-    outbox = Outbox(Path("unfinished", run_id, "outbox"))
+    spool = Spool(Path("unfinished", run_id, "outbox"))
     for step in range(1, epochs + 1):
-        outbox.put(Message("metrics", {"metrics": {"loss": 1 / step}, "step": step, "time": 1000 * step}))
-    outbox.put(Message("files", {}, {"a.txt": b"one"}))
-    outbox.put(Message("end", {"status": status, "time": 5000}))
-    outbox.store()
+        spool.put(Record("metrics", {"metrics": {"loss": 1 / step}, "step": step, "time": 1000 * step}))
+    spool.put(Record("files", {}, {"a.txt": b"one"}))
+    spool.put(Record("end", {"status": status, "time": 5000}))
+    spool.store()
     return run_id
 
 
@@ -105,12 +105,12 @@ def test_named_runs_only(client, here, capsys, alone, monkeypatch):
 
 def test_what_has_arrived_already_is_not_there_twice(client, here):
     run_id = waiting_run(client)
-    outbox = Outbox(Path("unfinished", run_id, "outbox"))
+    spool = Spool(Path("unfinished", run_id, "outbox"))
     for name in ("000001", "000002", "000003", "000004"):
-        (outbox.folder / name).rename(name)
-    assert Courier(client.tracking_uri, run_id, Outbox(outbox.folder), print).deliver()
+        (spool.folder / name).rename(name)
+    assert Uploader(client.tracking_uri, run_id, Spool(spool.folder), print).flush()
     for name in ("000001", "000002", "000003", "000004"):
-        Path(name).rename(outbox.folder / name)
+        Path(name).rename(spool.folder / name)
     assert launch([]) == 0
     assert launch([]) == 0
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
@@ -189,19 +189,19 @@ def test_store_that_is_locked_holds_a_record_for_seconds_only(client, here):
     import sqlite3
 
     run_id = waiting_run(client)
-    outbox, told = Outbox(Path("unfinished", run_id, "outbox")), []
-    courier = Courier(client.tracking_uri, run_id, outbox, told.append)
+    spool, told = Spool(Path("unfinished", run_id, "outbox")), []
+    uploader = Uploader(client.tracking_uri, run_id, spool, told.append)
     with contextlib.closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
         for step in (4, 5, 6, 7):
-            courier.send(Message("metrics", {"metrics": {"loss": 0.1}, "step": step, "time": 6000}))
+            uploader.send(Record("metrics", {"metrics": {"loss": 0.1}, "step": step, "time": 6000}))
         assert time.monotonic() - began < 15
-        assert len(Outbox(outbox.folder)) == 9
+        assert len(Spool(spool.folder)) == 9
         began = time.monotonic()
-        assert not courier.deliver(at_most_s=1)
+        assert not uploader.flush(at_most_s=1)
         assert time.monotonic() - began < 10
-        assert "no answer" in courier.reason
+        assert "no answer" in uploader.reason
         other.execute("ROLLBACK")
-    assert courier.deliver(patience_s=60)
+    assert uploader.flush(patience_s=60)
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == list(range(1, 8))

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field
 
 from mnist_exp.config.fields import Allowed, Count, Share, show
-from mnist_exp.data import mnist as places
 from mnist_exp.data.dataset import Pair, Source
 from mnist_exp.data.image_folder import read_folder
+from mnist_exp.data.mnist import exists, expand, find_fashion_mnist, find_mnist, is_named
 from mnist_exp.data.readers import read_npz
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
@@ -32,9 +32,9 @@ def mnist(*, path: str | None = None, fallback: bool = True, mirrors: list[str] 
     Raises: DataError: it is damaged, or not found and `fallback` is false.
     """
     try:
-        return places.find_mnist(path, mirrors)
+        return find_mnist(path, mirrors)
     except DataError as error:
-        if not fallback or places.is_named(path):
+        if not fallback or is_named(path):
             raise
         reason = str(error)
     bundled = mnist_5k()
@@ -64,7 +64,7 @@ def fashion_mnist(*, path: str | None = None, mirrors: list[str] = []) -> Source
         mirrors: addresses of folders that hold the four gzipped files.
     Raises: DataError: it is damaged or not found.
     """
-    source = places.find_fashion_mnist(path, mirrors)
+    source = find_fashion_mnist(path, mirrors)
     return Source(source.train, source.test, source.place, class_names=FASHION)
 
 
@@ -117,7 +117,7 @@ def image_folder(
 
 
 def _existing(path: str) -> Path:
-    found = places.expand(path)
-    if path == "" or not places.exists(found):
+    found = expand(path)
+    if path == "" or not exists(found):
         raise DataError(f"data.path={show(path)} does not exist")
     return found

@@ -75,7 +75,7 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
         screen: where to show it.
         job: its part in a sweep.
     Raises: SettingsError: data, model or store are not as the settings need them; nothing was recorded then.
-        UndeliveredError: all was done, but the store did not take all records; they wait on disk.
+        UploadError: all was done, but the store did not take all records; they wait on disk.
     """
     dataset, split = load_data(settings, job.dataset)
     backends.choose(settings.trainer.backend)

@@ -234,7 +234,7 @@ def _download(run: StoredRun, folder: Path) -> Path:
         place = store.client(run.uri).get_logged_model(named[1]).artifact_location
         address = f"{place.rstrip('/')}/{_FILE}"
         path = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder), tracking_uri=run.uri))
-    except mlflow_writes.unfetched() as error:
+    except mlflow_writes.read_errors() as error:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: {first_line(error)}") from error
     if path.is_symlink() or not path.is_file() or folder.resolve() not in path.resolve().parents:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: the store gives no file for it")

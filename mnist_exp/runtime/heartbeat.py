@@ -1,4 +1,8 @@
-"""Heartbeats: a process touches a file every few seconds, so that other machines on the same disk see that it lives."""
+"""Heartbeats: a process touches a file every few seconds, so that other machines on the same disk see that it lives.
+
+A process id says nothing on another machine. Without the heartbeat, a job whose machine died would count as running for
+ever, and its sweep, issued again, would refuse to start.
+"""
 
 import contextlib
 import os

@@ -16,8 +16,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes
 from mnist_exp.search import storage
 from mnist_exp.search.space import Axis
-from mnist_exp.tracking import names
-from mnist_exp.tracking import run_folder as unfinished
+from mnist_exp.tracking import names, run_folder
 
 if TYPE_CHECKING:
     import optuna
@@ -88,7 +87,7 @@ class Study:
         Several processes may see the last one left, and all ask. No storage counts and asks in one step, but each gives
         its trials different numbers: who has one too high takes it back.
         """
-        while self.left(study) or self.revive(study):
+        while self.left(study) or self.requeue_dead(study):
             trial, overrides = self.ask(study)
             *before, kept = study.get_trials(deepcopy=False)[: trial.number + 1]
             if sum(not _is_interrupted(earlier) for earlier in before) < self.settings.n_trials:
@@ -102,7 +101,7 @@ class Study:
         trial.set_user_attr(_PROCESS, processes.identify())
         return trial, [f"{axis.prefix}={_written(axis, trial.params[axis.key])}" for axis in self.axes]
 
-    def revive(self, study: "optuna.Study") -> int:
+    def requeue_dead(self, study: "optuna.Study") -> int:
         """Give the trials of dead processes to the next ones that ask, and return how many they were."""
         import optuna
 
@@ -160,7 +159,7 @@ class Study:
         run = trial.user_attrs.get(_RUN)
         process = trial.user_attrs.get(_PROCESS, "")
         is_elsewhere = run is not None and not processes.is_here(process)
-        return is_elsewhere and unfinished.is_silent(self.unfinished, run, process)
+        return is_elsewhere and run_folder.is_silent(self.unfinished, run, process)
 
     def _check(self, study: "optuna.Study") -> None:
         """Make sure that the trials which the study has are of this search; Optuna would take what it can."""

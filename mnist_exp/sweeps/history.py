@@ -29,7 +29,7 @@ class SweepHistory:
     def __init__(self, settings: TrackingSettings) -> None:
         self.uri = store.locate(settings.uri)
         self._experiment = settings.experiment
-        self._folders = run_folder.place(settings)
+        self._folders = run_folder.root(settings)
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
         with imports.quick_imports():

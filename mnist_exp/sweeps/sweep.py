@@ -116,7 +116,7 @@ class _Sweep:
         status, ending = "KILLED", contextlib.ExitStack()
         try:
             if outcome.parent is not None and owns_parent:
-                ending.enter_context(run_folder.signs_of_sweep(tracking, outcome.parent))
+                ending.enter_context(run_folder.sweep_heartbeat(tracking, outcome.parent))
             if outcome.count("left"):
                 self._launch(outcome)
             status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
@@ -139,7 +139,7 @@ class _Sweep:
         how, parent, owns, rows, earlier = self.how, None, True, [], []
         if self.study is not None:
             self.opened = self.study.open()
-            self.study.revive(self.opened)
+            self.study.requeue_dead(self.opened)
         if tracking.store == "mlflow":
             deliver.deliver_all(tracking, self.screen.warn)
             self.history = history = SweepHistory(tracking)
@@ -256,7 +256,7 @@ class _Sweep:
             now = history.get(parent)
             if owns or (now.status != "FINISHED" and not now.lives):
                 history.end(parent, status)
-                run_folder.forget_sweep(self.plan.settings.tracking, parent)
+                run_folder.remove_sweep_heartbeat(self.plan.settings.tracking, parent)
 
         settle, record = (functools.partial(step, history, outcome) for step in (self._settle, summary.record))
         for step in (settle, record, end):
@@ -277,7 +277,7 @@ class _Sweep:
             history.mark_killed()  # Those that were ended before they could tell; also another call's of a search.
         if self.study and self.opened:
             self.study.fail(self.opened, {row.run_id for row in ended if row.outcome == "failed" and row.run_id})
-            self.study.revive(self.opened)
+            self.study.requeue_dead(self.opened)
 
     def _note_failure(self, outcome: Outcome, row: Row) -> None:
         """Record a job that failed, and give the sweep up if it was one too many."""
@@ -337,7 +337,7 @@ def _study(made: Plan, how: SweepSettings) -> Study:
     place = how.storage or storage.default(store.sqlite_file(store.locate(settings.tracking.uri)), name)
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
     return Study(
-        name, place, made.space.axes, how, directions, settings.trainer.epochs, run_folder.place(settings.tracking)
+        name, place, made.space.axes, how, directions, settings.trainer.epochs, run_folder.root(settings.tracking)
     )
 
 

@@ -1,4 +1,4 @@
-"""Bring one record of a run to its store, in MLflow's words; `courier` brings them all."""
+"""Write one record of a run to its MLflow store; `uploader` decides when."""
 
 import contextlib
 import importlib
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp.runtime import retries
 from mnist_exp.tracking import names, registry, store
-from mnist_exp.tracking.background import Attempt
-from mnist_exp.tracking.spool import Message
+from mnist_exp.tracking.background import BackgroundCall
+from mnist_exp.tracking.spool import Record
 
 if TYPE_CHECKING:
     import keras
@@ -27,49 +27,49 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    # It draws them over what is told here, each time it sends or fetches files.
+    # MLflow draws them over our own lines each time it sends or fetches files.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-# They print a traceback, or a line for each retry, of what is told in one sentence here.
+# They log a traceback, or a line for each retry, where we show one sentence.
 _LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool", "mlflow.utils.requests_utils")
-# Asking again later may help with these, whatever else the store may say.
-MAY_PASS = (401, 403, 408, 429)
+# HTTP statuses below 500 of a store that may take the same record later.
+TRANSIENT = (401, 403, 408, 429)
 
 
-def lost() -> tuple[type[Exception], ...]:
-    """Return the errors by which a record does not arrive. Imports MLflow."""
+def write_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that a write may end with. Imports MLflow."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     return MlflowException, SQLAlchemyError, OSError  # The last is the first ancestor of those of `requests`.
 
 
-def unfetched() -> tuple[type[Exception], ...]:
-    """Return the errors by which a file does not come from a store; the last is of folders without an end."""
-    return (*lost(), RecursionError)
+def read_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that a download may end with; RecursionError comes from folders that contain each other."""
+    return (*write_errors(), RecursionError)
 
 
-def be_brief() -> None:
-    """Let MLflow give up on a server in seconds, and draw no bars, unless the user chose otherwise."""
+def limit_waits() -> None:
+    """Let MLflow give up on a server after seconds and draw no progress bars, unless the user chose otherwise."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
-def bring(uri: str, run_id: str, message: Message, model: "keras.Model | None" = None) -> None:
-    """Bring one record; bringing it twice does no harm. Raises: one of `lost`."""
+def write(uri: str, run_id: str, record: Record, model: "keras.Model | None" = None) -> None:
+    """Write one record; to write it twice does no harm. Raises: one of `write_errors`."""
     with _quiet():
-        _BRINGERS[message.kind](store.client(uri), run_id, message, model)
+        _WRITERS[record.kind](store.client(uri), run_id, record, model)
 
 
-def patiently(action: Callable[[], Any]) -> Any:
-    """Do what a training cannot begin without, with patience for a busy store. Raises: one of `lost`."""
+def call_patiently(action: Callable[[], Any]) -> Any:
+    """Make a call that a run cannot begin without; wait for a store that is busy. Raises: one of `write_errors`."""
     from mlflow.exceptions import MlflowException
 
     def in_background() -> Any:
         # A signal would not come through to a thread that waits for SQLite.
-        attempt = Attempt(_quiet()(action))
-        attempt.wait()
-        return attempt.result()
+        call = BackgroundCall(_quiet()(action))
+        call.wait()
+        return call.result()
 
     def is_away(error: BaseException) -> bool:
         return isinstance(error, MlflowException) and bool(error.get_http_status_code() >= 500)
@@ -77,26 +77,26 @@ def patiently(action: Callable[[], Any]) -> Any:
     return retries.while_away(retries.PATIENCE_S, is_away)(in_background)
 
 
-def _params(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
+def _params(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
     from mlflow.entities import Param
 
-    client.log_batch(run_id, params=[Param(key, value) for key, value in message.facts.items()])
+    client.log_batch(run_id, params=[Param(key, value) for key, value in record.facts.items()])
 
 
-def _metrics(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
+def _metrics(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
     from mlflow.entities import Metric
 
-    at, step = message.facts["time"], message.facts["step"]
-    client.log_batch(run_id, metrics=[Metric(k, v, at, step) for k, v in message.facts["metrics"].items()])
+    at, step = record.facts["time"], record.facts["step"]
+    client.log_batch(run_id, metrics=[Metric(k, v, at, step) for k, v in record.facts["metrics"].items()])
 
 
-def _tags(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
+def _tags(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
     from mlflow.entities import RunTag
 
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in message.facts.items()])
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in record.facts.items()])
 
 
-def _inputs(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
+def _inputs(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
     """Log inputs of the run; MLflow fails where two processes are the first to log the same one."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
@@ -104,17 +104,17 @@ def _inputs(client: "mlflow.MlflowClient", run_id: str, message: Message, model:
     def is_lost(error: BaseException) -> bool:
         return isinstance(error, MlflowException) and "datasets" in str(error)
 
-    for context, facts in message.facts.items():
+    for context, facts in record.facts.items():
         logged = DatasetInput(Dataset(**facts), [InputTag(names.CONTEXT, context)])
         retries.after_race(10, (0.01, 0.1), is_lost)(client.log_inputs, run_id, [logged])
 
 
-def _files(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
-    with unpacked(message.files) as folder:
+def _files(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
+    with unpacked(record.files) as folder:
         client.log_artifacts(run_id, str(folder))
 
 
-def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
+def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
     """Log the model in Keras's format, with its signature and fixed requirements.
 
     Step by step, each of which can be done again: MLflow's `log_model` cannot go on where an earlier process ended, and
@@ -126,7 +126,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: 
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    facts = message.facts
+    facts = record.facts
     run = client.get_run(run_id)
     if names.MODEL_URI in run.data.tags:
         return
@@ -140,7 +140,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: 
     packages = ("tensorflow", "keras", "numpy", "mlflow")
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
         mlflow.keras.save_model(
-            _unpacked(message) if model is None else model,
+            _unpacked(record) if model is None else model,
             str(Path(name) / "model"),
             mlflow_model=Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id),
             signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
@@ -154,15 +154,15 @@ def _model(client: "mlflow.MlflowClient", run_id: str, message: Message, model: 
     client.set_tag(run_id, names.MODEL_URI, f"models:/{logged.model_id}")
 
 
-def _registration(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
-    registry.register(client, client.tracking_uri, run_id, message.facts["name"])
+def _registration(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
+    registry.register(client, client.tracking_uri, run_id, record.facts["name"])
 
 
-def _end(client: "mlflow.MlflowClient", run_id: str, message: Message, model: Any) -> None:
-    client.set_terminated(run_id, message.facts["status"], end_time=message.facts["time"])
+def _end(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
+    client.set_terminated(run_id, record.facts["status"], end_time=record.facts["time"])
 
 
-_BRINGERS: dict[str, Callable[..., None]] = {
+_WRITERS: dict[str, Callable[..., None]] = {
     "params": _params,
     "metrics": _metrics,
     "tags": _tags,
@@ -190,25 +190,25 @@ def packed(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
-def packed_model(message: Message, model: "keras.Model") -> Message:
-    """Return the message with the model in it. Raises: OSError: there is no room for that."""
+def packed_model(record: Record, model: "keras.Model") -> Record:
+    """Return the record with the model in it. Raises: OSError: there is no room for that."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
         model.save(Path(folder) / _MODEL_FILE)
-        return Message(message.kind, message.facts, packed(Path(folder)))
+        return Record(record.kind, record.facts, packed(Path(folder)))
 
 
-def _unpacked(message: Message) -> "keras.Model":
+def _unpacked(record: Record) -> "keras.Model":
     import keras
 
-    for module in message.facts["trusted_modules"]:
+    for module in record.facts["trusted_modules"]:
         importlib.import_module(module)  # Where Keras finds the layers that the user has made.
-    with unpacked(message.files) as folder:
+    with unpacked(record.files) as folder:
         return keras.saving.load_model(folder / _MODEL_FILE, compile=False, safe_mode=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep from the log what MLflow says of errors in this thread."""
+    """Keep what MLflow logs about errors in this thread out of the log."""
     for name in _LOUD:
         logging.getLogger(name).addFilter(_is_audible)
     _silenced.add(threading.get_ident())

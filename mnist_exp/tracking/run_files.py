@@ -73,7 +73,7 @@ def _text(uri: str, run_id: str, name: str, largest: int) -> str:
         try:
             file = Path(store.client(uri).download_artifacts(run_id, name, str(folder)))
             content = file.read_bytes() if file.stat().st_size <= largest else None
-        except mlflow_writes.unfetched() as error:
+        except mlflow_writes.read_errors() as error:
             raise SettingsError(f"there is no {what}: {_why_missing(uri, run_id, name, error)}") from error
     if content is None:
         raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
@@ -84,7 +84,7 @@ def _why_missing(uri: str, run_id: str, name: str, error: Exception) -> str:
     """Say why a file cannot be found: a store that does not answer may have it all the same."""
     try:
         names = [file.path for file in store.client(uri).list_artifacts(run_id)]
-    except mlflow_writes.unfetched() as again:
+    except mlflow_writes.read_errors() as again:
         return f"the store does not give it: {redact(first_line(again))}"
     if name in names:
         return f"the store does not give it: {redact(first_line(error))}"

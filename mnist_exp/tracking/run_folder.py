@@ -1,6 +1,6 @@
-"""What a run keeps on disk until it is finished and recorded: checkpoints, and records that the store did not take.
+"""The folder of an unfinished run: checkpoints, and records that the store did not take yet.
 
-Each run has a folder of its own, named by its id, which one process at a time works on.
+It is named by the run's id. One process at a time works on it.
 """
 
 import contextlib
@@ -28,19 +28,19 @@ class RunFolder:
     """The folder of one run.
 
     Args:
-        path: of it; it need not exist.
+        path: of the folder; it need not exist.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.outbox = path / "outbox"
-        self._signs = Heartbeat(path / _OWNER)
+        self.spool = path / "outbox"
+        self._heartbeat = Heartbeat(path / _OWNER)
         self._lock: filelock.BaseFileLock | None = None
 
     def claim(self) -> None:
-        """Make the folder and take it for this process, until it is released or the process ends, however it does.
+        """Make the folder and lock it for this process, until `release` or the end of the process.
 
-        Raises: BusyError: another process has it.
+        Raises: BusyError: another process has locked it.
             SettingsError: it cannot be made or written.
         """
         import filelock
@@ -51,7 +51,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
-            self._signs.start()
+            self._heartbeat.start()
         except filelock.Timeout:
             raise BusyError(
                 f"run {self.path.name} is being worked on by another process ({self._owner()}): wait for it or stop it"
@@ -63,14 +63,14 @@ class RunFolder:
         self._lock = lock
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Unlock the folder."""
         if self._lock is not None:
-            self._signs.stop()
+            self._heartbeat.stop()
             self._lock.release()
             self._lock = None
 
     def remove(self) -> None:
-        """Remove the folder of a run that needs it no more, and the one around it if it was the last."""
+        """Remove the folder, and the one around it if it is empty then."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.release()
         with contextlib.suppress(OSError):
@@ -82,7 +82,7 @@ class RunFolder:
         return "unknown"
 
 
-def place(settings: TrackingSettings) -> Path:
+def root(settings: TrackingSettings) -> Path:
     """Return the folder of all unfinished runs: beside an SQLite store, else in the working folder."""
     if settings.local_dir is not None:
         return Path(settings.local_dir).absolute()
@@ -92,46 +92,46 @@ def place(settings: TrackingSettings) -> Path:
 
 def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:
     """Return the folder of a run. Raises: SettingsError: that is no run id."""
-    return RunFolder(place(settings) / checked(run_id))
+    return RunFolder(root(settings) / checked_run_id(run_id))
 
 
-def forget_sweep(settings: TrackingSettings, parent: str) -> None:
-    """Remove what the launching process of a sweep, which is gone, has left of its signs of life."""
-    Heartbeat(place(settings) / _SWEEPS / checked(parent)).remove()
+def remove_sweep_heartbeat(settings: TrackingSettings, parent: str) -> None:
+    """Remove the heartbeat of a sweep whose launching process is gone."""
+    Heartbeat(root(settings) / _SWEEPS / checked_run_id(parent)).remove()
 
 
 @contextlib.contextmanager
-def signs_of_sweep(settings: TrackingSettings, parent: str) -> Iterator[None]:
-    """Give signs of life for a sweep, as its launching process.
+def sweep_heartbeat(settings: TrackingSettings, parent: str) -> Iterator[None]:
+    """Keep the heartbeat of a sweep, as its launching process.
 
     Raises: SettingsError: its file cannot be written.
     """
-    file = place(settings) / _SWEEPS / checked(parent)
-    given = Heartbeat(file)
+    file = root(settings) / _SWEEPS / checked_run_id(parent)
+    heartbeat_of_sweep = Heartbeat(file)
     try:
-        given.start()
+        heartbeat_of_sweep.start()
     except OSError as error:
         raise SettingsError(f"{file} cannot be written: {error.strerror}; change tracking.local_dir") from error
     try:
         yield
     finally:
-        given.remove()
+        heartbeat_of_sweep.remove()
 
 
 def is_silent(around: Path, run_id: str, process: str) -> bool:
-    """Tell whether the process of a run, or of a sweep, on whatever machine, gives no sign of life any more.
+    """Tell whether the heartbeat of a run, or of a sweep, on any machine has stopped.
 
     Args:
         around: the folder of all unfinished runs, as this machine sees it.
         run_id: of the run, or of the sweep's parent.
-        process: that it says to have.
+        process: that its record names.
     """
     return any(heartbeat.is_silent(file, process) for file in (around / run_id / _OWNER, around / _SWEEPS / run_id))
 
 
 def folders(settings: TrackingSettings) -> list[RunFolder]:
     """Return the folders of all runs that have one."""
-    around = place(settings)
+    around = root(settings)
     found = sorted(around.iterdir()) if around.is_dir() else []
     return [RunFolder(path) for path in found if path.is_dir() and _RUN_ID.fullmatch(path.name)]
 
@@ -141,8 +141,8 @@ def is_run_id(text: str) -> bool:
     return _RUN_ID.fullmatch(text) is not None
 
 
-def checked(run_id: str) -> str:
-    """Return a run id. Raises: SettingsError: it is none, and might be a way out of a folder."""
+def checked_run_id(run_id: str) -> str:
+    """Return a run id. Raises: SettingsError: it has another form, and could be a path out of the folder."""
     if not is_run_id(run_id):
         raise SettingsError(
             f"{run_id!r} is no run id: it must be 32 characters of 0-9 and a-f, as `mlflow ui` shows it"
@@ -151,8 +151,8 @@ def checked(run_id: str) -> str:
 
 
 def check(settings: TrackingSettings) -> None:
-    """Make sure that unfinished runs can be kept. Raises: SettingsError: with the reason and what to change."""
-    around = place(settings)
+    """Make sure that the folder of unfinished runs can be written. Raises: SettingsError: it cannot, and why."""
+    around = root(settings)
     existing = next(folder for folder in (around, *around.parents) if folder.exists())
     try:
         if not existing.is_dir():

@@ -125,7 +125,7 @@ def open_store(settings: TrackingSettings, missing: str) -> str:
     if file is not None and not file.exists():
         raise SettingsError(missing)
     with imports.quick_imports():
-        mlflow_writes.be_brief()
+        mlflow_writes.limit_waits()
         import mlflow  # noqa: F401
     return uri
 

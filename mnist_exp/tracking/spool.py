@@ -1,4 +1,4 @@
-"""Records of a run on their way to the store, kept on disk while it does not take them."""
+"""Records of a run that wait for its store, kept on disk."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from mnist_exp.errors import RunError, first_line
 
 
 @dataclass(frozen=True)
-class Message:
+class Record:
     """One record.
 
     Args:
         kind: params, metrics, tags, inputs, files, model, registration or end.
-        facts: what it says, as JSON knows it.
-        files: their contents, by their names.
+        facts: its values, as JSON.
+        files: contents by name.
     """
 
     kind: str
@@ -26,53 +26,53 @@ class Message:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-class Outbox:
-    """The records of one run that wait, in their order; those that the disk does not take either wait in memory.
+class Spool:
+    """The waiting records of one run, in their order. If the disk is full, they stay in memory.
 
     Args:
-        folder: where they are kept; it is made with the first one.
+        folder: where they are kept; the first record makes it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.reason = ""  # Why the disk did not take what is in memory.
+        self.reason = ""  # Why records in memory could not be written to disk.
         kept = [path for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
-        self._waiting: list[tuple[int, Message | None]] = [(int(path.name), None) for path in sorted(kept)]
+        self._waiting: list[tuple[int, Record | None]] = [(int(path.name), None) for path in sorted(kept)]
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def in_memory(self) -> int:
-        """How many are on no disk."""
-        return sum(message is not None for _, message in self._waiting)
+        """How many records are in memory only."""
+        return sum(record is not None for _, record in self._waiting)
 
-    def put(self, message: Message) -> None:
-        """Keep a record behind the others, in memory until they are stored."""
+    def put(self, record: Record) -> None:
+        """Add a record after the others, in memory until `store` is called."""
         number = self._waiting[-1][0] + 1 if self._waiting else 1
-        self._waiting.append((number, message))
+        self._waiting.append((number, record))
 
     def store(self) -> None:
-        """Write what is in memory only, as far as the disk takes it."""
+        """Write the records in memory to disk, as many as fit."""
         self.reason = ""
-        for position, (number, message) in enumerate(self._waiting):
-            if message is not None:
+        for position, (number, record) in enumerate(self._waiting):
+            if record is not None:
                 try:
-                    self._write(number, message)
+                    self._write(number, record)
                 except OSError as error:
                     self.reason = error.strerror or str(error)
                     return
                 self._waiting[position] = (number, None)
 
-    def first(self) -> Message:
+    def first(self) -> Record:
         """Return the oldest record. Raises: RunError: it is damaged."""
-        number, message = self._waiting[0]
-        return message if message is not None else _read(self._path(number))
+        number, record = self._waiting[0]
+        return record if record is not None else _read(self._path(number))
 
     def drop_first(self, *, only_from_memory: bool = False) -> None:
-        """Forget the oldest record, which is delivered, or of no use; one on disk may be left as it is."""
-        number, message = self._waiting[0]
-        if only_from_memory and message is None:
+        """Remove the oldest record. With `only_from_memory`, one that is on disk stays."""
+        number, record = self._waiting[0]
+        if only_from_memory and record is None:
             return
         self._waiting.pop(0)
         shutil.rmtree(self._path(number), ignore_errors=True)
@@ -80,16 +80,16 @@ class Outbox:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}"
 
-    def _write(self, number: int, message: Message) -> None:
-        """Write a record under another name and move it to its place, so that there is never half a one."""
+    def _write(self, number: int, record: Record) -> None:
+        """Write a record under another name and move it to its place, so that no record is ever half there."""
         path = self._path(number)
         unfinished = path.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             unfinished.mkdir(parents=True)
-            head = {"kind": message.kind, "facts": message.facts, "files": list(message.files)}
+            head = {"kind": record.kind, "facts": record.facts, "files": list(record.files)}
             contents = {"message.json": json.dumps(head).encode()}
-            contents |= {str(place): content for place, content in enumerate(message.files.values())}
+            contents |= {str(place): content for place, content in enumerate(record.files.values())}
             for name, content in contents.items():
                 with (unfinished / name).open("wb") as file:
                     file.write(content)
@@ -101,11 +101,16 @@ class Outbox:
             raise
 
 
-def _read(path: Path) -> Message:
+def count_records(count: int) -> str:
+    """Return a number of records in words."""
+    return "1 record" if count == 1 else f"{count} records"
+
+
+def _read(path: Path) -> Record:
     try:
         head = json.loads((path / "message.json").read_text(encoding="utf-8"))
         files = {name: (path / str(place)).read_bytes() for place, name in enumerate(head["files"])}
-        return Message(head["kind"], head["facts"], files)
+        return Record(head["kind"], head["facts"], files)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise RunError(
             f"the record {path} is damaged ({first_line(error)}): move it away, and the others can be delivered"

@@ -17,15 +17,15 @@ from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, names, run_folder, store
 from mnist_exp.tracking.run_folder import RunFolder
-from mnist_exp.tracking.spool import Message, Outbox
-from mnist_exp.tracking.uploader import Courier, UndeliveredError
+from mnist_exp.tracking.spool import Record, Spool
+from mnist_exp.tracking.uploader import Uploader, UploadError
 
 if TYPE_CHECKING:
     import keras
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
-# How long a run that was told to end waits for its store: see `stopping`.
+# How long a run that was told to end waits for its store: see `runtime.signals`.
 _LAST_WORDS_S = 4.0
 
 
@@ -70,7 +70,7 @@ class Tracker(Protocol):
         Args:
             status: of the run.
             patience_s: how long to wait for a store that does not take records; a KILLED run has no time for that.
-        Raises: UndeliveredError: it did not take all of a FINISHED run; of any other one that is told as a warning.
+        Raises: UploadError: it did not take all of a FINISHED run; of any other one that is told as a warning.
         """
 
 
@@ -124,7 +124,7 @@ class NoTracker:
 class MlflowTracker:
     """Records in an MLflow store, by the run's id. Nothing of MLflow is imported before `load`.
 
-    A store that stops answering does not stop the run: see `delivery`.
+    A store that stops answering does not stop the run: see `uploader`.
     """
 
     def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
@@ -134,7 +134,7 @@ class MlflowTracker:
         self.registered = ""
         self._settings, self._warn = settings, warn
         self._uri = store.locate(settings.uri)
-        self._courier: Courier | None = None
+        self._uploader: Uploader | None = None
         self._recorded: set[tuple[str, int]] = set()
         self._latest_ms = 0
         store.check(self._uri)
@@ -147,7 +147,7 @@ class MlflowTracker:
 
         if not self._uri.startswith("http"):
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-        mlflow_writes.be_brief()
+        mlflow_writes.limit_waits()
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
@@ -162,11 +162,11 @@ class MlflowTracker:
             return str(run.info.run_id)
 
         with understood(self._uri):
-            self.run_id = mlflow_writes.patiently(create)
+            self.run_id = mlflow_writes.call_patiently(create)
         try:
             self._open(run_folder.folder_of(self._settings, self.run_id))
         except SettingsError:
-            with contextlib.suppress(*mlflow_writes.lost()):
+            with contextlib.suppress(*mlflow_writes.write_errors()):
                 client.set_terminated(self.run_id, "FAILED")
             raise
         self._send("params", {key: text(value) for key, value in params.items()})
@@ -178,9 +178,9 @@ class MlflowTracker:
         self.run_id = folder.path.name
         client = store.client(self._uri)
         self._open(folder)
-        assert self._courier is not None
-        if not self._courier.deliver(retries.PATIENCE_S):
-            raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._courier.reason}")
+        assert self._uploader is not None
+        if not self._uploader.flush(retries.PATIENCE_S):
+            raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._uploader.reason}")
 
         def reopen() -> "mlflow.entities.Run":
             run = client.get_run(self.run_id)
@@ -193,7 +193,7 @@ class MlflowTracker:
             return run
 
         with understood(self._uri):
-            run = mlflow_writes.patiently(reopen)
+            run = mlflow_writes.call_patiently(reopen)
         missing = {key: text(value) for key, value in params.items() if key not in run.data.params}
         if missing:
             self._send("params", missing)
@@ -231,9 +231,9 @@ class MlflowTracker:
 
     def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
-        assert self._courier is not None
+        assert self._uploader is not None
         facts = {"image_shape": data.image_shape, "dtype": str(data.x_train.dtype), "classes": data.classes}
-        self._courier.send(Message("model", facts | {"trusted_modules": trusted_modules}), model)
+        self._uploader.send(Record("model", facts | {"trusted_modules": trusted_modules}), model)
 
     def register_model(self) -> None:
         """Register the model that was logged, if the settings say so; `registered` tells what came of it at the end."""
@@ -241,43 +241,43 @@ class MlflowTracker:
             self._send("registration", {"name": self._settings.register_as})
 
     def end(self, status: str, patience_s: float = 0.0) -> None:
-        """Close the run; its folder stays if it is not FINISHED. Raises: UndeliveredError: records wait in it."""
-        if self._courier is None or self.folder is None:
+        """Close the run; its folder stays if it is not FINISHED. Raises: UploadError: records wait in it."""
+        if self._uploader is None or self.folder is None:
             return
-        courier, at_most_s = self._courier, _LAST_WORDS_S if status == "KILLED" else math.inf
+        uploader, at_most_s = self._uploader, _LAST_WORDS_S if status == "KILLED" else math.inf
         try:
-            courier.outbox.put(Message("end", {"status": status, "time": self._now_ms()}))
+            uploader.spool.put(Record("end", {"status": status, "time": self._now_ms()}))
             try:
-                is_delivered = courier.deliver(patience_s, at_most_s)
+                is_delivered = uploader.flush(patience_s, at_most_s)
             except BaseException:  # A signal: it must not hide that records wait.
-                self._warn(self._what_waits(courier))
+                self._warn(self._what_waits(uploader))
                 raise
             if is_delivered and status == "FINISHED":
                 self.folder.remove()
                 self._read_registration()
             elif status == "FINISHED":
-                raise UndeliveredError(self._what_waits(courier))
+                raise UploadError(self._what_waits(uploader))
             elif not is_delivered:
-                self._warn(self._what_waits(courier))
+                self._warn(self._what_waits(uploader))
         finally:
             self.folder.release()
 
     def _read_registration(self) -> None:
         if self._settings.register_as is not None:
-            with contextlib.suppress(*mlflow_writes.lost()):
+            with contextlib.suppress(*mlflow_writes.write_errors()):
                 self.registered = store.client(self._uri).get_run(self.run_id).data.tags.get(names.REGISTERED, "")
 
-    def _what_waits(self, courier: Courier) -> str:
-        waiting, unsaved = len(courier.outbox), courier.outbox.in_memory
+    def _what_waits(self, uploader: Uploader) -> str:
+        waiting, unsaved = len(uploader.spool), uploader.spool.in_memory
         if unsaved:
             return (
-                f"the tracking store does not take records ({courier.reason}), and {unsaved} of the {waiting} that "
-                f"wait could not be written to {courier.outbox.folder} either ({courier.outbox.reason}): mend that, "
+                f"the tracking store does not take records ({uploader.reason}), and {unsaved} of the {waiting} that "
+                f"wait could not be written to {uploader.spool.folder} either ({uploader.spool.reason}): mend that, "
                 f"then go on from the last checkpoint with resume={self.run_id}"
             )
         return (
-            f"the tracking store did not take all that there is of the run ({courier.reason}); nothing is lost: "
-            f"{'1 record waits' if waiting == 1 else f'{waiting} records wait'} in {courier.outbox.folder}. "
+            f"the tracking store did not take all that there is of the run ({uploader.reason}); nothing is lost: "
+            f"{'1 record waits' if waiting == 1 else f'{waiting} records wait'} in {uploader.spool.folder}. "
             f"When it is back:\n  {self._how_to_deliver()}"
         )
 
@@ -288,11 +288,11 @@ class MlflowTracker:
     def _open(self, folder: RunFolder) -> None:
         folder.claim()
         self.folder = folder
-        self._courier = Courier(store.absolute(self._uri), folder.path.name, Outbox(folder.outbox), self._warn)
+        self._uploader = Uploader(store.absolute(self._uri), folder.path.name, Spool(folder.spool), self._warn)
 
     def _send(self, kind: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
-        assert self._courier is not None
-        self._courier.send(Message(kind, facts, files or {}))
+        assert self._uploader is not None
+        self._uploader.send(Record(kind, facts, files or {}))
 
     def _now_ms(self) -> int:
         """Return the time, never an earlier one than before: a clock that is set back must not turn records around."""

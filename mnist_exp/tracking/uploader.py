@@ -1,4 +1,4 @@
-"""Bring the records of a run to its store without holding it up; what the store does not take waits on disk."""
+"""Upload the records of a run to its store without holding the run up; records that the store refuses wait on disk."""
 
 import functools
 import math
@@ -10,8 +10,8 @@ from mnist_exp.errors import RunError, first_line
 from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes
-from mnist_exp.tracking.background import Attempt
-from mnist_exp.tracking.spool import Message, Outbox
+from mnist_exp.tracking.background import BackgroundCall
+from mnist_exp.tracking.spool import Record, Spool, count_records
 
 if TYPE_CHECKING:
     import keras
@@ -25,173 +25,169 @@ _SILENCE_S = 15.0
 _TRAINING = "the training goes on"
 
 
-class UndeliveredError(RunError):
-    """The store did not take all that there is of a run; the rest is on disk."""
+class UploadError(RunError):
+    """The store did not take all records of a run; the rest is on disk."""
 
 
-class Courier:
-    """Brings the records of one run, in their order.
+class Uploader:
+    """Uploads the records of one run, in their order.
 
-    A try that takes too long goes on beside the training; there is one at a time.
+    One upload runs at a time, in the background. If it takes too long, the training goes on beside it.
 
     Args:
         uri: address of the store.
         run_id: of the run.
-        outbox: where records wait.
-        warn: told when the store stops answering, and when it is back.
+        spool: where records wait.
+        warn: called with a sentence when the store stops answering, and when it is back.
     """
 
-    def __init__(self, uri: str, run_id: str, outbox: Outbox, warn: Callable[[str], None]) -> None:
-        self.outbox = outbox
-        self.delivered = 0
-        self.reason = ""
+    def __init__(self, uri: str, run_id: str, spool: Spool, warn: Callable[[str], None]) -> None:
+        self.spool = spool
+        self.uploaded = 0  # records
+        self.reason = ""  # Why the store does not take records; empty while it does.
+        self.is_transient = True  # Whether another try may help.
         self._uri, self._run_id, self._warn = uri, run_id, warn
-        self._attempt: Attempt | None = None
+        self._call: BackgroundCall | None = None
         self._rest_s, self._next_try = retries.RETRY_S, 0.0
-        self._late = 0
-        self._goes_on = _TRAINING
-        self.may_pass = True
+        self._late = 0  # records that had waited
+        self._meanwhile = _TRAINING
 
-    def send(self, message: Message, model: "keras.Model | None" = None) -> None:
-        """Bring a record, behind those that wait; it waits too if the store does not take it now.
+    def send(self, record: Record, model: "keras.Model | None" = None) -> None:
+        """Upload a record, after those that wait; it waits too if the store does not take it now.
 
         Args:
-            message: the record.
-            model: that it is about, for the kind `model`: the training is over then, and waits for it.
-        Raises: UndeliveredError: the model can be neither recorded nor kept.
+            record: to upload.
+            model: of the run, for the kind `model`: the training is over then, and waits for the upload.
+        Raises: UploadError: the model can be neither recorded nor kept on disk.
         """
         if model is not None:
-            if self._advance(_HOLD_S, signals.is_asked) and self._bring_model(message, model):
+            if self._advance(_HOLD_S, signals.is_asked) and self._upload_model(record, model):
                 return
-            message = self._packed(message, model)
-        self.outbox.put(message)
-        # What is being tried already is looked after, not waited for.
-        is_busy = self._attempt is not None and not self._attempt.wait(0)
+            try:
+                record = mlflow_writes.packed_model(record, model)
+            except OSError as error:
+                reason = error.strerror or error
+                raise UploadError(f"the model can be neither recorded nor kept: {reason}") from error
+        self.spool.put(record)
+        # A call that is under way already is checked, not waited for.
+        is_busy = self._call is not None and not self._call.wait(0)
         self._advance(0.0 if is_busy else _HOLD_S, signals.is_asked)
-        self.outbox.store()
+        self.spool.store()
 
-    def deliver(self, patience_s: float = 0.0, at_most_s: float = math.inf) -> bool:
-        """Bring what waits, and tell whether nothing does any more; else it is on disk, as far as that takes it.
+    def flush(self, patience_s: float = 0.0, at_most_s: float = math.inf) -> bool:
+        """Upload the records that wait, and return whether none is left; what is left is on disk, if there is room.
+
+        The loop is our own: many uploads share one deadline, and one of them may still hang when it is over.
 
         Args:
-            patience_s: how long to try again; not where trying again is of no use.
-            at_most_s: how long to wait for a try that hangs.
+            patience_s: how long to try again, if another try may help.
+            at_most_s: how long to wait for an upload that hangs.
         """
-        self._goes_on = "it is tried again"
+        self._meanwhile = "it is tried again"
         now = time.monotonic()
         until, limit = now + min(patience_s, at_most_s), now + at_most_s
         if at_most_s < math.inf:
-            self.outbox.store()
+            self.spool.store()
         try:
             while True:
                 self._next_try = 0.0
-                age_s = self._attempt.age_s if self._attempt is not None else 0.0
+                age_s = self._call.age_s if self._call is not None else 0.0
                 if self._advance(min(limit - time.monotonic(), _SILENCE_S - age_s % _SILENCE_S)):
                     return True
-                if self._attempt is not None:
+                if self._call is not None:
                     if time.monotonic() < limit:
                         continue
-                    self.reason = self.reason or _silence(self._attempt)
+                    self.reason = self.reason or _silence(self._call)
                     return False
-                if time.monotonic() + retries.RETRY_S > until or not self.may_pass:
+                if time.monotonic() + retries.RETRY_S > until or not self.is_transient:
                     return False
-                self.outbox.store()
+                self.spool.store()
                 time.sleep(retries.RETRY_S)
         finally:
-            self._goes_on = _TRAINING
-            self.outbox.store()
+            self._meanwhile = _TRAINING
+            self.spool.store()
 
     def _advance(self, hold_s: float, is_asked: Callable[[], bool] = bool) -> bool:
-        """Bring what waits, one after the other, and tell whether nothing does any more.
+        """Upload waiting records one by one, and return whether none is left.
 
         Args:
             hold_s: how long to wait for it.
             is_asked: true ends the waiting.
         """
         began = time.monotonic()
-        while len(self.outbox):
-            if self._attempt is None:
+        while len(self.spool):
+            if self._call is None:
                 if time.monotonic() < self._next_try:
                     return False
                 try:
-                    message = self.outbox.first()
+                    record = self.spool.first()
                 except RunError as error:
-                    self._lose(error, 0.0, may_pass=False)
+                    self._note_failure(error, 0.0, is_transient=False)
                     return False
-                self._attempt = Attempt(functools.partial(mlflow_writes.bring, self._uri, self._run_id, message))
+                self._call = BackgroundCall(functools.partial(mlflow_writes.write, self._uri, self._run_id, record))
             held_s = time.monotonic() - began
-            if not self._attempt.wait(hold_s - held_s, is_asked):
+            if not self._call.wait(hold_s - held_s, is_asked):
                 self._next_try = time.monotonic() + _REST * held_s
-                if self._attempt.age_s >= _SILENCE_S:
-                    self._tell(_silence(self._attempt))
+                if self._call.age_s >= _SILENCE_S:
+                    self._set_reason(_silence(self._call))
                 return False
-            attempt, self._attempt = self._attempt, None
-            if not self._has_arrived(attempt, began):
+            call, self._call = self._call, None
+            if not self._has_succeeded(call, began):
                 return False
         if self._late:
-            self._warn(f"the tracking store is back: {_records(self._late)} that had waited delivered")
+            self._warn(f"the tracking store is back: {count_records(self._late)} that had waited delivered")
         self.reason, self._late = "", 0
         return True
 
-    def _has_arrived(self, attempt: Attempt, began: float) -> bool:
-        """Take note of what came of a try with the oldest record."""
+    def _has_succeeded(self, call: BackgroundCall, began: float) -> bool:
+        """Note the result of a call that uploaded the oldest record."""
         try:
-            attempt.result()
-        except mlflow_writes.lost() as error:
-            self._lose(error, time.monotonic() - began)
+            call.result()
+        except mlflow_writes.write_errors() as error:
+            self._note_failure(error, time.monotonic() - began)
             return False
         except Exception:
             # A bug, which the next try would meet again; the run's status must not wait behind it.
-            self.outbox.drop_first(only_from_memory=True)
+            self.spool.drop_first(only_from_memory=True)
             raise
-        self.outbox.drop_first()
-        self.delivered += 1
+        self.spool.drop_first()
+        self.uploaded += 1
         self._late += bool(self.reason)
         self._rest_s, self._next_try = retries.RETRY_S, 0.0
         return True
 
-    def _bring_model(self, message: Message, model: "keras.Model") -> bool:
-        attempt = Attempt(functools.partial(mlflow_writes.bring, self._uri, self._run_id, message, model))
-        attempt.wait()
+    def _upload_model(self, record: Record, model: "keras.Model") -> bool:
+        call = BackgroundCall(functools.partial(mlflow_writes.write, self._uri, self._run_id, record, model))
+        call.wait()
         try:
-            attempt.result()
-        except mlflow_writes.lost() as error:
-            self._lose(error, attempt.age_s)
+            call.result()
+        except mlflow_writes.write_errors() as error:
+            self._note_failure(error, call.age_s)
             return False
         return True
 
-    def _packed(self, message: Message, model: "keras.Model") -> Message:
-        try:
-            return mlflow_writes.packed_model(message, model)
-        except OSError as error:
-            raise UndeliveredError(f"the model can be neither recorded nor kept: {error.strerror or error}") from error
-
-    def _lose(self, error: BaseException, held_s: float, *, may_pass: bool = True) -> None:
-        self._tell(redact(_short(error)))
+    def _note_failure(self, error: BaseException, held_s: float, *, is_transient: bool = True) -> None:
+        self._set_reason(redact(_short(error)))
         status = getattr(error, "get_http_status_code", lambda: 500)()
-        self.may_pass = may_pass and (status >= 500 or status in mlflow_writes.MAY_PASS)
+        self.is_transient = is_transient and (status >= 500 or status in mlflow_writes.TRANSIENT)
         self._next_try = time.monotonic() + max(self._rest_s, _REST * held_s)
         self._rest_s = min(self._rest_s * 2, _LONGEST_REST_S)
 
-    def _tell(self, reason: str) -> None:
+    def _set_reason(self, reason: str) -> None:
         if not self.reason:
             self._warn(
-                f"the tracking store does not take records ({reason}); {self._goes_on}, and they wait in "
-                f"{self.outbox.folder}"
+                f"the tracking store does not take records ({reason}); {self._meanwhile}, and they wait in "
+                f"{self.spool.folder}"
             )
         self.reason = reason
 
 
-def _silence(attempt: Attempt) -> str:
-    return f"no answer for {attempt.age_s:.0f} s"
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
+def _silence(call: BackgroundCall) -> str:
+    return f"no answer for {call.age_s:.0f} s"
 
 
 def _short(error: BaseException) -> str:
-    """Return what went wrong without the chain of wrappers that `requests` and SQLAlchemy put around it."""
+    """Return the record of an error without the wrappers that `requests` and SQLAlchemy put around it."""
     text = first_line(error).removeprefix("MlflowException: ")
     for sign in ("Max retries exceeded", "(Background on this error"):
         text = text.partition(sign)[0]

@@ -13,7 +13,7 @@ from mnist_exp import load_model
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import mlflow_writes, references, run_folder
-from mnist_exp.tracking.spool import Message, Outbox
+from mnist_exp.tracking.spool import Record, Spool
 
 RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
 
@@ -154,7 +154,7 @@ BAD_IDS = [
 def test_run_ids_are_no_paths(run_id, alone):
     settings = TrackingSettings()
     for use in (
-        run_folder.checked,
+        run_folder.checked_run_id,
         lambda i: run_folder.folder_of(settings, i),
         lambda i: references.find(settings, i),
     ):
@@ -176,10 +176,10 @@ NAMES = ["../PROOF", "/tmp/PROOF", "a/../../../PROOF", "x" * 300, "..", "\0", "a
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_artifacts_are_no_paths_in_an_outbox(name, tmp_path):
     """They are numbered on the disk, and only ever told to the store."""
-    box = Outbox(tmp_path / "around" / "outbox")
-    box.put(Message("files", {}, {name: b"content"}))
+    box = Spool(tmp_path / "around" / "outbox")
+    box.put(Record("files", {}, {name: b"content"}))
     box.store()
-    assert Outbox(box.folder).first().files == {name: b"content"}
+    assert Spool(box.folder).first().files == {name: b"content"}
     inside = sorted(str(p.relative_to(tmp_path / "around")) for p in (tmp_path / "around").rglob("*"))
     assert inside == ["outbox", "outbox/000001", "outbox/000001/0", "outbox/000001/message.json"]
 

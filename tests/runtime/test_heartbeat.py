@@ -1,4 +1,4 @@
-"""Heartbeat of life: of whom, how old, and where there are none."""
+"""The heartbeat of a process: whose it is, how old, and where there is none."""
 
 import os
 import time
@@ -10,8 +10,8 @@ from mnist_exp.runtime.heartbeat import Heartbeat
 
 
 @pytest.fixture
-def given(alone):
-    """Heartbeat of this process, and their file."""
+def beating(alone):
+    """The heartbeat of this process, and its file."""
     file = alone / "unfinished" / "sweeps" / "0"
     started = Heartbeat(file)
     started.start()
@@ -23,8 +23,8 @@ def age(file, seconds):
     os.utime(file, (time.time() - seconds,) * 2)
 
 
-def test_a_process_is_silent_after_minutes_without_a_sign(given):
-    _, file = given
+def test_process_is_silent_minutes_after_its_last_beat(beating):
+    _, file = beating
     assert not heartbeat.is_silent(file, processes.identify())
     age(file, 200)
     assert not heartbeat.is_silent(file, processes.identify())
@@ -32,15 +32,15 @@ def test_a_process_is_silent_after_minutes_without_a_sign(given):
     assert heartbeat.is_silent(file, processes.identify())
 
 
-def test_the_signs_of_one_process_tell_nothing_of_another(given):
-    _, file = given
+def test_heartbeat_of_one_process_says_nothing_of_another(beating):
+    _, file = beating
     age(file, 400)
     assert not heartbeat.is_silent(file, "elsewhere/1/2.00")
     assert not heartbeat.is_silent(file.with_name("1"), processes.identify())
 
 
-def test_signs_are_given_again_and_again_and_leave_nothing_behind(given, monkeypatch, alone):
-    started, file = given
+def test_heart_beats_again_and_again_and_leaves_nothing_behind(beating, monkeypatch, alone):
+    started, file = beating
     started.stop()
     monkeypatch.setattr(heartbeat, "_EVERY_S", 0.05)
     started.start()

@@ -260,12 +260,12 @@ def test_the_trial_of_a_dead_process_is_tried_again_with_the_same_values(gone, m
     opened = searched.open()
     _, lost = ask_as("dead", searched, opened, monkeypatch)
     _, kept = ask_as("living", searched, opened, monkeypatch)
-    assert searched.revive(opened) == 0
+    assert searched.requeue_dead(opened) == 0
     gone.add("dead")
     assert searched.left(opened) == 1
-    assert searched.revive(opened) == 1
+    assert searched.requeue_dead(opened) == 1
     assert searched.left(opened) == 2
-    assert searched.revive(opened) == 0, "only once"
+    assert searched.requeue_dead(opened) == 0, "only once"
     again, values = searched.ask(searched.open())
     assert values == lost
     assert searched.left(opened) == 1
@@ -284,7 +284,7 @@ def test_a_trial_that_dies_again_and_again_is_tried_again_each_time(gone, monkey
     for name in ("first", "second", "third"):
         seen.append(ask_as(name, searched, opened, monkeypatch)[1])
         gone.add(name)
-        assert searched.revive(opened) == 1
+        assert searched.requeue_dead(opened) == 1
         assert searched.left(opened) == 2
     assert seen[0] == seen[1] == seen[2]
 
@@ -300,7 +300,7 @@ def test_the_trial_of_a_process_that_was_killed_is_found(tmp_path):
     assert killed.returncode == -9
     opened = searched.open()
     assert searched.left(opened) == 2
-    assert searched.revive(opened) == 1
+    assert searched.requeue_dead(opened) == 1
     assert searched.left(opened) == 3
     first = opened.trials[0]
     trial, _ = searched.ask(opened)
@@ -326,7 +326,7 @@ def test_a_trial_whose_run_was_lost_has_failed_and_is_not_tried_again():
     searched.fail(opened, {"r2", "r9"})
     assert [t.state.name for t in opened.trials] == ["RUNNING", "FAIL", "RUNNING"]
     assert searched.left(opened) == 0
-    assert searched.revive(opened) == 0
+    assert searched.requeue_dead(opened) == 0
 
 
 def test_parameters_that_are_known_give_their_values_and_their_run():

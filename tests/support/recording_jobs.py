@@ -25,7 +25,7 @@ def record(number, epochs, epoch_s, experiment):
     """Record one run, as `runner` does."""
     time.sleep(random.uniform(0, epoch_s))
     tracker = tracking.open_tracker(TrackingSettings(experiment=experiment), lambda text: print(number, text))
-    mlflow_writes.be_brief()
+    mlflow_writes.limit_waits()
     tags = {"mnist_exp.process": processes.identify(), "mnist_exp.job_key": str(number)}
     tracker.start(f"job {number}", {"seed": number, "model.filters": 4}, tags)
     began = time.monotonic()
@@ -46,7 +46,7 @@ def main(count, epochs, epoch_s, experiment):
     import mlflow.store.artifact.mlflow_artifacts_repo
     import mlflow.tracking.fluent  # noqa: F401
 
-    mlflow_writes.lost()
+    mlflow_writes.write_errors()
     context = multiprocessing.get_context("fork")
     jobs = [context.Process(target=record, args=(number, epochs, epoch_s, experiment)) for number in range(count)]
     for job in jobs:

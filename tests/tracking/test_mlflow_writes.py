@@ -9,9 +9,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2 as codes
 
 from mnist_exp.tracking import mlflow_writes
-from mnist_exp.tracking.spool import Message
+from mnist_exp.tracking.spool import Record
 
-MODEL = Message("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10, "trusted_modules": []})
+MODEL = Record("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10, "trusted_modules": []})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def linked(client, run_id):
 
 
 def whole(client, run_id, model):
-    mlflow_writes.bring(client.tracking_uri, run_id, MODEL, model)
+    mlflow_writes.write(client.tracking_uri, run_id, MODEL, model)
     client.delete_tag(run_id, "mnist_exp.model_uri")
 
 
@@ -60,8 +60,8 @@ def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died
     elif died == "all but the tag":
         whole(client, run_id, model)
     elif died == "after":
-        mlflow_writes.bring(client.tracking_uri, run_id, MODEL, model)
-    mlflow_writes.bring(client.tracking_uri, run_id, MODEL, model)
+        mlflow_writes.write(client.tracking_uri, run_id, MODEL, model)
+    mlflow_writes.write(client.tracking_uri, run_id, MODEL, model)
     found = client.get_run(run_id)
     (output,) = found.outputs.model_outputs
     logged = client.get_logged_model(output.model_id)
@@ -75,24 +75,24 @@ def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died
 
 
 @pytest.mark.parametrize(
-    "message",
+    "record",
     [
-        Message("params", {"model.filters": "4"}),
-        Message("metrics", {"metrics": {"loss": 0.5}, "step": 1, "time": 1_700_000_000_000}),
-        Message("tags", {"a": "b"}),
-        Message("files", {}, {"a.txt": b"one", "inner/b.txt": b"two"}),
-        Message("end", {"status": "FINISHED", "time": 1_700_000_000_000}),
+        Record("params", {"model.filters": "4"}),
+        Record("metrics", {"metrics": {"loss": 0.5}, "step": 1, "time": 1_700_000_000_000}),
+        Record("tags", {"a": "b"}),
+        Record("files", {}, {"a.txt": b"one", "inner/b.txt": b"two"}),
+        Record("end", {"status": "FINISHED", "time": 1_700_000_000_000}),
     ],
-    ids=lambda message: message.kind,
+    ids=lambda record: record.kind,
 )
-def test_record_that_is_brought_twice_is_there_once(run, message):
+def test_record_that_is_brought_twice_is_there_once(run, record):
     client, run_id = run
-    mlflow_writes.bring(client.tracking_uri, run_id, message)
+    mlflow_writes.write(client.tracking_uri, run_id, record)
     once = client.get_run(run_id).to_dictionary()
-    mlflow_writes.bring(client.tracking_uri, run_id, message)
+    mlflow_writes.write(client.tracking_uri, run_id, record)
     assert client.get_run(run_id).to_dictionary() == once
-    assert len(client.get_metric_history(run_id, "loss")) == (message.kind == "metrics")
-    assert {item.path for item in client.list_artifacts(run_id)} == {name.split("/")[0] for name in message.files}
+    assert len(client.get_metric_history(run_id, "loss")) == (record.kind == "metrics")
+    assert {item.path for item in client.list_artifacts(run_id)} == {name.split("/")[0] for name in record.files}
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ BUSY = MlflowException("the database is locked", codes.TEMPORARILY_UNAVAILABLE)
 
 def test_store_that_is_busy_is_asked_again(no_pauses):
     act, _ = fails(7, BUSY, MlflowException("it broke", codes.INTERNAL_ERROR))
-    assert mlflow_writes.patiently(act) == 8
+    assert mlflow_writes.call_patiently(act) == 8
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_store_that_is_busy_is_asked_again(no_pauses):
 def test_refusal_of_a_store_is_raised_at_once(no_pauses, error):
     act, calls = fails(3, error)
     with pytest.raises(type(error)):
-        mlflow_writes.patiently(act)
+        mlflow_writes.call_patiently(act)
     assert len(calls) == 1
 
 
@@ -137,7 +137,7 @@ def test_patience_with_a_store_ends(monkeypatch):
     monkeypatch.setattr("mnist_exp.runtime.retries.RETRY_S", 0.05)
     act, calls = fails(1000, BUSY)
     with pytest.raises(MlflowException, match="locked"):
-        mlflow_writes.patiently(act)
+        mlflow_writes.call_patiently(act)
     assert 2 < len(calls) < 9
 
 
@@ -150,10 +150,10 @@ def test_data_set_that_two_are_first_to_record_is_recorded_again(run, no_pauses,
     act, made = fails(times, MlflowException(told))
     monkeypatch.setattr(MlflowClient, "log_inputs", act)
     facts = {"name": "mnist", "digest": "abc", "source_type": "local", "source": "{}"}
-    record = Message("inputs", {"train": facts})
+    record = Record("inputs", {"train": facts})
     if times < calls:
-        mlflow_writes.bring(client.tracking_uri, run_id, record)
+        mlflow_writes.write(client.tracking_uri, run_id, record)
     else:
         with pytest.raises(MlflowException, match=told):
-            mlflow_writes.bring(client.tracking_uri, run_id, record)
+            mlflow_writes.write(client.tracking_uri, run_id, record)
     assert len(made) == calls

@@ -12,7 +12,7 @@ from real_runs import SMALL, client_of
 from mnist_exp import SettingsError, compose, load_model, run
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.tracking import mlflow_writes, references, registry, runs
-from mnist_exp.tracking.spool import Message
+from mnist_exp.tracking.spool import Record
 
 HELD_OUT = "data.validation=0.2"
 
@@ -168,7 +168,7 @@ def test_registration_that_waited_is_brought_once(store):
     uri, client, ids, _ = store
     client.delete_tag(ids["first"], "mnist_exp.registered")
     for _ in range(2):
-        mlflow_writes.bring(uri, ids["first"], Message("registration", {"name": "late"}))
+        mlflow_writes.write(uri, ids["first"], Record("registration", {"name": "late"}))
     (version,) = client.search_model_versions("name = 'late'")
     assert version.run_id == ids["first"]
     assert client.get_run(ids["first"]).data.tags["mnist_exp.registered"].startswith("late version 1, the champion")

@@ -3,82 +3,82 @@
 import pytest
 
 from mnist_exp.errors import RunError
-from mnist_exp.tracking.spool import Message, Outbox
-from mnist_exp.tracking.uploader import Courier
+from mnist_exp.tracking.spool import Record, Spool
+from mnist_exp.tracking.uploader import Uploader
 
-METRICS = Message("metrics", {"metrics": {"loss": 0.1 + 0.2}, "step": 1, "time": 5})
-FILES = Message("files", {}, {"a.txt": b"one", "inner/b.bin": bytes(range(256))})
-END = Message("end", {"status": "FINISHED", "time": 6})
+METRICS = Record("metrics", {"metrics": {"loss": 0.1 + 0.2}, "step": 1, "time": 5})
+FILES = Record("files", {}, {"a.txt": b"one", "inner/b.bin": bytes(range(256))})
+END = Record("end", {"status": "FINISHED", "time": 6})
 
 
-def filled(folder, *messages):
-    outbox = Outbox(folder)
-    for message in messages:
-        outbox.put(message)
-    outbox.store()
-    return outbox
+def filled(folder, *records):
+    spool = Spool(folder)
+    for record in records:
+        spool.put(record)
+    spool.store()
+    return spool
 
 
 def test_records_come_out_as_they_went_in_also_in_another_process(tmp_path):
     filled(tmp_path / "outbox", METRICS, FILES, END)
-    again = Outbox(tmp_path / "outbox")
+    again = Spool(tmp_path / "outbox")
     came = []
     while len(again):
         came.append(again.first())
         again.drop_first()
     assert came == [METRICS, FILES, END]
-    assert len(Outbox(tmp_path / "outbox")) == 0
+    assert len(Spool(tmp_path / "outbox")) == 0
 
 
 def test_new_records_go_behind_those_that_wait(tmp_path):
     filled(tmp_path, METRICS, FILES).drop_first()
     filled(tmp_path, END)
-    again = Outbox(tmp_path)
+    again = Spool(tmp_path)
     assert (len(again), again.first()) == (2, FILES)
 
 
 def test_nothing_is_on_disk_before_it_is_stored(tmp_path):
-    outbox = Outbox(tmp_path / "outbox")
-    outbox.put(METRICS)
-    assert outbox.first() == METRICS
-    assert outbox.in_memory == 1
-    outbox.drop_first()
+    spool = Spool(tmp_path / "outbox")
+    spool.put(METRICS)
+    assert spool.first() == METRICS
+    assert spool.in_memory == 1
+    spool.drop_first()
     assert not (tmp_path / "outbox").exists()
 
 
 def test_what_the_disk_does_not_take_waits_in_memory_until_it_does(tmp_path):
     (tmp_path / "outbox").write_text("in the way")
-    outbox = filled(tmp_path / "outbox", METRICS, FILES)
-    assert (len(outbox), outbox.in_memory) == (2, 2)
-    assert outbox.reason == "Not a directory"
-    assert outbox.first() == METRICS
+    spool = filled(tmp_path / "outbox", METRICS, FILES)
+    assert (len(spool), spool.in_memory) == (2, 2)
+    assert spool.reason == "Not a directory"
+    assert spool.first() == METRICS
     (tmp_path / "outbox").unlink()
-    outbox.store()
-    assert (outbox.in_memory, outbox.reason) == (0, "")
-    assert Outbox(tmp_path / "outbox").first() == METRICS
+    spool.store()
+    assert (spool.in_memory, spool.reason) == (0, "")
+    assert Spool(tmp_path / "outbox").first() == METRICS
 
 
 def test_half_a_record_of_a_process_that_was_killed_is_none(tmp_path):
     (tmp_path / "000001.new").mkdir()
     (tmp_path / "000001.new" / "message.json").write_text('{"kind": "metr')
-    assert len(Outbox(tmp_path)) == 0
+    assert len(Spool(tmp_path)) == 0
     filled(tmp_path, METRICS)
-    assert Outbox(tmp_path).first() == METRICS
+    assert Spool(tmp_path).first() == METRICS
 
 
 @pytest.mark.parametrize("damage", ["cut off", "emptied", "file lost"])
 def test_damaged_record_is_told_and_nothing_behind_it_is_lost(tmp_path, damage):
-    outbox = filled(tmp_path, FILES, END)
+    spool = filled(tmp_path, FILES, END)
     head = tmp_path / "000001" / "message.json"
     if damage == "file lost":
         (tmp_path / "000001" / "1").unlink()
     else:
         head.write_text(head.read_text()[:20] if damage == "cut off" else "")
     with pytest.raises(RunError, match=r"the record .*000001 is damaged .*: move it away"):
-        outbox.first()
+        spool.first()
     told = []
-    courier = Courier("sqlite:///none.db", "0" * 32, Outbox(tmp_path), told.append)
-    assert not courier.deliver(patience_s=30)
-    assert "is damaged" in courier.reason
+    uploader = Uploader("sqlite:///none.db", "0" * 32, Spool(tmp_path), told.append)
+    assert not uploader.flush(patience_s=30)
+    assert "is damaged" in uploader.reason
     assert len(told) == 1
-    assert len(Outbox(tmp_path)) == 2
+    assert len(Spool(tmp_path)) == 2
