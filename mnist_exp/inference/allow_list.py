@@ -1,10 +1,17 @@
-"""What the configuration in a model file may name, read without Keras: loading a model runs what it names."""
+"""What the configuration in a model file may name, read without Keras: loading a model runs what it names.
+
+The layers are listed by hand, though Keras could list its own: the package runs with later versions of Keras too, and
+layers of Keras have turned out to run code or read files. TorchModuleWrapper, new in 3.11, unpickled (CVE-2025-49655);
+StringLookup reads any file as its vocabulary (CVE-2025-12058); TFSMLayer loads another model. A list of what is refused
+would have let each of them in. With this one a new layer is refused until someone adds its name, and
+tests/inference/test_allow_list.py names those that are missing.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-# Layers that compute on tensors and nothing else. A layer that Keras adds is refused until it stands here.
+# Layers that compute on tensors and nothing else.
 LAYERS = frozenset(
     """
     Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
@@ -26,7 +33,7 @@ LAYERS = frozenset(
     UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
     """.split()  # noqa: SIM905
 )
-# Why these are refused, for people.
+# Why these are refused, for the message.
 DANGERS = {
     "Lambda": "holds code of its own",
     "TFSMLayer": "loads and runs another file",
@@ -45,7 +52,7 @@ ACTIVATIONS = frozenset(
     """.split()  # noqa: SIM905
 )
 _MODELS = ("Sequential", "Functional", "Model")
-_CLASSES = {  # The classes of these modules are small and plain; what is no class begins with a small letter.
+_CLASSES = {  # The classes of these modules are small and plain; functions begin with a small letter.
     "keras.initializers": re.compile(r"[A-Z]\w*"),
     "keras.regularizers": re.compile(r"[A-Z]\w*"),
     "keras.constraints": re.compile(r"[A-Z]\w*"),
@@ -56,27 +63,27 @@ _CLASSES = {  # The classes of these modules are small and plain; what is no cla
     "keras.random": re.compile("SeedGenerator"),
     **{f"keras.src.ops.{name}": re.compile(r"[A-Z]\w*") for name in ("image", "linalg", "math", "nn", "numpy")},
 }
-# What Keras writes for values that JSON has no word for.
+# What Keras writes for values that JSON cannot hold.
 _VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 _DEEPEST = 100
 
 
 class ForbiddenError(Exception):
-    """A configuration names what must not be loaded; the message says what and why."""
+    """A configuration names something that must not be loaded; the message says what and why."""
 
 
 def without_training(node: Any) -> Any:
-    """Return a configuration without what is only needed to train on: optimizers, losses, metrics."""
+    """Return a configuration without optimizers, losses and metrics, which only training needs."""
     if isinstance(node, dict):
         return {k: None if k == "compile_config" else without_training(v) for k, v in node.items()}
     return [without_training(inner) for inner in node] if isinstance(node, list) else node
 
 
 def check(config: Any, trusted: Sequence[str]) -> None:
-    """Make sure that a configuration names nothing but Keras's harmless classes and what stands in trusted modules.
+    """Make sure that a configuration names only Keras's harmless classes, and classes of trusted modules.
 
     Args:
-        config: as JSON reads it.
+        config: parsed JSON.
         trusted: modules whose classes and functions it may name.
     Raises: ForbiddenError: it names something else.
     """
@@ -87,7 +94,7 @@ def check(config: Any, trusted: Sequence[str]) -> None:
 
 
 def texts(node: Any) -> Iterator[str]:
-    """Yield every text of a configuration: Keras may take any for the name of something registered."""
+    """Yield every text of a configuration: Keras may take any of them for a registered name."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict | list):
@@ -101,7 +108,7 @@ def within(module: str, packages: Sequence[str]) -> bool:
 
 
 def _objects(node: Any, where: str, depth: int) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield every part of a configuration that Keras would make an object of, and the layer that it is in."""
+    """Yield every part of a configuration that Keras would turn into an object, and the layer it belongs to."""
     if depth > _DEEPEST:
         raise ForbiddenError(f"its config.json is nested more than {_DEEPEST} deep")
     if isinstance(node, dict):
@@ -132,7 +139,7 @@ def _check_object(node: dict[str, Any], where: str, trusted: Sequence[str]) -> N
             return
         if not trusted:
             raise ForbiddenError(f"it names the function {own!r}: {_fix('the module that it is defined in')}")
-        return  # Whose it is shows when the trusted modules are imported.
+        return  # `load` checks whose it is, once the trusted modules are imported.
     if name in DANGERS:  # Whatever its module is said to be: Keras finds some classes by their bare names.
         raise ForbiddenError(f"{what} {DANGERS[name]}, which no model file may: build the model without it")
     if module is not None and within(module, trusted):
