@@ -3,6 +3,9 @@
 MNIST's digits were scaled into a box of 20×20, their proportions kept and their edges smooth, and put into 28×28 such
 that their centre of mass is in its middle: a network that has seen nothing else reads nothing else well.
 
+Real test digits on pages of 300×300 pixels are read with an accuracy of 0.986 so, and of 0.25 if they are merely scaled
+down (benchmarks/preprocessing.py).
+
 Source: LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition, section III.A.
 """
 

@@ -1,4 +1,7 @@
-"""Optuna's samplers, each trial drawn from (seed, trial number), so that a search is the same however it is run."""
+"""Optuna's samplers, each trial drawn from (seed, trial number), so that a search is the same however it is run.
+
+tests/search/test_study.py shows what it is for: without it, processes that start together draw the same points.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Call something that may hang, in a thread of its own, so that it holds nobody up and signals still come through.
 
+SQLite alone waits 20 s for a lock, and lets no signal through meanwhile (docs/decisions/0007-stores-that-go-away.md).
+
 Why not a `ThreadPoolExecutor`: Python waits for its threads at the end of the process, and a store that hangs would
 keep a killed run alive. Ours are daemons.
 """

@@ -8,8 +8,7 @@ import keras
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.training import devices
-from mnist_exp.training.fast_adam import QuickAdam
-from mnist_exp.training.fast_dropout import quicken
+from mnist_exp.training.fast_ops import QuickAdam, quicken
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""How many floating-point operations a model takes, counted layer by layer."""
+"""How many floating-point operations a model takes, counted layer by layer.
+
+The count is the metric `flops_per_image`, and decides how many steps run between two callbacks (training/fit). It works
+on all backends; TensorFlow's profiler, which counts too, knows its own graphs only.
+"""
 
 import math
 from typing import Any

@@ -13,7 +13,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from mnist_exp.training.build import compile_model
 from mnist_exp.training.checkpointing import variables
-from mnist_exp.training.fast_dropout import is_made_of_layers
+from mnist_exp.training.fast_ops import is_made_of_layers
 from mnist_exp.training.fit import TrainingRequest
 
 _OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
