@@ -49,12 +49,12 @@ def load(run: StoredRun, options: argparse.Namespace) -> "Exhibit":
 
     Raises: SettingsError: the run has no model that takes images.
     """
-    from mnist_exp.inference import load as model_files
+    from mnist_exp.inference.load import of_run
 
     with imports.quick_imports():
-        model = model_files.of_run(run, commands.trusted(options))
-        from mnist_exp.demo_page import session as exhibit
-    shown = exhibit.Exhibit(run, model, exhibit.mistakes_or_why_none(run, _settings(run, options)))
+        model = of_run(run, commands.trusted(options))
+        from mnist_exp.demo_page import session
+    shown = session.Exhibit(run, model, session.mistakes_or_why_none(run, _settings(run, options)))
     shown.warm_up()
     return shown
 

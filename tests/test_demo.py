@@ -28,7 +28,7 @@ from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.evaluation import saliency
 from mnist_exp.inference import preprocessing
-from mnist_exp.tracking.runs import find
+from mnist_exp.tracking.references import find
 
 
 def options_of(run_id, uri, *more):
@@ -195,15 +195,15 @@ def test_numbers_that_json_has_not_are_told(recorded, shown, monkeypatch):
 
 
 def test_exhibit_tells_why_it_has_no_mistakes(recorded, monkeypatch):
-    from mnist_exp.demo_page import session as exhibit
+    from mnist_exp.demo_page import session
 
     options = options_of(*recorded)
     found = find(TrackingSettings(uri=options.tracking_uri), options.run_id)
     found.tags["mnist_exp.data_sha256"] = "0" * 64
-    none = exhibit.mistakes_or_why_none(found, demo._settings(found, options))
+    none = session.mistakes_or_why_none(found, demo._settings(found, options))
     assert "but run" in none.why_none
     assert not len(none.images)
-    none = exhibit.mistakes_or_why_none(found, SettingsError("it has no configuration"))
+    none = session.mistakes_or_why_none(found, SettingsError("it has no configuration"))
     assert none.why_none == "it has no configuration"
 
 

@@ -16,13 +16,13 @@ from mnist_exp.experiment import record, runner
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.runner import Result
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import tracker as tracking
+from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
 
 
 class NoOpRun:
     """A run that draws its results instead of training."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, tracker: tracking.Tracker, job: Job) -> None:
+    def __init__(self, settings: Settings, dataset: Dataset, tracker: Tracker, job: Job) -> None:
         self._settings, self._dataset, self._tracker, self._job = settings, dataset, tracker, job
 
     def fit(self) -> None:
@@ -44,9 +44,9 @@ class NoOpRun:
         metrics = {"objective": accuracy, "epochs": 1.0, "best_epoch": 1.0, "best_val_accuracy": accuracy}
         metrics |= {"fit_time_s": 0.0, "parameters": 0.0, "test_loss": 0.1, "test_accuracy": accuracy}
         tracker.log_metrics(metrics, step=1)
-        with tracking.folder() as folder:
-            predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
-            tracker.log_files(folder)
+        with folder() as files:
+            predictions.of(probabilities, dataset.y_test).write(files / predictions.FILE)
+            tracker.log_files(files)
         return Result(tracker.run_id, accuracy, metrics, dict(history), None, False, "")
 
 
@@ -54,7 +54,7 @@ class NoOpRun:
 def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator[NoOpRun]:
     """Open a run as the runner does, without a model."""
     dataset, _ = load_data(settings, job.dataset)
-    tracker = tracking.open_tracker(settings.tracking, screen.warn)
+    tracker = open_tracker(settings.tracking, screen.warn)
     tracker.load()
     with runner.closed(tracker, settings, job, screen):
         record.begin(tracker, settings, dataset, job)

@@ -17,8 +17,7 @@ from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
-from mnist_exp.tracking import tracker as tracking
-from mnist_exp.tracking.tracker import Tracker
+from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
 from mnist_exp.training.checkpoints import CheckpointPolicy
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
     """
     dataset, split = load_data(settings, job.dataset)
     backends.choose(settings.trainer.backend)
-    tracker = tracking.open_tracker(settings.tracking, screen.warn)
+    tracker = open_tracker(settings.tracking, screen.warn)
     with imports.quick_imports():
         from mnist_exp.training import build, checkpointing, devices, fit, setup  # noqa: F401
 
@@ -216,9 +215,9 @@ def closed(tracker: Tracker, settings: Settings, job: Job, screen: Screen) -> It
         if tracker.run_id is not None:
             with contextlib.suppress(Exception):
                 tracker.log_tags({names.FAILURE: redact(first_line(error))})
-                with tracking.folder() as folder:
-                    (folder / "traceback.txt").write_text(redact(traceback.format_exc()), encoding="utf-8")
-                    tracker.log_files(folder)
+                with folder() as files:
+                    (files / "traceback.txt").write_text(redact(traceback.format_exc()), encoding="utf-8")
+                    tracker.log_files(files)
         with contextlib.suppress(Exception):
             tracker.end("FAILED", job.patience_s)
         raise

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_exp.reports import figures as drawings
+from mnist_exp.reports.figures import NAMES
 from mnist_exp.reports.tables import Table
 
 FILE = "index.html"
@@ -56,7 +56,7 @@ def write(folder: Path, content: Content) -> None:
     )
     script, style = (loader.get_source(environment, name)[0] for name in ("page.js", "page.css"))
     figures = [
-        {"name": name, "caption": drawings.NAMES[name], "data": base64.b64encode((folder / name).read_bytes()).decode()}
+        {"name": name, "caption": NAMES[name], "data": base64.b64encode((folder / name).read_bytes()).decode()}
         for name in content.figures
     ]
     text = environment.get_template("page.html.j2").render(

@@ -11,7 +11,7 @@ import time
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.runtime import processes, retries
 from mnist_exp.tracking import mlflow_writes
-from mnist_exp.tracking import tracker as tracking
+from mnist_exp.tracking.tracker import folder, open_tracker
 
 METRICS = ("loss", "val_accuracy", "epoch_time_s")
 
@@ -24,7 +24,7 @@ def value(number, metric, epoch):
 def record(number, epochs, epoch_s, experiment):
     """Record one run, as `runner` does."""
     time.sleep(random.uniform(0, epoch_s))
-    tracker = tracking.open_tracker(TrackingSettings(experiment=experiment), lambda text: print(number, text))
+    tracker = open_tracker(TrackingSettings(experiment=experiment), lambda text: print(number, text))
     mlflow_writes.limit_waits()
     tags = {"mnist_exp.process": processes.identify(), "mnist_exp.job_key": str(number)}
     tracker.start(f"job {number}", {"seed": number, "model.filters": 4}, tags)
@@ -33,9 +33,9 @@ def record(number, epochs, epoch_s, experiment):
         time.sleep(max(began + epoch * epoch_s - time.monotonic(), 0))
         tracker.log_metrics({name: value(number, name, epoch) for name in METRICS}, step=epoch)
         print(number, "epoch", epoch, flush=True)
-    with tracking.folder() as folder:
-        (folder / "config.yaml").write_text(f"seed: {number}\n")
-        tracker.log_files(folder)
+    with folder() as files:
+        (files / "config.yaml").write_text(f"seed: {number}\n")
+        tracker.log_files(files)
     tracker.log_tags({"mnist_exp.weights_sha256": f"{number:064d}"})
     tracker.end("FINISHED", retries.PATIENCE_S)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mnist_exp.jobs import events
-from mnist_exp.sweeps import figures as pictures
+from mnist_exp.sweeps import figures
 from mnist_exp.sweeps.leaderboard import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
 from mnist_exp.sweeps.progress import duration
 
@@ -30,11 +30,11 @@ def test_ranked_has_the_jobs_that_are_done_the_best_first_equal_ones_in_their_or
 
 
 # Few different numbers, so that many are equal.
-figures = st.tuples(st.integers(-3, 3).map(float), st.integers(1, 5).map(float) | st.none())
+scores = st.tuples(st.integers(-3, 3).map(float), st.integers(1, 5).map(float) | st.none())
 
 
 @settings(max_examples=300)
-@given(st.lists(figures, max_size=12), st.sampled_from(["maximize", "minimize"]))
+@given(st.lists(scores, max_size=12), st.sampled_from(["maximize", "minimize"]))
 def test_the_pareto_front_is_what_nothing_beats(found, direction):
     rows = [row(a, metrics={} if b is None else {"parameters": b}) for a, b in found]
     rows.append(row(99.0, outcome="pruned", metrics={"parameters": 0.0}))
@@ -189,7 +189,7 @@ TURNED = ("plain", "only NaN", "endless curves")
 )
 def test_every_picture_is_drawn_from_whatever_there_is(name, direction, alone):
     rows, curves = MATERIAL[name]
-    pictures.draw_all(alone, rows, KEYS, "val_accuracy", direction, curves, {"m.a": 0.3, "m.b": 0.7}, "parameters")
+    figures.draw_all(alone, rows, KEYS, "val_accuracy", direction, curves, {"m.a": 0.3, "m.b": 0.7}, "parameters")
     drawn = {file.name for file in alone.iterdir()}
     assert all(is_picture(alone / name) for name in drawn)
 
@@ -204,13 +204,13 @@ def test_every_picture_is_drawn_from_whatever_there_is(name, direction, alone):
 
 
 def test_only_what_the_sweep_has_material_for_is_drawn(alone):
-    pictures.draw_all(alone, grid(["1", "2"], ["3"]), KEYS, "loss", "minimize", [], {}, None)
+    figures.draw_all(alone, grid(["1", "2"], ["3"]), KEYS, "loss", "minimize", [], {}, None)
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png"}
 
 
 def test_seeds_are_no_side_of_a_heat_map(alone):
     cells = [{"m.a": a, "m.b": b, "seed": seed} for a in "12" for b in "34" for seed in "567"]
-    pictures.draw_all(
+    figures.draw_all(
         alone, [row(0.1, values=cell) for cell in cells], [*KEYS, "seed"], "loss", "minimize", [], {}, None
     )
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png", "heat_map.png"}
@@ -220,7 +220,7 @@ def test_many_options_and_options_of_others_are_drawn_too(alone):
     keys = [f"m.k{i}" for i in range(12)]
     rows = [row(0.1 * i, values={key: str(i * j) for j, key in enumerate(keys)}) for i in range(10)]
     shares = dict.fromkeys([*keys, "of.another"], 0.05)
-    pictures.draw_all(alone, rows, keys, "loss", "minimize", [], shares, None)
+    figures.draw_all(alone, rows, keys, "loss", "minimize", [], shares, None)
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png", "importance.png"}
 
 
@@ -229,7 +229,7 @@ def test_the_heat_map_frames_the_best_mean(direction, best):
     rows = grid(["16", "8"], ["0.1", "0.2", "0.3"], lambda i: [0.5, 0.5, 0.9, 0.6, 0.1, 0.6][i])
     rows.append(row(0.0, values={"m.a": "16", "m.b": "0.3"}))  # Its mean is 0.45.
     rows.append(row(0.99, values={"m.a": "16", "m.b": "0.3"}))  # 0.63 of three.
-    figure = pictures.heat_map(rows, "m.a", "m.b", "val_accuracy", direction, {"m.a": "a", "m.b": "b"})
+    figure = figures.heat_map(rows, "m.a", "m.b", "val_accuracy", direction, {"m.a": "a", "m.b": "b"})
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["8", "16"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.1", "0.2", "0.3"]
@@ -242,27 +242,27 @@ def test_the_heat_map_frames_the_best_mean(direction, best):
 
 def test_the_learning_curves_name_the_best_jobs_in_their_order():
     curves = [(f"job {i}", [0.1, 0.01 * i]) for i in range(30)]
-    figure = pictures.learning_curves(curves, "val_accuracy", "maximize")
+    figure = figures.learning_curves(curves, "val_accuracy", "maximize")
     figure.draw_without_rendering()
     named = [text.get_text().strip() for text in figure.legends[0].get_texts()]
     assert named == [f"job {i}" for i in range(29, 17, -1)]
-    figure = pictures.learning_curves(curves, "val_loss", "minimize")
+    figure = figures.learning_curves(curves, "val_loss", "minimize")
     assert figure.legends[0].get_texts()[0].get_text().strip() == "job 0"
 
 
 def test_a_wide_row_of_numbers_is_drawn_on_a_logarithmic_axis():
     names = {"m.a": "a", "m.b": "b"}
     rows = grid(["0.001", "0.01", "0.1"], ["1", "2", "3"])
-    wide, narrow = pictures.against_each(rows, KEYS, "loss", names).axes
+    wide, narrow = figures.against_each(rows, KEYS, "loss", names).axes
     assert (wide.get_xscale(), narrow.get_xscale()) == ("log", "linear")
-    (zero,) = pictures.against_each(grid(["0", "1", "100"], ["1"]), ["m.a"], "loss", names).axes
+    (zero,) = figures.against_each(grid(["0", "1", "100"], ["1"]), ["m.a"], "loss", names).axes
     assert zero.get_xscale() == "linear"
 
 
 def test_drawing_gives_no_warning_outside_of_the_tests_either(alone, recwarn):
     warnings.simplefilter("always")
     rows, curves = MATERIAL["foreign texts"]
-    pictures.draw_all(alone, rows, KEYS, "loss", "minimize", curves, {}, "parameters")
+    figures.draw_all(alone, rows, KEYS, "loss", "minimize", curves, {}, "parameters")
     assert not list(recwarn)
 
 
