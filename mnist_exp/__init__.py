@@ -9,7 +9,8 @@ On the command line `python -m mnist_exp.run`; in a notebook:
 from importlib.metadata import version
 
 from mnist_exp.composition.compose import compose
-from mnist_exp.config.schema import Settings, check
+from mnist_exp.composition.preflight import check
+from mnist_exp.config.schema import Settings
 from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
 from mnist_exp.experiment.runner import Result, run
 from mnist_exp.inference.load import load_model

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_exp import commands
+from mnist_exp.config.nested import flatten
 from mnist_exp.errors import RunError, SettingsError, first_line
 from mnist_exp.experiment import provenance
 from mnist_exp.reports import selection
@@ -124,7 +125,7 @@ def _versions(grouping: Grouping) -> dict[str, str]:
     found: dict[str, dict[str, None]] = {name: {} for name in ("python", *_PACKAGES)}
     for each in [run for g in grouping.groups for run in g.runs][:_MOST_ENVIRONMENTS]:
         try:
-            environment = provenance.flatten(each.environment())
+            environment = flatten(each.environment())
         except SettingsError:
             continue
         for name, versions in found.items():

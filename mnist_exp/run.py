@@ -16,8 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_exp import commands
 from mnist_exp.commands import DONE, MISTAKE
 from mnist_exp.composition import compose, explain, flags
+from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields
-from mnist_exp.config.schema import check
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.experiment import resume, runner
 from mnist_exp.experiment.record import Job

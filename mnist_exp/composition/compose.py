@@ -20,8 +20,9 @@ from omegaconf import DictConfig, open_dict
 from mnist_exp.composition import explain as mistakes
 from mnist_exp.composition import hydra_policy
 from mnist_exp.composition.overrides import first_value, read, read_all, values
+from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields
-from mnist_exp.config.schema import Settings, check
+from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
 
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -14,9 +14,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp.composition import overrides
+from mnist_exp.composition.preflight import find_problems
 from mnist_exp.config import components, fields
 from mnist_exp.config.fields import show
-from mnist_exp.config.schema import find_problems
 from mnist_exp.errors import SettingsError
 
 _TEXTS_OF_PYTHON = re.compile(r"^\w+ raised while resolving interpolation: ")

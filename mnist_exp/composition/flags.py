@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from mnist_exp.composition import compose as composition
 from mnist_exp.config import fields
 from mnist_exp.config.fields import show
+from mnist_exp.config.nested import flatten
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment import provenance
 
 _UNSUPPORTED = ("config_path", "config_name", "experimental_rerun")
 _OVERRIDE = re.compile(r"[+~]*[A-Za-z_][^=]*=.")
@@ -77,4 +77,4 @@ def _unknown(word: str, flags: Sequence[str]) -> str:
 def _options() -> Iterator[str]:
     with composition.composer(None):
         config: Any = OmegaConf.to_container(compose("config"), resolve=False)
-    yield from (name for name in provenance.flatten(config) if "_target_" not in name)
+    yield from (name for name in flatten(config) if "_target_" not in name)

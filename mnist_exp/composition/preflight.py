@@ -1,15 +1,50 @@
-"""Data, and whether the model fits it: what can go wrong before anything heavy is imported."""
+"""Everything that can go wrong before anything heavy is imported: options, backend, data and store."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
 
 from mnist_exp import data
-from mnist_exp.config import components
+from mnist_exp.config import components, parse
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrackingSettings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import DataError, SettingsError, TrackingError
 from mnist_exp.runtime import backends
 from mnist_exp.tracking import store
+
+
+def check(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
+    """Return the settings that a composed configuration means.
+
+    Nothing heavy is imported, and nothing named in it is run. Data and store are looked at only if there are problems
+    already, so that all of them are told at once.
+
+    Args:
+        config: the composed configuration.
+        overrides: what the user changed, for the record.
+    Raises: SettingsError: with every problem there is, one sentence each.
+    """
+    settings, problems = find_problems(config, overrides)
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def find_problems(
+    config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[Settings | None, list[str]]:
+    """Return the settings, where no option has a problem of its own, and all problems."""
+    parsed = parse.parse(config, overrides)
+    problems = list(parsed.problems)
+    if parsed.settings is None:
+        parts = parsed.parts
+        problems += backends.problems(parts["trainer"].backend) if parts.get("trainer") else []
+        problems += _data_problems(parts["data"], parts["model"]) if parts.get("data") else []
+        problems += _store_problems(parts["tracking"]) if parts.get("tracking") else []
+    return parsed.settings, problems
 
 
 def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Dataset, Split]:
@@ -35,7 +70,7 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
     return dataset, split
 
 
-def store_problems(settings: TrackingSettings) -> list[str]:
+def _store_problems(settings: TrackingSettings) -> list[str]:
     """Return why the tracking store cannot be used, if so."""
     try:
         if settings.store == "mlflow":
@@ -45,7 +80,7 @@ def store_problems(settings: TrackingSettings) -> list[str]:
     return []
 
 
-def data_problems(settings: DataSettings, model: Component) -> list[str]:
+def _data_problems(settings: DataSettings, model: Component) -> list[str]:
     """Return what is wrong with the data, or with the model for them, when other mistakes are known already.
 
     Args:

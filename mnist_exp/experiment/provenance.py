@@ -1,10 +1,6 @@
-"""Where a run came from: command, code, machine, versions, and the key that tells equal jobs."""
+"""Where a run came from: command, commit, machine and versions, and what of these is different now."""
 
-import dataclasses
-import hashlib
 import importlib.metadata
-import importlib.util
-import json
 import os
 import platform
 import shlex
@@ -16,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config import components
-from mnist_exp.config.schema import Settings
+from mnist_exp.config.nested import flatten
 from mnist_exp.runtime import backends, threads
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import names
 
-_NUMERIC = ("keras", "numpy")
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
 
 
@@ -37,93 +31,6 @@ class Commit:
     def is_dirty(self) -> bool:
         """Whether tracked files differ from the commit."""
         return bool(self.diff)
-
-
-def decisive(settings: Settings) -> dict[str, Any]:
-    """Return the part of a configuration that decides a run's result.
-
-    Where it is recorded, where the data lie and what they are called, how often it is saved, and whether a default is
-    written out or left away, make no difference.
-    """
-    config: dict[str, Any] = {
-        group: {"_target_": component.target, **components.essential(component)}
-        for group in ("model", "optimizer", "schedule", "augment")
-        for component in [getattr(settings, group)]
-    }
-    config["data"] = {"limit": settings.data.limit, "validation": settings.data.validation}
-    trainer = dataclasses.asdict(settings.trainer)
-    # Left out as they were before there was a choice: the keys of runs of then are still theirs.
-    usual = {"checkpoint_every": trainer["checkpoint_every"], "backend": backends.DEFAULT, "devices": 1}
-    config["trainer"] = {name: value for name, value in trainer.items() if name not in usual or value != usual[name]}
-    return config | {"seed": settings.seed, "objective": settings.objective, "direction": settings.direction}
-
-
-def job_key(settings: Settings, data_sha256: str) -> str:
-    """Return the SHA-256, in hex, of what decides a run's result: its configuration and its data."""
-    return digest({"config": decisive(settings), "data": data_sha256})
-
-
-def common(settings: Sequence[Settings]) -> dict[str, str | None]:
-    """Return what decides the results of several configurations, by dotted names: None where they differ."""
-    all_of_them = [{name: json.dumps(value) for name, value in flatten(decisive(each)).items()} for each in settings]
-    names = dict.fromkeys(name for each in all_of_them for name in each)
-    values = {name: {each.get(name) for each in all_of_them} for name in names}
-    return {name: found.pop() if len(found) == 1 else None for name, found in values.items()}
-
-
-def departures(settings: Settings, wanted: Mapping[str, str | None]) -> list[str]:
-    """Return how a configuration departs from what `common` returned: `trainer.epochs=2 instead of 1`."""
-    found = {name: json.dumps(value) for name, value in flatten(decisive(settings)).items()}
-    default = "its default"
-    return [
-        f"{name}={found.get(name, default)} instead of {wanted.get(name, default)}"
-        for name in dict.fromkeys([*wanted, *found])
-        if found.get(name) != wanted.get(name) and not (name in wanted and wanted[name] is None)
-    ]
-
-
-def code_sha256(settings: Settings) -> str:
-    """Return the SHA-256, in hex, of what turns a configuration into numbers: this package, what it trusts, Keras.
-
-    Nothing of it is imported; modules that are trusted are found by their names.
-    """
-    content = hashlib.sha256()
-    for name in ("mnist_exp", *sorted(settings.trusted_modules)):
-        for file in _sources(name):
-            content.update(file.read_bytes() + b"\0")
-    for package in (*backends.PACKAGES[settings.trainer.backend or backends.DEFAULT], *_NUMERIC):
-        content.update(f"{package}=={importlib.metadata.version(package)}".encode())
-    return content.hexdigest()
-
-
-def _sources(module: str) -> list[Path]:
-    """Return the source files of a module, or of a whole package; none if it cannot be found."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return []
-    if spec is None:
-        return []
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    if folders:
-        return sorted(file for folder in folders for file in folder.rglob("*.py"))
-    return [Path(spec.origin)] if spec.origin and Path(spec.origin).is_file() else []
-
-
-def digest(value: Any) -> str:
-    """Return the SHA-256, in hex, of nested plain values, whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested sections as one level, names joined by dots."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def command_of(overrides: Sequence[str], config_dir: str | Path | None = None) -> str:

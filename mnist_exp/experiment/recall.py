@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_exp import data
-from mnist_exp.config.schema import Settings, TrackingSettings, check
+from mnist_exp.composition.preflight import check
+from mnist_exp.config.nested import flatten
+from mnist_exp.config.schema import Settings, TrackingSettings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance
+from mnist_exp.experiment.job_key import code_sha256
 from mnist_exp.runtime import backends, threads
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
@@ -44,7 +47,7 @@ def check_config(
             + how_to_trust.format(",".join(foreign))
         )
     own = {name: copy.deepcopy(section) for name, section in config.items() if name not in OF_THE_COMMAND}
-    hidden = [key for key, value in provenance.flatten(own).items() if "***" in str(value)]
+    hidden = [key for key, value in flatten(own).items() if "***" in str(value)]
     if hidden:
         raise SettingsError([f"{key} was hidden when run {run.run_id} was recorded: give it again" for key in hidden])
     if isinstance(own.get("trainer"), dict):
@@ -80,6 +83,6 @@ def drift(run: StoredRun, settings: Settings) -> list[str]:
     different = provenance.drift(environment, settings.trainer.backend)
     if settings.trainer.threads is None:
         different += threads.adopt(environment.get("threads"), settings.trainer.backend or backends.DEFAULT)
-    if run.tags.get(names.CODE_SHA256) != provenance.code_sha256(settings):
+    if run.tags.get(names.CODE_SHA256) != code_sha256(settings):
         different.append("the code was changed since")
     return different

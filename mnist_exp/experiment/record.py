@@ -7,10 +7,12 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.evaluation import predictions
 from mnist_exp.experiment import provenance
+from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime import imports, processes, retries
 from mnist_exp.runtime.redaction import redact, redact_config
@@ -52,12 +54,12 @@ class Job:
 def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> None:
     """Begin a run, or resume one, and record all that is known before its first epoch."""
     config = redact_config(settings.to_config())
-    params = provenance.flatten(config)
+    params = flatten(config)
     commit = provenance.commit()
     tags = {
-        names.JOB_KEY: provenance.job_key(settings, dataset.sha256),
+        names.JOB_KEY: job_key(settings, dataset.sha256),
         names.DATA_SHA256: dataset.sha256,
-        names.CODE_SHA256: provenance.code_sha256(settings),
+        names.CODE_SHA256: code_sha256(settings),
         names.PROCESS: processes.identify(),
         **job.tags,
     }

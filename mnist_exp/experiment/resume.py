@@ -13,10 +13,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp.config.fields import show
-from mnist_exp.config.schema import Settings, TrackingSettings, tracking_settings
+from mnist_exp.config.nested import flatten
+from mnist_exp.config.parse import tracking_settings
+from mnist_exp.config.schema import Settings, TrackingSettings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.experiment import provenance, recall
+from mnist_exp.experiment.job_key import code_sha256, result_config
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, references, run_folder
@@ -151,7 +154,7 @@ def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumpt
     run = references.find(settings.tracking, folder.path.name)
     if run.status == "FINISHED":
         return None
-    if run.tags.get(names.CODE_SHA256) != provenance.code_sha256(settings):
+    if run.tags.get(names.CODE_SHA256) != code_sha256(settings):
         screen.warn("interrupted jobs begin anew: the code was changed since")
         return None
     differences = recall.drift(run, settings)
@@ -260,8 +263,8 @@ def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[s
 
 def _changes(before: Settings, now: Settings) -> list[str]:
     """Return the changes that are allowed. Raises: SettingsError: with those that are not."""
-    old, new = (provenance.flatten(provenance.decisive(settings)) for settings in (before, now))
-    shown_old, shown_new = (provenance.flatten(settings.to_config()) for settings in (before, now))
+    old, new = (flatten(result_config(settings)) for settings in (before, now))
+    shown_old, shown_new = (flatten(settings.to_config()) for settings in (before, now))
     different = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     changes, problems = [], []
     for key in different:

@@ -33,7 +33,7 @@ class Assignment:
         deadline: no trial starts later, seconds since 1970.
         config_dir: a folder of the user's with groups of their own.
         fixed: overrides that all trials of a search have, as they were written.
-        common: what decides the results of its trials, as `provenance.common` says.
+        common: what decides the results of its trials, as `job_key.common` says.
         groups: of jobs that are trained together, one for each that a launcher starts; empty where it starts each job
             by itself.
     """

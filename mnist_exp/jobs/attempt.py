@@ -11,10 +11,13 @@ from hydra import compose
 
 from mnist_exp import data
 from mnist_exp.composition.compose import composer
-from mnist_exp.config.schema import Settings, check
+from mnist_exp.composition.preflight import check
+from mnist_exp.config.nested import digest
+from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, first_line
 from mnist_exp.experiment import provenance, resume, runner
+from mnist_exp.experiment.job_key import differences, job_key
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.experiment.runner import Result, Run
@@ -92,7 +95,7 @@ class Attempt:
             settings = make_settings()
             if settings.tracking.store == "mlflow":  # It answered when the sweep began.
                 store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S)
-            self._key = provenance.job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
+            self._key = job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
             self._check_planned(settings)
             if self.trial is not None and (earlier := self._earlier(events.DONE)):
                 self._take_over(earlier)
@@ -153,10 +156,10 @@ class Attempt:
         Raises: SettingsError: it is another one by now.
         """
         if self.trial is not None:
-            changed = provenance.departures(settings, self.assignment.common)
+            changed = differences(settings, self.assignment.common)
         else:
             known = events.read_known(self.assignment.folder, events.PLANNED)
-            planned = known.get(provenance.digest(list(self.overrides)))
+            planned = known.get(digest(list(self.overrides)))
             changed = [] if planned in (None, self._key) else ["this job would be another one than was planned"]
         if changed:
             raise SettingsError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mnist_exp.config.schema import check
+from mnist_exp.composition.preflight import check
 from mnist_exp.jobs import events, group, trial
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.attempt import NO_RESULT, Attempt

@@ -4,8 +4,9 @@ from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
 from mnist_exp.config import optimizers
+from mnist_exp.config.nested import digest
 from mnist_exp.config.schema import Settings
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment.job_key import result_config
 
 MAY_DIFFER = "seed, optimizer.learning_rate, optimizer.weight_decay and the model's dropout"
 _RATES = ("learning_rate", "weight_decay")
@@ -23,14 +24,14 @@ def program(settings: Settings, data_sha256: str) -> str | None:
     """
     if why_alone(settings) is not None:
         return None
-    config = provenance.decisive(settings) | {"seed": None}
+    config = result_config(settings) | {"seed": None}
     inputs = {
         "model": {name for name, value in settings.model.arguments.items() if "dropout" in name and _is_input(value)},
         "optimizer": {n for n in _RATES if _is_input(settings.optimizer.arguments.get(n))},
     }
     for group, names in inputs.items():
         config[group] = {n: value for n, value in config[group].items() if n not in names} | {"inputs": sorted(names)}
-    return provenance.digest([config, data_sha256])
+    return digest([config, data_sha256])
 
 
 def why_alone(settings: Settings) -> str | None:

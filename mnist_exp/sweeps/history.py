@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.config.fields import text
+from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.experiment import provenance
 from mnist_exp.runtime import imports, processes
 from mnist_exp.tracking import names, run_folder, runs, store, tracker
 from mnist_exp.tracking.runs import StoredRun
@@ -93,7 +93,7 @@ class SweepHistory:
             self.tag(found.run_id, tags)
             return found.run_id
         run_id = self._create(name, tags)
-        shown = [Param(key, text(value)) for key, value in provenance.flatten(dict(params)).items()]
+        shown = [Param(key, text(value)) for key, value in flatten(dict(params)).items()]
         self._client.log_batch(run_id, params=shown)
         return run_id
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from mnist_exp.composition import compose, preflight
 from mnist_exp.composition.compose import PointComposer
+from mnist_exp.composition.preflight import find_problems
 from mnist_exp.config import fields
-from mnist_exp.config.schema import Settings, find_problems
+from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance
+from mnist_exp.experiment.job_key import common, job_key
 from mnist_exp.search.space import Space, label
 from mnist_exp.sweeps import grouping
 
@@ -49,7 +51,7 @@ class Plan:
         space: that it goes through.
         jobs: of a grid, each point once; of a search, empty.
         settings: of its first job, which stands for what all have in common.
-        common: of a search, what decides the results of its trials, as `provenance.common` says.
+        common: of a search, what decides the results of its trials, as `job_key.common` says.
         data_sha256: digest of the first job's data.
         on_test: whether jobs are validated on the test set.
         validated_on: number of images that the first job is validated on.
@@ -91,7 +93,7 @@ def make(space: Space, config_dir: str | None, *, is_search: bool, together: boo
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
     for overrides, each, (digest, _) in zip(points, settings, data, strict=True):
-        key = provenance.job_key(each, digest)
+        key = job_key(each, digest)
         command = provenance.command_of(overrides, config_dir)
         if key not in jobs:
             facts = label(overrides, space.keys), key, each.trainer.epochs, command
@@ -103,7 +105,7 @@ def make(space: Space, config_dir: str | None, *, is_search: bool, together: boo
         space,
         () if is_search else tuple(jobs.values()),
         settings[0],
-        provenance.common(settings) if is_search else {},
+        common(settings) if is_search else {},
         data[0][0],
         any(each.data.validation == "test" for each in settings),
         data[0][1],

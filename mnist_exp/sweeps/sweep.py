@@ -16,7 +16,9 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from mnist_exp import deliver
-from mnist_exp.config.schema import SweepSettings, TrackingSettings, sweep_settings
+from mnist_exp.config.nested import digest
+from mnist_exp.config.parse import sweep_settings
+from mnist_exp.config.schema import SweepSettings, TrackingSettings
 from mnist_exp.errors import BusyError, RunError
 from mnist_exp.experiment import provenance
 from mnist_exp.jobs import events
@@ -31,6 +33,7 @@ from mnist_exp.search.space import parse
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps import grouping, plan, reuse, rules, summary
 from mnist_exp.sweeps.history import SweepHistory
+from mnist_exp.sweeps.identity import study_name, sweep_key
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.progress import Watch
@@ -188,7 +191,7 @@ class _Sweep:
         """
         how = self.how
         self.folder.mkdir(parents=True, exist_ok=True)
-        planned = {provenance.digest(list(job.overrides)): job.key for job in self.plan.jobs}
+        planned = {digest(list(job.overrides)): job.key for job in self.plan.jobs}
         events.write_known(self.folder, events.PLANNED, planned)
         if how.reuse:
             events.write_known(self.folder, events.INTERRUPTED, _begun(self.plan, self.earlier, how))
@@ -309,7 +312,7 @@ class _Sweep:
 
     @functools.cached_property
     def _key(self) -> str:
-        return _identity(self.plan, self.how, is_search=self.study is not None)
+        return sweep_key(self.plan, self.how, is_search=self.study is not None)
 
 
 @contextlib.contextmanager
@@ -330,25 +333,12 @@ def _launching(make_launcher: Callable[[Task], Launcher], task: Task, how: Sweep
 
 def _study(made: Plan, how: SweepSettings) -> Study:
     settings = made.settings
-    again = "" if how.reuse else f"-{time.time_ns():x}"
-    # A database may hold the searches of many experiments.
-    which = provenance.digest([_identity(made, how, is_search=True), settings.tracking.experiment])
-    name = how.study or f"mnist_exp-{which[:16]}{again}"
+    name = study_name(made, how)
     place = how.storage or storage.default(store.sqlite_file(store.locate(settings.tracking.uri)), name)
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
     return Study(
         name, place, made.space.axes, how, directions, settings.trainer.epochs, run_folder.root(settings.tracking)
     )
-
-
-def _identity(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
-    """Return the digest by which the same sweep is known again: of its jobs, or of its space and its sampler."""
-    if not is_search:
-        return provenance.digest([sorted(job.key for job in made.jobs), sorted(made.space.keys)])
-    axes = [(axis.key, axis.words, axis.values) for axis in made.space.axes]
-    first = provenance.job_key(made.settings, made.data_sha256)
-    sampling = [how.sampler or "tpe", how.pruner, how.prune_after, how.seed, how.minimize_too, how.study]
-    return provenance.digest([axes, sampling, first])
 
 
 def _numbered(units: Sequence[Sequence[Row]]) -> tuple[tuple[NumberedJob, ...], ...]:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from mnist_exp.composition import overrides
 from mnist_exp.composition.compose import compose
+from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields
-from mnist_exp.config.schema import check
 from mnist_exp.errors import SettingsError
 from mnist_exp.run import launch
 

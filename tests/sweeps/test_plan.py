@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 
 from mnist_exp.composition import preflight
 from mnist_exp.composition.compose import EXPERIMENTS, PointComposer, compose, composer
-from mnist_exp.config.schema import SweepSettings, find_problems, sweep_settings
+from mnist_exp.config.parse import sweep_settings
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment.job_key import job_key
 from mnist_exp.search.space import parse
 from mnist_exp.sweeps import plan, rules
 
@@ -126,7 +127,7 @@ def test_a_plan_names_every_job_of_a_grid():
     last = made.jobs[-1]
     assert last.overrides == (*SMALL, "trainer.epochs=3", "model.filters=32", "model.dropout=0.25")
     assert last.command == f"python -m mnist_exp.run {' '.join(last.overrides)}"
-    assert last.key == provenance.job_key(compose(last.overrides), made.data_sha256)
+    assert last.key == job_key(compose(last.overrides), made.data_sha256)
     assert made.settings == compose(made.jobs[0].overrides)
     assert (made.repeated, made.on_test) == (0, False)
 
@@ -217,82 +218,6 @@ def test_points_that_are_the_same_job_are_run_once():
 def test_validation_on_the_test_set_is_noticed_in_any_job():
     assert make("data.validation=0.1,test").on_test
     assert not make("data.validation=0.1,100").on_test
-
-
-def key(*overrides, sha="0"):
-    return provenance.job_key(compose(["data=mnist_5k", *overrides]), sha)
-
-
-SAME = [
-    ["model=cnn", "seed=7", "trainer.epochs=10", "optimizer=adam", "augment=none"],
-    ["optimizer.beta_1=0.9", "+optimizer.amsgrad=false"],
-    ["+optimizer.weight_decay=null"],
-    ["optimizer.learning_rate=1e-3"],
-    ["tracking=none"],
-    ["tracking.experiment=another", "tracking.run_name=x", "tracking.uri=sqlite:///other.db"],
-    ["data.name=other"],
-    ["trusted_modules=[my_pkg]"],
-    ["sweep=grid", "data.validation=test"],
-    ["sweep.n_trials=3", "sweep.points=[{seed:3}]"],
-    ["data.limit=null", "objective=val_accuracy", "direction=maximize"],
-    ["~trainer.restore_best"],
-]
-OTHER = [
-    ["model=mlp"],
-    ["model.filters=33"],
-    ["model.dropout=0.31"],
-    ["optimizer=sgd"],
-    ["optimizer=adamw"],
-    ["optimizer.learning_rate=0.002"],
-    ["optimizer.beta_1=0.8"],
-    ["+optimizer.clipnorm=1"],
-    ["schedule=cosine"],
-    ["augment=shift"],
-    ["data.limit=1000"],
-    ["data.validation=0.1"],
-    ["data.validation=400"],
-    ["trainer.epochs=3"],
-    ["trainer.batch_size=100"],
-    ["data.validation=0.1", "trainer.early_stopping_patience=3"],
-    ["data.validation=0.1", "trainer.restore_best=true"],
-    ["trainer.precision=mixed_bfloat16"],
-    ["trainer.threads=1"],
-    ["seed=8"],
-    ["objective=val_loss", "direction=minimize"],
-]
-
-
-@pytest.mark.parametrize("overrides", SAME, ids=" ".join)
-def test_what_does_not_change_the_result_does_not_change_the_key(overrides):
-    assert key(*overrides) == key()
-
-
-def test_whatever_changes_the_result_changes_the_key():
-    keys = [key(), *(key(*overrides) for overrides in OTHER), key(sha="1")]
-    assert len(set(keys)) == len(keys)
-
-
-def test_the_key_knows_data_by_their_bytes_not_by_their_place(tmp_path):
-    def settings_for(*overrides):
-        return compose(["data=npz", "data.validation=0.1", *overrides])
-
-    here, there = (settings_for(f"data.path={tmp_path}/{name}.npz") for name in ("here", "there"))
-    assert provenance.job_key(here, "0") == provenance.job_key(there, "0")
-    assert provenance.job_key(here, "0") != provenance.job_key(here, "1")
-
-
-def test_a_change_of_a_builders_default_would_change_no_key_of_a_value_that_is_written_out():
-    """The record of a run has every value; composed again from it, it is the same job."""
-    for overrides in (["model=resnet"], ["optimizer=sgd", "schedule=one_cycle"], ["augment=affine"]):
-        once = compose(["data=mnist_5k", *overrides])
-        again, problems = find_problems(once.to_config())
-        assert problems == []
-        assert provenance.job_key(again, "0") == provenance.job_key(once, "0")
-
-
-def test_the_order_of_keys_does_not_change_a_digest():
-    assert provenance.digest({"a": 1, "b": [1, 2]}) == provenance.digest({"b": [1, 2], "a": 1})
-    assert provenance.digest({"a": 1, "b": [1, 2]}) != provenance.digest({"a": 1, "b": [2, 1]})
 
 
 @pytest.mark.parametrize("preset", PRESETS)

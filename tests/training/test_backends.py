@@ -14,9 +14,9 @@ import pytest
 from real_runs import SMALL, Running, client_of, history, only_run, run
 
 from mnist_exp import compose
-from mnist_exp.config.schema import find_problems
+from mnist_exp.composition.preflight import find_problems
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment.job_key import job_key
 from mnist_exp.jobs import local
 from mnist_exp.runtime import backends
 from mnist_exp.search.space import parse
@@ -52,10 +52,10 @@ def without(monkeypatch, name):
 
 
 def test_job_keys_of_tensorflow_are_those_of_before():
-    assert provenance.job_key(compose(["data=mnist_5k"]), "0" * 64) == KEY
-    assert provenance.job_key(compose(["data=mnist_5k", "trainer.backend=tensorflow"]), "0" * 64) == KEY
+    assert job_key(compose(["data=mnist_5k"]), "0" * 64) == KEY
+    assert job_key(compose(["data=mnist_5k", "trainer.backend=tensorflow"]), "0" * 64) == KEY
     others = [["trainer.backend=jax"], ["trainer.backend=torch"], ["trainer.devices=2"], ["trainer.devices=all"]]
-    keys = {provenance.job_key(compose(["data=mnist_5k", *each]), "0" * 64) for each in others}
+    keys = {job_key(compose(["data=mnist_5k", *each]), "0" * 64) for each in others}
     assert len(keys | {KEY}) == 5
 
 

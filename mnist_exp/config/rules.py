@@ -1,0 +1,61 @@
+"""Problems that only show when options meet."""
+
+from mnist_exp.config import fields
+from mnist_exp.config.schema import Settings, TrainerSettings
+
+
+def find_problems(settings: Settings) -> list[str]:
+    """Return the problems that only show when options meet."""
+    problems = []
+    best = "minimize" if settings.objective.endswith("loss") else "maximize"
+    if settings.direction != best:
+        problems.append(
+            f"direction={settings.direction} does not fit objective={settings.objective}: it must be {best}"
+        )
+    if settings.schedule.name != "constant" and "learning_rate" not in settings.optimizer.arguments:
+        problems.append(
+            f"schedule={settings.schedule.name} has nothing to change: set optimizer.learning_rate, its highest rate"
+        )
+    trainer = settings.trainer
+    if trainer.plateau_patience is not None and settings.schedule.name != "constant":
+        problems.append(
+            f"trainer.plateau_patience={trainer.plateau_patience} cannot change the rate of "
+            f"schedule={settings.schedule.name}: it needs schedule=constant"
+        )
+    problems += _parallel_rules(trainer)
+    selecting = {
+        f"trainer.early_stopping_patience={trainer.early_stopping_patience}": trainer.early_stopping_patience
+        is not None,
+        f"trainer.restore_best={fields.show(trainer.restore_best)}": trainer.restore_best,
+        f"trainer.plateau_patience={trainer.plateau_patience}": trainer.plateau_patience is not None,
+        # Its champion is the version with the best objective.
+        f"tracking.register_as={settings.tracking.register_as}": settings.tracking.register_as is not None,
+    }
+    if settings.data.validation == "test" and settings.objective.startswith("val_"):
+        problems += [
+            f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
+            "hold training images out with data.validation=5000 or data.validation=0.1"
+            for option, is_on in selecting.items()
+            if is_on
+        ]
+    return problems
+
+
+def _parallel_rules(trainer: TrainerSettings) -> list[str]:
+    problems = []
+    if trainer.backend == "jax" and trainer.threads is not None:
+        problems.append(
+            f"trainer.threads={trainer.threads} cannot be set for trainer.backend=jax, which takes a thread for each "
+            "CPU that it may run on: leave it null, and name the CPUs with `taskset`"
+        )
+    if trainer.backend == "torch" and trainer.devices != 1:
+        problems.append(
+            f"trainer.devices={trainer.devices} needs trainer.backend=tensorflow or jax: on torch Keras trains on one "
+            "device"
+        )
+    if isinstance(trainer.devices, int) and trainer.batch_size % trainer.devices:
+        problems.append(
+            f"trainer.batch_size={trainer.batch_size} cannot be shared equally by trainer.devices={trainer.devices}: "
+            f"take {-(-trainer.batch_size // trainer.devices) * trainer.devices}"
+        )
+    return problems
