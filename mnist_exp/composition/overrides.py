@@ -10,27 +10,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 
 from mnist_exp.config.fields import show
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import SettingsError, first_line
 
 MOST_VALUES = 10_000  # of one sweep: each is composed and checked before the first one starts, 4 ms
 _DEEPEST = 40  # brackets in brackets; Hydra's parser calls itself for each
-_LOOKS_LIKE = str.maketrans(
-    dict.fromkeys("‐‑‒–—―−﹣-", "-")
-    | dict.fromkeys("“”„‟″", '"')
-    | dict.fromkeys("‘’‚‛′`´", "'")
-    | {
-        "＝": "=",
-        "，": ",",
-        "．": ".",
-        "：": ":",
-        "［": "[",
-        "］": "]",
-        "\ufeff": "",
-        "\u200b": "",
-        "\u200e": "",
-        "\u00ad": "",
-    }
-)
+# What word processors, chat programs and web pages make of a command that is copied from them.
+_PASTED = str.maketrans("–—−“”„‘’\u00a0", '---"""\'\' ')
 _NAME = r"[+~]{0,2}[A-Za-z_][\w./@-]*"
 _FUNCTIONS = "choice, range, interval, tag, glob, shuffle, sort, int, float, str and bool"
 _WHILE = re.compile(r"^\w+ while evaluating '.*?': (.*)$", re.DOTALL)
@@ -77,7 +62,10 @@ def values(override: Override) -> list[str]:
         raise SettingsError(f"{show(override.input_line)} cannot be swept over: its step is zero")
     if isinstance(swept, RangeSweep) and _length(swept) > MOST_VALUES:
         raise SettingsError(too_many(override, _length(swept)))
-    found = list(override.sweep_string_iterator())
+    try:
+        found = list(override.sweep_string_iterator())
+    except Exception as error:  # As of a sweep within a sweep: Hydra's parser takes it, its iterator does not.
+        raise SettingsError(f"{show(override.input_line)} cannot be swept over: {first_line(error)}") from error
     if len(found) > MOST_VALUES:
         raise SettingsError(too_many(override, len(found)))
     return found
@@ -124,14 +112,14 @@ def _length(swept: RangeSweep) -> float:
 
 def _unreadable(text: str, error: Exception) -> str:
     shown = show(text)
-    if re.fullmatch(r"-{1,2}[a-z-]+", plain := text.translate(_LOOKS_LIKE)):
-        return f"{shown} cannot be read{_strange(text)}: did you mean {plain}?"
+    if re.fullmatch(r"-{1,2}[a-z-]+", plain := text.translate(_PASTED)):
+        return f"{shown} cannot be read{_pasted(text)}: did you mean {plain}?"
     fixed = next((fixed for fixed in _repairs(text) if fixed != text and _is_readable(fixed)), None)
     if fixed is not None:
-        return f"{shown} cannot be read{_strange(text)}: did you mean {fixed}?"
+        return f"{shown} cannot be read{_pasted(text)}: did you mean {fixed}?"
     if not re.match(rf"{_NAME}\s*=", text):
         alone = "" if re.fullmatch(_NAME, text) else ", without blanks around the = or after a comma"
-        return f"{shown} cannot be read{_strange(text)}: the form is option=value{alone}"
+        return f"{shown} cannot be read{_pasted(text)}: the form is option=value{alone}"
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     called = _WHILE.match(reason)
     if called and "Unknown function" in called[1]:
@@ -143,12 +131,12 @@ def _unreadable(text: str, error: Exception) -> str:
     if called or not type(error).__module__.startswith("hydra"):
         return f"{shown} cannot be read: {called[1] if called else reason}"
     why = "a bracket or quote is not closed; " if _is_open(text) else ""
-    return f"{shown} cannot be read{_strange(text)}: {why}the form is option=value, and a list is written [a,b]"
+    return f"{shown} cannot be read{_pasted(text)}: {why}the form is option=value, and a list is written [a,b]"
 
 
 def _repairs(text: str) -> Iterator[str]:
     """Yield what a text may have been meant to be, the likeliest first."""
-    plain = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text.translate(_LOOKS_LIKE)).strip()
+    plain = text.translate(_PASTED).strip()
     plain = re.sub(rf"^-+(?={_NAME}\s*=)", "", plain)
     plain = re.sub(rf"^({_NAME})\s*:?=\s*", r"\1=", plain)
     if "=" not in plain:
@@ -169,10 +157,10 @@ def _is_readable(fixed: str) -> bool:
         return False
 
 
-def _strange(text: str) -> str:
-    """Return the name of the first character that looks like another one, or like none."""
+def _pasted(text: str) -> str:
+    """Return words for the first character that looks like another one, or like none."""
     for character in text:
-        if (character != " " and not character.isprintable()) or character in _LOOKS_LIKE_NOTHING_ELSE:
+        if ord(character) in _PASTED or not character.isprintable():
             return f" (it holds a {unicodedata.name(character, 'control character').lower()})"
     return ""
 
@@ -180,6 +168,3 @@ def _strange(text: str) -> str:
 def _is_open(text: str) -> bool:
     pairs = (("[", "]"), ("{", "}"), ("(", ")"))
     return any(text.count(a) != text.count(b) for a, b in pairs) or any(text.count(quote) % 2 for quote in "'\"")
-
-
-_LOOKS_LIKE_NOTHING_ELSE = {chr(code) for code in _LOOKS_LIKE} - {"`"}

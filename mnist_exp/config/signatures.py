@@ -2,6 +2,10 @@
 
 Our own builder modules are light, so they are imported. Keras, and modules that a user trusts, may take
 seconds to import: their source is parsed instead, following re-exports from file to file.
+
+Why not griffe: it reads a package as a whole, Keras in 4.6 s of CPU time. Given single files, with the search for them
+still ours, it adds 0.05 s to the 0.78 s of CPU time in which `python -m mnist_exp.run model.dorpout=1` tells a typo
+(medians of 8, in turn): for 0.08 s of its import it would save the few lines that read a list of arguments.
 """
 
 import ast

@@ -269,3 +269,11 @@ def test_every_file_and_every_option_says_what_it_is(file):
     if file.stem == "config":
         options = [(name, line) for name, line in options if not lines[line].startswith(" ")]  # but for Hydra's own
     assert [name for name, line in options if "  # " not in lines[line]] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["pandas", "joblib", "cloudpickle", "numpy", "PIL", "yaml", "sklearn", "pyarrow", "dill", "cv2", "tf_keras"]
+)
+def test_what_this_package_requires_is_not_trusted(name):
+    assert not components.may_be_trusted(name)
+    assert not components.may_be_trusted(f"{name}.inner")
