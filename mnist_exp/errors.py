@@ -1,4 +1,4 @@
-"""What can go wrong by a user's hand; everything else is a bug and shows its traceback."""
+"""What a user can cause; everything else is a bug and shows its traceback."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ class MnistExpError(Exception):
 
 
 class SettingsError(MnistExpError):
-    """One or more mistakes in a configuration, a command line or the data that they name.
+    """One or more problems in a configuration, a command line or the data that they name.
 
     Args:
-        problems: one sentence a mistake, each with the option, its value and what is allowed.
+        problems: one sentence each, with the option, its value and what is allowed.
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
@@ -31,15 +31,15 @@ class TrackingError(SettingsError):
 
 
 class BusyError(SettingsError):
-    """Another process is at what was asked for; nothing is wrong with the configuration."""
+    """Another process is using what was asked for; nothing is wrong with the configuration."""
 
 
 class TrainingError(MnistExpError):
-    """The training went where no result can come from, as a loss that is not a number."""
+    """The training cannot give a result, as when the loss is NaN."""
 
 
 class RunError(MnistExpError):
-    """A run broke off, or some of a sweep did; the message says why, with a traceback where it is a bug."""
+    """A run failed, or some runs of a sweep did; the message says why, with a traceback where it is a bug."""
 
 
 def first_line(error: BaseException) -> str:
@@ -51,11 +51,11 @@ def first_line(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text with what cannot be seen, or moves a cursor, written out; accents and other scripts stay."""
+    """Return a text with invisible and control characters as escapes; accents and other scripts stay."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _in_one_line(text: str) -> str:
-    """Return a sentence without line breaks, and with what cannot be seen or moves a cursor written out."""
+    """Return a sentence without line breaks, with invisible and control characters as escapes."""
     line = " ".join(filter(None, (part.strip("\r\n ") for part in text.splitlines())))
-    return printable(line) or "something is wrong that has no name"
+    return printable(line) or "an error without a message"

@@ -99,7 +99,7 @@ def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
         option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
         why = f"{cause.strerror or cause}: {fields.show(cause.filename)}"
         return [f"the output folder cannot be written: {why}; change it with {option}"]
-    problems = compose.explain(options.overrides, options.config_dir, multirun=options.multirun)
+    problems = compose.find_problems(options.overrides, options.config_dir, multirun=options.multirun)
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     is_of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or frame.f_globals["__name__"].startswith(
         "hydra."

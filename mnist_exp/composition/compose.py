@@ -17,8 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, open_dict
 
-from mnist_exp.composition import explain as mistakes
-from mnist_exp.composition import hydra_policy
+from mnist_exp.composition import explain, hydra_policy
 from mnist_exp.composition.overrides import first_value, read, read_all, values
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields
@@ -66,7 +65,7 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     Args:
         overrides: as on the command line, `["model.dropout=0.5", "data=mnist_5k"]`.
         config_dir: a folder of your own with groups or experiments.
-    Raises: SettingsError: with every mistake there is.
+    Raises: SettingsError: with every problem there is.
     """
     overrides = [overrides] if isinstance(overrides, str) else list(overrides)
     with composer(config_dir):
@@ -78,14 +77,14 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
 
 
 def _explained(overrides: Sequence[str], error: Exception) -> Exception:
-    """Return the mistakes for which Hydra refused to compose; its own error if there are none."""
-    problems = mistakes.find(overrides, multirun=False)
+    """Return the problems for which Hydra refused to compose; its own error if there are none."""
+    problems = explain.find(overrides, multirun=False)
     return SettingsError(problems) if problems else error
 
 
 @contextmanager
 def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
-    """Set Hydra up to compose, and put back what was set up before."""
+    """Set Hydra up to compose, and restore what was set up before."""
     register_search_path()
     if config_dir is not None:
         _check_own_folder(Path(config_dir))
@@ -101,7 +100,7 @@ def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
 
 
 def _check_own_folder(folder: Path) -> None:
-    """Raise a SettingsError if it is none, or if files in it would not be used, as ours have their names."""
+    """Raise a SettingsError if it is not a folder, or if files of ours with the same names would hide some of its."""
     if not fields.is_folder(folder):
         raise SettingsError(f"--config-dir={fields.show(str(folder))} is not a folder")
     if any(folder.resolve().is_relative_to(ours.resolve()) for ours in (CONF, EXPERIMENTS)):
@@ -119,43 +118,43 @@ def _is_copy(file: Path) -> bool:
     return any(other.is_file() and other.read_bytes() == file.read_bytes() for other in ours)
 
 
-def explain(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool) -> list[str]:
-    """Return every mistake in overrides that Hydra refused, and those that it did not come to."""
+def find_problems(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool) -> list[str]:
+    """Return every problem in overrides that Hydra refused, also those behind the first one."""
     with composer(config_dir):
-        return mistakes.find(overrides, multirun=multirun)
+        return explain.find(overrides, multirun=multirun)
 
 
 def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool = False) -> None:
-    """Refuse what cannot be composed, and what Hydra would call or trip over before a run is checked.
+    """Refuse what cannot be composed, and what Hydra would call, or fail on, before a run is checked.
 
-    Raises: SettingsError: with every mistake.
+    Raises: SettingsError: with every problem.
     """
     problems: dict[str, None] = {}
     with composer(config_dir) as loader, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a search path that is missing, which we refuse
         parsed, unreadable = read_all(overrides, loader)
         if unreadable:
-            raise SettingsError(mistakes.find(overrides, multirun=multirun))
+            raise SettingsError(explain.find(overrides, multirun=multirun))
         sweeps = multirun and any(override.is_sweep_override() for override in parsed)
         for number, variant in enumerate(_variants(parsed, loader)):
             try:
                 hydra = hydra_compose("config", variant, return_hydra_config=True).hydra
             except Exception as error:
                 if number > 0 or sweeps:
-                    continue  # The plan of the sweep says which of its jobs is mistaken.
-                found = mistakes.find(overrides, multirun=multirun)
-                raise SettingsError(found or f"the configuration cannot be used: {mistakes.reason(error)}") from error
+                    continue  # The plan of the sweep says which of its jobs has the problem.
+                found = explain.find(overrides, multirun=multirun)
+                raise SettingsError(found or f"the configuration cannot be used: {explain.reason(error)}") from error
             problems |= dict.fromkeys(hydra_policy.problems(hydra))
     if problems:
         raise SettingsError(list(problems))
 
 
 def _variants(parsed: Sequence[Override], loader: ConfigLoader) -> Iterator[list[str]]:
-    """Yield the overrides with the first value of each sweep, then with each other choice of a group in its turn."""
+    """Yield the overrides with the first value of each sweep, then with each other choice of one group at a time."""
     first = [first_value(override) for override in parsed]
     yield first
     for position, override in enumerate(parsed):
-        if override.is_discrete_sweep() and override.key_or_group in mistakes.groups(loader):
+        if override.is_discrete_sweep() and override.key_or_group in explain.groups(loader):
             for value in values(override)[1:]:
                 yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
 
@@ -163,18 +162,18 @@ def _variants(parsed: Sequence[Override], loader: ConfigLoader) -> Iterator[list
 class PointComposer:
     """Compose many override lists that are much alike: 4 ms each instead of 60 ms (docs/decisions/0005-sweeps.md).
 
-    What groups decide is composed once for each choice of them; plain values are put in by Hydra's own function.
+    Each choice of groups is composed once; plain values are then set by Hydra's own function.
     Use it within `composer`.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
-        self._groups = set(mistakes.groups(loader))
+        self._groups = set(explain.groups(loader))
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration that the overrides lead to.
 
-        Raises: SettingsError: with every mistake in them.
+        Raises: SettingsError: with every problem in them.
         """
         try:
             parsed = [read(text) for text in overrides]
@@ -196,7 +195,7 @@ class PointComposer:
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
-    """Return a configuration without the section that Hydra keeps to itself, which must name no code either."""
+    """Return a configuration without the section `hydra`, which must not name code either."""
     problems = list(hydra_policy.problems(config.hydra))
     if problems:
         raise SettingsError(problems)

@@ -1,4 +1,4 @@
-"""From Hydra's complaints to sentences for a person: every mistake in overrides, in the order of their effect."""
+"""From Hydra's errors to sentences for people: every problem in the overrides, in the order in which they apply."""
 
 import functools
 import re
@@ -25,7 +25,7 @@ _MISSING_GROUP = re.compile(r"Could not override '/?(\w+)'")
 
 
 def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
-    """Return every mistake in overrides: they are added one by one, choices of groups first.
+    """Return every problem in overrides: they are added one by one, choices of groups first.
 
     Hydra must have been set up to compose.
 
@@ -50,7 +50,7 @@ def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
         try:
             config = compose("config", [*accepted, text])
             accepted.append(text)
-        except Exception as error:  # Hydra raises assertions and errors of Python's too for what a user wrote.
+        except Exception as error:  # For what a user wrote, Hydra also raises AssertionError, TypeError and others.
             config = config or _compose_or_none(accepted)
             problems.append(_describe(override, error, loader, config))
     if config is None:
@@ -59,7 +59,7 @@ def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
         except Exception as error:
             return problems or [reason(error)]
     if problems and config.get("resume") is not None:
-        return problems  # Its own configuration is in the store.
+        return problems  # The configuration of a run to resume is in the store.
     return problems + find_problems(config)[1]
 
 
@@ -89,7 +89,7 @@ def reason(error: BaseException) -> str:
 
 
 def _of_several_values(override: Override, *, multirun: bool) -> str | None:
-    """Return what is wrong with an override that names several values, if it does."""
+    """Return the problem with an override that names several values, if there is one."""
     if override.is_sweep_override() and not multirun:
         shown = show(override.input_line)
         name, _, value = (override.input_line or "").partition("=")

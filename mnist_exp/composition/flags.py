@@ -1,4 +1,4 @@
-"""The flags of the command line, and what people write instead of them."""
+"""The flags of the command line, and the words that people mistake for them."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from hydra import compose
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from mnist_exp.composition import compose as composition
+from mnist_exp.composition.compose import composer, find_problems
 from mnist_exp.config import fields
 from mnist_exp.config.fields import show
 from mnist_exp.config.nested import flatten
@@ -20,7 +20,7 @@ _OVERRIDE = re.compile(r"[+~]*[A-Za-z_][^=]*=.")
 
 
 class _RefusedError(Exception):
-    """What argparse says instead of ending the process."""
+    """Raised in place of the exit with which argparse would end the process."""
 
 
 def read(words: Sequence[str]) -> argparse.Namespace:
@@ -28,7 +28,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
 
     Args:
         words: of the command line, without the program's name.
-    Raises: SettingsError: with every word that is no flag, and the mistakes in the overrides.
+    Raises: SettingsError: with every word that is not a flag, and the problems in the overrides.
     """
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
@@ -37,12 +37,12 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         options, rest = parser.parse_known_args(list(words))
     except _RefusedError as error:
         rest = [word for word in words if word.startswith("-") and word.partition("=")[0] not in flags]
-        refusal = f"{str(error).removeprefix('argument ')}; --hydra-help tells of all flags"
+        refusal = f"{str(error).removeprefix('argument ')}; --hydra-help lists all flags"
         raise SettingsError([_unknown(word, flags) for word in rest] or refusal) from error
     problems = [_unknown(word, flags) for word in rest if word.startswith("-")]
     # What follows an unknown flag may be its value.
     problems = problems or [
-        f"{show(word)} stands behind a flag: write flags, as -m, before all options" for word in rest
+        f"{show(word)} comes after a flag: write flags, such as -m, before all options" for word in rest
     ]
     for name in _UNSUPPORTED:
         if getattr(options, name) is not None:
@@ -52,7 +52,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         problems.append(f"--package={show(options.package)} needs --cfg job, --cfg hydra or --cfg all")
     if problems:
         written = [word for word in options.overrides if _OVERRIDE.match(word)]
-        raise SettingsError([*problems, *composition.explain(written, options.config_dir, multirun=True)])
+        raise SettingsError([*problems, *find_problems(written, options.config_dir, multirun=True)])
     return options
 
 
@@ -61,7 +61,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _unknown(word: str, flags: Sequence[str]) -> str:
-    """Return the sentence for a word that looks like a flag and is none."""
+    """Return the sentence for a word that looks like a flag but is not one."""
     name, _, value = word.lstrip("-").partition("=")
     flag = fields.nearest(name, [flag[2:] for flag in flags if flag.startswith("--")]) if word[1:2] == "-" else None
     if flag is not None:
@@ -71,10 +71,10 @@ def _unknown(word: str, flags: Sequence[str]) -> str:
     named = [option for option in options if option == name or option.rpartition(".")[2] == last]
     option = named[0] if named else fields.nearest(name, options)
     fix = f"did you mean {option}={value[:100] or 'VALUE'}?" if option else "as in trainer.epochs=5"
-    return f"{show(word)} is no flag: options are written without dashes, {fix}"
+    return f"{show(word)} is not a flag: options are written without dashes, {fix}"
 
 
 def _options() -> Iterator[str]:
-    with composition.composer(None):
+    with composer(None):
         config: Any = OmegaConf.to_container(compose("config"), resolve=False)
     yield from (name for name in flatten(config) if "_target_" not in name)

@@ -14,7 +14,7 @@ from hydra import compose
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
-from mnist_exp.composition import compose as composition
+from mnist_exp.composition.compose import composer
 from mnist_exp.config.fields import show
 
 _OPTION = re.compile(r"^(?P<name>\w+):[^#]*#\s*(?P<meaning>.+)$")
@@ -59,12 +59,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Section:
-    """A group, or what stands outside of all groups.
+    """A group, or the options outside of all groups.
 
     Args:
         group: `model`; empty for the options of no group.
         choices: what GROUP=CHOICE may name.
-        chosen: the one that is; None where it is none of them.
+        chosen: the choice in use; None where it is not one of them.
         options: of that choice.
     """
 
@@ -76,7 +76,7 @@ class Section:
 
 def sections(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> list[Section]:
     """Return the options of no group and those of each group, with the values that the overrides lead to."""
-    with composition.composer(config_dir) as loader:
+    with composer(config_dir) as loader:
         config = compose("config", list(overrides), return_hydra_config=True)
         chosen = {group: config.hydra.runtime.choices.get(group) for group in GROUPS}
         choices = {group: tuple(loader.get_group_options(group, ObjectType.CONFIG)) for group in GROUPS}

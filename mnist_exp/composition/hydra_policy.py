@@ -1,4 +1,4 @@
-"""What the section `hydra` may say: Hydra itself would instantiate and import nearly anything that stands in it."""
+"""What the section `hydra` may contain: Hydra itself would instantiate or import nearly anything named there."""
 
 import dataclasses
 import logging
@@ -30,7 +30,7 @@ _VARIABLES = (
 
 
 def problems(hydra: DictConfig) -> Iterator[str]:
-    """Yield one sentence for everything in the composed section that would run code, choose it, or trip Hydra up.
+    """Yield one sentence for everything in the composed section that would run code, choose code, or make Hydra fail.
 
     Args:
         hydra: the section, its interpolations as they are written: what they become may differ from job to job.
@@ -55,7 +55,7 @@ def problems(hydra: DictConfig) -> Iterator[str]:
 
 
 def _shapes(section: Any) -> Iterator[str]:
-    """Yield what Hydra does not know, or asserts to be of another type."""
+    """Yield a sentence for each option that Hydra does not know, or whose type it asserts."""
     names = ["env", *(field.name for field in dataclasses.fields(HydraConf))]
     yield from (fields.unknown(f"hydra.{name}", name, names, "hydra.") for name in section if name not in names)
     for name in ("launcher", "sweeper"):
@@ -80,7 +80,7 @@ def _targets(path: str, node: Any) -> Iterator[str]:
     for name, value in _children(node):
         inner = f"{path}.{name}"
         if name in _INSTRUCTIONS:
-            yield f"{inner}={value} is not allowed: it tells Hydra how to call what it may not call"
+            yield f"{inner}={value} is not allowed: it tells Hydra how to make a call that is not allowed"
         elif name != "_target_":
             yield from _targets(inner, value)
         elif inner not in _PLUGINS:
@@ -90,7 +90,7 @@ def _targets(path: str, node: Any) -> Iterator[str]:
 
 
 def _borrowed(path: str, parent: Any, key: Any) -> Iterator[str]:
-    """Yield what an interpolation takes from elsewhere, where a `_target_` may stand in it."""
+    """Yield a sentence for each section that an interpolation takes from elsewhere: it may hold a `_target_`."""
     inner = f"{path}.{key}"
     is_borrowed = OmegaConf.is_interpolation(parent, key)
     try:

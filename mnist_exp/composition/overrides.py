@@ -1,4 +1,4 @@
-"""One override of the command line: read without surprises, and, where it cannot be read, how it was meant."""
+"""One override of the command line: read as Hydra reads it, or explained, with what was probably meant."""
 
 import math
 import re
@@ -13,13 +13,13 @@ from mnist_exp.config.fields import show
 from mnist_exp.errors import SettingsError, first_line
 
 MOST_VALUES = 10_000  # of one sweep: each is composed and checked before the first one starts, 4 ms
-_DEEPEST = 40  # brackets in brackets; Hydra's parser calls itself for each
+_DEEPEST = 40  # nested brackets; Hydra's parser recurses for each
 # What word processors, chat programs and web pages make of a command that is copied from them.
 _PASTED = str.maketrans("–—−“”„‘’\u00a0", '---"""\'\' ')
 _NAME = r"[+~]{0,2}[A-Za-z_][\w./@-]*"
 _FUNCTIONS = "choice, range, interval, tag, glob, shuffle, sort, int, float, str and bool"
 _WHILE = re.compile(r"^\w+ while evaluating '.*?': (.*)$", re.DOTALL)
-# Of these any text is a value, so that one which cannot be read only lacks its quotes.
+# Any text is a value of these options, so one that cannot be read only needs quotes.
 _TEXTS = ("path", "uri", "experiment", "run_name", "local_dir", "name", "storage", "study", "dir", "mirrors")
 
 
@@ -33,7 +33,7 @@ def read(text: str, loader: ConfigLoader | None = None) -> Override:
     """
     try:
         override = _parse(text)
-    except Exception as error:  # Hydra's parser lets through what Python's own functions say of odd values.
+    except Exception as error:  # Odd values make Hydra's parser raise errors of Python's own functions.
         raise SettingsError(_unreadable(text, error)) from error
     if not override.key_or_group:
         raise SettingsError(_unreadable(text, ValueError()))
@@ -53,9 +53,9 @@ def read_all(texts: Sequence[str], loader: ConfigLoader | None = None) -> tuple[
 
 
 def values(override: Override) -> list[str]:
-    """Return what a sweep over several values goes through, as written; nothing for a range that leads nowhere.
+    """Return the values of a sweep as they are written; none for an empty range.
 
-    Raises: SettingsError: they are more than a sweep can have, or a range has no step.
+    Raises: SettingsError: there are more than a sweep can have, or they cannot be listed.
     """
     swept = override.value()
     if isinstance(swept, RangeSweep) and swept.step == 0:
@@ -135,7 +135,7 @@ def _unreadable(text: str, error: Exception) -> str:
 
 
 def _repairs(text: str) -> Iterator[str]:
-    """Yield what a text may have been meant to be, the likeliest first."""
+    """Yield what a text was probably meant to be, the likeliest first."""
     plain = text.translate(_PASTED).strip()
     plain = re.sub(rf"^-+(?={_NAME}\s*=)", "", plain)
     plain = re.sub(rf"^({_NAME})\s*:?=\s*", r"\1=", plain)

@@ -81,7 +81,7 @@ def _store_problems(settings: TrackingSettings) -> list[str]:
 
 
 def _data_problems(settings: DataSettings, model: Component) -> list[str]:
-    """Return what is wrong with the data, or with the model for them, when other mistakes are known already.
+    """Return what is wrong with the data, or with the model for them, when there are other problems already.
 
     Args:
         settings: valid in themselves.
@@ -89,7 +89,7 @@ def _data_problems(settings: DataSettings, model: Component) -> list[str]:
     """
     offline = settings.loader
     if downloads := "mirrors" in offline.arguments:
-        # Nobody should wait for a download to be told of a typo.
+        # Nobody should wait for a download to learn of a typo.
         offline = dataclasses.replace(offline, arguments=offline.arguments | {"mirrors": []})
     try:
         dataset = data.load(dataclasses.replace(settings, loader=offline))

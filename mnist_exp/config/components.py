@@ -37,6 +37,7 @@ class Kind:
     given: tuple[str, ...] = ()
 
 
+# By name: the builders import `config.fields`, so this package must not import them; it looks them up when asked.
 KINDS = {
     kind.group: kind
     for kind in (
@@ -85,7 +86,7 @@ class Component:
         try:
             return builder(*given, **(self.arguments | extra))
         except (TypeError, ValueError) as error:
-            # Keras says with ValueErrors from deep inside what it refuses; in a user's own code they may be bugs.
+            # Keras refuses arguments with ValueErrors from deep inside; in a user's own code these may be bugs.
             refused = isinstance(error, ValueError) and not _within(self.target, self.trusted)
             if not refused and not _raised_at_call(error):
                 raise
@@ -169,7 +170,7 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
     if not signatures.module_exists(target):
         where = "is it in the folder that the command runs in, or installed?"
         return None, f"{kind.group}._target_={target}: there is no module {target.split('.', maxsplit=1)[0]}; {where}"
-    # Not found in the source means made at import time: then only the call itself can tell.
+    # What the source does not have is made at import time: only the call itself can check it.
     return signatures.from_source(target), None
 
 
@@ -207,7 +208,7 @@ def _as_list(value: Any) -> Any:
 
 
 def _is_dotted_name(text: str) -> bool:
-    # Letters of other alphabets look like ours: оs is not os.
+    # Letters of other alphabets look the same: оs is not os.
     return text.isascii() and all(part.isidentifier() and not keyword.iskeyword(part) for part in text.split("."))
 
 
@@ -276,9 +277,9 @@ def takes(group: str, target: str, name: str) -> bool:
 
 
 def check_sizes(component: Component, input_shape: tuple[int, int, int]) -> list[str]:
-    """Return what of a component of this package does not fit images of a shape, by its `check_` twin."""
+    """Return why a component of this package does not fit images of a shape, by its function `check_NAME`."""
     module, _, name = component.target.rpartition(".")
     if module != KINDS[component.group].home:
         return []
-    twin = getattr(importlib.import_module(module), f"check_{name}", None)
-    return list(twin(input_shape, **component.arguments)) if twin else []
+    find_problems = getattr(importlib.import_module(module), f"check_{name}", None)
+    return list(find_problems(input_shape, **component.arguments)) if find_problems else []

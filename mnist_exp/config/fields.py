@@ -25,7 +25,7 @@ _WORDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    str: "a text",
+    str: "text",
     type(None): "null",
     list: "a list",
 }
@@ -91,7 +91,7 @@ def check(path: str, value: Any, annotation: Any) -> tuple[Any, str | None]:
 
 
 def _guesses(value: Any, annotation: Any) -> Iterable[Any]:
-    """Yield what a value of the wrong kind may have been meant to be."""
+    """Yield what a value of the wrong type was probably meant to be."""
     if isinstance(value, float) and value.is_integer():
         yield int(value)
     if isinstance(value, str):
@@ -128,7 +128,7 @@ def _fits(value: Any, annotation: Any) -> bool:
 
 
 def _is_huge(value: Any) -> bool:
-    """Tell a number that no program here counts to: they have 64 bits."""
+    """Tell whether a number does not fit into 64 bits, as TensorFlow, NumPy and SQLite have them."""
     return isinstance(value, int) and abs(value) >= 10**18
 
 
@@ -176,7 +176,7 @@ def unknown(path: str, name: str, names: Iterable[str], prefix: str = "") -> str
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that a typo most likely meant, or None; capital letters do not matter."""
+    """Return the name that a typo most likely meant, or None; case does not matter."""
     by_lower = {each.lower(): each for each in reversed(list(names))}
     # Matching takes time with the square of the length; no name is that long.
     close = difflib.get_close_matches(name[:100].lower(), by_lower, n=1, cutoff=0.6)

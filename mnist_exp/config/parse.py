@@ -58,7 +58,7 @@ def parse(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
         return Parsed(None, {}, problems)
     resume = values.pop("resume", None)
     if resume is not None:
-        problem = f"resume={fields.show(resume)} goes on with one run, alone: python -m mnist_exp.run resume=RUN_ID"
+        problem = f"resume={fields.show(resume)} is for one run by itself: python -m mnist_exp.run resume=RUN_ID"
         return Parsed(None, {}, [problem])
     sections, problems = _sections(values)
     if problems:
@@ -89,7 +89,7 @@ def parse(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
 def sweep_settings(config: DictConfig) -> SweepSettings:
     """Return how a sweep goes, from a configuration whose other parts differ from job to job.
 
-    Raises: SettingsError: with every mistake in the section `sweep`.
+    Raises: SettingsError: with every problem in the section `sweep`.
     """
     return SweepSettings(**_checked("sweep", config, SweepSettings))
 
@@ -97,7 +97,7 @@ def sweep_settings(config: DictConfig) -> SweepSettings:
 def tracking_settings(config: DictConfig) -> TrackingSettings:
     """Return where runs are recorded, from a configuration whose other parts do not matter.
 
-    Raises: SettingsError: with every mistake in the section `tracking`.
+    Raises: SettingsError: with every problem in the section `tracking`.
     """
     return TrackingSettings(**_checked("tracking", config, TrackingSettings))
 
@@ -126,7 +126,7 @@ def _sections(values: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], lis
 
 
 def _resolved(config: DictConfig) -> tuple[dict[str, Any], list[str]]:
-    """Return plain values, or a sentence for each interpolation that leads nowhere."""
+    """Return plain values, or a sentence for each interpolation that cannot be resolved."""
     try:
         values: Any = OmegaConf.to_container(config, resolve=True)
         return {str(name): value for name, value in values.items()}, []
@@ -165,20 +165,20 @@ def _first_line(error: Exception) -> str:
 
 def _unknown(name: str) -> str:
     if name == "experiment":
-        return "experiment is no section: the file of an experiment begins with the line `# @package _global_`"
+        return "experiment is not a section: the file of an experiment begins with the line `# @package _global_`"
     return fields.unknown(name, name, _NAMES)
 
 
 def _no_section(name: str, values: Mapping[str, Any]) -> str:
     if name not in values or values[name] is None:
-        return f"{name} is missing: choose one, as {name}=NAME; --help tells the names"
+        return f"{name} is missing: choose one with {name}=NAME; --help lists the names"
     return f"{name}={fields.show(values[name])} is not allowed: it must be a section of options"
 
 
 def _trusted(modules: list[str], sections: Mapping[str, dict[str, Any]]) -> tuple[tuple[str, ...], list[str]]:
     """Return the modules trusted by the whole configuration and by single groups, which may name theirs.
 
-    A module that may not be trusted is not among them: what is found right is tried even if other parts are mistaken.
+    A module that may not be trusted is not among them: data of a trusted one may be loaded in spite of other problems.
     """
     named, problems = list(modules), []
     for group, section in sections.items():

@@ -117,11 +117,11 @@ def test_command_without_the_library_ends_before_anything_is_recorded(alone):
 
 
 def test_sweep_over_backends_is_refused(monkeypatch):
-    from mnist_exp.composition import compose as composition
+    from mnist_exp.composition.compose import composer
     from mnist_exp.config.schema import SweepSettings
 
     monkeypatch.setattr(backends, "problems", lambda backend: [])
-    with composition.composer(None) as loader:
+    with composer(None) as loader:
         space = parse({}, ["data=mnist_5k", "trainer.backend=tensorflow,jax"], SweepSettings(), loader)
     with pytest.raises(SettingsError, match=r"trainer.backend=tensorflow,jax: Keras keeps its backend in a process"):
         plan.make(space, None, is_search=False)
