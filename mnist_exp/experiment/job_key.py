@@ -59,6 +59,20 @@ def changed_options(section: Any, *, known: Collection[str]) -> dict[str, Any]:
     return {name: _plain(value) for name, (value, default) in changed.items() if _plain(value) != _plain(default)}
 
 
+def defaults_since(kind: type = Settings, prefix: str = "") -> dict[str, Any]:
+    """Return, by dotted names, the options that a run recorded earlier may lack, with the values that it had."""
+    found: dict[str, Any] = {}
+    for option, parameter in schema.parameters(kind).items():
+        name, default = f"{prefix}{option}", _DEFAULTS.get(f"{prefix}{option}", parameter.default)
+        if name in WITHOUT_EFFECT or name in _ALWAYS:
+            continue
+        if parameter.annotation is not Component and dataclasses.is_dataclass(parameter.annotation):
+            found |= defaults_since(parameter.annotation, f"{name}.")  # type: ignore[arg-type]
+        else:
+            found |= flatten({name: _plain(default)})
+    return found
+
+
 def common(settings: Sequence[Settings]) -> dict[str, str | None]:
     """Return what decides the results of several configurations, by dotted names: None where they differ."""
     all_of_them = [_as_json(each) for each in settings]

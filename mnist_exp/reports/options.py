@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from mnist_exp.config import fields
+from mnist_exp.experiment.job_key import defaults_since
 from mnist_exp.reports.metric import LARGEST
 from mnist_exp.search.space import brief, number, short_names
 from mnist_exp.tracking.runs import StoredRun
@@ -11,7 +13,8 @@ from mnist_exp.tracking.runs import StoredRun
 ABSENT = "–"
 COMMON = "the common configuration"  # which has the value of most in every option
 TARGET = "_target_"
-_BEFORE = {"trainer.backend": "tensorflow", "trainer.devices": "1"}  # what runs had before they could choose
+# What runs had that were recorded before they could choose.
+_BEFORE = {name: fields.text(value) for name, value in defaults_since().items()}
 _LONGEST = 60  # characters of a value in a label
 # They decide no result, or are told apart by the digest of the data.
 _NO_OPTIONS = re.compile(

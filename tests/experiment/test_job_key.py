@@ -14,7 +14,7 @@ from mnist_exp.composition.preflight import find_problems
 from mnist_exp.config import parse
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrainerSettings
-from mnist_exp.experiment.job_key import common, differences, job_key, result_config
+from mnist_exp.experiment.job_key import common, defaults_since, differences, job_key, result_config
 from mnist_exp.experiment.resume import _changes
 
 # As commit 5e05cfd computed them, with 64 zeros for the SHA-256 of the data; runs are recorded under such keys.
@@ -140,6 +140,15 @@ def test_new_option_at_its_default_is_no_difference():
     before = compose(["data=mnist_5k"])
     assert common([later(before)]) == common([before])
     assert differences(later(before), common([before])) == []
+
+
+def test_options_that_recorded_runs_lack_are_known_with_their_defaults():
+    assert defaults_since() == {"trainer.backend": "tensorflow", "trainer.devices": 1}
+    assert defaults_since(LaterSettings) == defaults_since() | {
+        "loss.label_smoothing": 0.0,
+        "task._target_": "mnist_exp.augmentation.shift",
+        "metrics": [],
+    }
 
 
 def test_new_argument_of_a_builder_changes_the_key_where_it_is_not_its_default(monkeypatch):
