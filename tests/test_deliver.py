@@ -1,4 +1,4 @@
-"""`python -m mnist_exp.deliver`: real outboxes, a real store, and processes that hold a run."""
+"""`python -m mnist_exp.deliver`: real spools, a real store, and processes that hold a run."""
 
 import contextlib
 import subprocess

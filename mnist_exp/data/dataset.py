@@ -1,4 +1,4 @@
-"""A data set in memory, and what must be true of one before anything is trained on it."""
+"""A data set in memory, and the checks that it must pass before a model is trained on it."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ SPLITS = ("x_train", "y_train", "x_test", "y_test")
 
 @dataclass(frozen=True)
 class Source:
-    """What a loader found, unchecked.
+    """The arrays that a loader returned, unchecked.
 
     Args:
         train: images and labels.
@@ -72,7 +72,7 @@ class Dataset:
 
 
 def from_source(name: str, source: Source) -> Dataset:
-    """Return the data set that a source holds.
+    """Return the checked data set of a source.
 
     Raises: DataError: with every reason why it cannot be trained on.
     """

@@ -1,4 +1,4 @@
-"""Fetch a file once, from the first mirror that gives a good one; a bad one never reaches its place."""
+"""Download a file from the first mirror that has a good one. A bad file never replaces a good one."""
 
 import contextlib
 import os
@@ -21,17 +21,17 @@ def fetch(
     *,
     timeout_s: float = 20.0,
 ) -> Path:
-    """Return `place`, filled from the first of `urls` whose content passes `verify`.
+    """Download the first of `urls` whose content passes `verify` to `place`, and return `place`.
 
-    Every mirror is tried in turn, and the turn is repeated while a server answered at all: without a
-    network there is nothing to wait for.
+    All mirrors are tried in turn. The turn is repeated only if a server answered: without a network there is nothing to
+    wait for.
 
     Args:
         urls: where to fetch it.
-        place: where it shall be; replaced in one step, and only by a verified file.
-        verify: raises DataError for a file that is not what was wanted.
+        place: path of the file; it is replaced in one step, and only by a verified file.
+        verify: raises DataError for a wrong file.
         timeout_s: how long a server may stay silent.
-    Raises: DataError: no mirror gave it, with the reason of each.
+    Raises: DataError: no mirror has it; the message holds the reason of each.
     """
     import pooch
     import requests

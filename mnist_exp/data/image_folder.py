@@ -119,7 +119,7 @@ def _converted(image: "Image.Image", channels: int, paper: str) -> "Image.Image"
 
 
 def _is_light(inked: "Image.Image") -> bool:
-    """Tell whether what can be seen of a transparent image is rather white than black."""
+    """Tell whether the visible part of a transparent image is closer to white than to black."""
     grey, alpha = np.asarray(inked.convert("L"), np.float32), np.asarray(inked.getchannel("A"), np.float32)
     return float((grey * alpha).sum()) > 127.5 * float(alpha.sum())
 

@@ -23,7 +23,7 @@ FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
 
 
 def mnist(*, path: str | None = None, fallback: bool = True, mirrors: list[str] = []) -> Source:  # noqa: B006
-    """Return the full MNIST, 60,000 and 10,000 digits of 28×28; the bundled 5,000 if there is no way to it.
+    """Return the full MNIST, 60,000 and 10,000 digits of 28×28; the bundled 5,000 if it cannot be found.
 
     Args:
         path: an npz file, or a folder with mnist.npz or the four IDX files; null looks in the usual places.

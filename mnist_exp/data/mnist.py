@@ -1,4 +1,4 @@
-"""Find the full MNIST and Fashion-MNIST: the place named, the user's folder, Keras's cache, a download."""
+"""Find the full MNIST and Fashion-MNIST: in a given place, the user's folder, Keras's cache, or by a download."""
 
 import hashlib
 import os
@@ -94,12 +94,12 @@ def keras_cache() -> Path:
 
 
 def expand(path: str) -> Path:
-    """Return a path with ~ replaced, where there is such a home folder."""
+    """Return a path with ~ replaced, if that user has a home folder."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is such a file or folder."""
+    """Tell whether a file or folder exists."""
     try:
         return path.exists()
     except OSError:  # A name that is too long, or a folder that may not be read.
@@ -107,12 +107,12 @@ def exists(path: Path) -> bool:
 
 
 def is_named(path: str | None) -> bool:
-    """Tell whether the user said where the data are."""
+    """Tell whether the user gave a place of the data."""
     return path is not None or bool(os.environ.get(FOLDER_VARIABLE))
 
 
 def _named(path: str | None, subfolder: str) -> tuple[str, Path] | None:
-    """Return the place that the user named, and the words for it."""
+    """Return the option that names the place, for messages, and the place; None if the user gave none."""
     if path is not None:
         option, place = f"data.path={show(path)}", expand(path)
     elif variable := os.environ.get(FOLDER_VARIABLE):

@@ -75,7 +75,7 @@ def _read_arrays(path: Path, opened: IO[bytes]) -> tuple[dict[str, Array], Array
 
 
 def check_memory(path: Path, size: int) -> None:
-    """Make sure that what a file promises has room in memory. Raises: DataError: it has not.
+    """Make sure that the arrays of a file fit into memory. Raises: DataError: they do not.
 
     Args:
         path: of the file.
@@ -87,7 +87,7 @@ def check_memory(path: Path, size: int) -> None:
 
 
 def _check_promise(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Make sure that an array is no larger than its member: numpy makes room for it before it reads it."""
+    """Make sure that an array is no larger than its member: numpy allocates it before it reads."""
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -143,7 +143,7 @@ def read_idx(path: Path) -> Array:
 
 
 def _read_at_most(file: IO[bytes], size: int) -> bytes:
-    """Return the next bytes of a file; room is made for those that are there, not for all that may be."""
+    """Return the next bytes of a file. Memory is allocated for bytes that are there, not for all that are promised."""
     content = bytearray()
     while len(content) < size and (block := file.read(min(size - len(content), _BLOCK))):
         content += block

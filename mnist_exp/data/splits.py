@@ -1,4 +1,4 @@
-"""Choose training images: stratified by class, by seed, always the same for the same arguments."""
+"""Choose training and validation images by seed, stratified by class; the same arguments choose the same images."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _STREAM = 0x5917
 
 @dataclass(frozen=True)
 class Split:
-    """What a run trains and validates on; shapes and dtypes as in `Dataset`.
+    """The images that a run trains and validates on; shapes and dtypes as in `Dataset`.
 
     Args:
         x_train: images.
@@ -41,7 +41,7 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
         data: the data set.
         limit: how many training images to use, hold-out included; all if None.
         validation: `test`, a number of training images to hold out, or a share of those used.
-        seed: decides which.
+        seed: of the choice.
     Raises: DataError: there are not enough images for it.
     """
     total = len(data.y_train)

@@ -1,4 +1,4 @@
-"""The models of a sweep as one: the mean of their probabilities. All of them, so that none is chosen by its score."""
+"""The models of a sweep as one: the mean of their probabilities. All are used, so that none is chosen by its score."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from mnist_exp.tracking.runs import StoredRun
 
 
 def members(run: StoredRun) -> list[StoredRun]:
-    """Return the runs of a sweep, oldest first. Raises: SettingsError: it is none, or has not all of its models."""
+    """Return the runs of a sweep, oldest first. Raises: SettingsError: it is no sweep, or a model is missing."""
     if not run.is_sweep:
         raise SettingsError(f"--ensemble: run {run.run_id} is no sweep: name the parent run of one, or leave it out")
     jobs: dict[str, list[StoredRun]] = {}
@@ -38,7 +38,7 @@ def members(run: StoredRun) -> list[StoredRun]:
 
 
 def common(images: Sequence[Images]) -> Images:
-    """Return the images that all members are asked about, and whether any was trained on each.
+    """Return the images that all members classify, and which of them any member was trained on.
 
     Args:
         images: of each member.

@@ -54,7 +54,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Parity:
-    """How two readers agree on the same images.
+    """How well two runtimes agree on the same images.
 
     Args:
         images: how many.
@@ -77,7 +77,7 @@ class Parity:
 
 
 def check_packages(name: str) -> None:
-    """Make sure that what a format needs is installed. Raises: SettingsError: it is not."""
+    """Make sure that the packages of a format are installed. Raises: SettingsError: they are not."""
     missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
     if missing:
         raise SettingsError(f"--format={name} needs {', '.join(missing)}: pip install 'mnist_exp[export]'")
@@ -93,13 +93,13 @@ def compare(reference: Array, exported: Array, tolerance: float) -> Parity:
 
 
 def read_all(reader: Reader, x: Array) -> Array:
-    """Return what a reader says of images, batch by batch: (n, classes)."""
+    """Return the probabilities of images, computed batch by batch: (n, classes)."""
     starts = range(0, len(x), _PARITY_BATCH)
     return np.concatenate([reader(x[start : start + _PARITY_BATCH].astype(np.float32)) for start in starts])
 
 
 def latency_ms(reader: Reader, x: Array) -> float:
-    """Return the median time of reading a batch of images at once."""
+    """Return the median time of classifying a batch of images at once."""
     x = np.ascontiguousarray(x, np.float32)
     for _ in range(3):
         reader(x)
@@ -136,7 +136,7 @@ def size(path: Path) -> int:
 
 @contextlib.contextmanager
 def held_output() -> Iterator[None]:
-    """Hold back what libraries print, native ones too, and pass it on only where they fail."""
+    """Hide what libraries print, native ones too, unless they fail."""
     with tempfile.TemporaryFile("w+", errors="replace") as held, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -150,7 +150,7 @@ def held_output() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _descriptors_to(file: IO[str]) -> Iterator[None]:
-    """Lead what is written to the descriptors of stdout and stderr, past Python, to a file."""
+    """Redirect the descriptors of stdout and stderr, which native code writes to, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     with contextlib.ExitStack() as after:
@@ -224,7 +224,7 @@ def _open_keras(path: Path, trusted: Sequence[str]) -> Reader:
 
 
 def reader_of(model: "keras.Model") -> Reader:
-    """Return what reads images by a Keras model, in one compiled call a batch."""
+    """Return a function that classifies images by a Keras model, in one compiled call a batch."""
     return lambda x: np.asarray(model.predict_on_batch(x))
 
 

@@ -1,4 +1,4 @@
-"""What a command line means by images: files, folders, patterns, standard input."""
+"""The images that a command line names: files, folders, patterns, standard input."""
 
 import glob
 import os
@@ -23,7 +23,7 @@ _LONGEST_PATH = 8192  # bytes
 
 @dataclass(frozen=True)
 class Image:
-    """One image to be read.
+    """One image to classify.
 
     Args:
         path: for people; - for standard input.
@@ -35,7 +35,7 @@ class Image:
 
 
 def find(names: Sequence[str]) -> list[Image | None]:
-    """Return the images that a command line names, None for where standard input comes; nothing is read yet.
+    """Return the images that a command line names, with None in place of standard input; nothing is read yet.
 
     Args:
         names: of files, folders (all images in them and in their subfolders, sorted), patterns, or - .
@@ -51,7 +51,7 @@ def find(names: Sequence[str]) -> list[Image | None]:
 
 
 def all_of(found: Sequence[Image | None], stdin: BinaryIO | None = None) -> Iterator[Image]:
-    """Yield the images, those of standard input when they come."""
+    """Yield the images, and those of standard input as they arrive."""
     for image in found:
         if image is None:
             yield from _piped(stdin or sys.stdin.buffer)
@@ -99,7 +99,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _piped(stdin: BinaryIO) -> Iterator[Image]:
-    """Yield the image that standard input is, or those whose paths are its lines."""
+    """Yield the image in standard input, or the images whose paths are its lines."""
     head = stdin.readline(_LONGEST_PATH)
     is_text = not (_PNM.match(head) or _NO_TEXT.search(head) or not _is_utf8(head))
     if not is_text:

@@ -1,4 +1,4 @@
-"""Which images a recorded run is asked about: of its own data or of others; and which of them it was trained on."""
+"""The labelled images that a recorded run is evaluated on, of its own data or others, and which it was trained on."""
 
 import copy
 import hashlib
@@ -32,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z_][\w-]*(/[\w-]+)*")
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled images to ask a model about.
+    """Labelled images to evaluate a model on.
 
     Args:
         dataset: that they are of.
@@ -53,7 +53,7 @@ class Images:
     why_unknown: str = ""
 
     def words(self) -> str:
-        """Return what they are called: `test images of mnist`."""
+        """Return their name: `test images of mnist`."""
         kind = {"train": "training ", "test": "test ", "validation": "held-out ", "all": ""}[self.split]
         return f"{kind}images of {fields.show(self.dataset.name)}"
 
@@ -142,7 +142,7 @@ def values(words: Sequence[str]) -> dict[str, Any]:
 
 
 def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
-    """Make sure that a run's model can be asked about a data set. Raises: SettingsError: with every reason why not."""
+    """Make sure that a run's model fits a data set. Raises: SettingsError: with every reason why not."""
     taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (isinstance(taken, tuple) and isinstance(given, tuple) and (len(taken), len(given)) == (4, 2)):
         raise SettingsError(f"the model of run {run.run_id} takes {taken} and gives {given}: it classifies no images")
@@ -169,7 +169,7 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
 
 
 def renamed(run: StoredRun, dataset: Dataset) -> str:
-    """Return a warning where a data set calls its classes otherwise than the run's; empty where it does not."""
+    """Return a warning if a data set names its classes differently from the run; else an empty text."""
     names = run.class_names()
     if names is None or names == dataset.class_names:
         return ""
@@ -180,7 +180,7 @@ def renamed(run: StoredRun, dataset: Dataset) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a name for a terminal: what cannot be seen, or moves the cursor, is written out."""
+    """Return a name for a terminal, with invisible and control characters escaped."""
     plain = printable(name[:_LONGEST])
     return plain if len(name) <= _LONGEST else f"{plain}…"
 
@@ -218,7 +218,7 @@ def _own_settings(run: StoredRun, given: Mapping[str, Any], trusted: Sequence[st
 
 
 def _loaded_without_network(settings: Settings) -> Dataset:
-    """Return a run's data set if it is here: nobody asked for it, so nothing is downloaded."""
+    """Return a run's data set if it is on this machine; it is not downloaded."""
     loader = settings.data.loader
     if "mirrors" in loader.arguments:
         loader = replace(loader, arguments=loader.arguments | {"mirrors": []})
@@ -255,7 +255,7 @@ def _choose(dataset: Dataset, split: str, run: StoredRun, trained: Split | None,
 
 
 def among(x: Array, others: Array) -> Array:
-    """Return which images, shape (n, height, width, channels), are among others, pixel for pixel: bool (n,)."""
+    """Return which images, shape (n, height, width, channels), equal one of the others, pixel for pixel: bool (n,)."""
     if x.shape[1:] != others.shape[1:]:
         return np.zeros(len(x), bool)
     known = set(_digests(others))

@@ -1,4 +1,4 @@
-"""Load a model that was recorded, or lies in a file, without running what its file names.
+"""Load a model from a run or a file, without running code that the file names.
 
 A model file is checked before Keras sees it, and Keras gets a copy made of nothing but what was checked.
 """
@@ -40,7 +40,7 @@ def load_model(
 ) -> "keras.Model":
     """Return the model of a run, or of a `.keras` file. It takes raw pixels and returns probabilities.
 
-    What the file names is Keras's own and harmless, or stands in `trusted_modules`; anything else is refused.
+    Classes that the file names must be harmless ones of Keras, or of `trusted_modules`; anything else is refused.
 
     Args:
         run_id_or_path: a run's id, `models:/NAME@champion`, or a file.
@@ -106,7 +106,7 @@ def _load(path: Path, folder: Path, trusted: Sequence[str], what: str) -> "keras
 
 
 def copy_checked(path: Path, copy: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """Copy what of a model file is needed to predict, once all of it is checked, and return its configuration.
+    """Check a model file, copy the parts that prediction needs, and return its configuration.
 
     Args:
         path: of the file.

@@ -1,10 +1,10 @@
-"""From any image of a digit to what MNIST would have made of it.
+"""Turn any image of a digit into one like those of MNIST.
 
 MNIST's digits were scaled into a box of 20×20, their proportions kept and their edges smooth, and put into 28×28 such
-that their centre of mass is in its middle: a network that has seen nothing else reads nothing else well.
+that their centre of mass is in its middle. A network trained on these alone reads other images badly.
 
-Real test digits on pages of 300×300 pixels are read with an accuracy of 0.986 so, and of 0.25 if they are merely scaled
-down (benchmarks/preprocessing.py).
+Real test digits on pages of 300×300 pixels are then read with an accuracy of 0.986, and with 0.25 if they are merely
+scaled down (benchmarks/preprocessing.py).
 
 Source: LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition, section III.A.
 """
@@ -33,11 +33,11 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a model is given of an image.
+    """An image as a model takes it.
 
     Args:
         pixels: uint8, shape (height, width, channels).
-        notes: what was done that a person should know.
+        notes: what was changed, for the user.
     """
 
     pixels: Array
@@ -45,7 +45,7 @@ class Prepared:
 
 
 def as_mnist(image: Array, shape: tuple[int, int, int]) -> Prepared:
-    """Return the drawing of an image as MNIST would hold it: light on black, of its size, in its place.
+    """Return the drawing of an image in MNIST's style: light on black, scaled and centred.
 
     Paper may have any colour and uneven light, ink any colour. An image that has the model's size is at most inverted.
 
@@ -190,7 +190,7 @@ def _reduced(image: Array) -> Array:
 
 
 def _cropped(found: Array) -> Array:
-    """Return the smallest part that has all ink."""
+    """Return the smallest rectangle with all of the ink."""
     rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
     return found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 

@@ -1,4 +1,4 @@
-"""Read any image the way a model wants it: as MNIST was made, or just scaled."""
+"""Prepare any image for a model: in MNIST's style, or just scaled."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,12 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads images for one model.
+    """Prepares images for one model.
 
     Args:
         shape: height, width and channels that the model takes.
         way: mnist or plain.
-        is_light_on_dark: whether it has seen nothing but light on dark; what is dark on light is then inverted.
+        is_light_on_dark: whether it was trained on light drawings on dark alone; dark ones on light are then inverted.
     """
 
     shape: Shape
@@ -35,11 +35,11 @@ class Reader:
     is_light_on_dark: bool
 
     def read(self, source: Path | bytes, what: str = "") -> "Prepared":
-        """Return what the model is to be given of a file, or of what one holds.
+        """Return the prepared image of a file, or of the bytes of one.
 
         Args:
             source: the file.
-            what: it is called in an error; empty for its path.
+            what: its name in errors; empty for its path.
         Raises: DataError: it is no good image, or nothing is drawn on it.
         """
         from mnist_exp.inference import mnist_style
@@ -53,10 +53,10 @@ class Reader:
 
 
 def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
-    """Return what reads images for a run's model.
+    """Return the reader for a run's model.
 
     Args:
-        run: whose data set's name tells what the model has seen.
+        run: its data set decides the way.
         shape: height, width and channels that the model takes.
         way: auto, mnist or plain; auto takes mnist for a model of 28×28 grey pixels that was trained on MNIST.
     """

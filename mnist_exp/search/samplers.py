@@ -28,27 +28,27 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
         self._made: tuple[int, samplers.BaseSampler] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Ask the sampler of this trial."""
+        """Call the sampler of this trial."""
         return dict(self._for(trial).infer_relative_search_space(study, trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Ask the sampler of this trial."""
+        """Call the sampler of this trial."""
         return dict(self._for(trial).sample_relative(study, trial, search_space))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Ask the sampler of this trial."""
+        """Call the sampler of this trial."""
         return self._for(trial).sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Tell the sampler of this trial."""
+        """Call the sampler of this trial."""
         self._for(trial).before_trial(study, trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Tell the sampler of this trial."""
+        """Call the sampler of this trial."""
         self._for(trial).after_trial(study, trial, state, values)
 
     def _for(self, trial: FrozenTrial) -> samplers.BaseSampler:

@@ -1,4 +1,4 @@
-"""What a sweep goes through: Hydra's override grammar as axes, a grid of them, or a space to search."""
+"""The space of a sweep: axes parsed from Hydra's overrides, as a grid or as a space to search."""
 
 import itertools
 import math
@@ -29,7 +29,7 @@ _MOST_CORNERS = 64
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers from `low` to `high`, both included; whole ones if these are whole."""
+    """Numbers from `low` to `high`, both included; whole numbers if both are whole."""
 
     low: Number
     high: Number
@@ -57,7 +57,7 @@ class Axis:
 
     @property
     def words(self) -> str:
-        """The values as a person would write them."""
+        """The values in words."""
         if self.interval is None or not self.is_continuous:
             return ",".join(self.values)
         return f"{self.interval.low}…{self.interval.high}{' (log)' * self.interval.log}"
@@ -65,7 +65,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """All that a sweep goes through.
+    """The space of a sweep.
 
     Args:
         fixed: overrides that every job has.
@@ -85,14 +85,14 @@ class Space:
 
     @property
     def words_of(self) -> dict[str, str]:
-        """The values of each option, as a person would write them."""
+        """The values of each option in words."""
         listed = {key: [values_of(point, [key]).get(key) for point in self.points] for key in self.keys}
         words = {key: ",".join(dict.fromkeys(v for v in values if v is not None)) for key, values in listed.items()}
         return words | {axis.key: axis.words for axis in self.axes}
 
     @property
     def words(self) -> str:
-        """What is swept, for people: `filters 16,32 × dropout 0.1,0.5`."""
+        """The space in words: `filters 16,32 × dropout 0.1,0.5`."""
         short = short_names(self.keys)
         crossed = [f"{short[axis.key]} {axis.words}" for axis in self.axes]
         listed = [f"{len(self.points)} points"] if self.points != ((),) else []
@@ -105,7 +105,7 @@ class Space:
 
     @property
     def sizes(self) -> str:
-        """How many values each option has, for people: `filters 16 × dropout 5`."""
+        """The number of values of each option in words: `filters 16 × dropout 5`."""
         listed = [f"{len(self.points):,} points"] if self.points != ((),) else []
         return " × ".join(listed + [f"{axis.key} {len(axis.values):,}" for axis in self.axes])
 
@@ -192,7 +192,7 @@ def values_of(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
 
 
 def number(value: str) -> float | None:
-    """Return a value, as written, as a finite number; None if it is none."""
+    """Parse a value of an override as a finite number; None if it is something else."""
     try:
         found = float(value)
     except ValueError:
@@ -201,13 +201,13 @@ def number(value: str) -> float | None:
 
 
 def brief(value: str) -> str:
-    """Return a value, as written, for people: numbers of many digits to four of them."""
+    """Return a value of an override for display: long numbers with four digits."""
     found = number(value)
     return f"{found:.4g}" if found is not None and len(value) > 8 else value
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
-    """Return what is special about a job: `filters=16 dropout=0.1`; long numbers to four digits."""
+    """Return the swept values of a job: `filters=16 dropout=0.1`; long numbers with four digits."""
     names = short_names(keys)
     return redact(" ".join(f"{names[key]}={brief(value)}" for key, value in values_of(overrides, keys).items()))
 
@@ -261,7 +261,7 @@ def _point_text(key: str, value: Any) -> str:
 
 
 def _quoted(value: Any) -> Any:
-    """Return a value with those texts in quotes that would be read as something else without them."""
+    """Return a value with quotes around texts that Hydra would parse as something else."""
     if isinstance(value, list):
         return [_quoted(item) for item in value]
     if isinstance(value, dict):

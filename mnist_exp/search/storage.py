@@ -1,4 +1,4 @@
-"""Where a study is kept: a journal file, or a database, which may go away for a while and must not cost a trial."""
+"""The storage of a study: a journal file, or a database. A database may be away for a while without costing a trial."""
 
 import functools
 import inspect
@@ -21,11 +21,11 @@ def default(store_file: Path | None, name: str) -> str:
 
 
 def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.Study]", patience_s: float) -> Any:
-    """Return what is made of the storage at an address.
+    """Open the storage at an address, and return what `use` makes of it.
 
     Args:
         address: a journal file, or the address of a database.
-        use: makes something of the storage, which is new, or not.
+        use: called with the storage.
         patience_s: how long to wait for a database that does not answer.
     Raises: SettingsError: it cannot be used.
     """
@@ -69,7 +69,7 @@ def _storage(address: str) -> "optuna.storages.BaseStorage":
 
 @functools.cache
 def _patient() -> Any:
-    """Return Optuna's class for databases, with each call of it tried again while the database is away."""
+    """Return Optuna's class for databases; each of its calls is tried again while the database is away."""
     from optuna.storages import RDBStorage
 
     calls = {
@@ -101,7 +101,7 @@ def _tried_again(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_away(error: BaseException) -> bool:
-    """Tell whether an error of Optuna's comes from a database that does not answer, or broke off."""
+    """Tell whether an error of Optuna comes from a database that does not answer, or closed the connection."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import InterfaceError, OperationalError
 

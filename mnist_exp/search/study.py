@@ -29,7 +29,7 @@ _FIXED = "fixed_params"  # Optuna's mark of a trial whose values are given.
 
 @dataclass(frozen=True)
 class Study:
-    """Where the trials of a search are kept, and how new ones are made; small, so that it travels to every job.
+    """The trials of a search: where they are stored, and how new ones are drawn. Small, for it is sent to every job.
 
     Args:
         name: of the Optuna study.
@@ -50,7 +50,7 @@ class Study:
     unfinished: Path
 
     def open(self, patience_s: float = 0.0) -> "optuna.Study":
-        """Return the study, made if it is new.
+        """Open the study; create it if it is new.
 
         Args:
             patience_s: how long to wait for a database that does not answer.
@@ -77,7 +77,7 @@ class Study:
         return study
 
     def left(self, study: "optuna.Study") -> int:
-        """Return how many trials are still to be started; interrupted ones do not count as started."""
+        """Return how many trials can still be started; interrupted ones do not count as started."""
         started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and not _is_interrupted(t)]
         return max(self.settings.n_trials - len(started), 0)
 
@@ -96,13 +96,13 @@ class Study:
         return None
 
     def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
-        """Return a new trial of this process, and the overrides that it stands for."""
+        """Start a new trial in this process, and return it with its overrides."""
         trial = study.ask({axis.key: _distribution(axis) for axis in self.axes})
         trial.set_user_attr(_PROCESS, processes.identify())
         return trial, [f"{axis.prefix}={_written(axis, trial.params[axis.key])}" for axis in self.axes]
 
     def requeue_dead(self, study: "optuna.Study") -> int:
-        """Give the trials of dead processes to the next ones that ask, and return how many they were."""
+        """Queue the trials of dead processes again, and return how many there were."""
         import optuna
 
         count = 0
@@ -116,7 +116,7 @@ class Study:
         return count
 
     def give_back(self, study: "optuna.Study", number: int) -> None:
-        """Give a trial whose machine is gone to the next one that asks, unless it has ended.
+        """Queue a trial again whose machine is gone, unless it has ended.
 
         Args:
             study: opened.
@@ -127,7 +127,7 @@ class Study:
             self.interrupt(study, trial)
 
     def fail(self, study: "optuna.Study", run_ids: Container[str | None]) -> None:
-        """End the trials of runs whose process was ended in the middle of them."""
+        """Mark the trials of runs failed whose process was killed."""
         import optuna
 
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
@@ -142,7 +142,7 @@ class Study:
         Args:
             study: opened.
             trial: of it.
-            again: whether its values are tried again, and its run gone on with, by the next one that asks.
+            again: whether the next process tries its values again, and resumes its run.
         """
         import optuna
 
@@ -162,7 +162,7 @@ class Study:
         return is_elsewhere and run_folder.is_silent(self.unfinished, run, process)
 
     def _check(self, study: "optuna.Study") -> None:
-        """Make sure that the trials which the study has are of this search; Optuna would take what it can."""
+        """Make sure that the trials in the study belong to this search; Optuna itself would mix them."""
         from optuna.distributions import check_distribution_compatibility
 
         theirs = [direction.name.lower() for direction in study.directions]
@@ -184,7 +184,7 @@ class Study:
 
 
 def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
-    """Return the values of an earlier trial with the same parameters, which need not be found out again."""
+    """Return the results of an earlier trial with the same parameters; None if there is none."""
     import optuna
 
     for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
@@ -195,12 +195,12 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
 
 
 def note_run(trial: "optuna.Trial", run_id: str | None) -> None:
-    """Note in a trial which run it is."""
+    """Store the id of a trial's run in the trial."""
     trial.set_user_attr(_RUN, run_id)
 
 
 def begun_run(trial: "optuna.Trial") -> str | None:
-    """Return the run of the interrupted trial that this one goes on with; None if it is a new one."""
+    """Return the run of the interrupted trial that this one resumes; None for a new trial."""
     run: str | None = trial.user_attrs.get(_GOES_ON_WITH)
     return run
 
@@ -250,7 +250,7 @@ def _distribution(axis: Axis) -> "optuna.distributions.BaseDistribution":
 
 
 def _written(axis: Axis, value: Any) -> Any:
-    """Return a value as a grid would write it: Optuna makes 0.30000000000000004 of a range's 0.3."""
+    """Return a value as a grid writes it: Optuna turns 0.3 of a range into 0.30000000000000004."""
     if axis.interval is None or axis.is_continuous:
         return value
     return min(axis.values, key=lambda written: abs(float(written) - value))

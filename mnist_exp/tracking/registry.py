@@ -1,4 +1,4 @@
-"""Register the model of a run, and let the best one of its kind be the champion."""
+"""Register the model of a run; the best model of its kind gets the alias `champion`."""
 
 import math
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def _make(client: "mlflow.MlflowClient", name: str) -> None:
 
 
 def _version(client: "mlflow.MlflowClient", name: str, run: "Run") -> "ModelVersion":
-    """Return the version that is of the run, made if it is not there."""
+    """Return the version of the run's model; create it if it is new."""
     run_id, model_id = run.info.run_id, run.data.tags[names.MODEL_URI].rpartition("/")[2]
     made = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if made:
@@ -62,7 +62,7 @@ def _version(client: "mlflow.MlflowClient", name: str, run: "Run") -> "ModelVers
 
 
 def _judge(client: "mlflow.MlflowClient", name: str, run: "Run", version: "ModelVersion") -> tuple[bool, str]:
-    """Tell whether a version is the champion from now on, and why."""
+    """Decide whether a version becomes the champion, and return why."""
     from mlflow.exceptions import MlflowException
 
     held = client.get_registered_model(name).aliases.get(CHAMPION)

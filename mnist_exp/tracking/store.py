@@ -1,4 +1,4 @@
-"""The tracking store: where it is, whether it answers, and its first creation.
+"""The tracking store: its address, whether it answers, and its creation.
 
 A new SQLite store takes MLflow 3 to 4 s to create, and two processes that do it at once break it. So it is made
 by one process, under a lock, and while the caller imports Keras: `python -m mnist_exp.tracking.store URI EXPERIMENT`.
@@ -82,7 +82,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def absolute(uri: str) -> str:
-    """Return the address of a store such that it means the same in every folder."""
+    """Return the address of a store, with an absolute path, so that it means the same in every folder."""
     file = sqlite_file(uri)
     if file is None:
         return uri
@@ -92,14 +92,14 @@ def absolute(uri: str) -> str:
 
 
 def client(uri: str) -> "MlflowClient":
-    """Return MLflow's client of a store. MLflow would keep the file that a relative address once meant."""
+    """Return MLflow's client of a store. The address is made absolute: MLflow caches stores by their address."""
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=absolute(uri))
 
 
 def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
-    """Start creating a new SQLite store in a process beside this one; None where there is nothing to create."""
+    """Start a process that creates a new SQLite store; None if there is nothing to create."""
     file = sqlite_file(uri)
     if file is None or _is_made(file):
         return None
@@ -183,7 +183,7 @@ def _is_made(file: Path) -> bool:
 
 
 def lock(uri: str) -> "filelock.BaseFileLock":
-    """Return a lock that one process of this machine and user holds at a time for a store."""
+    """Return the lock of a store, for processes of this machine and user."""
     import filelock
 
     name = hashlib.sha256(str(sqlite_file(uri) or uri).encode()).hexdigest()[:16]
@@ -192,7 +192,7 @@ def lock(uri: str) -> "filelock.BaseFileLock":
 
 
 def _create(uri: str, experiment: str) -> None:
-    """Create a new store under another name and move it to its place, so that a killed one is never half there."""
+    """Create a new store under another name and rename it, so that a killed process leaves no half store."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     file = sqlite_file(uri)
