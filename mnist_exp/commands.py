@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
 from mnist_exp.runtime import imports, signals
-from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.redacted_output import redacted_output
 from mnist_exp.runtime.signals import end_on_signals
 from mnist_exp.runtime.terminal import print_problems
 
@@ -33,10 +33,11 @@ def leave_with(action: Callable[[], int]) -> NoReturn:
 
 def code_of(action: Callable[[], int]) -> int:
     """Do something and return its exit code, or that of what went wrong, which is told."""
-    try:
-        return action()
-    except BaseException as error:
-        return tell(error)
+    with redacted_output():
+        try:
+            return action()
+        except BaseException as error:
+            return tell(error)
 
 
 def tell(error: BaseException, place: str = "command line") -> int:
@@ -56,14 +57,14 @@ def tell(error: BaseException, place: str = "command line") -> int:
         print_problems(error.problems, place, is_busy=isinstance(error, BusyError))
         return MISTAKE
     if isinstance(error, RunError | TrainingError):
-        print(redact(str(error)), file=sys.stderr)
+        print(error, file=sys.stderr)
         return FAILED
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else DONE
-    print(redact("".join(traceback.format_exception(error))), file=sys.stderr)
+    print("".join(traceback.format_exception(error)), file=sys.stderr)
     return FAILED
 
 

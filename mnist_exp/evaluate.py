@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -24,8 +23,7 @@ from mnist_exp.evaluation import metrics
 from mnist_exp.evaluation.metrics import ClassScore, Evaluation
 from mnist_exp.inference import ensemble, labelled_images, load
 from mnist_exp.inference.labelled_images import SPLITS, Images
-from mnist_exp.runtime import imports
-from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime import imports, redacted_files
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import mlflow_writes, names, store, tracker
 from mnist_exp.tracking.runs import StoredRun
@@ -81,7 +79,7 @@ def evaluate(options: argparse.Namespace) -> int:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for file in sorted(made.iterdir()):
-                shutil.copyfile(file, folder / file.name)
+                redacted_files.copy(file, folder / file.name)
         except OSError as error:
             raise RunError(f"the results cannot be written to {folder}: {first_line(error)}") from error
         if options.log:
@@ -160,7 +158,7 @@ def _report(run: StoredRun, images: Images, measured: Evaluation, probabilities:
         "data": images.dataset.name,
         "split": images.split,
         "data_sha256": images.dataset.sha256,
-        "place": redact(images.dataset.place),
+        "place": images.dataset.place,
         "trained_on": None,
         "accuracy_of_new": None,
         **dataclasses.asdict(measured),

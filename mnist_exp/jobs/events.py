@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mnist_exp.runtime.redaction import redact
+
 DONE, INTERRUPTED, PLANNED = "done", "interrupted", "planned"
 _STOP, _BEGUN = "stop", "begun"
 _EVENTS = ".jsonl"
@@ -32,7 +34,7 @@ class Writer:
 
     def write(self, event: str, **facts: Any) -> None:
         """Write an event: started, epoch, done, repeated, pruned, failed, killed, skipped or warning."""
-        line = json.dumps({"job": self.job, "event": event, "time": time.time(), **facts})
+        line = redact(json.dumps({"job": self.job, "event": event, "time": time.time(), **facts}))
         file = self._folder / f"{socket.gethostname()}-{os.getpid()}{_EVENTS}"
         with file.open("a", encoding="utf-8") as opened:
             opened.write(line + "\n")
@@ -79,7 +81,7 @@ def write_known(folder: Path, name: str, known: Mapping[str, Any]) -> None:
     """Tell the jobs what is known beforehand: of earlier calls by job key, of this one which key each is to have."""
     if known:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.json").write_text(json.dumps(known), encoding="utf-8")
+        (folder / f"{name}.json").write_text(redact(json.dumps(known)), encoding="utf-8")
 
 
 @functools.lru_cache(maxsize=4)
@@ -117,7 +119,7 @@ def forget_begun(folder: Path, key: str) -> None:
 
 def give_up(folder: Path, reason: str) -> None:
     """Ask the jobs that have not started to leave at once."""
-    (folder / _STOP).write_text(reason, encoding="utf-8")
+    (folder / _STOP).write_text(redact(reason), encoding="utf-8")
 
 
 def is_given_up(folder: Path) -> bool:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, open_dict
 
 from mnist_exp.errors import MnistExpError
 from mnist_exp.runtime import imports, threads
+from mnist_exp.runtime.redacted_output import redacted_output
 from mnist_exp.runtime.signals import Terminated, end_on_signals
 
 # Seconds that a job has to record that it was killed.
@@ -63,13 +64,14 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = job
     HydraConfig.instance().set_config(composed)
-    done = run_job(
-        hydra_context=task.context,
-        task_function=task.function,
-        config=composed,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    with redacted_output():
+        done = run_job(
+            hydra_context=task.context,
+            task_function=task.function,
+            config=composed,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
     done.cfg = done.hydra_cfg = None  # They are large, and nobody asks for them.
     return done
 

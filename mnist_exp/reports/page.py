@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mnist_exp.reports.figures import NAMES
 from mnist_exp.reports.tables import Table
+from mnist_exp.runtime import redacted_files
 
 FILE = "index.html"
 
@@ -68,7 +69,7 @@ def write(folder: Path, content: Content) -> None:
         style_sha256=_digest(style),
         made=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
     )
-    (folder / FILE).write_text(text, encoding="utf-8", newline="\n")
+    redacted_files.write(folder / FILE, text)
 
 
 def _digest(text: str) -> str:

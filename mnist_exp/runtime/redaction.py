@@ -2,8 +2,14 @@
 
 A secret is known by where it stands (in an address, behind a name), by its looks, or by being in the environment
 under a name that says so; the last is hidden wherever it turns up.
+
+All that is recorded, kept or printed goes through here at the door through which it leaves: `tracking.store.client` and
+`tracking.spool` to MLflow, `jobs.events` between processes, `redacted_files` to disk, `redacted_output` and
+`terminal.Screen` to a person. Who adds a record has nothing to call.
 """
 
+import functools
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,8 +27,8 @@ _NAME = (
 )
 _VALUE = r"\\?\"(?:\\.|[^\"\\])*\"?|\\?'(?:\\.|[^'\\])*'?|[^\s&,;'\"()]+(?![\w(])"
 # `num_tokens`, `tokenizer` and `secretary` are no such names. Quotes may be escaped, as in JSON within JSON.
-_NAMED = re.compile(rf"(?<![\w.-])({_NAME}\\*[\"']?\s*(?:=|:(?!:)|=>)\s*)(?:{_VALUE})", re.IGNORECASE)
-_FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?:{_VALUE})", re.IGNORECASE)
+_NAMED = re.compile(rf"(?<![\w.-])({_NAME}\\*[\"']?\s*(?:=|:(?!:)|=>)\s*)({_VALUE})", re.IGNORECASE)
+_FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)({_VALUE})", re.IGNORECASE)
 _HEADER = re.compile(r"((?:\bauthorization\b\\*[\"']?\s*[:=]\s*\\*[\"']?)(?:[a-z]+ +)?)[^\s'\"\\]+", re.IGNORECASE)
 _BEARER = re.compile(r"(\bBearer +)[^\s'\"\\]+")
 _OVERRIDE = re.compile(rf"([+~]*{_NAME}=).+", re.IGNORECASE)
@@ -33,20 +39,74 @@ _KNOWN = re.compile(
 )
 _PASSWORD_IN_ADDRESS = re.compile(r"[a-zA-Z][\w+.-]{0,30}://[^\s:/@]*:([^\s]+)@")
 _SHORTEST = 6  # characters; what is shorter may as well be a part of any other word
+HIDDEN = "***"
 _HIDDEN = r"\1***"
+# One of these words is in whatever a form may match. Most texts have none and are done: 0.03 ms for the line of an
+# epoch instead of 1.6, 20 ms for a table of 1 MB instead of 2,600 (one busy core).
+_NAME_WORDS = ["passw", "passphrase", "secret", "token", "credential", "signature", "pwd", "sig", "auth", "key"]
+_OTHER_WORDS = ["@", "%40", "hf_", "sk-", "gh", "github_pat_", "glpat-", "npm_", "pypi-", "xox", "akia", "asia", "aiza"]
+_OTHER_WORDS += ["dapi", "eyj", "-----begin", "bearer"]
 
 
 def redact(text: str) -> str:
-    """Return the text without the user part of addresses, the values of secret-sounding names, and known tokens."""
+    """Return the text without the user part of addresses, the values of secret-sounding names, and known tokens.
+
+    What is JSON, or a line of it each, stays JSON; numbers in it stay too. What has no secret stays as it is.
+    """
+    redacted = _redact(text)
+    if redacted != text and text.lstrip()[:1] in ("{", "["):
+        for parts in ([text], text.splitlines(keepends=True)):
+            with_json = [_redact_json(part) for part in parts]
+            if None not in with_json:
+                return "".join(map(str, with_json))
+    return redacted
+
+
+def redact_known(text: str) -> str:
+    """Return the text without the secrets of the environment: in program code, `token = 1` hides none."""
     for secret in _of_environment(os.environ):
-        text = text.replace(secret, "***")
-    if "\n" not in text:
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _redact(text: str) -> str:
+    text = redact_known(text)
+    folded = text.casefold()
+    is_named = any(word in folded for word in _NAME_WORDS)
+    if not is_named and not any(word in folded for word in _OTHER_WORDS):
+        return text
+    if is_named and "\n" not in text:
         text = _OVERRIDE.sub(_HIDDEN, text) if _OVERRIDE.fullmatch(text) else text
     for form in (_USER_INFO, _QUOTED_USER_INFO):
         text = form.sub(r"\1***@", text)
-    for form in (_HEADER, _BEARER, _NAMED, _FLAG):
+    for form in (_HEADER, _BEARER):
         text = form.sub(_HIDDEN, text)
-    return _KNOWN.sub("***", text)
+    if is_named:
+        for form in (_NAMED, _FLAG):
+            text = form.sub(_hide_value, text)
+    return _KNOWN.sub(HIDDEN, text)
+
+
+def _hide_value(found: re.Match[str]) -> str:
+    """Hide the value; the quotes around it stay, for whoever reads the text back."""
+    before, value = found[1], found[2]
+    quoted = re.fullmatch(r"([\"'])(.*)\1", value, re.DOTALL)
+    return f"{before}{quoted[1]}{HIDDEN}{quoted[1]}" if quoted else f"{before}{HIDDEN}"
+
+
+def _redact_json(text: str) -> str | None:
+    """Return JSON redacted value by value, and as it is where there is nothing to hide; None if it is no JSON."""
+    inner = text.strip()
+    if not inner:
+        return text
+    try:
+        value = json.loads(inner)
+        redacted = redact_config(value)
+    except (ValueError, RecursionError):
+        return None
+    if redacted == value or str(redacted) == str(value):  # The second: NaN is no equal of itself.
+        return text
+    return text.replace(inner, json.dumps(redacted, ensure_ascii=inner.isascii()))
 
 
 def redact_config(value: Any, name: str = "") -> Any:
@@ -56,16 +116,58 @@ def redact_config(value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [redact_config(inner, name) for inner in value]
     if isinstance(value, str):
-        return "***" if value and re.fullmatch(_NAME, name, re.IGNORECASE) else redact(value)
+        return HIDDEN if value and is_secret_name(name) else redact(value)
     return value
 
 
-def _of_environment(environment: Mapping[str, str]) -> list[str]:
+def redact_record(value: Any, name: str = "") -> Any:
+    """Return nested values of a record as `redact_config` does; a number, or none, that became a text stays as well."""
+    if isinstance(value, Mapping):
+        return {key: redact_record(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_record(inner, name) for inner in value]
+    if isinstance(value, str):
+        return HIDDEN if is_secret_name(name) and not _is_plain(value) else redact(value)
+    return value
+
+
+def without_secrets(value: Any) -> Any:
+    """Return nested values without the entries that are secrets: what is read back has none, instead of a wrong one."""
+    if isinstance(value, Mapping):
+        return {
+            key: without_secrets(inner)
+            for key, inner in value.items()
+            if not (isinstance(inner, str) and redact_config(inner, str(key)) != inner)
+        }
+    return [without_secrets(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text in ("", "None", "null", "True", "False", "true", "false")
+    return True
+
+
+@functools.lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Tell whether a value of this name is a secret: of `data.token`, not of `num_tokens`."""
+    return re.fullmatch(_NAME, name, re.IGNORECASE) is not None
+
+
+def _of_environment(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the secrets in environment variables, the longest first: one may be a part of another."""
+    return _of_variables(tuple(environment.items()))
+
+
+@functools.lru_cache(maxsize=8)
+def _of_variables(variables: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Kept: it takes 1 ms, and is asked for each line."""
     found = set()
-    for name, value in environment.items():
+    for name, value in variables:
         # PWD is the working folder; a file with credentials is named by its path.
-        if re.fullmatch(_NAME, name, re.IGNORECASE) and not os.path.exists(value):  # noqa: PTH110
+        if is_secret_name(name) and not os.path.exists(value):  # noqa: PTH110
             found |= {value, value.strip()}
         found |= set(_PASSWORD_IN_ADDRESS.findall(value))
-    return sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True)
+    return tuple(sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True))

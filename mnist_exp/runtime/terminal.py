@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -10,12 +11,28 @@ from rich.text import Text
 from mnist_exp.runtime.redaction import redact
 
 
+class RedactedConsole(Console):
+    """A console that prints no secrets, also where there is no stream to redact, as in a notebook."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts; one with a secret loses its style."""
+        super().print(*map(_redacted, objects), **options)
+
+
+def _redacted(shown: Any) -> Any:
+    if isinstance(shown, str):
+        return redact(shown)
+    if isinstance(shown, Text) and (text := redact(shown.plain)) != shown.plain:
+        return Text(text)
+    return shown
+
+
 class Screen:
     """The terminal: a live bar where there is one, plain lines where the output goes to a file or a notebook."""
 
     def __init__(self) -> None:
-        self.out = Console(highlight=False, soft_wrap=True)
-        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.out = RedactedConsole(highlight=False, soft_wrap=True)
+        self.err = RedactedConsole(stderr=True, highlight=False, soft_wrap=True)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._epochs = 0
@@ -27,11 +44,11 @@ class Screen:
 
     def warn(self, text: str) -> None:
         """Say what the user should know but need not stop for."""
-        self.err.print(Text("warning: ", style="bold yellow").append(redact(text), style="not bold default"))
+        self.err.print(Text("warning: ", style="bold yellow").append(text, style="not bold default"))
 
     def error(self, text: str) -> None:
         """Say what went wrong."""
-        self.err.print(Text(redact(text)))
+        self.err.print(Text(text))
 
     def columns(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: Container[str] = ()) -> None:
         """Print rows under a head, each column as wide as it needs: a run id that is cut off is of no use.
@@ -51,7 +68,7 @@ class Screen:
         """Print names and values side by side."""
         wide = max(map(len, rows)) + 2
         for name, value in rows.items():
-            self.out.print(Text(f"{name:<{wide}}", style="bold").append(redact(value), style="not bold"))
+            self.out.print(Text(f"{name:<{wide}}", style="bold").append(value, style="not bold"))
         self.out.print()
 
     @contextmanager
@@ -106,9 +123,9 @@ def print_problems(problems: Sequence[str], place: str, *, is_busy: bool = False
         place: what they are mistakes in: configuration or command line.
         is_busy: whether another process is at it already, which is no mistake.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = RedactedConsole(stderr=True, highlight=False, soft_wrap=True)
     count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
     head = "nothing was run:" if is_busy else f"{count} in the {place}; nothing was run:"
     console.print(Text(head, style="bold red"))
     for problem in problems:
-        console.print(Text(f"  {redact(problem)}"))
+        console.print(Text(f"  {problem}"))

@@ -26,7 +26,6 @@ from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.job import Task
 from mnist_exp.jobs.worker import WorkersLauncher
 from mnist_exp.runtime import backends
-from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
@@ -266,7 +265,7 @@ class _Sweep:
             try:
                 step()
             except Exception:  # The jobs are done; they must not look as if they were not.
-                self.screen.warn(f"the parent run is not complete:\n{redact(traceback.format_exc())}")
+                self.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
 
     def _settle(self, history: SweepHistory, outcome: Outcome) -> None:
         """Set right what jobs whose process was ended could not record themselves."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.errors import RunError, first_line
+from mnist_exp.runtime import redacted_files
+from mnist_exp.runtime.redaction import redact_record
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ class Spool:
         return sum(record is not None for _, record in self._waiting)
 
     def put(self, record: Record) -> None:
-        """Add a record after the others, in memory until `store` is called."""
+        """Add a record after the others, in memory until `store` is called; its secrets are not kept."""
         number = self._waiting[-1][0] + 1 if self._waiting else 1
-        self._waiting.append((number, record))
+        files = {name: redacted_files.content(name, content) for name, content in record.files.items()}
+        self._waiting.append((number, Record(record.kind, redact_record(record.facts), files)))
 
     def store(self) -> None:
         """Write the records in memory to disk, as many as fit."""

@@ -13,13 +13,14 @@ import sys
 import tempfile
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mnist_exp.config.fields import show
 from mnist_exp.errors import TrackingError
 from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import admission
+from mnist_exp.tracking.redacted_client import RedactedClient
 
 if TYPE_CHECKING:
     import filelock
@@ -92,10 +93,13 @@ def absolute(uri: str) -> str:
 
 
 def client(uri: str) -> "MlflowClient":
-    """Return MLflow's client of a store. The address is made absolute: MLflow caches stores by their address."""
+    """Return MLflow's client of a store, which writes no secrets. This is the one place that makes one.
+
+    The address is made absolute: MLflow caches stores by their address.
+    """
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=absolute(uri))
+    return cast("MlflowClient", RedactedClient(MlflowClient(tracking_uri=absolute(uri))))
 
 
 def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":

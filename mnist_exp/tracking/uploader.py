@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.errors import RunError, first_line
 from mnist_exp.runtime import retries, signals
-from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes
 from mnist_exp.tracking.background import BackgroundCall
 from mnist_exp.tracking.spool import Record, Spool, count_records
@@ -167,7 +166,7 @@ class Uploader:
         return True
 
     def _note_failure(self, error: BaseException, held_s: float, *, is_transient: bool = True) -> None:
-        self._set_reason(redact(_short(error)))
+        self._set_reason(_short(error))
         status = getattr(error, "get_http_status_code", lambda: 500)()
         self.is_transient = is_transient and (status >= 500 or status in mlflow_writes.TRANSIENT)
         self._next_try = time.monotonic() + max(self._rest_s, _REST * held_s)

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_exp.runtime.redaction import without_secrets
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 _KEPT = 2
@@ -80,7 +82,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     position = checkpoint.position
-    facts = np.frombuffer(json.dumps(checkpoint.facts | _position_facts(position)).encode(), np.uint8)
+    facts = np.frombuffer(json.dumps(without_secrets(checkpoint.facts | _position_facts(position))).encode(), np.uint8)
     unfinished = folder / _UNFINISHED  # Always the same name: what a killed process left is overwritten.
     try:
         with unfinished.open("w+b") as file:

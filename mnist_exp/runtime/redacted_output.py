@@ -1,0 +1,63 @@
+"""What a process prints, without secrets: whoever prints it, this package, a library or a user's own code."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from mnist_exp.runtime.redaction import redact
+
+
+class RedactedStream:
+    """A text stream that redacts what is written to it, line by line.
+
+    Half a line is held back until it is whole or is flushed: a secret may come in two pieces.
+
+    Args:
+        stream: where it goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._held = ""
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        self._held += text
+        if "\n" in text:
+            whole, end, self._held = self._held.rpartition("\n")
+            self._stream.write(redact(whole + end))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Pass on what is held back."""
+        held, self._held = self._held, ""
+        if held:
+            self._stream.write(redact(held))
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def redacted_output() -> Iterator[None]:
+    """Redact what goes to stdout and stderr meanwhile. What native code writes goes past it."""
+    before = sys.stdout, sys.stderr
+    streams = [RedactedStream(stream) for stream in before if stream is not None]
+    if len(streams) < len(before):  # A process without a terminal may have none.
+        yield
+        return
+    sys.stdout, sys.stderr = streams
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):  # As where nobody reads them any more.
+            for stream in streams:
+                stream.flush()
+        sys.stdout, sys.stderr = before

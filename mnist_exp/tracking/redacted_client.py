@@ -1,0 +1,71 @@
+"""MLflow's client, through which all goes to a store; what it writes has no secrets."""
+
+import copy
+import functools
+import inspect
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_exp.runtime import redacted_files
+from mnist_exp.runtime.redaction import redact_record
+
+if TYPE_CHECKING:
+    import mlflow
+
+_READS = ("get_", "search_", "list_", "download_", "load_", "delete_")
+# By these something is found again, or they are addresses that must lead there.
+_IDENTITIES = ("key", "alias", "version", "source", "artifact_path", "artifact_file", "artifact_location")
+_FILES = ("local_path", "local_dir")
+_OF_MODELS = "log_model_artifact"  # A model's files must stay as they are.
+
+
+class RedactedClient:
+    """An `MlflowClient`; each method of it that writes takes what is written without its secrets.
+
+    Texts are redacted wherever they stand, also in what a later version writes: in tags, params, notes, names of runs,
+    in text files below a folder that is logged. Ids, numbers, pictures and models are left as they are.
+    """
+
+    def __init__(self, client: "mlflow.MlflowClient") -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        is_written = callable(found) and not name.startswith((*_READS, "_"))
+        return functools.partial(_write, found) if is_written else found
+
+
+def _write(method: Callable[..., Any], *values: Any, **named: Any) -> Any:
+    """Call a method without the secrets in its arguments."""
+    bound = inspect.signature(method).bind(*values, **named)
+    with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
+        for name, value in bound.arguments.items():
+            if name in _FILES and not method.__name__.startswith(_OF_MODELS):
+                bound.arguments[name] = _copied(Path(value), Path(folder))
+            elif not _is_identity(method.__name__, name):
+                bound.arguments[name] = _redacted(value, str(bound.arguments.get("key", "")))
+        return method(*bound.args, **bound.kwargs)
+
+
+def _is_identity(method: str, name: str) -> bool:
+    return name in (*_IDENTITIES, *_FILES) or name.endswith("_id") or (name == "name" and not method.endswith("_run"))
+
+
+def _redacted(value: Any, name: str = "") -> Any:
+    """Return texts redacted, also within MLflow's own objects: `RunTag`, `Param`, `Dataset`, …"""
+    if isinstance(value, list | tuple):
+        return [_redacted(inner, name) for inner in value]
+    if not type(value).__module__.startswith("mlflow.entities"):
+        return redact_record(value, name)
+    own, called = copy.copy(value), getattr(value, "key", name)
+    vars(own).update({key: _redacted(inner, called) for key, inner in vars(value).items() if key != "_key"})
+    return own
+
+
+def _copied(path: Path, folder: Path) -> str:
+    if path.is_dir():
+        return str(shutil.copytree(path, folder / path.name, copy_function=redacted_files.copy))
+    return redacted_files.copy(path, folder / path.name)
