@@ -154,7 +154,7 @@ def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
             uploader.flush()
             why = uploader.reason if uploader.is_transient else ""
         except Exception as error:  # As of a model whose own layers are not found: the other runs have none.
-            uploader.reason = redact(first_line(error))
+            uploader.reason = first_line(error)
         status = "" if len(uploader.spool) else _status(uri, run_id)
         if status == "FINISHED":
             folder.remove()

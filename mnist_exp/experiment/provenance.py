@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mnist_exp.config.nested import flatten
+from mnist_exp.config.schema import Settings
 from mnist_exp.runtime import backends, threads
-from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.redaction import redact, redact_config
 from mnist_exp.tracking import names
 
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
@@ -46,6 +47,12 @@ def command() -> str:
     if program.parent.name == "mnist_exp" and program.suffix == ".py":
         words = ["python", "-m", f"mnist_exp.{program.stem}"]
     return shlex.join([*words, *map(redact, sys.argv[1:])])
+
+
+def config_without_secrets(settings: Settings) -> dict[str, Any]:
+    """Return a configuration as it may be recorded: `***` for a text whose name, or look, says that it is a secret."""
+    config: dict[str, Any] = redact_config(settings.to_config())
+    return config
 
 
 def commit() -> Commit | None:

@@ -15,7 +15,7 @@ from mnist_exp.experiment import provenance
 from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime import imports, processes, retries
-from mnist_exp.runtime.redaction import redact, redact_config
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import names, tracker
 from mnist_exp.tracking.tracker import Tracker
 from mnist_exp.training.checkpoints import Checkpoint
@@ -53,7 +53,7 @@ class Job:
 
 def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> None:
     """Begin a run, or resume one, and record all that is known before its first epoch."""
-    config = redact_config(settings.to_config())
+    config = provenance.config_without_secrets(settings)
     params = flatten(config)
     commit = provenance.commit()
     tags = {
@@ -64,7 +64,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         **job.tags,
     }
     if dataset.fallback:
-        tags[names.DATA_FALLBACK] = redact(dataset.fallback)
+        tags[names.DATA_FALLBACK] = dataset.fallback
     if job.resumption is not None:
         record.resume(job.resumption.folder, params, tags | job.resumption.tags())
     else:
@@ -89,7 +89,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
         (folder / "classes.yaml").write_text(classes, encoding="utf-8")
         if commit and commit.is_dirty:
-            (folder / f"uncommitted{suffix}.diff").write_text(redact(commit.diff), encoding="utf-8")
+            (folder / f"uncommitted{suffix}.diff").write_text(commit.diff, encoding="utf-8")
         record.log_files(folder)
     record.log_data(dataset)
     if job.resumption is not None:

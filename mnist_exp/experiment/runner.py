@@ -14,7 +14,6 @@ from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.experiment import record, resume, summary
 from mnist_exp.experiment.record import Job
 from mnist_exp.runtime import backends, imports, signals
-from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
 from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
@@ -214,9 +213,9 @@ def closed(tracker: Tracker, settings: Settings, job: Job, screen: Screen) -> It
             raise
         if tracker.run_id is not None:
             with contextlib.suppress(Exception):
-                tracker.log_tags({names.FAILURE: redact(first_line(error))})
+                tracker.log_tags({names.FAILURE: first_line(error)})
                 with folder() as files:
-                    (files / "traceback.txt").write_text(redact(traceback.format_exc()), encoding="utf-8")
+                    (files / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
                     tracker.log_files(files)
         with contextlib.suppress(Exception):
             tracker.end("FAILED", job.patience_s)

@@ -24,7 +24,6 @@ from mnist_exp.experiment.runner import Result, Run
 from mnist_exp.jobs import events
 from mnist_exp.jobs.assignment import Assignment
 from mnist_exp.runtime import retries
-from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.search.space import label, values_of
@@ -136,8 +135,8 @@ class Attempt:
             self.outcome = "failed"
             if self._key:
                 events.forget_begun(self.assignment.folder, self._key)
-            trace = "" if isinstance(error, MnistExpError) else redact(traceback.format_exc())
-            self.out.write("failed", reason=redact(first_line(error)), traceback=trace, **self._facts)
+            trace = "" if isinstance(error, MnistExpError) else traceback.format_exc()
+            self.out.write("failed", reason=first_line(error), traceback=trace, **self._facts)
 
     def _tell_result(self, result: Result) -> None:
         self.outcome = "pruned" if result.pruned else "done"

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from mnist_exp.composition import compose
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.experiment import provenance
-from mnist_exp.runtime.redaction import redact_config
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.search.study import Study
@@ -226,7 +225,7 @@ def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
     space = outcome.plan.space
     found = [f"{axis.prefix}={best.values[axis.key]}" for axis in space.axes if axis.key in best.values]
     overrides = best.overrides or [*space.fixed, *found]
-    config = redact_config(compose.compose(overrides, config_dir=outcome.config_dir).to_config())
+    config = provenance.config_without_secrets(compose.compose(overrides, config_dir=outcome.config_dir))
     text = OmegaConf.to_yaml(OmegaConf.create(config))
     head = f"# {outcome.objective} {best.objective:.6g}, run {best.run_id}\n# {best.command}\n"
     file.write_text(head + text, encoding="utf-8")
