@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -20,13 +21,15 @@ class RedactedStream:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._held = ""
+        self._lock = threading.RLock()  # A signal's handler may print while its own thread does.
 
     def write(self, text: str) -> int:
         """Write a text."""
-        self._held += text
-        if "\n" in text:
-            whole, end, self._held = self._held.rpartition("\n")
-            self._stream.write(redact(whole + end))
+        with self._lock:
+            self._held += text
+            if "\n" in text:
+                whole, end, self._held = self._held.rpartition("\n")
+                self._stream.write(redact(whole + end))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -36,10 +39,11 @@ class RedactedStream:
 
     def flush(self) -> None:
         """Pass on what is held back."""
-        held, self._held = self._held, ""
-        if held:
-            self._stream.write(redact(held))
-        self._stream.flush()
+        with self._lock:
+            held, self._held = self._held, ""
+            if held:
+                self._stream.write(redact(held))
+            self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -1,5 +1,6 @@
 """MLflow's client, through which all goes to a store; what it writes has no secrets."""
 
+import contextlib
 import copy
 import functools
 import inspect
@@ -41,9 +42,10 @@ class RedactedClient:
 def _write(method: Callable[..., Any], *values: Any, **named: Any) -> Any:
     """Call a method without the secrets in its arguments."""
     bound = inspect.signature(method).bind(*values, **named)
-    with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
+    with contextlib.ExitStack() as made:
         for name, value in bound.arguments.items():
             if name in _FILES and not method.__name__.startswith(_OF_MODELS):
+                folder = made.enter_context(tempfile.TemporaryDirectory(prefix="mnist_exp-"))
                 bound.arguments[name] = _copied(Path(value), Path(folder))
             elif not _is_identity(method.__name__, name):
                 bound.arguments[name] = _redacted(value, str(bound.arguments.get("key", "")))
