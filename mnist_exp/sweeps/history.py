@@ -10,8 +10,9 @@ from mnist_exp.config.fields import text
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.runtime import imports, processes
-from mnist_exp.tracking import names, run_folder, runs, store, tracker
+from mnist_exp.tracking import names, run_folder, runs, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
+from mnist_exp.tracking.ui_view import View
 
 _SEEN_S = 1.0  # after which what a process has recorded is seen by the others
 _HAS_KEY = f"tags.`{names.JOB_KEY}` LIKE '%'"
@@ -28,6 +29,8 @@ class SweepHistory:
 
     def __init__(self, settings: TrackingSettings) -> None:
         self.uri = store.locate(settings.uri)
+        self.how_to_look = ""
+        self._settings = settings
         self._experiment = settings.experiment
         self._folders = run_folder.root(settings)
         store.check(self.uri)
@@ -37,8 +40,13 @@ class SweepHistory:
         store.finish_creation(creation)
         self._client = store.client(self.uri)
         with tracker.understood(self.uri):
-            self._id = store.experiment_id(self.uri, self._experiment)
-        self.how_to_look = tracker.how_to_look(settings, self._id)
+            self._stored_in = store.experiment(self.uri, self._experiment)
+        self._id = str(self._stored_in.experiment_id)
+
+    def open_view(self, view: View) -> None:
+        """Choose what MLflow's page shows of the sweep; `how_to_look` tells then where it is."""
+        page = ui_view.page(self._client, self._stored_in, view)
+        self.how_to_look = tracker.how_to_look(self._settings, page)
 
     def jobs(self) -> list[StoredRun]:
         """Return every run of the experiment that has a job key, newest first; those that died are KILLED by then.

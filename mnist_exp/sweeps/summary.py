@@ -164,7 +164,8 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
         rows["parent"] = f"{outcome.parent} in experiment {experiment}"
         if ranked:
             rows["next"] = tracker.how_to("report", ["--sweep", outcome.parent], history.uri)
-        rows["look"] = history.how_to_look
+        if history.how_to_look:
+            rows["look"] = history.how_to_look
     screen.table(rows)
     for row in outcome.failed[:_MOST_FAILURES]:
         before = " (in an earlier call; sweep.retry_failed=true runs it again)" if row.reused else ""

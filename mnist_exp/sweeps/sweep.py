@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from mnist_exp import deliver
-from mnist_exp.config.nested import digest
+from mnist_exp.config.nested import digest, flatten
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.config.schema import SweepSettings, TrackingSettings
 from mnist_exp.errors import BusyError, RunError
@@ -37,7 +37,7 @@ from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.progress import Watch
 from mnist_exp.sweeps.summary import Outcome
-from mnist_exp.tracking import names, run_folder, store
+from mnist_exp.tracking import names, run_folder, store, ui_view
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -260,12 +260,22 @@ class _Sweep:
                 history.end(parent, status)
                 run_folder.remove_sweep_heartbeat(self.plan.settings.tracking, parent)
 
-        settle, record = (functools.partial(step, history, outcome) for step in (self._settle, summary.record))
-        for step in (settle, record, end):
+        steps = (self._settle, summary.record, self._open_view)
+        for step in (*(functools.partial(step, history, outcome) for step in steps), end):
             try:
                 step()
             except Exception:  # The jobs are done; they must not look as if they were not.
                 self.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
+
+    def _open_view(self, history: SweepHistory, outcome: Outcome) -> None:
+        """Let MLflow's page show the jobs, also those that belong to another sweep, which did them before."""
+        parent = outcome.parent or ""
+        ids = [row.run_id for row in [*outcome.ranked, *outcome.rows] if row.run_id]
+        others = {r.run_id for r in self.earlier if r.tags.get(names.PARENT) != parent}
+        which = ui_view.children(parent) if others.isdisjoint(ids) else ui_view.among(list(dict.fromkeys(ids)))
+        settings = self.plan.settings
+        params = flatten(settings.to_config())
+        history.open_view(ui_view.of_jobs(which, self.plan.space.keys, params, settings.objective, settings.direction))
 
     def _settle(self, history: SweepHistory, outcome: Outcome) -> None:
         """Set right what jobs whose process was ended could not record themselves."""

@@ -25,6 +25,7 @@ from mnist_exp.tracking.redacted_client import RedactedClient
 if TYPE_CHECKING:
     import filelock
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
@@ -123,8 +124,8 @@ def finish_creation(creation: "subprocess.Popen[str] | None") -> None:
         raise TrackingError(f"the tracking store could not be created: {redact(reason)}")
 
 
-def experiment_id(uri: str, name: str) -> str:
-    """Return the id of an experiment, made if it is not there; safe among processes.
+def experiment(uri: str, name: str) -> "Experiment":
+    """Return an experiment, made if it is not there; safe among processes.
 
     Raises: TrackingError: it was deleted.
     """
@@ -140,7 +141,7 @@ def experiment_id(uri: str, name: str) -> str:
                 # Without one MLflow would put the artifacts below the folder that the process runs in.
                 location = (file.parent / ARTIFACTS).as_uri() if file else None
                 try:
-                    return str(opened.create_experiment(name, artifact_location=location))
+                    return opened.get_experiment(opened.create_experiment(name, artifact_location=location))
                 except MlflowException:
                     found = opened.get_experiment_by_name(name)  # Another machine was quicker.
                     if found is None:
@@ -150,7 +151,7 @@ def experiment_id(uri: str, name: str) -> str:
             f"tracking.experiment={name} was deleted in MLflow: restore it with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}` or choose another name"
         )
-    return str(found.experiment_id)
+    return found
 
 
 def _check_sqlite(uri: str, shown: str) -> None:
@@ -195,7 +196,7 @@ def lock(uri: str) -> "filelock.BaseFileLock":
     return filelock.FileLock(Path(tempfile.gettempdir()) / f"mnist_exp-{user}-{name}.lock")
 
 
-def _create(uri: str, experiment: str) -> None:
+def _create(uri: str, name: str) -> None:
     """Create a new store under another name and rename it, so that a killed process leaves no half store."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -210,7 +211,7 @@ def _create(uri: str, experiment: str) -> None:
                 new.replace(file)
             finally:
                 new.unlink(missing_ok=True)  # A full disk needs its room.
-    experiment_id(uri, experiment)
+    experiment(uri, name)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, names, run_folder, store
+from mnist_exp.tracking import mlflow_writes, names, run_folder, store, ui_view
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.spool import Record, Spool
 from mnist_exp.tracking.uploader import Uploader, UploadError
@@ -154,11 +154,12 @@ class MlflowTracker:
         store.finish_creation(self._creation)
         client = store.client(self._uri)
         tags = _context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
+        view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
 
         def create() -> str:
-            experiment = store.experiment_id(self._uri, self._settings.experiment)
-            run = client.create_run(experiment, start_time=self._now_ms(), run_name=name, tags=tags)
-            self.how_to_look = how_to_look(self._settings, experiment)
+            experiment = store.experiment(self._uri, self._settings.experiment)
+            self.how_to_look = how_to_look(self._settings, ui_view.page(client, experiment, view))
+            run = client.create_run(experiment.experiment_id, start_time=self._now_ms(), run_name=name, tags=tags)
             return str(run.info.run_id)
 
         with understood(self._uri):
@@ -177,6 +178,7 @@ class MlflowTracker:
 
         self.run_id = folder.path.name
         client = store.client(self._uri)
+        view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
         self._open(folder)
         assert self._uploader is not None
         if not self._uploader.flush(retries.PATIENCE_S):
@@ -189,7 +191,8 @@ class MlflowTracker:
             if names.FAILURE in run.data.tags:
                 client.delete_tag(self.run_id, names.FAILURE)  # The traceback stays; a FINISHED run has not failed.
             client.update_run(self.run_id, status="RUNNING")
-            self.how_to_look = how_to_look(self._settings, run.info.experiment_id)
+            experiment = client.get_experiment(run.info.experiment_id)
+            self.how_to_look = how_to_look(self._settings, ui_view.page(client, experiment, view))
             return run
 
         with understood(self._uri):
@@ -336,11 +339,9 @@ def how_to(command: str, words: Sequence[str], uri: str) -> str:
     return shlex.join(["python", "-m", f"mnist_exp.{command}", *words, *place])
 
 
-def how_to_look(settings: TrackingSettings, experiment_id: str) -> str:
-    """Return what shows the runs in a browser: a server's address, or the command that starts one."""
+def how_to_look(settings: TrackingSettings, page: str) -> str:
+    """Return what shows a page of MLflow in a browser: a server's address, or the command that starts one."""
     uri = store.locate(settings.uri)
-    # MLflow's front page is for language models, and shows no run.
-    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
     if uri.startswith(("http://", "https://")):
         return redact(uri.rstrip("/")) + page
     option = "" if uri == store.DEFAULT_URI else f" --backend-store-uri {redact(uri)}"

@@ -1,32 +1,121 @@
-"""What the MLflow UI shows of a sweep, in a real browser."""
+"""What the MLflow UI shows of runs and sweeps, in a real browser."""
 
+import contextlib
 import json
 import re
 from urllib.parse import quote
 
 import pytest
 from real_browser import free_port, page, serving
-from real_runs import SMALL, client_of, run
+from real_runs import SMALL, Running, client_of, run
+
+from mnist_exp.tracking import ui_view
 
 pytestmark = pytest.mark.services
+GRID = [*SMALL, "trainer.epochs=2", "data.validation=0.2", "model.filters=2,4", "model.dropout=0.1,0.5"]
 
 
-def test_sweep_is_grouped_sorted_and_compared(alone):
-    run("-m", *SMALL, "trainer.epochs=2", "data.validation=0.2", "model.filters=2,4", "model.dropout=0.1,0.5")
+@contextlib.contextmanager
+def mlflow_ui():
+    """Yield the address of a server, and a page."""
+    port = free_port()
+    words = ["mlflow", "ui", "--port", str(port), "--workers", "1"]
+    base = f"http://127.0.0.1:{port}"
+    with (
+        serving(words, f"{base}/health", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+        page(viewport={"width": 2400, "height": 1000}) as opened,
+    ):
+        opened.set_default_timeout(60_000)
+        yield base, opened
+
+
+def printed_page(*words):
+    """Run a command to its end; return the page that it says to look at."""
+    running = Running("mnist_exp.run", *words)
+    running.end_with(0)
+    (line,) = [line for line in running.out if line.startswith("look")]
+    return line.split("http://127.0.0.1:5000")[1].strip()
+
+
+def columns_of(opened, awaited):
+    """The columns' names from left to right, once one is there."""
+    opened.locator(f'[col-id="{awaited}"]').first.wait_for()
+    cells = opened.locator(".ag-header-cell[col-id*='`']").all()
+    left_to_right = sorted(cells, key=lambda cell: cell.bounding_box()["x"])
+    return [cell.get_attribute("col-id").split("`")[1] for cell in left_to_right]
+
+
+def top_down(names):
+    """The names as they are seen, which need not be the order of the elements."""
+    return [name.inner_text() for name in sorted(names.all(), key=lambda name: name.bounding_box()["y"])]
+
+
+def assert_sorted(names, values, *, reverse=True):
+    """The runs of these values are shown, in their order."""
+    names.nth(len(values) - 1).wait_for()
+    assert [values[name] for name in top_down(names)] == sorted(values.values(), reverse=reverse)
+
+
+def values_of(metric, condition=""):
+    """What the runs came to, by their names; not the parents."""
+    client = client_of()
+    experiment = client.get_experiment_by_name("mnist_exp").experiment_id
+    found = client.search_runs([experiment], condition)
+    return {each.info.run_name: each.data.metrics[metric] for each in found if metric in each.data.metrics}
+
+
+def test_printed_pages_show_options_and_metrics_best_first(alone):
+    sweep = printed_page("-m", *GRID)
+    with mlflow_ui() as (base, opened):
+        names = opened.get_by_role("link", name=re.compile("^(filters|dropout)="))
+
+        def open_page(address):
+            opened.goto("about:blank")
+            opened.goto(base + address)
+
+        open_page(sweep)
+        shown = columns_of(opened, "params.`model.dropout`")
+        assert shown[:5] == ["val_accuracy", "model.filters", "model.dropout", "test_accuracy", "epochs"]
+        opened.get_by_text("4 matching runs").wait_for()  # Not the parent, which has no accuracy.
+        assert_sorted(names, values_of("val_accuracy"))
+
+        open_page(sweep + "&compareRunsMode=CHART")
+        drawn = opened.locator(".parcoords")
+        drawn.first.wait_for()
+        drawn.get_by_text("model.dropout").first.wait_for()
+        labels = {"model.dropout", "model.filters", "val_accuracy"}
+        assert labels <= set(drawn.locator("text").all_text_contents())
+
+        # A sweep that counts the jobs of another one shows these too.
+        open_page(printed_page("-m", *GRID[:-1], "model.dropout=0.1,0.5,0.7"))
+        opened.get_by_text("6 matching runs").wait_for()
+        assert_sorted(names, values_of("val_accuracy"))
+
+        # All runs of the experiment, in MLflow's menu of views too.
+        open_page(printed_page(*SMALL, "trainer.epochs=1", "model.filters=3", "tracking.run_name='filters=3'"))
+        shown = columns_of(opened, "params.`optimizer._target_`")
+        assert shown[:4] == ["val_accuracy", "test_accuracy", "epochs", "fit_time_s"]
+        assert {"model._target_", "optimizer.learning_rate", "data.name", "seed"} <= set(shown)
+        opened.get_by_role("button", name="mnist_exp: best val_accuracy first").wait_for()
+        assert_sorted(names, values_of("val_accuracy"))
+
+        # Where no view could be kept, the address sorts and filters.
+        condition = "params.`model.filters` = '4'"
+        view = ui_view.of_jobs(condition, ["model.filters"], {"model.filters"}, "loss", "minimize")
+        open_page(f"{sweep.partition('?')[0]}?{view.address}&workflowType=machine_learning")
+        opened.get_by_text("3 matching runs").wait_for()
+        assert_sorted(names, values_of("loss", condition), reverse=False)
+
+
+def test_sweep_is_grouped_and_compared(alone):
+    run("-m", *GRID)
     client = client_of()
     experiment = client.get_experiment_by_name("mnist_exp").experiment_id
     runs = client.search_runs([experiment])
     (parent,) = [each for each in runs if "mnist_exp.sweep" in each.data.tags]
     children = [each for each in runs if each.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(children) == 4
-    port = free_port()
-    words = ["mlflow", "ui", "--port", str(port), "--workers", "1"]
-    base = f"http://127.0.0.1:{port}"
-    with (
-        serving(words, f"{base}/health", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
-        page(viewport={"width": 1700, "height": 1000}) as opened,
-    ):
-        opened.set_default_timeout(60_000)
+    with mlflow_ui() as (base, opened):
         opened.goto(f"{base}/#/experiments/{experiment}/runs")
         row = opened.get_by_role("row").filter(has_text=parent.info.run_name[:12])
         row.first.wait_for()
@@ -39,11 +128,8 @@ def test_sweep_is_grouped_sorted_and_compared(alone):
         opened.goto(f"{base}/#/experiments/{experiment}/runs?orderByKey=metrics.%60val_accuracy%60&orderByAsc=false")
         opened.reload()
         names.nth(3).wait_for()
-        # From top to bottom, which need not be the order of the elements.
-        top_down = sorted(names.all(), key=lambda name: name.bounding_box()["y"])
         accuracies = {child.info.run_name: child.data.metrics["val_accuracy"] for child in children}
-        shown = [accuracies[name.inner_text()] for name in top_down]
-        assert shown == sorted(accuracies.values(), reverse=True)
+        assert [accuracies[name] for name in top_down(names)] == sorted(accuracies.values(), reverse=True)
 
         ids = quote(json.dumps([child.info.run_id for child in children]))
         opened.goto(f"{base}/#/compare-runs?runs={ids}&experiments={quote(json.dumps([experiment]))}")

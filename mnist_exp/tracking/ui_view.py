@@ -1,0 +1,178 @@
+"""The page of MLflow on which runs are looked at: its columns, its order and its charts.
+
+MLflow keeps such a view as JSON in a tag of the experiment, `mlflow.sharedViewState.KEY`, and an address that names the
+key opens it. This is no public interface, so tests/tracking/test_mlflow_ui.py looks at the page in a browser (3.17).
+Where the tag cannot be written, the address itself sorts the runs, and MLflow chooses the columns.
+"""
+
+import contextlib
+import hashlib
+import json
+import time
+import urllib.parse
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mnist_exp.tracking import mlflow_writes, names
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+_TAG = "mlflow.sharedViewState."
+_KEY_LENGTH = 16  # of a digest, in hex
+_OUTCOME = (names.VAL_ACCURACY, names.TEST_ACCURACY, names.EPOCHS, names.FIT_TIME_S)
+_CHOSEN = (names.MODEL_TARGET, "optimizer._target_", "optimizer.learning_rate", names.DATA_NAME, names.SEED)
+# MLflow's own width of 200 pixels leaves room for three columns beside its assistant; but a `_target_` is long.
+_WIDTH_PX, _WIDE_PX = 120, 200
+_MOST_NAMED = 300  # runs: MLflow keeps 20,000 characters
+
+
+@dataclass(frozen=True)
+class View:
+    """Which runs of an experiment are shown, and what of them.
+
+    Args:
+        metric: by which they are sorted, the best first.
+        direction: what is best: maximize or minimize.
+        columns: shown from left to right, as MLflow names them.
+        condition: which the runs fulfil, in MLflow's words; empty for all.
+        name: under which MLflow's menu of views lists it; None keeps it out of there, where MLflow allows 40.
+        charted: params that the charts hold against the metric; without any, MLflow chooses the charts.
+    """
+
+    metric: str
+    direction: str
+    columns: tuple[str, ...]
+    condition: str = ""
+    name: str | None = None
+    charted: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What the address calls it: a digest of its state, so that the same view has the same key."""
+        return "mnist_exp-" + hashlib.sha256(self.state.encode()).hexdigest()[:_KEY_LENGTH]
+
+    @property
+    def state(self) -> str:
+        """The view as MLflow's page reads it, JSON."""
+        state: dict[str, Any] = {
+            **self._facets,
+            "startTime": "ALL",
+            "lifecycleFilter": "Active",
+            "datasetsFilter": [],
+            "modelVersionFilter": "All Runs",
+            "selectedColumns": self.columns,
+            "columnOrder": self.columns,
+            "columnWidths": {name: _WIDE_PX if "_target_" in name else _WIDTH_PX for name in self.columns},
+        }
+        if self.charted:
+            state |= _charts(self.metric, self.charted)
+        return json.dumps(state)
+
+    @property
+    def address(self) -> str:
+        """What sorts and filters the runs without a tag, as the end of an address."""
+        facets = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self._facets.items()}
+        return urllib.parse.urlencode({name: value for name, value in facets.items() if value})
+
+    @property
+    def _facets(self) -> dict[str, Any]:
+        return {
+            "searchFilter": self.condition,
+            "orderByKey": _metric(self.metric),
+            "orderByAsc": self.direction == "minimize",
+        }
+
+
+def of_runs(objective: str, direction: str) -> View:
+    """Return the view of an experiment's runs; it is the same for all that have the same objective."""
+    columns = [*map(_metric, (objective, *_OUTCOME)), *map(_param, _CHOSEN)]
+    return View(objective, direction, _distinct(columns), name=f"mnist_exp: best {objective} first")
+
+
+def of_jobs(condition: str, swept: Sequence[str], params: Collection[str], objective: str, direction: str) -> View:
+    """Return the view of a sweep's jobs.
+
+    Args:
+        condition: from `children` or `among`.
+        swept: the options that differ between the jobs.
+        params: names of those that are recorded of a job; of a choice of a group it is what the choice names.
+        objective: the metric that ranks.
+        direction: of the objective.
+    """
+    found = [next((p for p in (key, f"{key}.name", f"{key}._target_") if p in params), None) for key in swept]
+    shown = _distinct(param for param in found if param is not None)
+    columns = [_metric(objective), *map(_param, shown), *map(_metric, (*_OUTCOME, names.PARAMETERS))]
+    return View(objective, direction, _distinct(columns), condition, charted=shown)
+
+
+def children(parent: str) -> str:
+    """Return the condition of being a job of a sweep."""
+    return f"tags.`{names.PARENT}` = '{parent}'"
+
+
+def among(run_ids: Sequence[str]) -> str:
+    """Return the condition of being one of some runs; of very many, one of the first."""
+    return f"attributes.run_id IN ({', '.join(map(repr, run_ids[:_MOST_NAMED]))})"
+
+
+def page(client: "MlflowClient", experiment: "Experiment", view: View) -> str:
+    """Return the page of MLflow that shows a view, behind the address of its server; keep the view for it.
+
+    One that is there already is left as it is: someone may have changed it in the browser. So the first run of an
+    experiment costs a request, and the next ones none.
+    """
+    tag = _TAG + view.key
+    is_kept = tag in experiment.tags
+    if not is_kept:
+        with contextlib.suppress(*mlflow_writes.write_errors()):  # As where others may write runs only.
+            client.set_experiment_tag(experiment.experiment_id, tag, _as_kept(view))
+            is_kept = True
+    # Given both, MLflow follows what the address says and leaves the view alone. Without the last part it would show
+    # its front page, which is for language models.
+    query = f"viewStateShareKey={view.key}" if is_kept else view.address
+    return f"/#/experiments/{experiment.experiment_id}/runs?{query}&workflowType=machine_learning"
+
+
+def _as_kept(view: View) -> str:
+    if view.name is None:
+        return view.state
+    now_ms = round(time.time() * 1000)
+    return json.dumps({"name": view.name, "createdAt": now_ms, "updatedAt": now_ms, "state": view.state})
+
+
+def _metric(name: str) -> str:
+    return f"metrics.`{name}`"
+
+
+def _param(name: str) -> str:
+    return f"params.`{name}`"
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _charts(metric: str, params: Sequence[str]) -> dict[str, Any]:
+    """Return MLflow's charts: each job as a line through its options to its metric, and the curves of the best ten."""
+    common = {"metricSectionId": "sweep", "deleted": False, "isGenerated": False}
+    across = {"type": "PARALLEL", "uuid": "across", "showAllRuns": True}
+    curves = {"type": "LINE", "uuid": "curves", "metricKey": metric, "lineSmoothness": 0}
+    return {
+        "compareRunCharts": [
+            common | across | {"selectedParams": list(params), "selectedMetrics": [metric]},
+            common | curves,
+        ],
+        "compareRunSections": [
+            {
+                "uuid": "sweep",
+                "name": "Sweep",
+                "display": True,
+                "isReordered": False,
+                "isGenerated": False,
+                "columns": 2,
+            }
+        ],
+    }

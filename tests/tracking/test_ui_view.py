@@ -1,0 +1,98 @@
+"""What MLflow is told to show, and that it is told once."""
+
+import json
+from types import SimpleNamespace
+from urllib.parse import parse_qs
+
+from mlflow.exceptions import MlflowException
+
+from mnist_exp.tracking import store, ui_view
+
+PARAMS = {"model._target_", "model.filters", "optimizer._target_", "data.name", "data._target_", "seed"}
+
+
+class Client:
+    """Keeps what it is asked to, or refuses."""
+
+    def __init__(self, refuses=False):
+        self.kept, self.refuses = {}, refuses
+
+    def set_experiment_tag(self, experiment, key, value):
+        if self.refuses:
+            raise MlflowException("Permission denied")
+        self.kept[key] = value
+
+
+def of_jobs(condition="", swept=("model.filters",), objective="val_accuracy", direction="maximize"):
+    return ui_view.of_jobs(condition, swept, PARAMS, objective, direction)
+
+
+def columns(view):
+    return [name.partition("`")[2].rstrip("`") for name in json.loads(view.state)["selectedColumns"]]
+
+
+def test_runs_of_one_objective_share_a_view():
+    first, second = (ui_view.of_runs("val_accuracy", "maximize") for _ in range(2))
+    other = ui_view.of_runs("val_loss", "minimize")
+    assert first.key == second.key != other.key
+    assert columns(first)[:3] == ["val_accuracy", "test_accuracy", "epochs"]
+    assert columns(other)[:2] == ["val_loss", "val_accuracy"]
+    assert {"model._target_", "optimizer.learning_rate", "seed", "data.name", "fit_time_s"} <= set(columns(first))
+    assert json.loads(first.state)["orderByAsc"] is False
+    assert json.loads(other.state)["orderByAsc"] is True
+
+
+def test_jobs_show_what_is_swept_as_it_is_recorded():
+    view = of_jobs(ui_view.children("f00"), ("optimizer", "model.filters", "data", "experiment"))
+    assert columns(view)[:4] == ["val_accuracy", "optimizer._target_", "model.filters", "data.name"]
+    state = json.loads(view.state)
+    assert state["searchFilter"] == "tags.`mlflow.parentRunId` = 'f00'"
+    across, curves = state["compareRunCharts"]
+    assert across["selectedParams"] == ["optimizer._target_", "model.filters", "data.name"]
+    assert across["selectedMetrics"] == [curves["metricKey"]] == ["val_accuracy"]
+    assert "compareRunCharts" not in json.loads(of_jobs(swept=()).state)
+
+
+def test_each_sweep_has_its_own_key():
+    assert len({of_jobs(ui_view.children(parent)).key for parent in ("a", "b", "a")}) == 2
+
+
+def test_view_of_very_many_jobs_is_not_too_long_for_mlflow():
+    from mlflow.utils.validation import MAX_EXPERIMENT_TAG_KEY_LENGTH, MAX_EXPERIMENT_TAG_VAL_LENGTH
+
+    view = of_jobs(ui_view.among([f"{number:032x}" for number in range(10_000)]), sorted(PARAMS))
+    assert len(view.state) < MAX_EXPERIMENT_TAG_VAL_LENGTH
+    assert len(f"mlflow.sharedViewState.{view.key}") < MAX_EXPERIMENT_TAG_KEY_LENGTH
+
+
+def test_view_is_kept_once_and_then_left_as_it_is():
+    client, view = Client(), ui_view.of_runs("val_accuracy", "maximize")
+    experiment = SimpleNamespace(experiment_id="1", tags={})
+    page = ui_view.page(client, experiment, view)
+    assert page == f"/#/experiments/1/runs?viewStateShareKey={view.key}&workflowType=machine_learning"
+    ((tag, value),) = client.kept.items()
+    assert json.loads(json.loads(value)["state"]) == json.loads(view.state)
+    experiment.tags = {tag: "what someone made of it in the browser"}
+    client.kept.clear()
+    assert ui_view.page(client, experiment, view) == page
+    assert client.kept == {}
+
+
+def test_address_sorts_where_no_view_can_be_kept():
+    experiment = SimpleNamespace(experiment_id="1", tags={})
+    page = ui_view.page(Client(refuses=True), experiment, of_jobs(ui_view.children("f00"), direction="minimize"))
+    query = parse_qs(page.partition("?")[2])
+    assert query == {
+        "searchFilter": ["tags.`mlflow.parentRunId` = 'f00'"],
+        "orderByKey": ["metrics.`val_accuracy`"],
+        "orderByAsc": ["true"],
+        "workflowType": ["machine_learning"],
+    }
+
+
+def test_real_store_keeps_it(alone):
+    uri, view = "sqlite:///mlflow.db", ui_view.of_runs("val_accuracy", "maximize")
+    store.finish_creation(store.begin_creation(uri, "digits"))
+    for name in ("digits", "other"):  # The second one is not there yet.
+        ui_view.page(store.client(uri), store.experiment(uri, name), view)
+        assert f"mlflow.sharedViewState.{view.key}" in store.experiment(uri, name).tags
