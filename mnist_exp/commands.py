@@ -1,4 +1,4 @@
-"""What the commands share beside `mnist_exp.run`: exit codes, and how errors become them."""
+"""What the commands share: exit codes, and how errors become them."""
 
 import argparse
 import io

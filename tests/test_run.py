@@ -64,6 +64,7 @@ def test_screen_says_what_runs_and_what_came_out(first):
     lines = done.stdout.splitlines()
     assert lines[0] == "model      cnn, 9,506 parameters"
     assert "600 training images 28×28×1, validated on the 1,000 test images" in lines[1]
+    assert lines[3] == "changed    " + " ".join([*SMOKE, "model.dropout=0.5"])
     assert re.search(r"^epoch 2/2   loss \d\.\d{4}   accuracy \d\.\d{4}   val_loss .* s$", done.stdout, re.MULTILINE)
     assert re.search(r"^run   [0-9a-f]{32} in experiment mnist_exp$", done.stdout, re.MULTILINE)
     assert "mlflow ui   then open" in done.stdout

@@ -68,7 +68,7 @@ if __name__ == "__main__":
     import resource
     import sys
 
-    from mnist_exp.run import main
+    from mnist_exp.run_command import main
 
     try:
         main()

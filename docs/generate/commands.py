@@ -5,22 +5,16 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import mnist_exp
 from generate.links import ROOT
 from generate.markdown import block
-
-_FIRST = ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver")
+from mnist_exp.__main__ import names
 
 
 def text() -> str:
     """Return a section a command, the best known ones first."""
-    folder = Path(mnist_exp.__file__).parent
-    found = [file.stem for file in folder.glob("*.py") if '__name__ == "__main__"' in file.read_text(encoding="utf-8")]
-    names = sorted(found, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
     with ThreadPoolExecutor(2) as pool:
-        return "\n".join(map(_section, names, pool.map(_help, names)))
+        return "\n".join(map(_section, names(), pool.map(_help, names())))
 
 
 def _help(name: str) -> str:

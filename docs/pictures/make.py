@@ -19,7 +19,7 @@ from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
 BASELINE = "trainer.epochs=5 data.validation=5000 tracking.register_as=digits"
 SWEEP = (
     "-m model.filters=8,32 model.dropout=0.1,0.5 seed=range(1,9) "
@@ -47,12 +47,12 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "mnist_exp-pictures")
-    parser.add_argument("--only", nargs="*", default=["terminal", "mlflow", "report", "demo"])
+    parser.add_argument("--only", nargs="*", default=["terminal", "mlflow", "view", "report", "demo"])
     options = parser.parse_args()
     options.folder.mkdir(exist_ok=True)
     os.chdir(options.folder)
     run_id, parent = trained(), swept()
-    makers = {"terminal": terminal, "mlflow": mlflow_ui, "report": report, "demo": demo}
+    makers = {"terminal": terminal, "mlflow": mlflow_ui, "view": view, "report": report, "demo": demo}
     for name in options.only:
         makers[name](run_id, parent)
 
@@ -127,6 +127,36 @@ def mlflow_ui(run_id: str, parent: str) -> None:
     save("mlflow.png")
     client.download_artifacts(parent, "heat_map.png", ".")
     save("heat_map.png")
+
+
+def view(run_id: str, parent: str) -> None:
+    """Look at the page of MLflow that the sweep printed: its table, and its charts."""
+    from real_browser import free_port, page, serving
+
+    (line,) = [line for line in Path("sweep.txt").read_text().splitlines() if line.startswith("look")]
+    base = f"http://127.0.0.1:{(port := free_port())}"
+    address = base + line.split("http://127.0.0.1:5000")[1]
+    with (
+        serving(
+            ["mlflow", "ui", "--port", str(port), "--workers", "1"],
+            f"{base}/health",
+            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+        ),
+        page(viewport={"width": 1280, "height": 700}) as opened,
+    ):
+        opened.goto(address)
+        opened.locator("[col-id='params.`model.filters`']").first.wait_for(timeout=60_000)
+        opened.get_by_role("button", name="Close").last.click()  # An assistant that has nothing to do with it.
+        opened.wait_for_timeout(2000)
+        opened.screenshot(path="mlflow_table.png")
+        opened.set_viewport_size({"width": 1280, "height": 780})
+        opened.goto("about:blank")
+        opened.goto(f"{address}&compareRunsMode=CHART")
+        opened.locator(".parcoords").first.wait_for(timeout=60_000)
+        opened.wait_for_timeout(3000)
+        opened.screenshot(path="mlflow_charts.png")
+    save("mlflow_table.png")
+    save("mlflow_charts.png")
 
 
 def report(run_id: str, parent: str) -> None:

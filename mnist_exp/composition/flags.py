@@ -3,8 +3,10 @@
 import argparse
 import re
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
+import hydra
 from hydra import compose
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
@@ -32,6 +34,9 @@ def read(words: Sequence[str]) -> argparse.Namespace:
     """
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
+    for action in parser._actions:
+        if action.dest == "version":  # Hydra would tell its own only.
+            action.version = version()  # type: ignore[attr-defined]
     flags = [flag for action in parser._actions for flag in action.option_strings]
     try:
         options, rest = parser.parse_known_args(list(words))
@@ -54,6 +59,11 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         written = [word for word in options.overrides if _OVERRIDE.match(word)]
         raise SettingsError([*problems, *find_problems(written, options.config_dir, multirun=True)])
     return options
+
+
+def version() -> str:
+    """Return what --version prints."""
+    return f"mnist_exp {metadata.version('mnist_exp')} (Hydra {hydra.__version__})"
 
 
 def _refuse(message: str) -> NoReturn:

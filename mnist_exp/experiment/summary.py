@@ -2,6 +2,7 @@
 
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
+from mnist_exp.experiment import changes
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, store, tracker
@@ -32,6 +33,7 @@ def announce(
             "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
             f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
         }
+        | changes.shown(settings)
     )
     if dataset.fallback:
         screen.warn(f"{_fallback_words(dataset)} {dataset.fallback}")

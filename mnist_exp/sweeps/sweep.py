@@ -261,7 +261,8 @@ class _Sweep:
                 run_folder.remove_sweep_heartbeat(self.plan.settings.tracking, parent)
 
         steps = (self._settle, summary.record, self._open_view)
-        for step in (*(functools.partial(step, history, outcome) for step in steps), end):
+        settle, record, view = (functools.partial(step, history, outcome) for step in steps)
+        for step in (settle, record, view, end):
             try:
                 step()
             except Exception:  # The jobs are done; they must not look as if they were not.

@@ -565,7 +565,7 @@ SEVERAL = (
 )
 WORKER = """
 import contextlib, io, json, os, sys
-from mnist_exp.run import launch
+from mnist_exp.run_command import launch
 HEAVY = {"tensorflow", "keras", "mlflow", "jax", "torch", "matplotlib", "pandas"}
 heavy = []
 def refuse(event, arguments):

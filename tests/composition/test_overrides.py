@@ -18,7 +18,7 @@ from mnist_exp.composition.compose import compose
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields
 from mnist_exp.errors import SettingsError
-from mnist_exp.run import launch
+from mnist_exp.run_command import launch
 
 FEW = int(os.environ.get("MNIST_EXP_EXAMPLES", "0"))
 HEAVY = ("tensorflow", "keras", "mlflow", "matplotlib", "pandas")

@@ -51,6 +51,7 @@ HOSTILE = [
     "mnist_exp.data.mnist.find_mnist",
     "mnist_exp.config.signatures.importlib.import_module",
     "mnist_exp.run.main",
+    "mnist_exp.run_command.main",
     # What begins like something trusted.
     "mnist_exp_evil.models.cnn",
     "mnist_exp.models_evil.cnn",

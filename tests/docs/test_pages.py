@@ -78,7 +78,7 @@ NOT_HERE = {"-m", "--help", "--config-dir", "--cfg", "trainer.backend=torch", "h
 
 
 def test_commands_of_the_pages_compose(alone, monkeypatch):
-    from mnist_exp.run import launch
+    from mnist_exp.run_command import launch
 
     checked = 0
     for page in PAGES:

@@ -19,7 +19,7 @@ TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
 # Several command lines in one process, which imports MLflow once.
 LINES = """
 import contextlib, io, json, sys
-from mnist_exp.run import launch
+from mnist_exp.run_command import launch
 results = {}
 for line in json.load(sys.stdin):
     out, err = io.StringIO(), io.StringIO()

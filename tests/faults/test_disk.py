@@ -144,7 +144,7 @@ def test_checkpoints_that_cannot_be_written_any_more_cost_only_themselves(disk):
 
 WORKER = """
 import contextlib, io, json, os, sys
-from mnist_exp.run import launch
+from mnist_exp.run_command import launch
 results = {}
 for folder, arguments in json.load(sys.stdin).items():
     os.chdir(folder)

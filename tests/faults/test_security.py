@@ -172,7 +172,7 @@ RESOLVERS = [
 ]
 WORKER = """
 import contextlib, io, json, os, pathlib, sys, traceback
-from mnist_exp.run import launch
+from mnist_exp.run_command import launch
 results = []
 for arguments in json.load(sys.stdin):
     out, err = io.StringIO(), io.StringIO()

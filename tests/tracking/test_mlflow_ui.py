@@ -40,7 +40,7 @@ def printed_page(*words):
 def columns_of(opened, awaited):
     """The columns' names from left to right, once one is there."""
     opened.locator(f'[col-id="{awaited}"]').first.wait_for()
-    cells = opened.locator(".ag-header-cell[col-id*='`']").all()
+    cells = opened.locator(".ag-header-cell:is([col-id^='metrics.'], [col-id^='params.'])").all()
     left_to_right = sorted(cells, key=lambda cell: cell.bounding_box()["x"])
     return [cell.get_attribute("col-id").split("`")[1] for cell in left_to_right]
 

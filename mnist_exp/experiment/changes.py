@@ -1,0 +1,15 @@
+"""What a run changes of the defaults, for a person."""
+
+import shlex
+
+from mnist_exp.config.schema import Settings
+from mnist_exp.runtime.redaction import redact
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Return what was changed as a row of the screen, as it was typed and without secrets; none if nothing was.
+
+    The values that it had before are not told: to compose a second time, without the changes, takes 70 ms.
+    """
+    changes = [redact(text) for text in settings.overrides if not text.lstrip("+~").startswith("hydra")]
+    return {"changed": shlex.join(changes)} if changes else {}

@@ -1,0 +1,108 @@
+"""What `python -m mnist_exp.run` and `mnist-exp` do: read, check, run, and leave with an exit code."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_exp import commands
+from mnist_exp.commands import DONE, MISTAKE
+from mnist_exp.composition import compose, explain, flags
+from mnist_exp.composition.preflight import check
+from mnist_exp.config import fields
+from mnist_exp.errors import RunError, SettingsError, TrainingError
+from mnist_exp.experiment import resume, runner
+from mnist_exp.experiment.record import Job
+from mnist_exp.runtime.signals import Terminated
+from mnist_exp.runtime.terminal import Screen
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code: 0 done, 1 failed, 2 mistaken, 130 and 143 interrupted."""
+    commands.leave_with(launch)
+
+
+def launch() -> int:
+    """Run the command line in `sys.argv`, which Hydra reads too, and return its exit code."""
+    # Hydra turns errors into its own words and leaves with 1, unless it is told to pass them on.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    options = argparse.Namespace(overrides=[], config_dir=None, multirun=False)
+    try:
+        options = flags.read(sys.argv[1:])
+        if not options.shell_completion:  # Its words are no overrides.
+            compose.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
+        if options.help:
+            from mnist_exp.composition import help_page
+
+            print(help_page.text(options.overrides, options.config_dir))
+            return DONE
+        compose.register_search_path()
+        hydra.main(version_base="1.3", config_path=str(compose.CONF), config_name="config")(train)()
+    except (SettingsError, RunError, KeyboardInterrupt) as error:
+        return commands.tell(error, "configuration")
+    except SystemExit as leaving:
+        # Hydra leaves with 1 where --package names no section.
+        return MISTAKE if leaving.code == 1 else commands.tell(leaving, "configuration")
+    except Exception as error:
+        # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
+        return commands.tell(SettingsError(_mistakes(error, options)), "configuration")
+    return DONE
+
+
+def train(config: DictConfig) -> float:
+    """Run one composed configuration and return its objective to the sweeper."""
+    try:
+        overrides = HydraConfig.get().overrides.task
+        if config.get("resume") is not None:
+            return _resume(config, overrides)
+        settings = check(config, overrides)
+        _warn_of_unswept()
+        return runner.run(settings).objective
+    # Hydra prints lines of its own about any other kind of exception.
+    except (SettingsError, RunError) as error:
+        raise SystemExit(error) from error
+    except Terminated:
+        raise
+    except TrainingError as error:
+        raise SystemExit(RunError(f"the run failed: {error}")) from error
+    except (Exception, SystemExit) as error:
+        raise SystemExit(RunError(traceback.format_exc())) from error
+
+
+def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
+    screen = Screen()
+    with resume.opened(config, overrides, screen) as (settings, dataset, resumption):
+        return runner.run(settings, screen, Job(dataset=dataset, resumption=resumption)).objective
+
+
+def _warn_of_unswept() -> None:
+    """Say that a preset of a sweep sweeps with -m only, unless the run was told where in it it stands."""
+    hydra = HydraConfig.get()
+    given = {text.partition("=")[0].lstrip("+") for text in hydra.overrides.task}
+    unswept = [key for key in hydra.sweeper.get("params") or {} if key not in given]
+    if unswept:
+        Screen().warn(f"this is one run, not a sweep over {', '.join(unswept)}: for that add -m")
+
+
+def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
+    cause = error.__cause__ if isinstance(error, ValueError) else error  # As of a log file that cannot be made.
+    # Hydra's error for a choice that does not exist is an OSError as well.
+    if isinstance(cause, OSError) and not isinstance(cause, HydraException):
+        option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
+        why = f"{cause.strerror or cause}: {fields.show(cause.filename)}"
+        return [f"the output folder cannot be written: {why}; change it with {option}"]
+    problems = compose.find_problems(options.overrides, options.config_dir, multirun=options.multirun)
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    is_of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or frame.f_globals["__name__"].startswith(
+        "hydra."
+    )
+    if not problems and not is_of_hydra:
+        raise error  # A bug shows its traceback.
+    return problems or [explain.reason(error)]

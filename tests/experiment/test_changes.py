@@ -1,0 +1,23 @@
+"""The row of the screen that tells what was changed."""
+
+import pytest
+
+from mnist_exp import compose
+from mnist_exp.experiment import changes
+
+
+@pytest.mark.parametrize(
+    ("overrides", "row"),
+    [
+        ([], {}),
+        (["hydra.run.dir=somewhere"], {}),
+        (["model.filters=16", "+optimizer.clipnorm=1"], {"changed": "model.filters=16 +optimizer.clipnorm=1"}),
+        (["tracking.run_name='a longer look'"], {"changed": "'tracking.run_name='\"'\"'a longer look'\"'\"''"}),
+        (
+            ["sweep.storage=postgresql://me:hunter2@db/x"],
+            {"changed": "'sweep.storage=postgresql://***@db/x'"},
+        ),
+    ],
+)
+def test_changes_are_told_as_typed_and_without_secrets(overrides, row):
+    assert changes.shown(compose(overrides)) == row

@@ -1,0 +1,60 @@
+"""The front door: `python -m mnist_exp`, the versions, and what `mnist_exp.run` is."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+VERSION = f"mnist_exp {metadata.version('mnist_exp')} (Hydra {metadata.version('hydra-core')})\n"
+
+
+def python(*words):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120)
+
+
+def test_every_command_has_a_line_that_says_what_it_does():
+    done = python("-m", "mnist_exp")
+    assert done.returncode == 0
+    lines = [line.split(maxsplit=3) for line in done.stdout.splitlines() if line.startswith("  python -m")]
+    told = {words[2]: words[3] for words in lines}
+    scripts = {file.stem for file in (ROOT / "mnist_exp").glob("[!_]*.py") if "\n    main()\n" in file.read_text()}
+    assert set(told) == {f"mnist_exp.{name}" for name in scripts} >= {"mnist_exp.run", "mnist_exp.deliver"}
+    assert lines[0][2] == "mnist_exp.run"
+    assert told["mnist_exp.run"] == "Train one experiment, or with -m a sweep of them"
+    assert all(len(line) <= 120 for line in done.stdout.splitlines())
+    place = Path(done.stdout.splitlines()[-1].removeprefix("Read on in "))
+    assert place == ROOT / "README.md"
+    assert python("-m", "mnist_exp", "--help").stdout == done.stdout
+
+
+@pytest.mark.parametrize("words", [["mnist_exp"], ["mnist_exp.run"], ["mnist_exp.run", "model=mlp"]])
+def test_version_is_ours(words):
+    done = python("-m", *words, "--version")
+    assert (done.returncode, done.stdout) == (0, VERSION)
+
+
+def test_command_without_its_dot_is_told_how_to_be_written():
+    done = python("-m", "mnist_exp", "predict", "abc")
+    assert done.returncode == 2
+    assert done.stderr.endswith("'predict' is not understood: a command is called by python -m mnist_exp.predict\n")
+
+
+def test_run_stays_a_function_as_nothing_imports_the_script():
+    check = "import mnist_exp.run_command, mnist_exp; print(mnist_exp.run.__module__, callable(mnist_exp.run))"
+    assert python("-c", check).stdout == "mnist_exp.experiment.runner True\n"
+    importers = []
+    for file in (
+        file for folder in ("mnist_exp", "hydra_plugins", "benchmarks") for file in (ROOT / folder).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                named = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+                importers += [file] if "mnist_exp.run" in named else []
+    assert importers == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"mnist-exp": "mnist_exp.run_command:main"}
