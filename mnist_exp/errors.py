@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class MnistExpError(Exception):
-    """Root of the errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class SettingsError(MnistExpError):
@@ -23,11 +23,11 @@ class SettingsError(MnistExpError):
 
 
 class DataError(SettingsError):
-    """The data set is missing, damaged or not what a classifier can be trained on."""
+    """The data set is missing, damaged or not usable for training a classifier."""
 
 
 class TrackingError(SettingsError):
-    """The tracking store cannot be reached or written."""
+    """The tracking store cannot be reached or written to."""
 
 
 class BusyError(SettingsError):
@@ -43,7 +43,7 @@ class RunError(MnistExpError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return what went wrong in one line: the sentence of an error of ours, kind and message of any other."""
+    """Return an error as one line: the message of a `MnistExpError`, type and message of any other exception."""
     text = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, MnistExpError):
         return text
@@ -53,6 +53,11 @@ def first_line(error: BaseException) -> str:
 def printable(text: str) -> str:
     """Return a text with invisible and control characters as escapes; accents and other scripts stay."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 run`, `2 runs`, `1,000 runs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _in_one_line(text: str) -> str:

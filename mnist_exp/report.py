@@ -1,4 +1,4 @@
-"""Compare recorded runs, on one page: `python -m mnist_exp.report RUN_ID…`."""
+"""The command that compares recorded runs on one page: `python -m mnist_exp.report RUN_ID…`."""
 
 import argparse
 import urllib.parse
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mnist_exp import commands
 from mnist_exp.config.nested import flatten
-from mnist_exp.errors import RunError, SettingsError, first_line
+from mnist_exp.errors import RunError, SettingsError, first_line, plural
 from mnist_exp.experiment import provenance
 from mnist_exp.reports import selection
 from mnist_exp.reports.groups import Grouping, group
@@ -34,10 +34,14 @@ def main() -> None:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write the report on some runs, and return the exit code.
+    """Write a report on some runs.
 
-    Raises: SettingsError: the runs cannot be found or compared, or the folder cannot be written.
-        RunError: it cannot be written after all, or the store did not take it.
+    Args:
+        options: the options of the command line.
+    Returns: the exit code.
+    Raises:
+        SettingsError: the runs cannot be found or compared, or the folder cannot be written to.
+        RunError: writing the report failed, or the tracking store refused it.
     """
     screen = Screen()
     settings = commands.tracking(options)
@@ -50,10 +54,10 @@ def report(options: argparse.Namespace) -> int:
     grouping = group(selected.runs, metric, against)
     folder = _folder(options.output or str(Path("reports") / selected.short))
     try:
-        files, told = _write(folder, selected, grouping)
+        files, conclusions = _write(folder, selected, grouping)
     except OSError as error:
         raise RunError(f"the report cannot be written to {folder}: {first_line(error)}") from error
-    _show(screen, grouping, told, folder)
+    _show(screen, grouping, conclusions, folder)
     if log_to is not None:
         _log(log_to, files)
         screen.table({"logged": f"to run {log_to.run_id}, under {ARTIFACTS}/"})
@@ -61,20 +65,20 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[Path], list[str]]:
-    """Write page and pictures; return the files, and the verdict."""
+    """Write the page and the figures; return the files and the conclusions."""
     from mnist_exp.reports import figures, page, paired_models, tables, verdict
 
     compared = paired_models.compare(grouping)
-    told = verdict.verdict(grouping, compared)
+    conclusions = verdict.verdict(grouping, compared)
     for name in figures.NAMES:
-        (folder / name).unlink(missing_ok=True)  # Of an earlier report in the same folder.
+        (folder / name).unlink(missing_ok=True)  # From an earlier report in the same folder.
     names = figures.draw_all(folder, grouping, _curves(grouping))
     title = f"Report on {selected.title}"
     shown, more = _tables(grouping, compared, selected)
     content = page.Content(
         title=title[:200],
         summary=_summary(grouping),
-        verdict=told,
+        verdict=conclusions,
         cautions=verdict.cautions(grouping),
         figures=names,
         tables=shown,
@@ -84,7 +88,7 @@ def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[
         command=provenance.command(),
     )
     page.write(folder, content)
-    return [folder / page.FILE, *(folder / name for name in names)], told
+    return [folder / page.FILE, *(folder / name for name in names)], conclusions
 
 
 def _tables(grouping: Grouping, compared: Models | None, selected: Selection) -> tuple[list[Table], list[Table]]:
@@ -101,13 +105,13 @@ def _tables(grouping: Grouping, compared: Models | None, selected: Selection) ->
 def _summary(grouping: Grouping) -> str:
     compared = sum(each.n for each in grouping.groups)
     groups, left = len(grouping.groups), len(grouping.left_out)
-    told = f"{_count(compared, 'run')} of {_count(groups, 'configuration')}, compared by {grouping.metric.name}"
-    told += f" ({grouping.metric.direction})"
-    return told + (f"; {_count(left, 'run')} listed and not compared" if left else "")
+    summary = f"{plural(compared, 'run')} of {plural(groups, 'configuration')}, compared by {grouping.metric.name}"
+    summary += f" ({grouping.metric.direction})"
+    return f"{summary}; {plural(left, 'run')} listed but not compared" if left else summary
 
 
 def _curves(grouping: Grouping) -> dict[str, dict[str, dict[int, float]]]:
-    """Return the epochs of the runs whose curves are drawn, at the most 200 of them."""
+    """Return the metrics per epoch of the runs whose curves are drawn, at most 200 runs."""
     from mnist_exp.reports import figures
 
     shown = dict.fromkeys([figures.epoch_metric(grouping.metric), names.VAL_LOSS, names.LOSS])
@@ -121,27 +125,27 @@ def _bounded(values: dict[int, float]) -> dict[int, float]:
 
 
 def _versions(grouping: Grouping) -> dict[str, str]:
-    """Return what versions some of the runs had."""
-    found: dict[str, dict[str, None]] = {name: {} for name in ("python", *_PACKAGES)}
-    for each in [run for g in grouping.groups for run in g.runs][:_MOST_ENVIRONMENTS]:
+    """Return the package versions of the first ten runs."""
+    versions_of: dict[str, dict[str, None]] = {name: {} for name in ("python", *_PACKAGES)}
+    for run in [run for g in grouping.groups for run in g.runs][:_MOST_ENVIRONMENTS]:
         try:
-            environment = flatten(each.environment())
+            environment = flatten(run.environment())
         except SettingsError:
             continue
-        for name, versions in found.items():
+        for name, versions in versions_of.items():
             version = environment.get(name if name == "python" else f"packages.{name}")
             if isinstance(version, str):
                 versions[version[:40]] = None
-    return {name: ", ".join(versions) for name, versions in found.items() if versions}
+    return {name: ", ".join(versions) for name, versions in versions_of.items() if versions}
 
 
-def _show(screen: Screen, grouping: Grouping, told: Sequence[str], folder: Path) -> None:
+def _show(screen: Screen, grouping: Grouping, conclusions: Sequence[str], folder: Path) -> None:
     from mnist_exp.reports import page, tables, verdict
 
     head, rows = tables.for_screen(grouping, _MOST_SHOWN)
     screen.columns(head, rows, left=("family", *head[head.index("rank") + 1 : head.index("seeds")]))
     if len(grouping.groups) > _MOST_SHOWN:
-        screen.out.print(f"… and {len(grouping.groups) - _MOST_SHOWN} more configurations, on the page")
+        screen.out.print(f"… and {len(grouping.groups) - _MOST_SHOWN} more configurations; the page has all")
     screen.out.print()
     for caution in verdict.cautions(grouping):
         screen.warn(caution)
@@ -149,15 +153,15 @@ def _show(screen: Screen, grouping: Grouping, told: Sequence[str], folder: Path)
     for run_id, reason in list(left.items())[:_MOST_SHOWN]:
         screen.out.print(f"not compared: run {run_id} {reason}", markup=False)
     if len(left) > _MOST_SHOWN:
-        screen.out.print(f"… and {len(left) - _MOST_SHOWN} more runs that are not compared, on the page")
-    for sentence in told:
+        screen.out.print(f"… and {len(left) - _MOST_SHOWN} more runs that are not compared; the page has all")
+    for sentence in conclusions:
         screen.out.print(sentence, markup=False)
     screen.out.print()
     screen.table({"report": str(folder / page.FILE)})
 
 
 def _folder(path: str) -> Path:
-    """Return the folder of the report, made. Raises: SettingsError: it cannot be written."""
+    """Create the folder of the report. Raises: SettingsError: it cannot be written to."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,26 +169,28 @@ def _folder(path: str) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise SettingsError(f"--output={path} cannot be written: {error.strerror}") from error
+        raise SettingsError(f"--output={path} cannot be written to: {error.strerror}") from error
     return folder
 
 
 def _log(run: StoredRun, files: Sequence[Path]) -> None:
-    """Attach the report to a run. Raises: RunError: the store did not take it."""
+    """Attach the report to a run, as artifacts. Raises: RunError: the tracking store refused it."""
     client = store.client(run.uri)
     try:
         for file in files:
             client.log_artifact(run.run_id, str(file), ARTIFACTS)
     except mlflow_writes.write_errors() as error:
-        raise RunError(f"{files[0]} is written, but run {run.run_id} did not take it: {first_line(error)}") from error
+        raise RunError(
+            f"{files[0]} was written, but could not be attached to run {run.run_id}: {first_line(error)}"
+        ) from error
 
 
 def _links(selected: Selection) -> str:
-    """Return the address of a run's page in the MLflow UI, with {} for its id; empty where no server is known."""
+    """Return the address of a run's page in the MLflow UI, with {} in place of its id; empty without a server."""
     if not selected.uri.startswith(("http://", "https://")):
         return ""
-    found = store.client(selected.uri).get_experiment_by_name(selected.runs[0].experiment)
-    return _address(selected.uri, found.experiment_id) if found else ""
+    experiment = store.client(selected.uri).get_experiment_by_name(selected.runs[0].experiment)
+    return _address(selected.uri, experiment.experiment_id) if experiment else ""
 
 
 def _address(uri: str, experiment_id: str) -> str:
@@ -194,24 +200,22 @@ def _address(uri: str, experiment_id: str) -> str:
     return f"{plain}/#/experiments/{experiment_id}/runs/{{}}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "report",
-        "Compare recorded runs: a verdict, tables and pictures, on one page that needs nothing else.",
-        "0 done, 1 the store did not take the report, 2 the runs cannot be found or compared.",
+        "Compare recorded runs: conclusions, tables and figures on one page, a single HTML file.",
+        "0 done, 1 the tracking store refused the report, 2 the runs cannot be found or compared.",
         [
             "RUN_ID RUN_ID",
             "--sweep PARENT",
             "--experiment mnist_exp --filter \"params.`model.filters` = '16'\"",
         ],
     )
-    parser.add_argument("run_id", nargs="*", metavar="RUN_ID", help="of the runs, or models:/NAME@champion")
+    parser.add_argument("run_id", nargs="*", metavar="RUN_ID", help="id of a run, or models:/NAME@champion")
     parser.add_argument(
-        "--sweep", metavar="PARENT", help="all runs of a sweep, by its run id; attaches the report to it"
+        "--sweep",
+        metavar="PARENT",
+        help="all runs of a sweep, by the id of its parent run; the report is attached to the parent",
     )
     parser.add_argument(
         "--experiment", metavar="NAME", help="all runs of an experiment; default with --filter: mnist_exp"
@@ -219,18 +223,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--filter",
         metavar="CONDITION",
-        help="only such runs of it, in MLflow's words: \"params.`model.filters` = '16'\"",
+        help="only the runs of the experiment that match, in MLflow's syntax: \"params.`model.filters` = '16'\"",
     )
-    parser.add_argument(
-        "--metric", metavar="NAME", help="what is compared; default: what the runs selected by, `objective`"
-    )
+    parser.add_argument("--metric", metavar="NAME", help="metric to compare; default: the objective of the runs")
     parser.add_argument(
         "--against",
         metavar="RUN_ID",
-        help="a run of the configuration that all others are compared with, chosen before looking; default: all pairs",
+        help="a run of the baseline: all others are compared with it only. Choose it before you see the results; "
+        "default: compare all pairs",
     )
-    parser.add_argument("--output", metavar="FOLDER", help="where index.html and its pictures go; default: in reports/")
-    parser.add_argument("--log-to", metavar="RUN_ID", help="attach the report to this run, too")
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="folder for index.html and its figures; default: a folder in reports/"
+    )
+    parser.add_argument("--log-to", metavar="RUN_ID", help="attach the report to this run")
     commands.add_tracking(parser)
     return parser
 

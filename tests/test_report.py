@@ -1,4 +1,4 @@
-"""Reports on real runs and on many that are made up beside them: what is grouped, claimed, drawn and refused."""
+"""Reports on two real runs and on copies of them: grouping, conclusions, figures and error messages."""
 
 import base64
 import math
@@ -34,7 +34,7 @@ def client():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with two real runs that differ by dropout, and a sweep with grids that are copies of them."""
+    """A folder with two real runs that differ by dropout, and a sweep whose runs are copies of them."""
     from mnist_exp import compose, run
 
     place, before = tmp_path_factory.mktemp("report"), Path.cwd()
@@ -53,17 +53,17 @@ def here(folder, monkeypatch):
 
 
 def copied(run_id, params=(), metrics=(), tags=(), status="FINISHED", leave_out=()):
-    """Record a run like another one, with differences; its epochs go straight to their ends."""
+    """Record a copy of a run with some changes; each metric has the same value in both epochs."""
     store = client()
-    found = store.get_run(run_id)
-    own = {k: v for k, v in found.data.tags.items() if k.startswith("mnist_exp.")}
-    new = store.create_run(found.info.experiment_id, tags=own | dict(tags))
-    values = {k: v for k, v in (found.data.metrics | dict(metrics)).items() if k not in leave_out}
+    original = store.get_run(run_id)
+    own = {k: v for k, v in original.data.tags.items() if k.startswith("mnist_exp.")}
+    new = store.create_run(original.info.experiment_id, tags=own | dict(tags))
+    values = {k: v for k, v in (original.data.metrics | dict(metrics)).items() if k not in leave_out}
     points = [Metric(k, v, 0, step) for k, v in values.items() for step in (1, 2)]
     store.log_batch(
         new.info.run_id,
         metrics=points,
-        params=[Param(k, str(v)) for k, v in (found.data.params | dict(params)).items()],
+        params=[Param(k, str(v)) for k, v in (original.data.params | dict(params)).items()],
         tags=[RunTag("mlflow.runName", dict(tags).get("mlflow.runName", "copy"))],
     )
     store.set_terminated(new.info.run_id, status)
@@ -71,7 +71,7 @@ def copied(run_id, params=(), metrics=(), tags=(), status="FINISHED", leave_out=
 
 
 def _sweep(run_id):
-    """2 × 2 configurations of three seeds, the second filters clearly better; and what cannot be compared."""
+    """2 × 2 configurations with three seeds, filters=4 clearly better; and five runs that cannot be compared."""
     store = client()
     experiment = store.get_run(run_id).info.experiment_id
     parent = store.create_run(
@@ -96,8 +96,8 @@ def _sweep(run_id):
     return parent
 
 
-def told(capfd, *words, code=0):
-    """Call the command; return what it said on stdout and stderr."""
+def call(capfd, *words, code=0):
+    """Call the command; return its output on stdout and stderr."""
     from mnist_exp import commands
 
     assert commands.code_of(lambda: report.report(report._parser().parse_args(words))) == code
@@ -108,20 +108,20 @@ def page_of(folder):
     return (Path(folder) / "index.html").read_text()
 
 
-def test_report_of_a_sweep_is_written_told_and_attached(here, capfd):
+def test_report_of_a_sweep_is_written_shown_and_attached(here, capfd):
     parent = here[2]
-    out = told(capfd, "--sweep", parent, "--output", "out").out
+    out = call(capfd, "--sweep", parent, "--output", "out").out
     assert re.search(
         r"^rank  filters  dropout  seeds  val_accuracy +± std +95 % interval  test_accuracy", out, re.MULTILINE
     )
     assert re.search(r"^ +1 +4 +0\.\d +3 +0\.7", out, re.MULTILINE)
     assert "is better than filters=2" in out
     assert re.search(
-        r"cannot be told apart with 3 seeds \(difference .*Holm's correction of 6 comparisons\); about \d+", out
+        r"do not differ significantly with 3 seeds \(difference .*Holm's correction of 6 comparisons\); about \d+", out
     )
     assert "report  out/index.html" in out
     assert f"to run {parent}, under report/" in out
-    for reason in ("is FAILED: no room", "was pruned", "has no objective", "no number", "is KILLED"):
+    for reason in ("is FAILED: no room", "was pruned", "has no objective", "not a finite number", "is KILLED"):
         assert re.search(rf"not compared: run [0-9a-f]{{32}} .*{reason}", out), reason
     assert "\x1b[31m" not in out
     names = {"configurations", "learning_curves", "heat_map", "parallel_coordinates", "costs"}
@@ -130,8 +130,8 @@ def test_report_of_a_sweep_is_written_told_and_attached(here, capfd):
     assert attached == {"index.html"} | {f"{name}.png" for name in names}
 
 
-def test_the_page_holds_all_and_asks_for_nothing(here, capfd):
-    told(capfd, "--sweep", here[2], "--output", "out2")
+def test_the_page_has_everything_and_loads_nothing(here, capfd):
+    call(capfd, "--sweep", here[2], "--output", "out2")
     page = page_of("out2")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
@@ -150,9 +150,11 @@ def test_the_page_holds_all_and_asks_for_nothing(here, capfd):
 
 def test_two_models_are_compared_on_the_same_images(here, capfd):
     first, second = here[1]
-    out = told(capfd, first, second, "--output", "two").out
-    found = re.search(
-        r"on the same 1,000 test images: (\d+) only dropout=(\S+) reads right, (\d+) only dropout=(\S+) \(McNemar", out
+    out = call(capfd, first, second, "--output", "two").out
+    match = re.search(
+        r"on the same 1,000 test images: (\d+) only dropout=(\S+) predicts correctly, "
+        r"(\d+) only dropout=(\S+) \(McNemar",
+        out,
     )
     from mnist_exp.config.schema import TrackingSettings
     from mnist_exp.tracking import references
@@ -162,24 +164,24 @@ def test_two_models_are_compared_on_the_same_images(here, capfd):
     }
     right = {name: each.labels == each.predicted for name, each in read.items()}
     counts = {"0.1": int((right["a"] & ~right["b"]).sum()), "0.5": int((right["b"] & ~right["a"]).sum())}
-    assert {found[2]: int(found[1]), found[4]: int(found[3])} == counts
-    assert "not of their configurations" in out
-    assert "1 seed each: no interval can be given" in out
+    assert {match[2]: int(match[1]), match[4]: int(match[3])} == counts
+    assert "not about their configurations" in out
+    assert "With 1 seed each there are no intervals" in out
     assert "better" not in out
     assert not Path("two/heat_map.png").exists()
 
 
-def test_models_without_predictions_are_told(here, capfd):
+def test_models_without_predictions_are_reported(here, capfd):
     bare = copied(here[1][0], {"model.dropout": 0.7})
-    out = told(capfd, here[1][0], bare, "--output", "bare").out
-    assert "were not compared image by image: there is no test_predictions" in out
+    out = call(capfd, here[1][0], bare, "--output", "bare").out
+    assert "were not compared on the test images: there is no test_predictions" in out
 
 
 def test_one_run_has_a_page_without_comparison(here, capfd):
-    told(capfd, here[1][0], "--output", "one")
-    out = told(capfd, here[1][0], "--output", "one").out  # Again, into the same folder.
+    call(capfd, here[1][0], "--output", "one")
+    out = call(capfd, here[1][0], "--output", "one").out  # Again, into the same folder.
     assert re.search(
-        r"^val_accuracy 0\.\d{4}\. 1 seed: no interval can be given; run more, with -m 'seed=range\(1,6\)'\.$",
+        r"^val_accuracy 0\.\d{4}\. With 1 seed there is no interval; run more, with -m 'seed=range\(1,6\)'\.$",
         out,
         re.MULTILINE,
     )
@@ -197,20 +199,20 @@ def test_filter_metric_against_and_log_to(here, capfd):
         .info.run_id
     )
     words = ("--filter", condition, "--metric", "val_loss", "--against", base, "--log-to", here[1][1])
-    out = told(capfd, *words).out
-    assert "filters=2 was chosen to compare with: val_loss" in out
+    out = call(capfd, *words).out
+    assert "filters=2 is the baseline: val_loss" in out
     (folder,) = re.findall(r"(reports/mnist_exp-[0-9a-f]{6})/index.html", out)
     assert "no difference on any of the 3 seeds" in out  # All are copies.
     assert "(minimize)" in page_of(folder)
     assert "report" in {file.path for file in client().list_artifacts(here[1][1])}
 
 
-def test_what_was_measured_on_the_test_images_is_called_too_good(here, capfd):
-    assert "picked on the test set" in told(capfd, *here[1], "--metric", "test_accuracy", "--output", "t").err
-    assert "picked on the test set" in page_of("t")
+def test_selection_on_the_test_images_gives_a_warning(here, capfd):
+    assert "chosen on the test set" in call(capfd, *here[1], "--metric", "test_accuracy", "--output", "t").err
+    assert "chosen on the test set" in page_of("t")
     watched = [copied(here[1][0], {"data.validation": "test", "seed": seed}) for seed in (1, 2)]
-    assert "picked on the test set" in told(capfd, *watched, "--output", "t").err
-    assert "picked on the test set" not in told(capfd, *here[1], "--output", "t").err
+    assert "chosen on the test set" in call(capfd, *watched, "--output", "t").err
+    assert "chosen on the test set" not in call(capfd, *here[1], "--output", "t").err
 
 
 def test_different_data_are_not_compared(here, capfd):
@@ -219,58 +221,58 @@ def test_different_data_are_not_compared(here, capfd):
         for seed in (1, 2)
     ]
     own = [copied(here[1][0], {"seed": seed}, {"objective": 0.1 + seed / 90}) for seed in (1, 2)]
-    found = told(capfd, *own, *other, "--output", "data")
-    assert "different data: these are 2 families" in found.err
-    assert "better" not in found.out
-    assert "mnist_5k (ffffffff)" in found.out
+    said = call(capfd, *own, *other, "--output", "data")
+    assert "used different data, so they form 2 families" in said.err
+    assert "better" not in said.out
+    assert "mnist_5k (ffffffff)" in said.out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "name the runs in one way"),
+        ([], "choose the runs in one way"),
         (["RUN", "--sweep", "SWEEP"], "RUN_ID and --sweep were given"),
-        (["SWEEP"], "is a sweep: report on its runs with --sweep"),
-        (["--sweep", "RUN"], "is no sweep, but a run"),
+        (["SWEEP"], "is a sweep: to report on its runs, use --sweep"),
+        (["--sweep", "RUN"], "is a single run, not a sweep"),
         (["0" * 32], "there is no run 0000"),
         (["nonsense", "RUN"], "no run id"),
         (["RUN", "--metric", "val_acuracy"], "did you mean val_accuracy"),
         (["--filter", "params.seed = '99'"], "there is no run of mnist_exp in experiment mnist_exp where"),
         (["--filter", "what is this"], "no condition that MLflow understands"),
         (["--experiment", "mnist_exq"], "did you mean mnist_exp"),
-        (["RUN", "--output", "mlflow.db"], "--output=mlflow.db cannot be written"),
-        (["RUN", "--output", "mlflow.db/x"], "cannot be written"),
+        (["RUN", "--output", "mlflow.db"], "--output=mlflow.db cannot be written to"),
+        (["RUN", "--output", "mlflow.db/x"], "cannot be written to"),
         (["RUN", "--against", "0" * 32], "there is no run 0000"),
         (["RUN", "--against", "SECOND"], "is not among the runs that are compared"),
         (["RUN", "--log-to", "0" * 32], "there is no run 0000"),
         (["--filter", "attributes.status = 'KILLED'"], "there is no run to report on: run"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_written(here, capfd, words, message):
+def test_mistakes_are_reported_and_nothing_is_written(here, capfd, words, message):
     names = {"RUN": here[1][0], "SECOND": here[1][1], "SWEEP": here[2]}
     before = set(Path().rglob("index.html"))
-    err = told(capfd, *(names.get(word, word) for word in words), code=2).err
+    err = call(capfd, *(names.get(word, word) for word in words), code=2).err
     assert message in err
     assert "Traceback" not in err
     assert set(Path().rglob("index.html")) == before
 
 
-def test_sweep_counts_runs_that_an_earlier_one_did(here, capfd):
-    """A sweep's leaderboard names them; their parent is another one."""
+def test_sweep_counts_runs_reused_from_an_earlier_one(here, capfd):
+    """The sweep's leaderboard lists them, though their parent run is another one."""
     parent = client().create_run("1", tags={"mnist_exp.sweep": "again", "mlflow.runName": "again"}).info.run_id
-    told(capfd, "--sweep", parent, code=2)
+    call(capfd, "--sweep", parent, code=2)
     client().log_text(parent, f"rank,run_id\n1,{here[1][0]}\n2,{here[1][1]}\n3,../../etc\n4,\n", "leaderboard.csv")
     assert "of 2 configurations" in page_after(capfd, "--sweep", parent)
     client().log_text(parent, 'rank,run_id\n"1,\x00', "leaderboard.csv")
-    told(capfd, "--sweep", parent, code=2)
+    call(capfd, "--sweep", parent, code=2)
 
 
 def page_after(capfd, *words):
-    told(capfd, *words, "--output", "after")
+    call(capfd, *words, "--output", "after")
     return page_of("after")
 
 
-# Without a store: what is grouped and said.
+# Without a store: grouping and conclusions.
 
 
 def made(number, params=(), metrics=(), tags=(), status="FINISHED", objective=0.9):
@@ -292,7 +294,7 @@ def seeds(scores, first=0, **params):
     return [made(first + i, {**params, "seed": i}, objective=score) for i, score in enumerate(scores)]
 
 
-def test_only_what_decides_a_result_makes_groups():
+def test_only_options_that_change_a_result_make_groups():
     runs = [
         made(1),
         made(2, {"seed": 2, "tracking.run_name": "x", "data.path": "/y", "trainer.threads": 2, "data.name": "z"}),
@@ -300,9 +302,9 @@ def test_only_what_decides_a_result_makes_groups():
             3, {"seed": 3, "trainer.checkpoint_every": 5, "sweep.n_trials": 7, "trusted_modules": "[a]", "resume": "b"}
         ),
     ]
-    found = group(runs, ACCURACY)
-    assert [each.label for each in found.groups] == ["cnn"]
-    assert found.groups[0].n == 3
+    grouping = group(runs, ACCURACY)
+    assert [each.label for each in grouping.groups] == ["cnn"]
+    assert grouping.groups[0].n == 3
     apart = group([*runs, made(4, {"data.limit": 100}), made(5, {"trainer.epochs": 3})], ACCURACY)
     assert sorted(each.n for each in apart.groups) == [1, 1, 3]
 
@@ -312,19 +314,19 @@ def test_one_and_one_point_zero_are_the_same():
     assert group(runs, ACCURACY).groups[0].n == 3
 
 
-def test_the_same_seed_again_is_no_repetition():
+def test_the_same_seed_again_is_not_a_repetition():
     runs = [made(1, objective=0.1), made(2, objective=0.2), made(3, {"seed": 2}, objective=0.3)]
-    found = group(runs, ACCURACY)
-    assert found.groups[0].scores == {"1": 0.2, "2": 0.3}
-    assert [(left.run.run_id[-1], "is repeated by run" in left.reason) for left in found.left_out] == [("1", True)]
+    grouping = group(runs, ACCURACY)
+    assert grouping.groups[0].scores == {"1": 0.2, "2": 0.3}
+    assert [(left.run.run_id[-1], "is repeated by run" in left.reason) for left in grouping.left_out] == [("1", True)]
 
 
-def test_another_component_is_named_without_the_arguments_that_come_with_it():
+def test_another_component_is_named_without_its_arguments():
     cnn = {"model.filters": 32, "model.dropout": 0.3}
     mlp = {"model._target_": "mnist_exp.models.mlp", "model.hidden_units": "[512]", "model.dropout": 0.2}
-    found = group([made(1, cnn), made(2, mlp), made(3, cnn | {"model.filters": 16})], ACCURACY)
-    assert {each.label for each in found.groups} == {"model=cnn filters=32", "model=cnn filters=16", "model=mlp"}
-    assert {"model.hidden_units", "model.dropout"} <= set(found.differing)
+    grouping = group([made(1, cnn), made(2, mlp), made(3, cnn | {"model.filters": 16})], ACCURACY)
+    assert {each.label for each in grouping.groups} == {"model=cnn filters=32", "model=cnn filters=16", "model=mlp"}
+    assert {"model.hidden_units", "model.dropout"} <= set(grouping.differing)
 
 
 @settings(max_examples=100, deadline=None)
@@ -343,7 +345,7 @@ def test_another_component_is_named_without_the_arguments_that_come_with_it():
     ),
     st.sampled_from(["maximize", "minimize"]),
 )
-def test_every_run_is_compared_or_told_why_not(drawn, direction):
+def test_every_run_is_compared_or_has_a_reason_why_not(drawn, direction):
     runs = []
     for place, (params, seed, score, status) in enumerate(drawn):
         run = made(place, params | {"seed": seed}, status=status, objective=score or 0.0)
@@ -352,25 +354,25 @@ def test_every_run_is_compared_or_told_why_not(drawn, direction):
         runs.append(run)
     metric = Compared("objective", "val_accuracy", direction)
     try:
-        found = group(runs, metric)
+        grouping = group(runs, metric)
     except SettingsError:
         assert all(s != "FINISHED" or score not in (0.5, 0.75, 1.0) for _, _, score, s in drawn)
         return
-    compared = [run.run_id for each in found.groups for run in each.runs]
-    assert sorted([*compared, *(left.run.run_id for left in found.left_out)]) == sorted(run.run_id for run in runs)
-    assert all(left.reason for left in found.left_out)
-    for each in found.groups:
-        own = [{k: v for k, v in options.of(run).items() if k in found.differing} for run in each.runs]
+    compared = [run.run_id for each in grouping.groups for run in each.runs]
+    assert sorted([*compared, *(left.run.run_id for left in grouping.left_out)]) == sorted(run.run_id for run in runs)
+    assert all(left.reason for left in grouping.left_out)
+    for each in grouping.groups:
+        own = [{k: v for k, v in options.of(run).items() if k in grouping.differing} for run in each.runs]
         assert all(other == own[0] for other in own), "runs of one group have the same options"
-    labels = [each.label for each in found.groups]
+    labels = [each.label for each in grouping.groups]
     assert len(set(labels)) == len(labels)
-    (family,) = found.families
+    (family,) = grouping.families
     ranks = [metric.sign * each.mean for each in family.groups]
     assert ranks == sorted(ranks, reverse=True)
-    assert all(sentence for sentence in verdict.verdict(found, None))
+    assert all(sentence for sentence in verdict.verdict(grouping, None))
 
 
-def test_verdict_claims_only_what_differs():
+def test_verdict_names_only_significant_differences():
     runs = [*seeds([0.90, 0.91, 0.92, 0.915], filters=2), *seeds([0.80, 0.815, 0.82, 0.81], 10, filters=4)]
     runs += [*seeds([0.90, 0.912, 0.918, 0.916], 20, filters=8), *seeds([0.99], 30, filters=16)]
     best, claim, open_one, single = verdict.verdict(group(runs, ACCURACY), None)
@@ -378,49 +380,54 @@ def test_verdict_claims_only_what_differs():
     assert " 0.9115 ± 0.0081 over 4 seeds;" in best
     assert claim.startswith("filters=8 is better than filters=4 (difference 0.1")
     assert claim.endswith("; p after Holm's correction of 3 comparisons.")
-    assert open_one.startswith("filters=8 and filters=2 cannot be told apart with 4 seeds")
+    assert open_one.startswith("filters=8 and filters=2 do not differ significantly with 4 seeds")
     assert "common seeds would be needed" in open_one
-    assert single == "No claim about filters=16: 1 seed, no interval can be given; run more, with -m 'seed=range(1,6)'."
+    assert (
+        single
+        == "No conclusion about filters=16: with 1 seed there is no interval; run more, with -m 'seed=range(1,6)'."
+    )
 
 
-def test_one_seed_is_held_against_nothing():
+def test_one_seed_is_not_compared():
     runs = [*seeds([0.90, 0.91], filters=2), *seeds([0.99], 10, filters=4)]
-    told = verdict.verdict(group(runs, ACCURACY), None)
-    assert told[0].startswith("filters=2 is the only configuration with several seeds: val_accuracy 0.9050 ± 0.0071")
-    assert told[1].startswith("No claim about filters=4: 1 seed")
+    sentences = verdict.verdict(group(runs, ACCURACY), None)
+    assert sentences[0].startswith(
+        "filters=2 is the only configuration with several seeds: val_accuracy 0.9050 ± 0.0071"
+    )
+    assert sentences[1].startswith("No conclusion about filters=4: with 1 seed")
     (only,) = verdict.verdict(group(runs, ACCURACY, runs[2].run_id), None)
-    assert only.startswith("filters=4 was chosen to compare with: val_accuracy 0.9900. 1 seed: no interval can be")
+    assert only.startswith("filters=4 is the baseline: val_accuracy 0.9900. With 1 seed there is no interval and")
 
 
-def test_links_carry_no_password():
+def test_links_have_no_password():
     address = report._address("https://me:secret@host:5000/a/?b=c", "7").format("f" * 32)
     assert address == f"https://host:5000/a/#/experiments/7/runs/{'f' * 32}"
 
 
-def test_less_is_better_where_it_is_minimized():
+def test_lower_is_better_if_the_metric_is_minimized():
     loss = Compared("objective", "val_loss", "minimize")
     runs = [*seeds([0.1, 0.11, 0.12], filters=2), *seeds([0.5, 0.52, 0.515], 10, filters=4)]
-    told = verdict.verdict(group(runs, loss), None)
-    assert told[0].startswith("filters=2 has the best mean")
-    assert told[1].startswith("filters=2 is better than filters=4 (difference -0.4")
+    sentences = verdict.verdict(group(runs, loss), None)
+    assert sentences[0].startswith("filters=2 has the best mean")
+    assert sentences[1].startswith("filters=2 is better than filters=4 (difference -0.4")
 
 
-def test_all_equal_no_claim():
-    told = verdict.verdict(group([*seeds([0.9] * 3, filters=2), *seeds([0.9] * 3, 10, filters=4)], ACCURACY), None)
-    assert "all are equal, so that no interval can be given" in told[0]
-    assert told[1].endswith("no difference on any of the 3 seeds: there is no spread to judge by; no claim.")
+def test_equal_values_give_no_conclusion():
+    sentences = verdict.verdict(group([*seeds([0.9] * 3, filters=2), *seeds([0.9] * 3, 10, filters=4)], ACCURACY), None)
+    assert "all are equal, so there is no interval" in sentences[0]
+    assert sentences[1].endswith("no difference on any of the 3 seeds: without spread there is no test; no conclusion.")
 
 
-def test_equals_are_not_called_best_alone():
+def test_equal_means_are_mentioned():
     runs = [run for n in range(5) for run in seeds([0.9] * 2, 10 * n, filters=n)]
-    told = verdict.verdict(group(runs, ACCURACY), None)
-    assert told[0].startswith("filters=0 has the best mean of the 5 configurations, as 4 others have: ")
-    assert told[-1] == "Nor is there a claim about filters=0 and 1 more, see the table."
-    (told,) = verdict.verdict(group([made(1), made(2, {"filters": 2})], ACCURACY), None)
-    assert "val_accuracy is 0.9000, of cnn, as 1 other has, which another seed may change." in told
+    sentences = verdict.verdict(group(runs, ACCURACY), None)
+    assert sentences[0].startswith("filters=0 has the best mean of the 5 configurations, as 4 others have: ")
+    assert sentences[-1] == "There is no conclusion about filters=0 and 1 more either; see the table."
+    (sentence,) = verdict.verdict(group([made(1), made(2, {"filters": 2})], ACCURACY), None)
+    assert "val_accuracy is 0.9000, by cnn, as 1 other has; other seeds may change that." in sentence
 
 
-def test_labels_are_short_and_tell_all_apart():
+def test_labels_are_short_and_all_different():
     close = [made(1, {"optimizer.learning_rate": "0.00012345601"}), made(2, {"optimizer.learning_rate": "0.000123456"})]
     labels = [each.label for each in group(close, ACCURACY).groups]
     assert labels == ["learning_rate=0.000123456", "learning_rate=0.00012345601"]
@@ -429,20 +436,22 @@ def test_labels_are_short_and_tell_all_apart():
         assert re.fullmatch(rf"name=x{{30}}…x{{28}}{n}", each.label)
 
 
-def test_figures_that_are_none_or_zero():
+def test_numbers_that_are_infinite_nan_or_zero():
     assert [verdict.figure(v) for v in (-0.0, math.inf, -1.797e308, math.nan)] == ["0.0000", "∞", "-∞", "–"]
 
 
-def test_what_cannot_be_written_after_all_is_told(here, capfd):
+def test_failed_write_is_reported(here, capfd):
     Path("taken/index.html").mkdir(parents=True)
-    err = told(capfd, here[1][0], "--output", "taken", code=1).err
+    err = call(capfd, here[1][0], "--output", "taken", code=1).err
     assert "the report cannot be written to taken: " in err
     assert "Traceback" not in err
 
 
 def test_different_objectives_need_a_metric():
     runs = [made(1), made(2, {"objective": "val_loss", "direction": "minimize"}, {"test_loss": 1.0})]
-    with pytest.raises(SettingsError, match=r"val_accuracy \(maximize\) in 1, val_loss \(minimize\) in 1; name what"):
+    with pytest.raises(
+        SettingsError, match=r"val_accuracy \(maximize\) in 1, val_loss \(minimize\) in 1; name the metric"
+    ):
         choose_metric(runs, None)
     assert choose_metric(runs, "test_loss").direction == "minimize"
     assert choose_metric(runs[1:], None) == Compared("objective", "val_loss", "minimize")
@@ -454,9 +463,9 @@ def test_too_many_configurations_are_not_compared_in_pairs():
         for i in range(101)
         for s in (1, 2)
     ]
-    found = group(runs, ACCURACY)
-    assert found.families[0].comparisons == {}
-    assert any("101 configurations are too many" in sentence for sentence in verdict.verdict(found, None))
+    grouping = group(runs, ACCURACY)
+    assert grouping.families[0].comparisons == {}
+    assert any("101 configurations are too many" in sentence for sentence in verdict.verdict(grouping, None))
     assert len(group(runs, ACCURACY, runs[0].run_id).families[0].comparisons) == 100
 
 
@@ -469,8 +478,8 @@ def test_texts_of_a_run_are_made_printable_and_short():
 
 @pytest.mark.services
 def test_the_page_in_a_browser(here, capfd):
-    """No message on the console; a click on a head sorts by numbers, another one the other way."""
-    told(capfd, "--sweep", here[2], "--output", "seen")
+    """No error on the console; a click on a column's head sorts by its numbers, a second click reverses the order."""
+    call(capfd, "--sweep", here[2], "--output", "seen")
     with page(viewport={"width": 390, "height": 800}) as opened:
         opened.goto(Path("seen/index.html").absolute().as_uri())
         head = opened.locator("table").first.locator("th button", has_text="val_accuracy")
@@ -484,7 +493,7 @@ def test_the_page_in_a_browser(here, capfd):
         assert opened.errors == []
 
 
-def test_an_ablation_is_named_by_what_departs_from_the_common_configuration():
+def test_an_ablation_is_named_by_its_differences_from_the_common_configuration():
     names = {"model.filters": "filters", "trainer.epochs": "epochs", "trainer.precision": "precision"}
     common = {"model.filters": "8", "trainer.epochs": "1", "trainer.precision": "float32"}
     groups = [common, common | {"trainer.epochs": "2"}, common | {"trainer.precision": "mixed_bfloat16"}]
@@ -506,7 +515,7 @@ def test_a_grid_is_named_by_all_that_differs():
     assert options.labels_of(groups, names)[0] == "filters=8 dropout=0.1"
 
 
-def test_groups_that_differ_in_what_only_some_have_are_told_apart():
+def test_groups_that_differ_by_an_option_that_some_lack_get_different_labels():
     names = {"a": "a", "c": "c"}
     groups = [{"a": "1", "c": "1"}, {"a": "1", "c": options.ABSENT}, {"a": "2", "c": "1"}]
     assert len(set(options.labels_of(groups, names))) == 3

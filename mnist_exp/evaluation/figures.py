@@ -140,7 +140,7 @@ def confident_mistakes(
         axes.text(left + width / 2, top - 1.5, text, fontsize=7, ha="center", va="bottom", parse_math=False)
     picture = sheet[..., 0] if channels == 1 else sheet[..., :3]
     axes.imshow(picture / 255, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    title = f"the surest of {len(wrong):,} mistakes on {place}" if len(wrong) else f"no mistake on {place}"
+    title = f"the most confident of {len(wrong):,} mistakes on {place}" if len(wrong) else f"no mistake on {place}"
     figure.suptitle(title, parse_math=False)
     return figure
 

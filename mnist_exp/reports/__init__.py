@@ -1,1 +1,1 @@
-"""Runs compared on one page: which runs, what they share, what may be concluded, how it looks."""
+"""Reports that compare runs: the choice of runs, groups of equal configuration, statistics, tables, figures, page."""

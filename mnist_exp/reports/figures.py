@@ -1,4 +1,4 @@
-"""Pictures of a report: each is drawn where there is material for it."""
+"""Figures of a report. A figure is drawn only if the runs have the data for it."""
 
 import math
 import warnings
@@ -22,18 +22,18 @@ from mnist_exp.sweeps.leaderboard import Row, in_order
 from mnist_exp.tracking import names
 
 NAMES = {
-    "configurations.png": "Each configuration: every seed a point, the mean and its 95 % interval in black.",
-    "learning_curves.png": "Mean over the seeds, epoch by epoch; the band is one standard deviation either way.",
-    "heat_map.png": "The mean for each pair of values; the best cell is framed.",
-    "parallel_coordinates.png": "Each configuration a line through its options to its mean.",
-    "costs.png": "What it costs: parameters, and seconds of training, whatever else the machine had to do.",
+    "configurations.png": "Each configuration: one point per seed; the mean and its 95 % interval in black.",
+    "learning_curves.png": "Mean over the seeds at each epoch; the band is one standard deviation up and down.",
+    "heat_map.png": "The mean for each pair of values; the best cell has a frame.",
+    "parallel_coordinates.png": "One line per configuration, from the values of its options to its mean.",
+    "costs.png": "The cost: number of parameters, and seconds of training (which depend on the load of the machine).",
 }
 MOST_CURVES = 10
 _MOST_LINES = 40
 _MOST_AXES = 8
 _MOST_TICKS = 12
-_LONGEST = 64
-_WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
+_LONGEST = 64  # characters of a label
+_WIDE = 8  # An axis is logarithmic if its largest value is this many times the smallest.
 _DPI = 110
 _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
 _MARKERS = "osD^v<>Pph"
@@ -42,12 +42,12 @@ Curve = Mapping[int, float]
 
 
 def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str, Curve]]) -> list[str]:
-    """Write the pictures that there is material for, and return their names.
+    """Draw the figures that the runs have data for, and return their file names.
 
     Args:
-        folder: where.
-        grouping: the runs; of several families the largest is drawn.
-        curves: of some runs, by their ids: metrics by name, values by epoch.
+        folder: folder to write to; must exist.
+        grouping: the runs. Only the first family, which is the largest, is drawn.
+        curves: run id → metric name → epoch → value, for some of the runs.
     """
     family, metric = grouping.families[0], grouping.metric
     drawn: dict[str, Figure | None] = {
@@ -58,7 +58,9 @@ def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str,
         "costs.png": costs(family, metric),
     }
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn; the tables have the text.
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font"
+        )  # A box is drawn instead; the tables have the text.
         for name, figure in drawn.items():
             if figure is not None:
                 figure.savefig(folder / name, dpi=_DPI)
@@ -66,24 +68,24 @@ def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str,
 
 
 def epoch_metric(metric: Metric) -> str:
-    """Return the metric by epoch that comes nearest to what is compared."""
+    """Return the metric per epoch that is closest to the compared metric."""
     name = metric.name.removeprefix("best_").replace("test_", "val_")
     return name if name in (names.ACCURACY, names.LOSS, names.VAL_LOSS, names.VAL_ACCURACY) else names.VAL_ACCURACY
 
 
 def configurations(family: Family, metric: Metric) -> Figure | None:
-    """Return each configuration's seeds, mean and interval, the best on top; None for a single run."""
+    """Plot the seeds, mean and interval of each configuration, best on top; None for a single run."""
     groups = family.groups[:_MOST_LINES]
     if len(groups) == 1 and groups[0].n == 1:
         return None
     figure, axes = _figure(8, 1.1 + 0.32 * max(len(groups), 2))
-    for place, group in enumerate(groups):
+    for row, group in enumerate(groups):
         scores = [*group.scores.values()]
-        axes.plot(scores, [place] * len(scores), "o", color="C0", alpha=0.55, markersize=5)
+        axes.plot(scores, [row] * len(scores), "o", color="C0", alpha=0.55, markersize=5)
         if group.interval:
-            axes.plot(group.interval, [place, place], color="black", linewidth=1.6)
+            axes.plot(group.interval, [row, row], color="black", linewidth=1.6)
         if group.n > 1:
-            axes.plot(group.mean, place, "D", color="black", markersize=5)
+            axes.plot(group.mean, row, "D", color="black", markersize=5)
     axes.set_yticks(range(len(groups)), [_short(group.label) for group in groups], parse_math=False)
     axes.set_ylim(len(groups) - 0.4, -0.6)
     more = f", the best {len(groups)} of {len(family.groups)}" if len(family.groups) > len(groups) else ""
@@ -93,7 +95,7 @@ def configurations(family: Family, metric: Metric) -> Figure | None:
 
 
 def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping[str, Curve]]) -> Figure | None:
-    """Return metric and loss against the epoch, for the best configurations."""
+    """Plot the metric and the loss by epoch, for the best configurations; None if no run has curves."""
     groups = [group for group in family.groups[:MOST_CURVES] if any(run.run_id in curves for run in group.runs)]
     if not groups:
         return None
@@ -104,7 +106,7 @@ def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping
     _draw_curves(right, groups, curves, names.VAL_LOSS, "-")
     _draw_curves(right, groups, curves, names.LOSS, ":")
     left.set(title=_safe(shown))
-    right.set(title="val_loss, and dotted: loss in training")
+    right.set(title="val_loss; dotted: training loss")
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -117,7 +119,7 @@ def learning_curves(family: Family, metric: Metric, curves: Mapping[str, Mapping
 
 
 def heat_map(family: Family, grouping: Grouping) -> Figure | None:
-    """Return the mean for each pair of values, where exactly two options differ, on a grid."""
+    """Draw the mean for each pair of values as a grid; None unless exactly two options differ."""
     keys = family.varied(grouping.keys)
     if len(keys) != 2:
         return None
@@ -136,7 +138,7 @@ def heat_map(family: Family, grouping: Grouping) -> Figure | None:
 
 
 def parallel_coordinates(family: Family, grouping: Grouping) -> Figure | None:
-    """Return each configuration as a line through its options, coloured by its mean; None below two options."""
+    """Draw one line per configuration through its options' values, coloured by the mean; None below two options."""
     metric, keys = grouping.metric, family.varied(grouping.keys)[:_MOST_AXES]
     if len(keys) < 2 or len(family.groups) < 3:
         return None
@@ -163,16 +165,16 @@ def parallel_coordinates(family: Family, grouping: Grouping) -> Figure | None:
 
 
 def costs(family: Family, metric: Metric) -> Figure | None:
-    """Return the metric against parameters and training time, every configuration a point; None for one."""
+    """Plot the metric against the number of parameters and the training time; None for a single configuration."""
     groups = family.groups
-    found = {
+    points_by_cost = {
         name: [(group.mean_of(name), group) for group in groups if (group.mean_of(name) or 0) > 0]
         for name in (names.PARAMETERS, names.FIT_TIME_S)
     }
-    if len(groups) < 2 or not all(found.values()):
+    if len(groups) < 2 or not all(points_by_cost.values()):
         return None
     figure = Figure(figsize=(10, 4.2 + 0.1 * min(len(groups), MOST_CURVES)), layout="constrained")
-    for axes, (name, points) in zip(figure.subplots(1, 2, sharey=True), found.items(), strict=True):
+    for axes, (name, points) in zip(figure.subplots(1, 2, sharey=True), points_by_cost.items(), strict=True):
         x = [value for value, _ in points if value]
         for place, (value, (_, group)) in enumerate(zip(x, points, strict=True)):
             named = place < MOST_CURVES
@@ -202,10 +204,10 @@ def _draw_curves(
     axes: Axes, groups: Sequence[Group], curves: Mapping[str, Mapping[str, Curve]], name: str, style: str
 ) -> None:
     for place, group in enumerate(groups):
-        found = [curves[run.run_id].get(name, {}) for run in group.runs if run.run_id in curves]
-        # Only epochs that every seed came to: with fewer the mean would jump.
-        epochs = sorted(set.intersection(*(set(values) for values in found)))
-        table = np.array([[values[epoch] for epoch in epochs] for values in found], float)
+        histories = [curves[run.run_id].get(name, {}) for run in group.runs if run.run_id in curves]
+        # Only epochs that all seeds reached: with fewer seeds the mean would jump.
+        epochs = sorted(set.intersection(*(set(history) for history in histories)))
+        table = np.array([[history[epoch] for epoch in epochs] for history in histories], float)
         table[~np.isfinite(table) | (np.abs(table) > 1e15)] = np.nan
         if not epochs or np.isnan(table).all():
             continue
@@ -218,11 +220,11 @@ def _draw_curves(
 
 
 def _scale(axes: Axes, place: int, key: str, values: Sequence[str]) -> list[float]:
-    """Return where on an axis from 0 to 1 each value lies, and write the values beside it."""
+    """Return the position of each value on an axis from 0 to 1, and write the values beside the axis."""
     distinct = in_order(values)
     numbers = [number(value) for value in distinct]
     points = np.arange(len(distinct), dtype=float)
-    if None not in numbers and len(distinct) > _MOST_TICKS:  # Few values are easier to read evenly spaced.
+    if None not in numbers and len(distinct) > _MOST_TICKS:  # Few values are easier to read with equal spacing.
         points = np.array(numbers, float)
         if points.min() > 0 and points.max() >= _WIDE * points.min():
             points = np.log(points)
@@ -245,5 +247,5 @@ def _short(text: str, longest: int = _LONGEST) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a text that matplotlib takes for no mathematics."""
+    """Return a text in which matplotlib sees no formula."""
     return text.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Runs in groups by what differs between their configurations, seeds apart; and what cannot be compared, and why."""
+"""Groups of runs with the same configuration and different seeds, their comparison, and the runs left out."""
 
 import functools
 import math
@@ -20,7 +20,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A run that is listed and not compared."""
+    """A run that is listed but not compared, with the reason."""
 
     run: StoredRun
     reason: str
@@ -31,10 +31,10 @@ class Group:
     """The runs of one configuration.
 
     Args:
-        label: what tells it from the others.
-        values: the options that differ, as written.
-        by_seed: the run of each seed.
-        metric: that is compared.
+        label: short text that distinguishes this configuration from the others.
+        values: the options that differ between configurations, and their values here, as written.
+        by_seed: one run per seed.
+        metric: the metric that the report compares.
     """
 
     label: str
@@ -44,51 +44,51 @@ class Group:
 
     @property
     def runs(self) -> list[StoredRun]:
-        """One a seed."""
+        """The runs, one per seed."""
         return [*self.by_seed.values()]
 
     @property
     def n(self) -> int:
-        """How many seeds there are."""
+        """Number of seeds."""
         return len(self.by_seed)
 
     @functools.cached_property
     def scores(self) -> dict[str, float]:
-        """The metric of each seed."""
+        """The metric, by seed."""
         return {seed: run.metrics[self.metric.key] for seed, run in self.by_seed.items()}
 
     @functools.cached_property
     def mean(self) -> float:
-        """Of the metric."""
+        """Mean of the metric over the seeds."""
         return fmean(self.scores.values())
 
     @functools.cached_property
     def std(self) -> float | None:
-        """Standard deviation of the metric over the seeds; None with one seed."""
+        """Standard deviation of the metric over the seeds; None for one seed."""
         return stdev(self.scores.values()) if self.n > 1 else None
 
     @functools.cached_property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the metric's mean; None where none can be given."""
+        """The 95 % interval of the mean; None for one seed or without spread."""
         return statistics.interval([*self.scores.values()])
 
     def mean_of(self, name: str) -> float | None:
-        """Return the mean of another metric; None if a run has none."""
+        """Return the mean of another metric; None if a run does not have it."""
         values = [run.metrics.get(name, math.nan) for run in self.runs]
         return fmean(values) if all(map(is_number, values)) else None
 
 
 @dataclass(frozen=True)
 class Family:
-    """Configurations that may be compared with each other: same data, and the same validation where that was measured.
+    """Configurations that may be compared with each other: same data and, for a validation metric, same validation set.
 
     Args:
-        data_sha256: of the data.
-        validation: what the epochs were validated on.
-        groups: the best first.
-        comparisons: by the places of the two; empty where there are too many, or seeds are missing.
-        against: place of the group that all others are compared with, if it was chosen beforehand.
-        too_many: how many configurations there are, if that is too many for pairs.
+        data_sha256: digest of the data.
+        validation: the option `data.validation`; empty if the metric is not one of the validation set.
+        groups: the configurations, best first.
+        comparisons: the comparison for each pair of positions in `groups`; empty if there are too many pairs.
+        against: position of the baseline, if the user chose one.
+        too_many: number of configurations, if it is too large to compare all pairs; otherwise 0.
     """
 
     data_sha256: str
@@ -100,32 +100,32 @@ class Family:
 
     @property
     def name(self) -> str:
-        """For people, where there are several."""
+        """Name for people: data set, start of its digest, validation."""
         data_sets = {run.params.get(names.DATA_NAME, "data") for group in self.groups for run in group.runs}
         held_out = self.validation if self.validation == "test" else f"{self.validation} held out"
         data = f"{' or '.join(sorted(data_sets))} ({self.data_sha256[:8]})"
-        return data + f", validated on {held_out}" * bool(self.validation)
+        return f"{data}, validated on {held_out}" if self.validation else data
 
     @property
     def reference(self) -> int | None:
-        """Place of the group that the others are held against: the one chosen, or the best of several seeds."""
+        """Position of the group to compare the others with: the baseline, or the best group with several seeds."""
         if self.against is not None:
             return self.against
-        return next((place for place, group in enumerate(self.groups) if group.n > 1), None)
+        return next((position for position, group in enumerate(self.groups) if group.n > 1), None)
 
     def varied(self, keys: Sequence[str]) -> list[str]:
-        """Return those options that are not the same in all of its groups."""
+        """Return those of the options that differ between the groups of this family."""
         return [key for key in keys if len({group.values[key] for group in self.groups}) > 1]
 
     def with_reference(self) -> list[tuple[Group, Comparison]]:
-        """Return each group that was compared with the reference, and the reference's values against its own."""
-        found = []
+        """Return each other group, with the comparison of the reference group (first) with it (second)."""
+        compared = []
         for (first, second), comparison in self.comparisons.items():
             if first == self.reference:
-                found.append((self.groups[second], comparison))
+                compared.append((self.groups[second], comparison))
             elif second == self.reference:
-                found.append((self.groups[first], comparison.reversed()))
-        return found
+                compared.append((self.groups[first], comparison.reversed()))
+        return compared
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,12 @@ class Grouping:
     """All runs of a report.
 
     Args:
-        metric: that is compared.
+        metric: the metric that the report compares.
         keys: the options that name the groups.
-        differing: all options that differ.
-        names: short ones of options.
-        families: what may be compared.
-        left_out: runs that are not.
+        differing: all options that differ between the runs.
+        names: a short name for each of `keys`.
+        families: the groups in families, the largest family first.
+        left_out: the runs that are not compared.
     """
 
     metric: Metric
@@ -150,18 +150,18 @@ class Grouping:
 
     @property
     def groups(self) -> list[Group]:
-        """Those of all families."""
+        """The groups of all families."""
         return [group for family in self.families for group in family.groups]
 
 
 def group(runs: Sequence[StoredRun], metric: Metric, against: str | None = None) -> Grouping:
-    """Group runs, and compare the groups.
+    """Group runs by configuration, and compare the groups.
 
     Args:
-        runs: oldest first; of several with the same configuration and seed the last one counts.
-        metric: to compare.
-        against: run id of the configuration, chosen beforehand, that all others are compared with.
-    Raises: SettingsError: no run can be compared, or that one is not among them.
+        runs: oldest first. If several have the same configuration and seed, only the last one is compared.
+        metric: the metric to compare.
+        against: id of a run of the baseline; the other configurations are compared with it only.
+    Raises: SettingsError: no run can be compared, or the baseline is not among the runs.
     """
     left_out = [LeftOut(run, reason) for run in runs if (reason := why_not(run, metric))]
     without = {left.run.run_id for left in left_out}
@@ -170,19 +170,20 @@ def group(runs: Sequence[StoredRun], metric: Metric, against: str | None = None)
         first = left_out[0]
         more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         raise SettingsError(f"there is no run to report on: run {first.run.run_id} {first.reason}{more}")
-    found = [options.of(run) for run in usable]
-    differing = options.differences(found)
-    keys = options.naming(found, differing)
+    options_of_runs = [options.of(run) for run in usable]
+    differing = options.differences(options_of_runs)
+    keys = options.naming(options_of_runs, differing)
     short = options.names_of(keys)
-    together: dict[tuple[_Place, tuple[str, ...]], dict[str, StoredRun]] = {}
-    for run, own in zip(usable, found, strict=True):
-        seeds = together.setdefault((_place(run, metric), tuple(own.get(key, options.ABSENT) for key in keys)), {})
+    seeds_of_groups: dict[tuple[_Place, tuple[str, ...]], dict[str, StoredRun]] = {}
+    for run, own in zip(usable, options_of_runs, strict=True):
+        values = tuple(own.get(key, options.ABSENT) for key in keys)
+        seeds = seeds_of_groups.setdefault((_place(run, metric), values), {})
         seed = run.params.get(names.SEED, run.run_id)
         if seed in seeds:
             left_out.append(LeftOut(seeds[seed], f"is repeated by run {run.run_id}: same configuration, same seed"))
         seeds[seed] = run
     groups: dict[_Place, list[Group]] = {}
-    for (place, values), by_seed in together.items():
+    for (place, values), by_seed in seeds_of_groups.items():
         groups.setdefault(place, []).append(Group("", dict(zip(keys, values, strict=True)), by_seed, metric))
     families = [_family(place, _labelled(members, short), metric, against) for place, members in groups.items()]
     if against is not None and all(family.against is None for family in families):
@@ -192,9 +193,9 @@ def group(runs: Sequence[StoredRun], metric: Metric, against: str | None = None)
 
 
 def why_not(run: StoredRun, metric: Metric) -> str:
-    """Return why a run is not compared; nothing if it can be."""
+    """Return why a run cannot be compared, as the rest of a sentence after its id; empty if it can."""
     if run.is_sweep:
-        return "is a sweep, and no run"
+        return "is the parent run of a sweep"
     if run.is_pruned:
         return "was pruned: its sweep stopped it early"
     if run.status != "FINISHED":
@@ -202,17 +203,17 @@ def why_not(run: StoredRun, metric: Metric) -> str:
         return f"is {run.status}" + (f": {reason}" if reason else "")
     if metric.key not in run.metrics:
         return f"has no {metric.key}"
-    return "" if is_number(run.metrics[metric.key]) else f"has {metric.key} that is no number"
+    return "" if is_number(run.metrics[metric.key]) else f"has a value of {metric.key} that is not a finite number"
 
 
 def _place(run: StoredRun, metric: Metric) -> _Place:
-    """Return what must be the same for a comparison: the data, and what a metric of the validation was measured on."""
+    """Return what compared runs must share: the data and, for a validation metric, the validation set."""
     validation = options.canonical(run.params.get(names.VALIDATION, "unknown")) if metric.is_of_validation else ""
     return run.tags.get(names.DATA_SHA256, "unknown"), validation
 
 
 def _labelled(groups: Sequence[Group], short: Mapping[str, str]) -> list[Group]:
-    """Return groups with labels of what differs among them, or what they all are."""
+    """Return the groups with labels made of the options that differ; the model's name if none differs."""
     varied = [key for key in short if len({group.values[key] for group in groups}) > 1]
     only = options.shown(options.TARGET, groups[0].runs[0].params.get(names.MODEL_TARGET, "all runs"))
     labels = options.labels_of([{key: group.values[key] for key in varied} for group in groups], short)

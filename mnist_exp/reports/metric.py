@@ -1,4 +1,4 @@
-"""What runs are compared by."""
+"""The metric by which a report compares runs."""
 
 import math
 import re
@@ -17,11 +17,11 @@ _IS_MINIMIZED = re.compile(r"loss|error|time|ece|brier|parameters|epoch")
 
 @dataclass(frozen=True)
 class Metric:
-    """What is compared.
+    """The metric to compare.
 
     Args:
-        key: its name in the store.
-        name: what it is: the metric that the runs selected by, where the key is `objective`.
+        key: its name in the tracking store.
+        name: its name for people. If the key is `objective`, the metric that was the runs' objective.
         direction: maximize or minimize.
     """
 
@@ -31,12 +31,12 @@ class Metric:
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
+        """1 if higher is better, -1 if lower is better."""
         return 1 if self.direction == "maximize" else -1
 
     @property
     def is_of_validation(self) -> bool:
-        """Whether it was measured on what each epoch is validated on."""
+        """Whether it was measured on the validation set."""
         return "val_" in self.name or self.name == names.OBJECTIVE
 
     @property
@@ -46,9 +46,12 @@ class Metric:
 
 
 def choose_metric(runs: Sequence[StoredRun], name: str | None) -> Metric:
-    """Return the metric to compare: the one that is asked for, or the one that the runs selected by.
+    """Return the metric to compare.
 
-    Raises: SettingsError: no run has it, or the runs did not select by the same.
+    Args:
+        runs: the runs of the report.
+        name: name of a metric; None or `objective` means the objective of the runs.
+    Raises: SettingsError: no run has this metric, or the runs have different objectives.
     """
     done = [run for run in runs if run.status == "FINISHED"] or runs
     selected = Counter(
@@ -58,8 +61,10 @@ def choose_metric(runs: Sequence[StoredRun], name: str | None) -> Metric:
     known = sorted({metric for run in done for metric in run.metrics})
     if name is None or name == names.OBJECTIVE:
         if len(selected) > 1:
-            told = ", ".join(f"{metric} ({direction}) in {count}" for (metric, direction), count in selected.items())
-            raise SettingsError(f"the runs were not selected by the same: {told}; name what to compare with --metric")
+            counts = ", ".join(f"{metric} ({direction}) in {count}" for (metric, direction), count in selected.items())
+            raise SettingsError(
+                f"the runs have different objectives: {counts}; name the metric to compare with --metric"
+            )
         ((objective, direction),) = selected
         return Metric(names.OBJECTIVE, objective, direction)
     if name not in known:
@@ -73,5 +78,5 @@ def choose_metric(runs: Sequence[StoredRun], name: str | None) -> Metric:
 
 
 def is_number(value: float) -> bool:
-    """Tell whether it can be reckoned with; MLflow keeps an infinite value as 1.8e308."""
+    """Return whether a value is a finite number. MLflow stores infinity as 1.8e308, so very large values are not."""
     return math.isfinite(value) and abs(value) < LARGEST

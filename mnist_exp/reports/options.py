@@ -1,4 +1,4 @@
-"""The options of runs: which of them count, which differ, and how the differences are named."""
+"""The options of runs: which ones can change a result, which ones differ, and labels made of the differences."""
 
 import re
 from collections import Counter
@@ -11,12 +11,12 @@ from mnist_exp.search.space import brief, number, short_names
 from mnist_exp.tracking.runs import StoredRun
 
 ABSENT = "–"
-COMMON = "the common configuration"  # which has the value of most in every option
+COMMON = "the common configuration"  # has, in every option, the value that most configurations have
 TARGET = "_target_"
-# What runs had that were recorded before they could choose.
+# The values that older runs had for options that did not exist yet.
 _BEFORE = {name: fields.text(value) for name, value in defaults_since().items()}
 _LONGEST = 60  # characters of a value in a label
-# They decide no result, or are told apart by the digest of the data.
+# These options do not change a result, or the digest of the data stands for them.
 _NO_OPTIONS = re.compile(
     r"seed|resume|trusted_modules|(tracking|sweep|hydra)(\..*)?|trainer\.(threads|checkpoint_every)"
     r"|data\.(?!(limit|validation)$).*"
@@ -24,41 +24,51 @@ _NO_OPTIONS = re.compile(
 
 
 def of(run: StoredRun) -> dict[str, str]:
-    """Return the options that may decide a result, without the seed; numbers always written the same way."""
+    """Return the options of a run that can change its result, except the seed. Equal numbers have equal texts."""
     params = (_BEFORE if "trainer.epochs" in run.params else {}) | run.params
     return {key: canonical(value) for key, value in params.items() if not _NO_OPTIONS.fullmatch(key)}
 
 
 def differences(options: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the options that are not the same in all runs, components before their arguments."""
+    """Return the options that differ between runs. A component (`model._target_`) comes before its arguments."""
     every = dict.fromkeys(key for each in options for key in each)
     differing = [key for key in every if len({each.get(key, ABSENT) for each in options}) > 1]
     return sorted(differing, key=lambda key: (key.split(".")[0], not key.endswith(TARGET)))
 
 
 def naming(options: Sequence[Mapping[str, str]], differing: Sequence[str]) -> list[str]:
-    """Return the options that tell the groups apart.
+    """Return the options that are needed to distinguish the groups.
 
-    Where a component differs, its arguments are of another kind: only those are named that still differ within one.
+    If a component differs, as the model, its arguments differ too. Of these only the ones that differ between groups
+    with the same component are needed.
+
+    Args:
+        options: the options of each run.
+        differing: the options that differ, as `differences` returns them.
     """
     kept = [key for key in differing if key.endswith(f".{TARGET}")]
     for key in differing:
         follows = f"{key.split('.')[0]}.{TARGET}" in kept
-        if key not in kept and (not follows or _tells_more(options, kept, key)):
+        if key not in kept and (not follows or _differs_within_groups(options, kept, key)):
             kept.append(key)
     return [key for key in differing if key in kept]
 
 
 def names_of(keys: Sequence[str]) -> dict[str, str]:
-    """Return each option's short name; that of a component is its group."""
+    """Return a short name for each option. For a component it is the name of its group: `model`."""
     short = short_names([key for key in keys if not key.endswith(f".{TARGET}")])
     return {key: short.get(key) or key.rpartition(".")[0] for key in keys}
 
 
 def labels_of(groups: Sequence[Mapping[str, str]], names: Mapping[str, str]) -> list[str]:
-    """Return what tells each group from the others; arguments that its component does not have are left out.
+    """Return a label for each group, different for all of them.
 
-    Where most groups share a value of every option, as in an ablation, only what departs from these is named.
+    If more than half of the groups agree in each option, as in an ablation, a label names only what is different from
+    this common configuration. Arguments that a component does not have are left out.
+
+    Args:
+        groups: the values of each group, by option.
+        names: the short name of each option.
     """
     usual = _usual(groups)
     given = [
@@ -71,42 +81,43 @@ def labels_of(groups: Sequence[Mapping[str, str]], names: Mapping[str, str]) -> 
 
 
 def cut(text: str) -> str:
-    """Return a text of at most 60 characters, without its middle if it has more."""
+    """Return a text of at most 60 characters. The middle of a longer one is replaced by `…`."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 + 1 :]}"
 
 
 def shown(key: str, value: str) -> str:
-    """Return a value for people; of a component its last name."""
+    """Return a value for people: of a component only the last part of its dotted name."""
     return value.rpartition(".")[2] if key.endswith(TARGET) else brief(value)
 
 
 def canonical(value: str) -> str:
-    """Return a value as written, a number always in the same way: 1.0 is 1."""
-    found = number(value)
-    if found is None:
+    """Return a value as written, but write equal numbers equally: `1.0` becomes `1`."""
+    parsed = number(value)
+    if parsed is None:
         return value
-    return str(int(found)) if found.is_integer() and abs(found) < LARGEST else repr(found)
+    return str(int(parsed)) if parsed.is_integer() and abs(parsed) < LARGEST else repr(parsed)
 
 
 def _usual(groups: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Return the value of each option that more than half of the groups have; nothing if an option has none."""
+    """Return, for each option, the value that more than half of the groups have; {} if an option has no such value."""
     usual: dict[str, str] = {}
     for key in groups[0] if groups else ():
         value, times = Counter(values.get(key, ABSENT) for values in groups).most_common(1)[0]
         if times <= len(groups) / 2 or value == ABSENT:
             return {}
         usual[key] = value
-    departures = [
+    differing = [
         tuple((key, value) for key, value in values.items() if value not in (ABSENT, usual.get(key)))
         for values in groups
     ]
-    return usual if len(set(departures)) == len(groups) else {}
+    return usual if len(set(differing)) == len(groups) else {}
 
 
-def _tells_more(options: Sequence[Mapping[str, str]], kept: Sequence[str], key: str) -> bool:
+def _differs_within_groups(options: Sequence[Mapping[str, str]], kept: Sequence[str], key: str) -> bool:
+    """Return whether an option still differs between runs that agree in the options kept so far."""
     seen: dict[tuple[str, ...], str] = {}
     for each in options:
-        place, value = tuple(each.get(k, ABSENT) for k in kept), each.get(key, ABSENT)
-        if seen.setdefault(place, value) != value:
+        group, value = tuple(each.get(k, ABSENT) for k in kept), each.get(key, ABSENT)
+        if seen.setdefault(group, value) != value:
             return True
     return False

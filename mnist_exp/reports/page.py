@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs nothing else, and asks for nothing."""
+"""The page of a report: one HTML file with everything in it, which loads nothing from elsewhere."""
 
 import base64
 import datetime
@@ -16,19 +16,19 @@ FILE = "index.html"
 
 @dataclass(frozen=True)
 class Content:
-    """What a page says.
+    """The content of a page.
 
     Args:
-        title: of the page.
-        summary: what it is on, in a line.
-        verdict: sentences.
-        cautions: what a reader must know.
-        figures: names of the pictures, which lie in the page's folder.
-        tables: before the pictures.
-        more: tables behind them.
-        folded: tables that open by a click.
-        versions: packages and the versions that the runs had.
-        command: that made it.
+        title: title of the page.
+        summary: one line on the runs of the report.
+        verdict: the conclusions, a sentence or two each.
+        cautions: warnings about how to read the numbers.
+        figures: file names of the figures, which are in the page's folder.
+        tables: tables before the figures.
+        more: tables after the figures.
+        folded: tables that open with a click.
+        versions: package → versions that the runs used.
+        command: the command that made the page.
     """
 
     title: str
@@ -44,10 +44,14 @@ class Content:
 
 
 def write(folder: Path, content: Content) -> None:
-    """Write index.html, with the pictures of its folder in it.
+    """Write index.html, with the figures embedded.
 
-    Every text is escaped, and only this page's own script and style, known by their digests, are let run: what a run is
-    called may come from someone else.
+    The name of a run may come from another person. So all text is escaped, and the page's policy allows only its own
+    script and style, identified by their digests.
+
+    Args:
+        folder: folder to write to, which has the figures.
+        content: the content of the page.
     """
     import jinja2
 

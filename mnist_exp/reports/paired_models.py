@@ -1,4 +1,4 @@
-"""Single models, image by image: McNemar's test on what each read on the same test set."""
+"""McNemar's test between trained models, on their predictions for the same test images."""
 
 import itertools
 from collections.abc import Sequence
@@ -18,20 +18,26 @@ _MOST = 12
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models: their names, and how they differ."""
+    """Two models and the result of McNemar's test.
+
+    Args:
+        first: name of the first model.
+        second: name of the second model.
+        discordance: how their predictions differ.
+    """
 
     first: str
     second: str
-    found: Discordance
+    discordance: Discordance
 
 
 @dataclass(frozen=True)
 class Models:
-    """All pairs of some models.
+    """The comparisons of all pairs of models.
 
     Args:
-        pairs: with Holm's correction for all of them.
-        reason: why there are none.
+        pairs: the results, with Holm's correction for all of them.
+        reason: why there is no comparison; empty if there is one.
     """
 
     pairs: Sequence[Pair] = ()
@@ -39,9 +45,10 @@ class Models:
 
 
 def compare(grouping: Grouping) -> Models | None:
-    """Compare models image by image where that is all that can be compared: two runs, or up to 12 of one seed each.
+    """Compare trained models on the same test images: two runs, or up to 12 runs with one seed each.
 
-    None where there are several seeds: whether configurations differ is a question to the seeds, not to the images.
+    With several seeds the answer is None. Then the seeds tell whether configurations differ; the images of one trained
+    model do not.
     """
     runs = [run for group in grouping.groups for run in group.runs]
     if not 2 <= len(runs) <= _MOST or (len(runs) > 2 and any(group.n > 1 for group in grouping.groups)):
@@ -49,29 +56,33 @@ def compare(grouping: Grouping) -> Models | None:
     if len({run.tags.get(names.DATA_SHA256, run.run_id) for run in runs}) > 1:
         return Models(reason="their data are different")
     try:
-        read = [run.predictions() for run in runs]
+        predictions = [run.predictions() for run in runs]
     except SettingsError as error:
         return Models(reason=str(error))
-    if any(not np.array_equal(each.labels, read[0].labels) for each in read):
+    if any(not np.array_equal(each.labels, predictions[0].labels) for each in predictions):
         return Models(reason="the labels of their test images are different")
+    right = [_is_right(each) for each in predictions]
     labels = _names(grouping)
     pairs = [
-        Pair(labels[i], labels[j], statistics.mcnemar(_right(read[i]), _right(read[j])))
+        Pair(labels[i], labels[j], statistics.mcnemar(right[i], right[j]))
         for i, j in itertools.combinations(range(len(runs)), 2)
     ]
-    adjusted = statistics.holm([pair.found.p for pair in pairs])
+    adjusted = statistics.holm([pair.discordance.p for pair in pairs])
     return Models(
-        [replace(pair, found=replace(pair.found, p_corrected=p)) for pair, p in zip(pairs, adjusted, strict=True)]
+        [
+            replace(pair, discordance=replace(pair.discordance, p_corrected=p))
+            for pair, p in zip(pairs, adjusted, strict=True)
+        ]
     )
 
 
-def _right(read: Predictions) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    right: np.ndarray[tuple[int], np.dtype[np.bool_]] = read.predicted == read.labels
+def _is_right(predictions: Predictions) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    right: np.ndarray[tuple[int], np.dtype[np.bool_]] = predictions.predicted == predictions.labels
     return right
 
 
 def _names(grouping: Grouping) -> list[str]:
-    """Return what tells the models apart: their group, or, within one, their seed; else the run."""
+    """Return different names for the models: the label of the group or the seed; with the run id if these repeat."""
     groups = grouping.groups
     names = [group.label if group.n == 1 else f"seed {seed}" for group in groups for seed in group.by_seed]
     ids = [run.run_id[:8] for group in groups for run in group.runs]

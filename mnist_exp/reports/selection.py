@@ -1,4 +1,4 @@
-"""Which runs a report is on: by their ids, of a sweep, or of an experiment by a condition."""
+"""The choice of runs for a report: by run id, by sweep, or by experiment and filter."""
 
 import dataclasses
 import hashlib
@@ -18,14 +18,14 @@ _LONGEST, _LONGEST_COMMAND = 300, 2000  # characters
 
 @dataclass(frozen=True)
 class Selection:
-    """What a report is on.
+    """The runs of a report.
 
     Args:
-        title: for people.
-        short: name of a folder.
-        runs: oldest first, or as they were named; their texts are printable and not too long.
-        parent: the sweep's run.
-        uri: address of the store.
+        title: name of the selection, for people.
+        short: name of the selection as the name of a folder.
+        runs: oldest first, or in the order of their ids on the command line. Their texts are printable and short.
+        parent: the parent run of the sweep, if a sweep was chosen.
+        uri: address of the tracking store.
     """
 
     title: str
@@ -43,30 +43,33 @@ def select(
     experiment: str | None = None,
     condition: str | None = None,
 ) -> Selection:
-    """Return the runs that are asked for in one of three ways. Imports MLflow.
+    """Return the runs for a report. Imports MLflow.
+
+    Exactly one of three must be given: `run_ids`, `sweep`, or `experiment` and/or `condition`.
 
     Args:
-        settings: which store.
-        run_ids: of the runs, or models' names.
-        sweep: run id of a sweep's parent.
-        experiment: name of one; with a condition it may be left out.
-        condition: in MLflow's words, that its runs meet.
-    Raises: SettingsError: they are asked for in no way, or in several, or there are none.
+        settings: the tracking store.
+        run_ids: run ids, or names of registered models.
+        sweep: id of a sweep's parent run.
+        experiment: name of an experiment; default with a condition: the one of `settings`.
+        condition: filter in MLflow's syntax, for the runs of the experiment.
+    Raises: SettingsError: none or several of the three are given, or there are no such runs.
     """
     _check(run_ids, sweep, experiment, condition)
     if sweep is not None:
-        found = _of_sweep(settings, sweep)
+        selection = _of_sweep(settings, sweep)
     elif run_ids:
-        found = _named(settings, run_ids)
+        selection = _named(settings, run_ids)
     else:
-        found = _of_experiment(settings, experiment or settings.experiment, condition or "")
-    if len(found.runs) > MOST_RUNS:
-        raise SettingsError(f"{len(found.runs):,} runs are too many for a page: at most {MOST_RUNS:,}; use --filter")
-    return dataclasses.replace(found, runs=[printable(run) for run in found.runs])
+        selection = _of_experiment(settings, experiment or settings.experiment, condition or "")
+    count = len(selection.runs)
+    if count > MOST_RUNS:
+        raise SettingsError(f"{count:,} runs are too many for one page, at most {MOST_RUNS:,} fit: use --filter")
+    return dataclasses.replace(selection, runs=[printable(run) for run in selection.runs])
 
 
 def printable(run: StoredRun) -> StoredRun:
-    """Return a run whose texts can be shown anywhere: they may come from someone else."""
+    """Return a run with all texts printable and not too long, since they may come from another person."""
     tags = {
         key: _plain(value, _LONGEST_COMMAND if key == names.COMMAND else _LONGEST) for key, value in run.tags.items()
     }
@@ -83,12 +86,12 @@ def _check(run_ids: Sequence[str], sweep: str | None, experiment: str | None, co
     ]
     given = [name for name, is_given in ways if is_given]
     if len(given) != 1:
-        found = " and ".join(given) + " were given" if given else "none was given"
-        raise SettingsError(f"name the runs in one way: RUN_ID…, --sweep, or --experiment with --filter; {found}")
+        what = " and ".join(given) + " were given" if given else "none was given"
+        raise SettingsError(f"choose the runs in one way: RUN_ID…, --sweep, or --experiment with --filter; {what}")
 
 
 def _named(settings: TrackingSettings, run_ids: Sequence[str]) -> Selection:
-    named: dict[str, StoredRun] = {}  # By their ids: a model's name may mean a run that was named, too.
+    named: dict[str, StoredRun] = {}  # By id: a model name can mean a run that was also named by its id.
     problems = []
     for reference in dict.fromkeys(run_ids):
         try:
@@ -97,7 +100,7 @@ def _named(settings: TrackingSettings, run_ids: Sequence[str]) -> Selection:
             problems += error.problems
             continue
         if run.is_sweep:
-            problems.append(f"run {run.run_id} is a sweep: report on its runs with --sweep {run.run_id}")
+            problems.append(f"run {run.run_id} is a sweep: to report on its runs, use --sweep {run.run_id}")
         elif not run.key:
             problems.append(f"run {run.run_id} is not a run of mnist_exp")
         named[run.run_id] = run
@@ -112,7 +115,7 @@ def _named(settings: TrackingSettings, run_ids: Sequence[str]) -> Selection:
 def _of_sweep(settings: TrackingSettings, sweep: str) -> Selection:
     parent = references.find(settings, sweep)
     if not parent.is_sweep:
-        raise SettingsError(f"--sweep={sweep} is no sweep, but a run: report on it without --sweep")
+        raise SettingsError(f"--sweep={sweep} is a single run, not a sweep: to report on it, leave out --sweep")
     children = runs.of_sweep(parent)
     if not children:
         raise SettingsError(f"--sweep={sweep} has no runs yet")
@@ -120,18 +123,18 @@ def _of_sweep(settings: TrackingSettings, sweep: str) -> Selection:
 
 
 def _of_experiment(settings: TrackingSettings, experiment: str, condition: str) -> Selection:
-    met = runs.search(dataclasses.replace(settings, experiment=experiment), condition)
-    found = [run for run in met if run.key]
+    matches = runs.search(dataclasses.replace(settings, experiment=experiment), condition)
+    own = [run for run in matches if run.key]
     where = f"experiment {experiment}" + (f" where {condition}" if condition else "")
-    if not found:
+    if not own:
         raise SettingsError(f"there is no run of mnist_exp in {where}")
     short = re.sub(r"[^\w-]+", "-", experiment, flags=re.ASCII).strip("-")[:60] or "experiment"
     short += f"-{_digest(condition)}" if condition else ""
-    return Selection(_plain(where), short, found, None, found[0].uri)
+    return Selection(_plain(where), short, own, None, own[0].uri)
 
 
 def _digest(*texts: str) -> str:
-    """Return what tells one selection from another in the name of a folder."""
+    """Return six hex digits, so that different selections get different folders."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:6]
 
 

@@ -1,4 +1,4 @@
-"""Tables of a report: what is shown, and what they are sorted by."""
+"""Tables of a report, as rows of cells; each cell has a text and a number to sort by."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,13 @@ MOST_FOR_PAIRS = 12
 
 @dataclass(frozen=True)
 class Cell:
-    """One value: its text, the number it is sorted by (None: its text), and where it leads."""
+    """One cell of a table.
+
+    Args:
+        text: what is shown.
+        key: number to sort by; None sorts by the text.
+        link: address that a click opens; empty for none.
+    """
 
     text: str
     key: float | None = None
@@ -27,13 +33,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head.
+    """A table.
 
     Args:
-        name: of the table.
-        note: how to read it.
+        name: heading of the table.
+        note: how to read it; may be empty.
         head: names of the columns.
-        rows: their cells.
+        rows: the cells, row by row.
     """
 
     name: str
@@ -43,7 +49,7 @@ class Table:
 
 
 def configurations(grouping: Grouping) -> Table:
-    """Return each configuration with its figures, the best first."""
+    """Return the table of all configurations, best first."""
     metric, several = grouping.metric, len(grouping.families) > 1
     others = [
         name for name in (names.TEST_ACCURACY, names.PARAMETERS, names.FIT_TIME_S, names.EPOCHS) if name != metric.name
@@ -66,19 +72,19 @@ def configurations(grouping: Grouping) -> Table:
                     *(_cell(group.mean_of(name), name) for name in others),
                 ]
             )
-    note = "Means over the seeds. The interval holds the mean over all seeds there could be, 95 times of 100."
+    note = "Means over the seeds. The 95 % interval is a t-interval: 95 of 100 such intervals contain the true mean."
     return Table("Configurations", note, head, rows)
 
 
 def comparisons(family: Family) -> Table | None:
-    """Return all pairs of a few configurations, or each of many with the best one."""
+    """Return the table of comparisons: all pairs of a few configurations, or of many each with the best one."""
     tested = sum(group.n > 1 for group in family.groups)
     if family.against is None and tested <= MOST_FOR_PAIRS:
-        found = [(family.groups[i], family.groups[j], c) for (i, j), c in family.comparisons.items()]
+        pairs = [(family.groups[i], family.groups[j], c) for (i, j), c in family.comparisons.items()]
         which = "All pairs"
     elif family.reference is not None:
-        found = [(family.groups[family.reference], group, c) for group, c in family.with_reference()]
-        which = "Each configuration with the one chosen" if family.against is not None else "Each with the best one"
+        pairs = [(family.groups[family.reference], group, c) for group, c in family.with_reference()]
+        which = "Each configuration with the baseline" if family.against is not None else "Each with the best one"
     if not family.comparisons:
         return None
     head = [
@@ -94,42 +100,42 @@ def comparisons(family: Family) -> Table | None:
         "seeds needed",
     ]
     note = (
-        f"{which}; first less second. p is corrected by Holm's method for {found[0][2].family} comparisons, also those "
-        "that are not shown; the interval is of each comparison alone. Seeds needed: each, to see a difference of this "
-        "size, if it is real, with 80 % power by the same rule; from few seeds that is a rough guess."
+        f"{which}; the difference is first minus second. p is corrected by Holm's method for all {pairs[0][2].family} "
+        "comparisons, including those not shown; the intervals are not corrected. Seeds needed: how many seeds per "
+        "configuration would show a difference of this size with a power of 80 %. With few seeds this is a rough guess."
     )
-    return Table("Differences", note, head, [_compared(*each) for each in found])
+    return Table("Differences", note, head, [_compared(*each) for each in pairs])
 
 
 def models(compared: Models) -> Table:
-    """Return how pairs of models differ on the same test images."""
+    """Return the table of McNemar's tests between pairs of models."""
     head = ["first", "second", "only first right", "only second right", "difference of accuracy", "95 % interval"]
     rows = [
         [
             Cell(pair.first),
             Cell(pair.second),
-            _count(pair.found.only_first),
-            _count(pair.found.only_second),
-            _cell(pair.found.difference),
-            Cell(ends(None if math.isnan(pair.found.low) else (pair.found.low, pair.found.high))),
-            Cell("exact" if pair.found.is_exact else "χ², continuity correction"),
-            _p(pair.found.p_corrected),
+            _count(pair.discordance.only_first),
+            _count(pair.discordance.only_second),
+            _cell(pair.discordance.difference),
+            Cell(ends(None if math.isnan(pair.discordance.low) else (pair.discordance.low, pair.discordance.high))),
+            Cell("exact" if pair.discordance.is_exact else "χ², continuity correction"),
+            _p(pair.discordance.p_corrected),
         ]
         for pair in compared.pairs
     ]
     note = (
-        "McNemar's test on the same test images, p corrected by Holm's method. It compares trained models: two seeds "
-        "of one configuration may differ as much, so that nothing follows for configurations."
+        "McNemar's test on the same test images; p is corrected by Holm's method. It compares trained models, not "
+        "configurations: two models of one configuration with different seeds may differ as much."
     )
-    return Table("Models, image by image", note, [*head, "test", "p corrected"], rows)
+    return Table("Models on the same test images", note, [*head, "test", "p corrected"], rows)
 
 
 def runs(grouping: Grouping, links: str) -> Table:
-    """Return every run, compared or not.
+    """Return the table of all runs, compared or not.
 
     Args:
         grouping: the runs.
-        links: address of a run's page, with {} for its id; empty where there is none.
+        links: address of a run's page, with {} in place of its id; empty if there is none.
     """
     metric = grouping.metric
     head = ["configuration", "seed", "status", metric.name, names.TEST_ACCURACY, names.EPOCHS, names.FIT_TIME_S, "run"]
@@ -155,19 +161,19 @@ def runs(grouping: Grouping, links: str) -> Table:
 
 
 def differing(grouping: Grouping) -> Table | None:
-    """Return every option that differs, by configuration."""
+    """Return the table of all options that differ between configurations; None if none does."""
     if not grouping.differing:
         return None
     rows = []
     for group in grouping.groups:
         params = group.runs[0].params
         rows.append([Cell(group.label), *(_option(key, params.get(key, options.ABSENT)) for key in grouping.differing)])
-    note = "Everything else is the same in all of them. Where runs are recorded, and the seed, do not count."
+    note = "All other options are the same, apart from the seed and options that say where runs are recorded."
     return Table("What differs", note, ["configuration", *grouping.differing], rows)
 
 
 def provenance(grouping: Grouping) -> Table:
-    """Return where each run came from."""
+    """Return the table of the data, code and command of each run."""
     rows = [
         [
             Cell(run.run_id),
@@ -182,7 +188,7 @@ def provenance(grouping: Grouping) -> Table:
 
 
 def for_screen(grouping: Grouping, most: int) -> tuple[list[str], list[list[str]]]:
-    """Return the configurations as head and rows of a table for the terminal."""
+    """Return head and at most `most` rows of the table of configurations, for the terminal."""
     table = configurations(grouping)
     return [*map(options.cut, table.head)], [[options.cut(cell.text) for cell in row] for row in table.rows[:most]]
 
@@ -191,7 +197,8 @@ def _compared(first: Group, second: Group, comparison: Comparison) -> list[Cell]
     c = comparison
     is_tested = c.p is not None
     seeds = str(c.n[0]) if c.n[0] == c.n[1] else f"{c.n[0]}, {c.n[1]}"
-    verdict = ("different" if c.is_significant else "cannot be told apart") if is_tested else c.reason
+    tested_verdict = "different" if c.is_significant else "no significant difference"
+    verdict = tested_verdict if is_tested else c.reason
     return [
         Cell(first.label),
         Cell(second.label),

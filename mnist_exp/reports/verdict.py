@@ -1,4 +1,4 @@
-"""What a report comes to, in plain words: no more than the values bear."""
+"""The conclusions of a report as sentences: only what the statistics support."""
 
 import math
 from collections.abc import Sequence
@@ -16,52 +16,52 @@ _MOST_NAMED = 3
 
 
 def verdict(grouping: Grouping, models: Models | None) -> list[str]:
-    """Return the verdict, a sentence or two each.
+    """Return the conclusions, a sentence or two each.
 
     Args:
         grouping: the runs.
-        models: of one seed each, compared on the same test images.
+        models: comparison of the trained models on the test images, if there is one.
     """
-    told = []
+    sentences = []
     several = len(grouping.families) > 1
     for family in grouping.families:
         first, *rest = _of_family(family, grouping.metric)
-        told += [f"{family.name}: {first}" if several else first, *rest]
-    return [*told, *(_of_models(models) if models else [])]
+        sentences += [f"{family.name}: {first}" if several else first, *rest]
+    return [*sentences, *(_of_models(models) if models else [])]
 
 
 def cautions(grouping: Grouping) -> list[str]:
-    """Return what a reader must know to read the numbers right, the gravest first."""
-    metric, told = grouping.metric, []
+    """Return warnings about how to read the numbers, the most important first."""
+    metric, sentences = grouping.metric, []
     if len(grouping.families) > 1:
         data = len({family.data_sha256 for family in grouping.families}) > 1
-        told.append(
-            f"The runs {'are of different data' if data else 'were validated on different images'}: these are "
-            f"{len(grouping.families)} families, each compared in itself and corrected for its own comparisons. No "
-            "number of one may be held against that of another. The pictures are of the largest one."
+        sentences.append(
+            f"The runs {'used different data' if data else 'were validated on different images'}, so they form "
+            f"{len(grouping.families)} families. Configurations are compared within their family only. Do not compare "
+            "numbers of different families. The figures show the largest family."
         )
     on_test = metric.is_of_validation and any(family.validation == "test" for family in grouping.families)
     if on_test or metric.is_of_test:
-        told.append(
-            f"{metric.name} was measured on the test images: what is picked by it is picked on the test set, and its "
-            "number is too good for new images. Pick on training images held out, data.validation=0.1."
+        sentences.append(
+            f"{metric.name} was measured on the test images. A configuration chosen by it is chosen on the test set, "
+            "and its score is too optimistic for new images. Choose on held-out training images: data.validation=0.1."
         )
     for tag, what in (("code_sha256", "versions of the code"), ("git_commit", "commits")):
         if (count := len({run.tags.get(f"mnist_exp.{tag}", "") for g in grouping.groups for run in g.runs})) > 1:
-            told.append(f"The runs were made by {count} {what}: a difference may come from that.")
+            sentences.append(f"The runs were made by {count} {what}: a difference may come from that.")
             break
     if any(names.DATA_FALLBACK in run.tags for group in grouping.groups for run in group.runs):
-        told.append("Some runs did not find the data they asked for, and were trained on the 5,000 bundled digits.")
-    return told
+        sentences.append("Some runs did not find the data they asked for, and used the 5,000 bundled digits.")
+    return sentences
 
 
 def figure(value: float | None, name: str = "") -> str:
-    """Return a number for people: accuracies and losses to four places, counts in whole, small differences in full."""
+    """Return a number for people: four decimals for most metrics, none for counts, two digits for tiny values."""
     if value is None or math.isnan(value):
         return ABSENT
     if abs(value) >= LARGEST:  # MLflow keeps an infinite value as 1.8e308.
         return "∞" if value > 0 else "-∞"
-    value += 0.0  # Of a negative zero, a zero.
+    value += 0.0  # Turns -0.0 into 0.0.
     if name in (names.PARAMETERS, names.EPOCHS) or (value == int(value) and abs(value) >= 10):
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
     if name.endswith("_time_s"):
@@ -73,67 +73,71 @@ def figure(value: float | None, name: str = "") -> str:
 
 def p_words(p: float | None) -> str:
     """Return a p value for people."""
-    return ABSENT if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.995 else "p = 1"
+    if p is None:
+        return ABSENT
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.2g}" if p < 0.995 else "p = 1"
 
 
 def ends(interval: tuple[float, float] | None) -> str:
-    """Return an interval for people."""
+    """Return an interval for people: `0.98 to 0.99`."""
     return ABSENT if interval is None else f"{figure(interval[0])} to {figure(interval[1])}"
 
 
 def seeds_words(comparison: Comparison) -> str:
-    """Return how many seeds would show a difference of this size, for people."""
+    """Return, for people, how many seeds would show a difference of this size."""
     needed = comparison.seeds_needed()
     return f"more than {statistics.MOST_SEEDS:,}" if needed is None else f"about {needed}"
 
 
 def _of_family(family: Family, metric: Metric) -> list[str]:
     groups = family.groups
-    place = family.reference
-    if place is None:
+    position = family.reference
+    if position is None:
         return [_of_single_seeds(groups, metric)]
-    chosen = groups[place]
+    chosen = groups[position]
     single = [group for group in groups if group.n == 1 and group is not chosen]
-    told = [_of_mean(family, chosen, metric)]
+    sentences = [_of_mean(family, chosen, metric)]
     if family.too_many:
-        told.append(
-            f"{family.too_many} configurations are too many to compare in pairs (at most {MOST_COMPARED}): narrow them "
-            "with --filter, or name one with --against."
+        sentences.append(
+            f"{family.too_many} configurations are too many to compare in pairs (at most {MOST_COMPARED}): use "
+            "--filter to choose fewer, or name a baseline with --against."
         )
     against = family.with_reference()
-    told += _claims(chosen, against, metric)
-    told += _undecided(chosen, against)
+    sentences += _significant(chosen, against, metric)
+    sentences += _not_significant(chosen, against)
     if single:
         which = single[0].label if len(single) == 1 else f"{len(single)} configurations"
-        told.append(f"No claim about {which}: 1 seed, no interval can be given; {MORE_SEEDS}.")
-    return told
+        sentences.append(f"No conclusion about {which}: with 1 seed there is no interval; {MORE_SEEDS}.")
+    return sentences
 
 
 def _of_single_seeds(groups: Sequence[Group], metric: Metric) -> str:
     if len(groups) == 1:
         value = figure(groups[0].mean, metric.name)
-        return f"{metric.name} {value}. 1 seed: no interval can be given; {MORE_SEEDS}."
+        return f"{metric.name} {value}. With 1 seed there is no interval; {MORE_SEEDS}."
     best = groups[0]
     return (
-        f"1 seed each: no interval can be given, and which of the {len(groups)} configurations is best cannot be said; "
-        f"{MORE_SEEDS}. The {'highest' if metric.sign > 0 else 'lowest'} {metric.name} is "
-        f"{figure(best.mean, metric.name)}, of {best.label}{_shared(best, groups)}, which another seed may change."
+        f"With 1 seed each there are no intervals, and it is unknown which of the {len(groups)} configurations is "
+        f"best; {MORE_SEEDS}. The {'highest' if metric.sign > 0 else 'lowest'} {metric.name} is "
+        f"{figure(best.mean, metric.name)}, by {best.label}{_shared(best, groups)}; other seeds may change that."
     )
 
 
 def _of_mean(family: Family, group: Group, metric: Metric) -> str:
     value = f"{metric.name} {figure(group.mean, metric.name)}"
     if group.n == 1:
-        spread = f"{value}. 1 seed: no interval can be given, and no comparison"
+        spread = f"{value}. With 1 seed there is no interval and no comparison"
     elif group.interval is None:
-        spread = f"{value} ± {figure(group.std)} over {group.n} seeds; all are equal, so that no interval can be given"
+        spread = f"{value} ± {figure(group.std)} over {group.n} seeds; all are equal, so there is no interval"
     else:
         spread = f"{value} ± {figure(group.std)} over {group.n} seeds; 95 % interval of the mean {ends(group.interval)}"
     several = sum(each.n > 1 for each in family.groups)
     if len(family.groups) == 1:
         return f"{spread}. One configuration: nothing to compare with."
     if family.against is not None:
-        return f"{group.label} was chosen to compare with: {spread}."
+        return f"{group.label} is the baseline: {spread}."
     if several == 1:
         return f"{group.label} is the only configuration with several seeds: {spread}."
     which = "" if several == len(family.groups) else " that have several seeds"
@@ -142,40 +146,49 @@ def _of_mean(family: Family, group: Group, metric: Metric) -> str:
 
 
 def _shared(best: Group, groups: Sequence[Group]) -> str:
-    """Return how many others are as good: of equals the first by name is no better."""
+    """Return how many other groups have the same mean, since the first of equals is no better than the rest."""
     equals = sum(math.isclose(group.mean, best.mean, rel_tol=1e-6) for group in groups) - 1
-    return f", as {equals} other{'s have' if equals > 1 else ' has'}" if equals else ""
+    if equals == 0:
+        return ""
+    return ", as 1 other has" if equals == 1 else f", as {equals} others have"
 
 
-def _claims(chosen: Group, against: Sequence[tuple[Group, Comparison]], metric: Metric) -> list[str]:
-    told = []
+def _significant(chosen: Group, against: Sequence[tuple[Group, Comparison]], metric: Metric) -> list[str]:
+    """Return sentences on the groups that are significantly better or worse than the chosen one."""
+    sentences = []
     better = [(g, c) for g, c in against if c.is_significant and metric.sign * c.difference > 0]
     worse = [(g, c) for g, c in against if c.is_significant and metric.sign * c.difference < 0]
-    for word, found in (("better", better), ("worse", worse)):
-        shown = "; ".join(f"{group.label} ({_numbers(c, with_correction=False)})" for group, c in found[:_MOST_NAMED])
-        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        if found:
-            told.append(f"{chosen.label} is {word} than {shown}{more}{_correction(found[0][1], '; p')}.")
-    return told
+    for word, others in (("better", better), ("worse", worse)):
+        if not others:
+            continue
+        named = "; ".join(f"{group.label} ({_numbers(c, with_correction=False)})" for group, c in others[:_MOST_NAMED])
+        more = f"; and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        sentences.append(f"{chosen.label} is {word} than {named}{more}{_correction(others[0][1], '; p')}.")
+    return sentences
 
 
-def _undecided(chosen: Group, against: Sequence[tuple[Group, Comparison]]) -> list[str]:
+def _not_significant(chosen: Group, against: Sequence[tuple[Group, Comparison]]) -> list[str]:
+    """Return sentences on the groups without a significant difference from the chosen one, and on those not tested."""
     untested = [(group, c) for group, c in against if c.p is None]
     open_ones = [(group, c) for group, c in against if c.p is not None and not c.is_significant]
-    told = []
+    sentences = []
     for group, c in open_ones[:_MOST_NAMED]:
         seeds = f"{c.n[0]} seeds" if c.n[0] == c.n[1] else f"{c.n[0]} and {c.n[1]} seeds"
-        each = "common seeds" if c.test == PAIRED else "seeds each"
-        told.append(
-            f"{chosen.label} and {group.label} cannot be told apart with {seeds} ({_numbers(c)}); {seeds_words(c)} "
-            f"{each} would be needed to see a difference of this size with 80 % power."
+        kind = "common seeds" if c.test == PAIRED else "seeds each"
+        sentences.append(
+            f"{chosen.label} and {group.label} do not differ significantly with {seeds} ({_numbers(c)}); "
+            f"{seeds_words(c)} {kind} would be needed to see a difference of this size with a power of 80 %."
         )
     if len(open_ones) > _MOST_NAMED:
-        told.append(f"Nor can {chosen.label} be told from {len(open_ones) - _MOST_NAMED} more, see the table.")
-    told += [f"{chosen.label} and {group.label}: {c.reason}; no claim." for group, c in untested[:_MOST_NAMED]]
+        more = len(open_ones) - _MOST_NAMED
+        sentences.append(f"{chosen.label} does not differ significantly from {more} more either; see the table.")
+    sentences += [
+        f"{chosen.label} and {group.label}: {c.reason}; no conclusion." for group, c in untested[:_MOST_NAMED]
+    ]
     if len(untested) > _MOST_NAMED:
-        told.append(f"Nor is there a claim about {chosen.label} and {len(untested) - _MOST_NAMED} more, see the table.")
-    return told
+        more = len(untested) - _MOST_NAMED
+        sentences.append(f"There is no conclusion about {chosen.label} and {more} more either; see the table.")
+    return sentences
 
 
 def _correction(comparison: Comparison, before: str = "") -> str:
@@ -184,9 +197,9 @@ def _correction(comparison: Comparison, before: str = "") -> str:
 
 def _numbers(comparison: Comparison, *, with_correction: bool = True) -> str:
     correction = _correction(comparison) if with_correction else ""
-    alone = " of this comparison alone" if comparison.family > 1 else ""
+    uncorrected = " without correction" if comparison.family > 1 else ""
     return (
-        f"difference {figure(comparison.difference)}, 95 % interval{alone} "
+        f"difference {figure(comparison.difference)}, 95 % interval{uncorrected} "
         f"{ends((comparison.low, comparison.high))}, "
         f"{p_words(comparison.p_corrected)}{correction}"
     )
@@ -194,19 +207,19 @@ def _numbers(comparison: Comparison, *, with_correction: bool = True) -> str:
 
 def _of_models(models: Models) -> list[str]:
     if models.reason:
-        return [f"The models were not compared image by image: {models.reason}."]
+        return [f"The models were not compared on the test images: {models.reason}."]
     if len(models.pairs) > 1:
-        count = sum(pair.found.is_significant for pair in models.pairs)
-        differ = f"{count} of {len(models.pairs)} pairs of the trained models differ on the test images"
+        count = sum(pair.discordance.is_significant for pair in models.pairs)
+        differ = f"{count} of {len(models.pairs)} pairs of trained models differ significantly on the test images"
     else:
         (pair,) = models.pairs
-        found = pair.found
-        verb = "differ" if found.is_significant else "cannot be told apart"
+        d = pair.discordance
+        verb = "differ significantly" if d.is_significant else "do not differ significantly"
         differ = (
-            f"The two trained models {verb} on the same {found.images:,} test images: {found.only_first} only "
-            f"{pair.first} reads right, {found.only_second} only {pair.second} (McNemar's test, {p_words(found.p)})"
+            f"The two trained models {verb} on the same {d.images:,} test images: {d.only_first} only {pair.first} "
+            f"predicts correctly, {d.only_second} only {pair.second} (McNemar's test, {p_words(d.p)})"
         )
     return [
-        f"{differ}. That speaks of these models, not of their configurations: two seeds of one configuration may "
-        "differ as much."
+        f"{differ}. This is a statement about these models, not about their configurations: two models of one "
+        "configuration with different seeds may differ as much."
     ]

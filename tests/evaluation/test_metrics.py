@@ -1,4 +1,4 @@
-"""The measures of an evaluation, against naive references, scikit-learn and statsmodels."""
+"""The metrics of an evaluation, against naive references and statsmodels."""
 
 import json
 
@@ -11,13 +11,13 @@ from hypothesis.extra import numpy as arrays
 from mnist_exp.evaluation import figures, metrics
 from mnist_exp.evaluation.metrics import accuracy_interval, calibration_error, reliability
 
-READINGS = st.integers(1, 300).flatmap(
+PREDICTIONS = st.integers(1, 300).flatmap(
     lambda n: st.tuples(arrays.arrays(np.float64, n, elements=st.floats(0.01, 1)), arrays.arrays(bool, n))
 )
 
 
 def naive_error(confidence, right, bins):
-    """The definition, image by image and bin by bin: (low, high]."""
+    """Compute the calibration error from its definition, one bin (low, high] after the other."""
     total = 0.0
     for number in range(bins):
         low, high = np.linspace(0, 1, bins + 1)[number : number + 2]
@@ -28,18 +28,18 @@ def naive_error(confidence, right, bins):
     return total
 
 
-@given(READINGS, st.integers(1, 30))
+@given(PREDICTIONS, st.integers(1, 30))
 @settings(deadline=None)
-def test_calibration_error_is_the_definition_and_within_its_bounds(readings, bins):
-    confidence, right = readings
-    found = reliability(confidence, right, bins)
-    error = calibration_error(found)
+def test_calibration_error_follows_its_definition_and_bounds(predictions, bins):
+    confidence, right = predictions
+    result = reliability(confidence, right, bins)
+    error = calibration_error(result)
     assert error == pytest.approx(naive_error(confidence, right, bins), abs=1e-12)
-    # Bins can only hide differences, never make them.
+    # Bins can hide differences, but never create them.
     assert abs(confidence.mean() - right.mean()) - 1e-12 <= error <= np.abs(confidence - right).mean() + 1e-12
     assert 0 <= error <= 1
-    assert sum(each.images for each in found) == len(right)
-    for each in found:
+    assert sum(each.images for each in result) == len(right)
+    for each in result:
         assert (each.images == 0) == (each.confidence is None) == (each.accuracy is None)
         if each.images:
             assert each.low - 1e-12 <= each.confidence <= each.high + 1e-12
@@ -50,7 +50,7 @@ def test_calibration_error_of_known_cases():
     assert calibration_error(reliability(sure, right)) == pytest.approx(0)
     assert calibration_error(reliability(sure, np.zeros(10, bool))) == pytest.approx(0.8)
     assert calibration_error(reliability(np.ones(10), right)) == pytest.approx(0.2)
-    edge = reliability(np.array([1 / 15, 1.0]), np.ones(2, bool))  # An end belongs to the bin below it.
+    edge = reliability(np.array([1 / 15, 1.0]), np.ones(2, bool))  # An edge belongs to the bin below it.
     assert [each.images for each in edge if each.images] == [1, 1]
     assert edge[0].images == edge[-1].images == 1
 
@@ -61,30 +61,30 @@ def test_bootstrap_interval_is_about_the_binomial_one(n, share, seed):
     from statsmodels.stats.proportion import proportion_confint
 
     right = np.random.default_rng(seed).random(n) < share
-    found, count = accuracy_interval(right), int(right.sum())
+    result, count = accuracy_interval(right), int(right.sum())
     if min(count, n - count) < 10:
-        assert found.method == "exact binomial"
-        assert (found.low, found.high) == pytest.approx(proportion_confint(count, n, 0.05, "beta"), abs=1e-9)
+        assert result.method == "exact binomial"
+        assert (result.low, result.high) == pytest.approx(proportion_confint(count, n, 0.05, "beta"), abs=1e-9)
         return
-    assert found.method == "bootstrap, 5,000 resamples"
+    assert result.method == "bootstrap, 5,000 resamples"
     wide = np.diff(proportion_confint(count, n, 0.05, "wilson"))[0]
     for reference, near in (("wilson", 0.25), ("normal", 0.12)):
-        for end, other in zip((found.low, found.high), proportion_confint(count, n, 0.05, reference), strict=True):
+        for end, other in zip((result.low, result.high), proportion_confint(count, n, 0.05, reference), strict=True):
             assert abs(end - other) < near * wide + 1 / n
-    assert found == accuracy_interval(right)
+    assert result == accuracy_interval(right)
 
 
-def test_interval_is_not_empty_where_all_is_right():
-    found = accuracy_interval(np.ones(1000, bool))
-    assert found.high == 1
-    assert found.low == pytest.approx(0.025 ** (1 / 1000))  # Clopper & Pearson
+def test_interval_is_not_empty_if_all_predictions_are_correct():
+    result = accuracy_interval(np.ones(1000, bool))
+    assert result.high == 1
+    assert result.low == pytest.approx(0.025 ** (1 / 1000))  # Clopper & Pearson
     assert accuracy_interval(np.zeros(5, bool)).low == 0
 
 
-def test_interval_holds_the_true_accuracy_as_often_as_it_says():
+def test_interval_contains_the_true_accuracy_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    found = [accuracy_interval(rng.random(300) < 0.95) for _ in range(120)]
-    held = np.mean([each.low <= 0.95 <= each.high for each in found])
+    result = [accuracy_interval(rng.random(300) < 0.95) for _ in range(120)]
+    held = np.mean([each.low <= 0.95 <= each.high for each in result])
     assert 0.89 <= held <= 0.99
 
 
@@ -95,18 +95,18 @@ LABELS = np.array([0, 1, 1, 0, 0])
 
 
 def test_measures_of_a_small_example():
-    found = metrics.measure(PROBABILITIES, LABELS, ("cat", "dog", "cow"), 0.25)
-    assert (found.images, found.accuracy, found.loss) == (5, 0.6, 0.25)
-    assert found.confidence == pytest.approx(np.mean([0.9, 0.6, 0.8, 0.7, 0.55]))
-    assert found.confusion == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
-    cat, dog, cow = found.classes
+    result = metrics.measure(PROBABILITIES, LABELS, ("cat", "dog", "cow"), 0.25)
+    assert (result.images, result.accuracy, result.loss) == (5, 0.6, 0.25)
+    assert result.confidence == pytest.approx(np.mean([0.9, 0.6, 0.8, 0.7, 0.55]))
+    assert result.confusion == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
+    cat, dog, cow = result.classes
     assert (cat.precision, cat.recall, cat.images, cat.taken_for, cat.times) == (2 / 3, 2 / 3, 3, "dog", 1)
     assert (dog.precision, dog.recall, dog.f1, dog.images) == (0.5, 0.5, 0.5, 2)
     assert (cow.precision, cow.recall, cow.f1, cow.images, cow.taken_for) == (None, None, None, 0, None)
-    assert [(m.image, m.is_class, m.read_as) for m in found.mistakes] == [(1, "dog", "cat"), (4, "cat", "dog")]
+    assert [(m.image, m.is_class, m.read_as) for m in result.mistakes] == [(1, "dog", "cat"), (4, "cat", "dog")]
 
 
-def test_class_of_which_there_is_no_image_or_which_is_never_read():
+def test_class_that_is_never_predicted():
     never_read = metrics.measure(np.tile(np.float32([0.6, 0.4]), (4, 1)), np.array([0, 0, 1, 1]), ("a", "b"), 0.5)
     assert never_read.classes[1].precision is None
     assert never_read.classes[1].recall == 0
@@ -121,7 +121,7 @@ def test_reliability_diagram_is_drawn_also_with_empty_bins(tmp_path, images):
     assert (tmp_path / "reliability.png").stat().st_size > 5000
 
 
-def test_pictures_say_which_images_they_are_of():
+def test_figures_name_the_images():
     names = ("cat", "dog", "cow")
     x = np.zeros((5, 8, 8, 1), np.uint8)
     predicted = PROBABILITIES.argmax(axis=1)
@@ -129,6 +129,6 @@ def test_pictures_say_which_images_they_are_of():
     other = figures.confusion_matrix(LABELS, predicted, names, "images of $x").axes[0].get_title()
     assert other == "3 of 5 images of $x right"
     drawn = figures.confident_mistakes(x, LABELS, PROBABILITIES, names)
-    assert drawn.get_suptitle() == "the surest of 2 mistakes on the test set"
+    assert drawn.get_suptitle() == "the most confident of 2 mistakes on the test set"
     drawn = figures.confident_mistakes(x, LABELS, PROBABILITIES, names, "the images of mine")
-    assert drawn.get_suptitle() == "the surest of 2 mistakes on the images of mine"
+    assert drawn.get_suptitle() == "the most confident of 2 mistakes on the images of mine"

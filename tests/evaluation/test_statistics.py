@@ -1,4 +1,4 @@
-"""The tests of a report: against published examples, on values that tell nothing, and where nothing can be tested."""
+"""The statistical tests of a report: published examples, values without a difference, values without a test."""
 
 import gc
 import itertools
@@ -19,7 +19,7 @@ SECOND_DRUG = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 
 @pytest.fixture(scope="module", autouse=True)
 def frozen():
-    """multipletests collects garbage each time, 0.03 to 0.3 s in a process that has imported much."""
+    """multipletests runs the garbage collector each time: 0.03 to 0.3 s in a process with many imports."""
     statistics.holm([0.5])
     gc.freeze()
     yield
@@ -32,19 +32,19 @@ def named(values, prefix=""):
 
 def test_students_sleep_data_paired_as_r_prints_it():
     """R's `t.test(extra ~ group, paired = TRUE)`: t = -4.0621, df = 9, p-value = 0.002833."""
-    found = compare(named(FIRST_DRUG), named(SECOND_DRUG))
-    assert (found.test, found.n) == (PAIRED, (10, 10))
-    assert found.p == pytest.approx(0.002833, abs=5e-7)
-    assert (found.difference, found.low, found.high) == pytest.approx((-1.58, -2.4598858, -0.7001142), abs=5e-8)
-    assert found.effect * math.sqrt(10) == pytest.approx(-4.0621, abs=5e-5)
+    result = compare(named(FIRST_DRUG), named(SECOND_DRUG))
+    assert (result.test, result.n) == (PAIRED, (10, 10))
+    assert result.p == pytest.approx(0.002833, abs=5e-7)
+    assert (result.difference, result.low, result.high) == pytest.approx((-1.58, -2.4598858, -0.7001142), abs=5e-8)
+    assert result.effect * math.sqrt(10) == pytest.approx(-4.0621, abs=5e-5)
 
 
 def test_students_sleep_data_as_two_groups_as_r_prints_it():
     """R's `t.test(extra ~ group)`: Welch, t = -1.8608, df = 17.776, p-value = 0.07939."""
-    found = compare(named(FIRST_DRUG), named(SECOND_DRUG, "other"))
-    assert (found.test, found.n) == (WELCH, (10, 10))
-    assert found.p == pytest.approx(0.07939, abs=5e-6)
-    assert (found.difference, found.low, found.high) == pytest.approx((-1.58, -3.3654832, 0.2054832), abs=5e-8)
+    result = compare(named(FIRST_DRUG), named(SECOND_DRUG, "other"))
+    assert (result.test, result.n) == (WELCH, (10, 10))
+    assert result.p == pytest.approx(0.07939, abs=5e-6)
+    assert (result.difference, result.low, result.high) == pytest.approx((-1.58, -3.3654832, 0.2054832), abs=5e-8)
 
 
 def test_interval_of_a_mean_as_r_prints_it():
@@ -53,7 +53,7 @@ def test_interval_of_a_mean_as_r_prints_it():
 
 
 def right(both, first, second, neither):
-    """Two models' answers that give this table."""
+    """Return correct and wrong predictions of two models that give this table."""
     return (
         np.repeat([True, True, False, False], [both, first, second, neither]),
         np.repeat([True, False, True, False], [both, first, second, neither]),
@@ -62,26 +62,26 @@ def right(both, first, second, neither):
 
 def test_mcnemar_on_agrestis_presidential_approval():
     """Agresti 1990, p. 350: 794, 150, 86, 570; with continuity correction (|150 - 86| - 1)² / 236 = 16.818."""
-    found = mcnemar(*right(794, 150, 86, 570))
-    assert (found.only_first, found.only_second, found.images, found.is_exact) == (150, 86, 1600, False)
-    assert found.p == pytest.approx(4.115e-05, abs=5e-9)
-    assert found.difference == pytest.approx(0.04)
+    result = mcnemar(*right(794, 150, 86, 570))
+    assert (result.only_first, result.only_second, result.images, result.is_exact) == (150, 86, 1600, False)
+    assert result.p == pytest.approx(4.115e-05, abs=5e-9)
+    assert result.difference == pytest.approx(0.04)
     # Agresti's Wald interval of the difference is 0.020 to 0.060; this one is conditional, and exact.
-    assert (found.low, found.high) == pytest.approx((0.020, 0.060), abs=0.002)
+    assert (result.low, result.high) == pytest.approx((0.020, 0.060), abs=0.002)
 
 
 def test_mcnemar_exact_where_few_images_differ():
     """Two-sided sign test of 1 against 9: 22/1024."""
-    found = mcnemar(*right(50, 9, 1, 40))
-    assert found.is_exact
-    assert found.p == pytest.approx(22 / 1024)
-    assert found.low < 0.08 < found.high
+    result = mcnemar(*right(50, 9, 1, 40))
+    assert result.is_exact
+    assert result.p == pytest.approx(22 / 1024)
+    assert result.low < 0.08 < result.high
 
 
-def test_mcnemar_of_models_that_read_the_same():
-    found = mcnemar(*right(90, 0, 0, 10))
-    assert (found.p, found.difference) == (1.0, 0.0)
-    assert math.isnan(found.low)
+def test_mcnemar_of_models_with_equal_predictions():
+    result = mcnemar(*right(90, 0, 0, 10))
+    assert (result.p, result.difference) == (1.0, 0.0)
+    assert math.isnan(result.low)
 
 
 def test_holms_correction_on_the_textbook_example():
@@ -109,11 +109,11 @@ def test_sample_sizes_at_the_ends():
     assert statistics.seeds_needed(0.5, WELCH, LEVEL / 10) > 64
 
 
-def test_seeds_that_show_nothing_are_not_called_enough():
-    """The two spreads are as unequal as can be: for equal ones, 2 would do."""
-    (found,) = compare_all([named([0.9, 0.9]), named([0.95, 0.96], "other")]).values()
-    assert not found.is_significant
-    assert found.seeds_needed() == 3
+def test_seeds_that_show_no_difference_are_not_called_enough():
+    """One spread is zero. If the spreads were equal, 2 seeds would be enough."""
+    (result,) = compare_all([named([0.9, 0.9]), named([0.95, 0.96], "other")]).values()
+    assert not result.is_significant
+    assert result.seeds_needed() == 3
 
 
 @pytest.mark.parametrize(
@@ -130,20 +130,20 @@ def test_seeds_that_show_nothing_are_not_called_enough():
         ("12345", "1", NONE),
     ],
 )
-def test_pairs_are_made_where_enough_seeds_are_common(first, second, test):
+def test_comparison_is_paired_if_enough_seeds_are_common(first, second, test):
     rng = np.random.default_rng(0)
-    found = compare({s: rng.normal() for s in first}, {s: rng.normal() for s in second})
-    assert found.test == test
-    assert (found.p is None) == (test == NONE)
-    assert found.p is not None or found.reason == "one seed only"
+    result = compare({s: rng.normal() for s in first}, {s: rng.normal() for s in second})
+    assert result.test == test
+    assert (result.p is None) == (test == NONE)
+    assert result.p is not None or result.reason == "one seed only"
 
 
-def test_pairing_uses_what_is_common():
-    """Seeds that only one of them has do not count, however far off."""
+def test_pairing_uses_the_common_seeds():
+    """Seeds that only one configuration has do not count, however different their values."""
     first, second = {"1": 0.9, "2": 0.92, "3": 0.93, "8": 0.0}, {"1": 0.91, "2": 0.94, "3": 0.94, "9": 1.0}
-    found = compare(first, second)
-    assert found.n == (3, 3)
-    assert found.difference == pytest.approx(-0.04 / 3)
+    result = compare(first, second)
+    assert result.n == (3, 3)
+    assert result.difference == pytest.approx(-0.04 / 3)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_pairing_uses_what_is_common():
     [
         ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "no difference on any of the 3 seeds"),
         ([0.91, 0.92, 0.93], [0.90, 0.91, 0.92], "the same difference on the 3 seeds"),
-        # As accuracies come from 32 bits: equal differences, but for the rounding.
+        # Float32 accuracies: the differences are equal except for rounding.
         (
             [np.float32(x / 120) for x in (90, 95, 99)],
             [np.float32(x / 120) for x in (89, 94, 98)],
@@ -160,34 +160,34 @@ def test_pairing_uses_what_is_common():
         ([0.0, 0.0], [0.0, 0.0], "no difference"),
     ],
 )
-def test_no_spread_no_claim_paired(first, second, reason):
-    found = compare_all([named(map(float, first)), named(map(float, second))])[0, 1]
-    assert found.p is None
-    assert found.p_corrected is None
-    assert found.seeds_needed() is None
-    assert not found.is_significant
-    assert reason in found.reason
+def test_no_spread_gives_no_paired_test(first, second, reason):
+    result = compare_all([named(map(float, first)), named(map(float, second))])[0, 1]
+    assert result.p is None
+    assert result.p_corrected is None
+    assert result.seeds_needed() is None
+    assert not result.is_significant
+    assert reason in result.reason
 
 
-def test_no_spread_no_claim_of_two_groups():
-    found = compare_all([named([0.5, 0.5]), named([0.9, 0.9], "other")])[0, 1]
-    assert (found.test, found.p, found.is_significant) == (NONE, None, False)
+def test_no_spread_gives_no_test_of_two_groups():
+    result = compare_all([named([0.5, 0.5]), named([0.9, 0.9], "other")])[0, 1]
+    assert (result.test, result.p, result.is_significant) == (NONE, None, False)
     assert interval([0.5, 0.5, 0.5]) is None
     assert interval([0.5]) is None
     assert interval([np.float32(1 / 3), 1 / 3]) is None
-    half = compare(named([0.5, 0.5, 0.5]), named([0.7, 0.9, 0.8], "other"))  # One of them has a spread.
+    half = compare(named([0.5, 0.5, 0.5]), named([0.7, 0.9, 0.8], "other"))  # One of the two has spread.
     assert half.test == WELCH
     assert 0 < half.p < 1
 
 
-def test_what_cannot_be_judged_counts_in_the_correction():
-    """Else the others would look surer, because of values that happened to be tied."""
+def test_comparison_without_spread_counts_in_the_correction():
+    """Otherwise ties would make the p values of the other comparisons too small."""
     clear, same = named([0.1, 0.11, 0.12, 0.11]), named([0.5, 0.52, 0.51, 0.53])
     tied = {seed: value + 0.25 for seed, value in same.items()}
-    found = compare_all([clear, same, tied])
-    assert found[1, 2].p is None
-    assert {c.family for c in found.values()} == {3}
-    smallest = min((c for c in found.values() if c.p), key=lambda c: c.p)
+    result = compare_all([clear, same, tied])
+    assert result[1, 2].p is None
+    assert {c.family for c in result.values()} == {3}
+    smallest = min((c for c in result.values() if c.p), key=lambda c: c.p)
     assert smallest.p_corrected == pytest.approx(3 * smallest.p)
     alone = compare_all([clear, same, {"0": 0.7}])  # One seed cannot be tested, whatever its value.
     assert alone[0, 1].family == 1
@@ -203,28 +203,28 @@ def test_against_one_corrects_for_fewer_comparisons():
 
 
 def test_reversed_is_the_same_the_other_way_round():
-    found = compare_all([named(FIRST_DRUG), named(SECOND_DRUG[:8], "other")])[0, 1]
+    result = compare_all([named(FIRST_DRUG), named(SECOND_DRUG[:8], "other")])[0, 1]
     back = compare(named(SECOND_DRUG[:8], "other"), named(FIRST_DRUG))
-    turned = found.reversed()
+    turned = result.reversed()
     assert (turned.n, turned.p) == (back.n, pytest.approx(back.p))
     assert (turned.difference, turned.low, turned.high) == pytest.approx((back.difference, back.low, back.high))
 
 
-# Few different values, as accuracies on few images are: ties everywhere.
+# Few different values, like accuracies on few images: many ties.
 scores = st.dictionaries(st.sampled_from("1234567"), st.integers(0, 4).map(lambda n: n / 4), min_size=1)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(scores, min_size=2, max_size=5))
-def test_whatever_the_values_no_claim_without_a_test_and_no_warning(groups):
-    for (i, j), found in compare_all(groups).items():
-        assert (found.p is None) == (found.test == NONE) == bool(found.reason)
-        if found.p is None:
-            assert not found.is_significant
+def test_any_values_give_no_significance_without_a_test_and_no_warning(groups):
+    for (i, j), result in compare_all(groups).items():
+        assert (result.p is None) == (result.test == NONE) == bool(result.reason)
+        if result.p is None:
+            assert not result.is_significant
             continue
-        assert 0 < found.p <= found.p_corrected <= 1
-        assert found.low <= found.difference <= found.high
-        assert (found.low <= 0 <= found.high) == (found.p >= LEVEL) or found.p == pytest.approx(LEVEL)
+        assert 0 < result.p <= result.p_corrected <= 1
+        assert result.low <= result.difference <= result.high
+        assert (result.low <= 0 <= result.high) == (result.p >= LEVEL) or result.p == pytest.approx(LEVEL)
         assert min(len(groups[i]), len(groups[j])) > 1
 
 
@@ -234,10 +234,10 @@ def family_wise(rng, make, pages):
 
 @pytest.mark.parametrize("kind", ["welch", "paired", "skewed", "few images"])
 def test_false_positives_are_at_most_at_the_nominal_rate(kind):
-    """Four equal configurations of five seeds: 5 of 100 pages may claim a difference; 250 pages, 3 standard errors."""
+    """Four equal configurations of five seeds: 5 of 100 pages may show a difference; 250 pages, 3 standard errors."""
 
     def make(rng):
-        effect = rng.normal(size=5)  # What a seed does to all configurations.
+        effect = rng.normal(size=5)  # The effect of a seed on all configurations.
         drawn = {
             "welch": lambda: named(rng.normal(size=5), f"{rng.random()}-"),
             "paired": lambda: named(effect + 0.5 * rng.normal(size=5)),
@@ -249,7 +249,7 @@ def test_false_positives_are_at_most_at_the_nominal_rate(kind):
     assert family_wise(np.random.default_rng(7), make, 250) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 250)
 
 
-def test_one_comparison_has_the_nominal_rate_and_not_less():
+def test_one_comparison_has_the_nominal_false_positive_rate():
     def make(rng):
         return [named(rng.normal(size=5)), named(rng.normal(size=5))]
 
@@ -257,7 +257,7 @@ def test_one_comparison_has_the_nominal_rate_and_not_less():
 
 
 def test_the_best_of_equals_is_not_better_than_the_rest():
-    """Corrected for the best one's comparisons alone, more than the nominal rate would be claimed."""
+    """A correction for the best one's own comparisons alone gives more false positives than the nominal rate."""
     rng = np.random.default_rng(5)
     naive = []
     for _ in range(200):
@@ -269,10 +269,10 @@ def test_the_best_of_equals_is_not_better_than_the_rest():
 
 
 def test_power_is_as_promised():
-    """With the seeds that are said to be needed, eight of ten pages show the difference."""
+    """With as many seeds as `seeds_needed` says, eight of ten pages show the difference."""
     rng, seeds = np.random.default_rng(11), statistics.seeds_needed(1.0, PAIRED)
-    found = [compare(named(rng.normal(1.0, 1.0, seeds)), named(np.zeros(seeds))).p < LEVEL for _ in range(400)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.06) or np.mean(found) > 0.8
+    result = [compare(named(rng.normal(1.0, 1.0, seeds)), named(np.zeros(seeds))).p < LEVEL for _ in range(400)]
+    assert np.mean(result) == pytest.approx(0.8, abs=0.06) or np.mean(result) > 0.8
 
 
 def test_all_pairs_are_compared():
