@@ -5,85 +5,11 @@ A run whose store stops answering keeps its records on disk. When the store is b
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from mnist_exp import commands
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.errors import BusyError, SettingsError, TrackingError, first_line
-from mnist_exp.runtime import imports
-from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import names, run_folder, store
-from mnist_exp.tracking.run_folder import RunFolder
-from mnist_exp.tracking.spool import Spool, count_records
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What came of the records of one run.
-
-    Args:
-        run_id: of the run.
-        delivered: how many records the store took.
-        waiting: how many still wait.
-        reason: why they do.
-        status: of the run in the store, when nothing waits any more; empty if that is not known.
-        is_claimed: whether another process has the run, which will deliver them itself.
-    """
-
-    run_id: str
-    delivered: int
-    waiting: int
-    reason: str = ""
-    status: str = ""
-    is_claimed: bool = False
-
-    def __str__(self) -> str:
-        """Return it as a person would say it."""
-        parts = [f"{count_records(self.delivered)} delivered"] if self.delivered else []
-        if self.waiting:
-            parts.append(f"{count_records(self.waiting)} still wait: {self.reason}")
-        elif not self.delivered:
-            parts.append("nothing waits")
-        if self.status:
-            go_on = "" if self.status == "FINISHED" else f"; resume={self.run_id} goes on with it"
-            parts.append(f"it is {self.status}{go_on}")
-        return f"run {self.run_id}: {', '.join(parts)}"
-
-
-def deliver_all(
-    settings: TrackingSettings, warn: Callable[[str], None], run_ids: Sequence[str] | None = None
-) -> list[Delivery]:
-    """Bring what waits of runs that no living process has; imports MLflow, but not where nothing waits.
-
-    Args:
-        settings: which store, and where runs wait for it.
-        warn: told of each run of which records still wait, unless another process has it.
-        run_ids: of the runs; None is all that wait.
-    Raises: SettingsError: there is no such run here, or the store does not answer.
-    """
-    folders = _waiting(settings) if run_ids is None else [_existing(settings, run_id) for run_id in run_ids]
-    if not any(len(Spool(folder.spool)) for folder in folders):
-        return [Delivery(folder.path.name, 0, 0) for folder in folders]
-    uri = store.locate(settings.uri)
-    _check(uri)
-    with imports.quick_imports():
-        import mlflow.keras  # noqa: F401
-
-        from mnist_exp.tracking import mlflow_writes
-
-        mlflow_writes.limit_waits()
-    done: list[Delivery] = []
-    why = ""
-    for folder in folders:
-        if why:  # It would be the same for each, after some seconds.
-            done.append(Delivery(folder.path.name, 0, len(Spool(folder.spool)), why))
-        else:
-            each, why = _deliver(folder, uri)
-            done.append(each)
-        if done[-1].waiting and not done[-1].is_claimed:
-            warn(str(done[-1]))
-    return done
+from mnist_exp.tracking import backlog, run_folder
 
 
 def main() -> None:
@@ -106,79 +32,13 @@ def launch(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
-    done = deliver_all(settings, _say_nothing, list(dict.fromkeys(options.run_ids)) or None)
+    run_ids = list(dict.fromkeys(options.run_ids)) or None
+    done = backlog.upload_waiting(settings, lambda _: None, run_ids)  # The line of each run says it all.
     if not done:
         print(f"nothing waits in {run_folder.root(settings)}")
     for each in done:
         print(each)
     return commands.FAILED if any(each.waiting for each in done) else commands.DONE
-
-
-def _waiting(settings: TrackingSettings) -> list[RunFolder]:
-    if settings.local_dir is not None and not run_folder.root(settings).is_dir():
-        raise SettingsError(f"--local-dir={settings.local_dir}: there is no such folder")
-    return [folder for folder in run_folder.folders(settings) if len(Spool(folder.spool))]
-
-
-def _existing(settings: TrackingSettings, run_id: str) -> RunFolder:
-    folder = run_folder.folder_of(settings, run_id)
-    if not folder.path.is_dir():
-        raise SettingsError(
-            f"there is no folder {folder.path}, so nothing of that run waits here: go to the folder that the run was "
-            "started in, or name the one that it waits in with --local-dir"
-        )
-    return folder
-
-
-def _check(uri: str) -> None:
-    store.check(uri)
-    file = store.sqlite_file(uri)
-    if file is not None and not file.exists():
-        raise TrackingError(f"--tracking-uri={redact(uri)}: there is no file {file}; name the store of the runs")
-
-
-def _deliver(folder: RunFolder, uri: str) -> tuple[Delivery, str]:
-    """Upload the records that wait of one run; return the result, and a reason that holds for all other runs too."""
-    from mnist_exp.tracking.uploader import Uploader
-
-    run_id = folder.path.name
-    try:
-        folder.claim()
-    except SettingsError as error:
-        waiting, is_claimed = len(Spool(folder.spool)), isinstance(error, BusyError)
-        return Delivery(run_id, 0, waiting, error.problems[0], is_claimed=is_claimed), ""
-    try:
-        uploader = Uploader(uri, run_id, Spool(folder.spool), _say_nothing)
-        why = ""
-        try:
-            uploader.flush()
-            why = uploader.reason if uploader.is_transient else ""
-        except Exception as error:  # As of a model whose own layers are not found: the other runs have none.
-            uploader.reason = first_line(error)
-        status = "" if len(uploader.spool) else _status(uri, run_id)
-        if status == "FINISHED":
-            folder.remove()
-        return Delivery(run_id, uploader.uploaded, len(uploader.spool), uploader.reason, status), why
-    finally:
-        folder.release()
-
-
-def _status(uri: str, run_id: str) -> str:
-
-    from mnist_exp.tracking import mlflow_writes
-
-    client = store.client(uri)
-    try:
-        run = client.get_run(run_id)
-        if run.info.status == "FINISHED" and names.FAILURE in run.data.tags:  # As of a sweep that missed its end.
-            client.delete_tag(run_id, names.FAILURE)
-        return str(run.info.status)
-    except mlflow_writes.write_errors():
-        return ""
-
-
-def _say_nothing(text: str) -> None:
-    """Ignore it: the line of each run says it all."""
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import pytest
 from mlflow import MlflowClient
 
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.deliver import deliver_all, launch
+from mnist_exp.deliver import launch
 from mnist_exp.tracking import store
+from mnist_exp.tracking.backlog import upload_waiting
 from mnist_exp.tracking.spool import Record, Spool
 from mnist_exp.tracking.uploader import Uploader
 
@@ -125,7 +126,7 @@ def test_run_that_another_process_has_is_left_to_it(client, here, capsys):
         assert f"/{pid}/" in told
         assert f"run {other}: 5 records delivered, it is FINISHED" in told
         warnings = []
-        (left,) = deliver_all(TrackingSettings(), warnings.append)
+        (left,) = upload_waiting(TrackingSettings(), warnings.append)
         assert (left.is_claimed, left.waiting, warnings) == (True, 5, [])
     assert launch([]) == 0
 
@@ -135,9 +136,9 @@ def test_run_that_the_store_refuses_keeps_only_its_own_records(client, here, cap
     client.delete_run(deleted)
     other = waiting_run(client)
     warnings = []
-    done = {each.run_id: each for each in deliver_all(TrackingSettings(), warnings.append)}
+    done = {each.run_id: each for each in upload_waiting(TrackingSettings(), warnings.append)}
     assert (done[other].waiting, done[other].status) == (0, "FINISHED")
-    assert (done[deleted].delivered, done[deleted].waiting) == (0, 5)
+    assert (done[deleted].uploaded, done[deleted].waiting) == (0, 5)
     assert [text.partition(":")[0] for text in warnings] == [f"run {deleted}"]
     assert launch([]) == 1
     assert f"{deleted} must be in the 'active' state" in capsys.readouterr().out

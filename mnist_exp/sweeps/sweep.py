@@ -15,7 +15,6 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from mnist_exp import deliver
 from mnist_exp.config.nested import digest, flatten
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.config.schema import SweepSettings, TrackingSettings
@@ -37,7 +36,7 @@ from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.progress import Watch
 from mnist_exp.sweeps.summary import Outcome
-from mnist_exp.tracking import names, run_folder, store, ui_view
+from mnist_exp.tracking import backlog, names, run_folder, store, ui_view
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class _Sweep:
             self.opened = self.study.open()
             self.study.requeue_dead(self.opened)
         if tracking.store == "mlflow":
-            deliver.deliver_all(tracking, self.screen.warn)
+            backlog.upload_waiting(tracking, self.screen.warn)
             self.history = history = SweepHistory(tracking)
             earlier = history.jobs()
             if how.reuse and self.study is None:
