@@ -49,7 +49,7 @@ def main() -> None:
         return act
 
     callback = checkpointing.Checkpointing
-    callback._save = timed("all of it", callback._save)
+    callback.save = timed("all of it", callback.save)
     checkpoints.save = timed("writing", checkpoints.save)
     epochs: list[float] = []
 

@@ -182,6 +182,7 @@ class PointComposer:
             if chosen not in self._composed:
                 self._composed[chosen] = _without_hydra(hydra_compose("config", list(chosen), return_hydra_config=True))
             config = copy.deepcopy(self._composed[chosen])
+            # Hydra has no public way to put overrides into what is composed already.
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except SettingsError:
             raise

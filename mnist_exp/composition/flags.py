@@ -34,7 +34,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
     """
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
-    for action in parser._actions:
+    for action in parser._actions:  # A parser tells of its options in no other way.
         if action.dest == "version":  # Hydra would tell its own only.
             action.version = version()  # type: ignore[attr-defined]
     flags = [flag for action in parser._actions for flag in action.option_strings]

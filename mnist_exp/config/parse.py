@@ -138,7 +138,7 @@ def _resolved(config: DictConfig) -> tuple[dict[str, Any], list[str]]:
 def _nodes(config: DictConfig | ListConfig) -> Iterator[Node]:
     """Yield the values in a configuration that are interpolations."""
     for name in range(len(config)) if isinstance(config, ListConfig) else list(config):
-        node: Any = config._get_node(name)
+        node: Any = config._get_node(name)  # Reading it in public would resolve it, and fail.
         if node._is_interpolation():
             yield node
         elif isinstance(node, DictConfig | ListConfig) and not node._is_none() and not node._is_missing():
@@ -147,6 +147,7 @@ def _nodes(config: DictConfig | ListConfig) -> Iterator[Node]:
 
 def _why_unresolved(node: Node) -> str | None:
     try:
+        # A node does not resolve itself in public, only as a part of its parent.
         node._maybe_dereference_node(throw_on_resolution_failure=True)
     except (OmegaConfBaseException, RecursionError) as error:
         return _first_line(error)
@@ -154,6 +155,7 @@ def _why_unresolved(node: Node) -> str | None:
 
 
 def _unresolved(node: Node, why: str) -> str:
+    # In public a node tells neither its name nor its text.
     return f"{node._get_full_key(None)}={fields.show(node._value())} cannot be resolved: {why}"
 
 

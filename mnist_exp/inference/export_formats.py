@@ -116,7 +116,7 @@ def in_float32(model: "keras.Model") -> "keras.Model":
     """Return a model that computes in float32, with the same weights; the same model if it does so already."""
     import keras
 
-    layers = model._flatten_layers()
+    layers = model._flatten_layers()  # `model.layers` leaves out those within others, as in Bidirectional.
     if not any(layer.compute_dtype in ("bfloat16", "float16") for layer in layers):
         return model
 

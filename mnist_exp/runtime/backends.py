@@ -65,7 +65,7 @@ def leave_tensorflow_out() -> None:
     from keras.src.utils.module_utils import tensorflow
 
     if running() != DEFAULT and "tensorflow" not in sys.modules:
-        tensorflow._available = False
+        tensorflow._available = False  # Keras has no other switch.
 
 
 def _configured() -> str | None:

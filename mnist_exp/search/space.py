@@ -257,6 +257,7 @@ def _zipped(space: Space) -> tuple[Space, list[str]]:
 
 
 def _point_text(key: str, value: Any) -> str:
+    # Hydra's own way to write a value such that it reads the same one again.
     return f"{key}={Override._get_value_element_as_str(_quoted(value))}"
 
 

@@ -50,6 +50,7 @@ def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.St
 
 def close(study: "optuna.Study") -> None:
     """Close the connections of a study that is not used any more: each job opens its own."""
+    # Optuna has no public way to close them.
     engine = getattr(getattr(study._storage, "_backend", None), "engine", None)
     if engine is not None:  # A journal has none.
         study._storage.remove_session()

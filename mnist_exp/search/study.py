@@ -147,6 +147,7 @@ class Study:
         import optuna
 
         try:
+            # Optuna lets only the process that asked for a trial set its attributes.
             study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         except (RuntimeError, ValueError):  # Another process was quicker.

@@ -234,7 +234,7 @@ class _Sweep:
         with watch:
             for number, job in enumerate(self.launcher.launch(jobs, initial_job_idx=0)):
                 if job.status.name == "FAILED":
-                    lost(number, job._return_value)
+                    lost(number, job._return_value)  # `return_value` would raise it.
 
     def _units(self, rows: Sequence[Row]) -> list[list[Row]]:
         """Return the jobs to run as they are started: by themselves, or those of one program together."""

@@ -100,7 +100,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self._position, self._running = Position(epoch + 1), {}
         every = self._policy.every if self._policy else None
         if signals.is_asked() or (every is not None and ((epoch + 1) % every == 0 or self.model.stop_training)):
-            self._save()
+            self.save()
         signals.check()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -112,10 +112,11 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _stop_if_asked(self) -> None:
         if signals.is_asked():
-            self._save()
+            self.save()
             signals.check()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write a checkpoint of where the training is, unless none is wanted or the weights are not finite."""
         if self._policy is None:
             return
         arrays = _values(variables(self.model))

@@ -130,6 +130,7 @@ def _is_of_keras(model: keras.Model) -> bool:
 
     A layer or a function of someone's own may hold numbers that its configuration does not name.
     """
+    # `model.layers` leaves out those within others, as in Bidirectional.
     layers = model._flatten_layers(include_self=False)
     if any(isinstance(each, keras.layers.Lambda) or not type(each).__module__.startswith("keras.") for each in layers):
         return False
@@ -147,6 +148,7 @@ def _description(model: keras.Model) -> str | None:
     for dropout in found:
         del dropout["rate"]
     config["mnist_exp"] = {}
+    # `learning_rate` would be the rate of this step, not the schedule.
     for each in (model.optimizer, model.optimizer._learning_rate):
         if isinstance(each, keras.optimizers.Optimizer | LearningRateSchedule):
             numbers = [name for holder, name in places(model) if holder is each]
