@@ -30,10 +30,11 @@ torch: $(INSTALLED)  ## PyTorch for trainer.backend=torch, on the CPU; its tests
 		--disable-pip-version-check --timeout 20 --retries 1 $(TORCH) || \
 		echo "PyTorch could not be installed: tests of trainer.backend=torch are skipped" >&2
 
-check: $(INSTALLED)  ## style and types
+check: $(INSTALLED)  ## style, types and the floors of the packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 audit: $(VENV)/audit  ## known vulnerabilities in what requirements.lock names; asks PyPI
 	@# Strict: a package that could not be looked up must not pass for a sound one.
