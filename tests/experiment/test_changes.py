@@ -1,9 +1,16 @@
 """The row of the screen that tells what was changed."""
 
+import dataclasses
+
 import pytest
 
 from mnist_exp import compose
 from mnist_exp.experiment import changes
+
+
+def test_what_is_no_part_of_the_experiment_is_no_change():
+    settings = dataclasses.replace(compose(), overrides=("resume=0123abcd", "trainer.epochs=20"))
+    assert changes.shown(settings) == {"changed": "trainer.epochs=20"}
 
 
 @pytest.mark.parametrize(
