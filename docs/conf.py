@@ -15,7 +15,6 @@ from generate import docstrings, links, pages, tutorials  # noqa: E402
 from mnist_exp import __version__  # noqa: E402
 
 project = "mnist_exp"
-author = "the authors of mnist_exp"
 version = release = __version__
 
 extensions = [
@@ -41,11 +40,15 @@ python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Source", "params_style")]
 
+# `--help` has two dashes.
+smartquotes = False
+
 html_theme = "furo"
 html_title = "mnist_exp"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sourcelink = False
 
 sphinx_gallery_conf = tutorials.SETTINGS
@@ -55,3 +58,4 @@ def setup(app):  # noqa: ANN001, ANN201, D103
     pages.write(HERE / "generated")
     app.connect("source-read", links.rewrite_source)
     app.connect("autodoc-process-docstring", docstrings.split_sections, priority=100)
+    app.connect("autodoc-process-signature", docstrings.readable_defaults)

@@ -13,6 +13,13 @@ def split_sections(app: Any, what: str, name: str, thing: Any, options: Any, lin
     lines[:] = _sections(_apart(lines))
 
 
+def readable_defaults(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Return a signature that Sphinx can parse: with a dataclass's `<factory>` in it, every comma breaks a line."""
+    return signature and signature.replace("<factory>", "..."), returns
+
+
 def _apart(lines: Iterable[str]) -> Iterator[str]:
     """Yield the lines; one that holds both, as `Do this. Raises: SettingsError: why.`, as two."""
     for line in lines:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from generate import commands, links, options, tree
+from generate import commands, links, options, records, tree
 from generate.links import ELSEWHERE, FINDINGS, ROOT
 
 
@@ -13,7 +13,7 @@ def write(folder: Path) -> None:
     Args:
         folder: below docs, ignored by git.
     """
-    tables = {"options": options.text, "commands": commands.text, "tree": tree.text}
+    tables = {"options": options.text, "commands": commands.text, "records": records.text, "tree": tree.text}
     for name, make in tables.items():
         _put(folder / "tables" / f"{name}.md", make())
     sources = [ROOT / name for name in ELSEWHERE if name.endswith(".md") and name != "README.md"]

@@ -34,22 +34,22 @@ printed = shell("python -m mnist_exp.run data=mnist_5k trainer.epochs=3")
 # ``evaluate`` measures the model of a run. Give the id that your run printed.
 
 run_id = found("run", printed)
-printed = shell(f"python -m mnist_exp.evaluate {run_id}")
+shell(f"python -m mnist_exp.evaluate {run_id}")
 
 # %%
 # The interval says how far the accuracy may be from the truth: 1,000 images are few. The table says which digits are hard. The
 # folder has pictures; this one shows the images where the model is most sure and wrong.
 
-folder = found("files", printed).rstrip(":")
-show(f"{folder}/confident_mistakes.png")
+show("evaluations/*/confident_mistakes.png")
 
 # %%
 # Change one thing
 # ----------------
 #
-# Every number of the experiment is an option. A typo is no disaster: all mistakes are told at once, before anything starts.
+# Every number of the experiment is an option. A typo is no disaster: all mistakes are told at once, before anything starts. The
+# exit code is then 2.
 
-shell("python -m mnist_exp.run data=mnist_5k model.dorpout=0.5 trainer.epochs=abc", fails=True)
+shell("python -m mnist_exp.run model.dorpout=0.5 trainer.epochs=abc", code=2)
 
 # %%
 # ``python -m mnist_exp.run --help`` lists all options. Another model is another choice of the group ``model``:

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,25 +17,45 @@ FOLDER = Path(tempfile.mkdtemp(prefix="mnist_exp-lesson-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
-def shell(line: str, *, fails: bool = False) -> str:
+# No choice of whoever builds the site, and nothing that only this machine would print.
+_ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "MNIST_EXP_DATA")},
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "COLUMNS": "110",
+}
+
+
+def shell(line: str, *, code: int = 0, interrupt_at: str | None = None) -> str:
     """Type a line in the terminal, show what it prints, and return that.
 
     Args:
         line: `python …` or `ls …`.
-        fails: whether it is meant to end with another exit code than 0.
+        code: the exit code that it is meant to end with.
+        interrupt_at: press Ctrl-C when it has printed a line that begins so.
     """
+    print(f"$ {line}")
     words = shlex.split(line)
     words = [sys.executable, *words[1:]] if words[0] == "python" else words
-    # No choice of whoever builds the site.
-    own = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "MNIST_EXP_DATA")}
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "110"}
-    done = subprocess.run(
-        words, cwd=FOLDER, env=own | quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if (done.returncode != 0) is not fails:
-        raise RuntimeError(f"{line}\n{done.stdout}\nexit code {done.returncode}")
-    print(f"$ {line}\n{done.stdout.rstrip()}")
-    return done.stdout
+    printed = ""
+    with subprocess.Popen(
+        words, cwd=FOLDER, env=_ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for part in process.stdout:
+            printed += part
+            if interrupt_at is not None and part.startswith(interrupt_at):
+                process.send_signal(signal.SIGINT)
+    print(printed.rstrip())
+    if process.returncode != code:
+        raise RuntimeError(f"{line}\n{printed}\nexit code {process.returncode}, not {code}")
+    return printed
+
+
+def write(name: str, text: str) -> None:
+    """Write a file in the folder, as you would in an editor."""
+    file = FOLDER / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text.lstrip())
 
 
 def found(name: str, printed: str) -> str:
@@ -43,8 +64,8 @@ def found(name: str, printed: str) -> str:
 
 
 def show(picture: str) -> None:
-    """Show a picture that lies in the folder."""
-    image = plt.imread(FOLDER / picture)
+    """Show a picture of that name, which a command left somewhere in the folder."""
+    image = plt.imread(next(FOLDER.rglob(picture)))
     height, width = image.shape[:2]
     figure = plt.figure(figsize=(width / 150, height / 150), dpi=150)
     axes = figure.add_axes((0, 0, 1, 1))
