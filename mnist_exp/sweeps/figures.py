@@ -18,6 +18,7 @@ from mnist_exp.sweeps.leaderboard import Row, in_order, pareto
 
 _MOST_LABELS = 12
 _MOST_CELLS = 15
+_LONGEST_NUMBER = 8
 _MOST_TICKS = 8
 _MOST_TEXTS = 12
 _LONGEST_TICK = 20
@@ -196,7 +197,8 @@ def _against(axes: Axes, rows: Sequence[Row], key: str) -> None:
         axes.legend(fontsize=8)
     if are_numbers and min(numbers) > 0 and max(numbers) >= _WIDE * min(numbers):
         axes.set_xscale("log")
-    if not are_numbers or len(values) <= _MOST_TICKS:
+    # A search's numbers, 0.005057020226496487, would write over each other.
+    if not are_numbers or (len(values) <= _MOST_TICKS and all(len(value) <= _LONGEST_NUMBER for value in values)):
         every = math.ceil(len(values) / _MOST_TEXTS)
         _name_ticks(axes, list(place.values())[::every], values[::every])
         axes.minorticks_off()

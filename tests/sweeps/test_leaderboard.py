@@ -259,6 +259,15 @@ def test_a_wide_row_of_numbers_is_drawn_on_a_logarithmic_axis():
     assert zero.get_xscale() == "linear"
 
 
+def test_long_numbers_of_a_search_do_not_write_over_each_other():
+    rows = grid(["0.005057020226496487", "0.0001689077669930", "0.05484"], ["1", "2"])
+    figure = figures.against_each(rows, KEYS, "loss", {"m.a": "a", "m.b": "b"})
+    figure.draw_without_rendering()
+    long, short = [[text.get_text() for text in axes.get_xticklabels()] for axes in figure.axes]
+    assert not any("5057" in text for text in long)
+    assert short == ["1", "2"]
+
+
 def test_drawing_gives_no_warning_outside_of_the_tests_either(alone, recwarn):
     warnings.simplefilter("always")
     rows, curves = MATERIAL["foreign texts"]
