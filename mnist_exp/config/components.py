@@ -20,6 +20,7 @@ from typing import Any
 from mnist_exp.config import fields, optimizers, signatures
 from mnist_exp.config.signatures import REQUIRED, Parameter, Signature
 from mnist_exp.errors import SettingsError
+from mnist_exp.runtime import imports
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,11 @@ class Component:
 
     def _resolve(self) -> Callable[..., Any]:
         module, _, name = self.target.rpartition(".")
+        # A package of the user's may import Keras, whose libraries say much at their start.
+        quietly = imports.quick_imports() if _within(module, self.trusted) else contextlib.nullcontext()
         try:
-            builder = getattr(importlib.import_module(module), name)
+            with quietly:
+                builder = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise SettingsError(f"{self.group}._target_={self.target} cannot be imported: {error}") from error
         home = KINDS[self.group].home
@@ -264,7 +268,8 @@ def _distribution(name: str) -> str:
 def import_trusted(module: str) -> None:
     """Import a module that the user trusts. Raises: SettingsError: it cannot be imported."""
     try:
-        importlib.import_module(module)
+        with imports.quick_imports():
+            importlib.import_module(module)
     except ImportError as error:
         raise SettingsError(f"trusted_modules: {module} cannot be imported: {error}") from error
 

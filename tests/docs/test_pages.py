@@ -34,6 +34,7 @@ def test_own_model_optimizer_data_and_experiment_run(own_code):
     (commands,) = blocks("docs/your-own.md", "bash")
     outputs = [run(line) for line in commands.splitlines()]
     assert [done.returncode for done in outputs] == [0, 0, 0], outputs
+    assert not any("absl" in done.stderr for done in outputs)  # What TensorFlow says when my_pkg imports it.
     assert "my_net" in outputs[0].stdout
     assert "SignSGD" in outputs[1].stdout
     assert re.search(r"model.width +32 +units of each hidden layer", outputs[2].stdout)
