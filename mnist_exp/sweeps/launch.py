@@ -1,0 +1,137 @@
+"""Start the jobs of a sweep on a launcher, and follow them until the last one has ended."""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hydra.plugins.launcher import Launcher
+
+from mnist_exp.config.nested import digest
+from mnist_exp.jobs import events
+from mnist_exp.jobs.assignment import Assignment, NumberedJob
+from mnist_exp.jobs.job import Task
+from mnist_exp.jobs.worker import WorkersLauncher
+from mnist_exp.sweeps import grouping
+from mnist_exp.sweeps.call import SweepCall
+from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.progress import Watch
+from mnist_exp.tracking.runs import StoredRun
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A launcher that is ready, and the task that it carries to each job."""
+
+    task: Task
+    launcher: Launcher
+
+    def run(
+        self,
+        call: SweepCall,
+        rows: Sequence[Row],
+        earlier: Sequence[StoredRun],
+        parent: str | None,
+        on_failure: Callable[[Row], None],
+    ) -> None:
+        """Run the jobs that are left, and fill in their rows.
+
+        Args:
+            call: of the sweep.
+            rows: of all its jobs.
+            earlier: runs of the experiment.
+            parent: run id of the sweep, if it is recorded.
+            on_failure: called with the row of each job that fails.
+        """
+        groups = _groups(call, [row for row in rows if row.outcome == "left"])
+        numbered = _numbered(groups)
+        self.task.assignment = _assignment(call, parent, numbered)
+        _write_known(call, earlier)
+        positions = {id(row): position for position, row in enumerate(rows)}
+        to_run = [positions[id(row)] for group in groups for row in group]
+        settings = call.plan.settings
+        watch = Watch(call.folder, call.screen, rows, to_run, settings.direction, settings.objective, on_failure)
+
+        def note_lost(group: int, error: object) -> None:
+            for job in numbered[group]:
+                watch.lost(job.number, str(error))
+
+        if isinstance(self.launcher, WorkersLauncher):
+            workers = self.launcher.workers
+            workers.on_lost = note_lost
+            # Several processes may launch one search, so each has a name of its own.
+            workers.name = f"mnist_exp-{call.key[:12]}" + (f"-{time.time_ns():x}" if call.study else "")
+        jobs = [list(group[0].overrides or call.plan.space.fixed) for group in groups]
+        with watch:
+            for number, job in enumerate(self.launcher.launch(jobs, initial_job_idx=0)):
+                if job.status.name == "FAILED":
+                    note_lost(number, job._return_value)  # `return_value` would raise it.
+
+
+@contextlib.contextmanager
+def launching(make_launcher: Callable[[Task], Launcher], job_timeout_s: float | None) -> Iterator[Launch]:
+    """Make the launcher, and end what it runs at the end of the context.
+
+    Workers of this package start at once, so that they import TensorFlow while the sweep opens its store.
+    """
+    task = Task()
+    launcher = make_launcher(task)
+    if not isinstance(launcher, WorkersLauncher):
+        yield Launch(task, launcher)
+        return
+    launcher.workers.job_timeout_s = job_timeout_s
+    launcher.workers.start()
+    try:
+        yield Launch(task, launcher)
+    finally:
+        launcher.workers.stop()
+
+
+def _groups(call: SweepCall, rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the jobs as they are started: one by one, or those of one program together."""
+    at_most = call.how.together
+    if at_most == 1:
+        return [[row] for row in rows]
+    planned = {job.key: job for job in call.plan.jobs}
+    groups = grouping.groups(rows, [planned[row.key].program for row in rows], at_most)
+    alone = [planned[row.key] for group in groups if len(group) == 1 for row in group]
+    reasons = dict.fromkeys(job.why_alone for job in alone if job.why_alone is not None)
+    if alone:
+        why = ", ".join(reasons) or f"only jobs that differ in nothing but {grouping.MAY_DIFFER} can be together"
+        call.screen.warn(f"sweep.together={at_most}: {len(alone)} of {len(rows)} jobs are trained alone: {why}")
+    return groups
+
+
+def _numbered(groups: Sequence[Sequence[Row]]) -> tuple[tuple[NumberedJob, ...], ...]:
+    """Return the jobs of each group, counted through all groups."""
+    numbers = itertools.count()
+    return tuple(tuple(NumberedJob(next(numbers), tuple(row.overrides)) for row in group) for group in groups)
+
+
+def _assignment(call: SweepCall, parent: str | None, numbered: tuple[tuple[NumberedJob, ...], ...]) -> Assignment:
+    how, plan = call.how, call.plan
+    return Assignment(
+        sweep_id=f"{call.key}/{time.time()}",
+        folder=call.folder,
+        parent=parent,
+        keys=plan.space.keys,
+        study=call.study,
+        deadline=time.time() + how.timeout_s if how.timeout_s else None,
+        config_dir=call.config_dir,
+        fixed=plan.space.fixed,
+        common=plan.common,
+        groups=numbered if how.together > 1 else (),
+    )
+
+
+def _write_known(call: SweepCall, earlier: Sequence[StoredRun]) -> None:
+    """Write for the jobs what is known before they start."""
+    call.folder.mkdir(parents=True, exist_ok=True)
+    planned = {digest(list(job.overrides)): job.key for job in call.plan.jobs}
+    events.write_known(call.folder, events.PLANNED, planned)
+    if call.how.reuse:
+        events.write_known(call.folder, events.INTERRUPTED, call.interrupted(earlier))
+        if call.study is not None:
+            done = {run.key: {"run_id": run.run_id, "metrics": run.metrics} for run in earlier if run.is_done}
+            events.write_known(call.folder, events.DONE, done)

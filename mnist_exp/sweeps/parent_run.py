@@ -1,0 +1,152 @@
+"""The parent run of a sweep: opened or found again, told of jobs that failed, completed and closed."""
+
+import contextlib
+import functools
+import json
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mnist_exp.config.nested import flatten
+from mnist_exp.errors import BusyError
+from mnist_exp.experiment import provenance
+from mnist_exp.sweeps import reuse, summary
+from mnist_exp.sweeps.call import SweepCall
+from mnist_exp.sweeps.history import SweepHistory
+from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.summary import Outcome
+from mnist_exp.tracking import names, run_folder, store, ui_view
+from mnist_exp.tracking.runs import StoredRun
+
+
+@dataclass(frozen=True)
+class ParentRun:
+    """The parent run of one call of a sweep.
+
+    Args:
+        call: of the sweep.
+        history: the runs of its experiment.
+        earlier: runs of the experiment, from before this call.
+        run_id: of the parent.
+        is_new: whether this call created it.
+        is_ours: whether this process owns it; else it has joined a search that another process began.
+    """
+
+    call: SweepCall
+    history: SweepHistory
+    earlier: Sequence[StoredRun]
+    run_id: str
+    is_new: bool
+    is_ours: bool
+
+    @contextlib.contextmanager
+    def heartbeat(self) -> Iterator[None]:
+        """Give a heartbeat for the sweep, if it is ours."""
+        with run_folder.sweep_heartbeat(self.call.tracking, self.run_id) if self.is_ours else contextlib.nullcontext():
+            yield
+
+    def finished_trials(self) -> list[Row]:
+        """Return a row for each trial of a search that earlier calls, or other processes, have finished."""
+        if self.is_new:
+            return []
+        return reuse.rows_of_search(self.history.children(self.run_id), self.call.plan.space.keys)
+
+    def record_failure(self, row: Row) -> None:
+        """Record a job that failed, also one whose run did not begin."""
+        tags = {names.FAILURE: row.reason, names.PARENT: self.run_id}
+        tags |= {names.COMMAND: row.command, names.POINT: json.dumps(dict(row.values))}
+        if row.key:
+            tags[names.JOB_KEY] = row.key
+        with contextlib.suppress(Exception):  # A store that is gone must not end the sweep.
+            row.run_id = self.history.record_failure(row.run_id, row.name, tags, row.traceback)
+
+    def close(self, outcome: Outcome, status: str) -> None:
+        """Complete the run and set its status, unless another living process owns it. Errors become warnings."""
+
+        def end() -> None:
+            now = self.history.get(self.run_id)
+            if self.is_ours or (now.status != "FINISHED" and not now.lives):
+                self.history.end(self.run_id, status)
+                run_folder.remove_sweep_heartbeat(self.call.tracking, self.run_id)
+
+        settle = functools.partial(self._settle, outcome)
+        record = functools.partial(summary.record, self.history, outcome)
+        view = functools.partial(self._open_view, outcome)
+        for step in (settle, record, view, end):
+            try:
+                step()
+            except Exception:  # The jobs are done; they must not look as if they were not.
+                self.call.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
+
+    def _open_view(self, outcome: Outcome) -> None:
+        """Let MLflow's page show the jobs, also those that an earlier sweep did and that belong to its parent."""
+        plan, settings = self.call.plan, self.call.plan.settings
+        ids = [row.run_id for row in [*outcome.ranked, *outcome.rows] if row.run_id]
+        others = {run.run_id for run in self.earlier if run.tags.get(names.PARENT) != self.run_id}
+        if others.isdisjoint(ids):
+            which = ui_view.children(self.run_id)
+        else:
+            which = ui_view.among(list(dict.fromkeys(ids)))
+        params = flatten(settings.to_config())
+        view = ui_view.of_jobs(which, plan.space.keys, params, settings.objective, settings.direction)
+        self.history.open_view(view)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Record the end of jobs whose process was ended before it could do so itself."""
+        study = self.call.study
+        ended = [row for row in outcome.rows if row.outcome in ("killed", "failed") and not row.reused]
+        for row in ended:
+            if row.outcome == "killed" and row.run_id:
+                with contextlib.suppress(Exception):  # The rest of the summary is worth more.
+                    if self.history.get(row.run_id).status == "RUNNING":
+                        self.history.end(row.run_id, "KILLED")
+        if ended or study:
+            self.history.mark_killed()  # Also the trials of other calls of a search.
+        if study and outcome.opened:
+            study.fail(outcome.opened, {row.run_id for row in ended if row.outcome == "failed" and row.run_id})
+            study.requeue_dead(outcome.opened)
+
+
+def find_running(call: SweepCall, history: SweepHistory) -> StoredRun | None:
+    """Return the parent run of an earlier call; None if there is none, or none is to be used.
+
+    Raises: BusyError: it is a grid, and another process runs it. A search is joined instead.
+    """
+    found = history.find_parent(call.key) if call.how.reuse else None
+    if found is not None and found.lives and call.study is None:
+        raise BusyError(reuse.running_already(found))
+    return found
+
+
+def open_parent(call: SweepCall, history: SweepHistory, earlier: Sequence[StoredRun]) -> ParentRun:
+    """Create the parent run, open that of an earlier call again, or join a search that another process runs.
+
+    Raises: BusyError: it is a grid, and another process runs it.
+    """
+    with store.lock(history.uri):
+        found = find_running(call, history)
+        if found is not None and found.lives:
+            return ParentRun(call, history, earlier, found.run_id, is_new=False, is_ours=False)
+        run_id = history.open_parent(found, *_facts(call))
+    if found is None and call.how.reuse and (other := history.quicker_parent(call.key, run_id)):
+        if call.study is None:
+            raise BusyError(reuse.running_already(other))
+        return ParentRun(call, history, earlier, other.run_id, is_new=True, is_ours=False)
+    return ParentRun(call, history, earlier, run_id, is_new=found is None, is_ours=True)
+
+
+def _facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Return name, params and tags of the parent run."""
+    plan, study = call.plan, call.study
+    params: dict[str, Any] = dict(plan.space.words_of)
+    tags = {
+        names.SWEEP: call.key,
+        names.COMMAND: provenance.command(),
+        names.DATA_SHA256: plan.data_sha256,
+        **provenance.commit_tags(provenance.commit()),
+    }
+    if study is not None:
+        params |= {names.SAMPLER: call.how.sampler or "tpe", names.PRUNER: call.how.pruner}
+        tags[names.STUDY] = study.name
+    return call.tracking.run_name or f"sweep {plan.space.words}"[:200], params, tags
