@@ -5,7 +5,7 @@ seconds to import: their source is parsed instead, following re-exports from fil
 
 Why not griffe: it reads a package as a whole, Keras in 4.6 s of CPU time. Given single files, with the search for them
 still ours, it adds 0.05 s to the 0.78 s of CPU time in which `python -m mnist_exp.run model.dorpout=1` tells a typo
-(medians of 8, in turn): for 0.08 s of its import it would save the few lines that read a list of arguments.
+(medians of 7, in turn): for 0.08 s of its import it would save the few lines that read a list of arguments.
 """
 
 import ast

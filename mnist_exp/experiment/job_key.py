@@ -2,7 +2,8 @@
 
 Keys are recorded: a sweep that is issued again trains nothing whose key it finds. So a new option must not change the
 keys of runs recorded before it. It stands in a key only where it differs from its default, which those runs had. Who
-adds an option has nothing to do here, unless it can never change a result.
+adds an option has nothing to do here, unless it can never change a result. Who changes a default changes what all recorded
+keys mean: add a new option instead.
 """
 
 import dataclasses

@@ -169,7 +169,9 @@ def parse(
     listed = dict.fromkeys(_key(text) for point in points for text in point)
     problems += [_same_for_all(key) for key in listed if not _may_vary(key)]
     twice = {axis.key for axis in axes} & listed.keys()
-    problems += [f"{key} is swept over both on its own and in sweep.points: leave one away" for key in sorted(twice)]
+    problems += [
+        f"{key} is swept over both on its own and in sweep.points: give only one of the two" for key in sorted(twice)
+    ]
     space = Space(tuple(fixed), tuple(axes), tuple(points))
     if settings.zip:
         space, problem = _zipped(space)

@@ -1,4 +1,4 @@
-"""What may not be asked of a sweep: problems that only show when its options meet."""
+"""The rules of a sweep: problems that only show when its options meet."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -34,24 +34,24 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def is_search(how: SweepSettings, space: Space) -> bool:
-    """Tell a search from a list of jobs: by a sampler, or by an interval, which no list can hold."""
+    """Tell whether a sweep is a search: it names a sampler, or sweeps over an interval, which is no list of values."""
     return how.sampler is not None or any(axis.is_continuous for axis in space.axes)
 
 
 def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
-    """Check how a sweep is to go.
+    """Check the options of a sweep.
 
     Args:
-        how: its options.
-        space: what it goes through.
+        how: the options `sweep.*`.
+        space: what it sweeps over.
         launcher: the section `hydra.launcher`.
-    Raises: SettingsError: with everything that does not go together.
+    Raises: SettingsError: with every problem.
     """
     problems = _of_a_search(how, space) if is_search(how, space) else _of_a_grid(how, space)
     if how.job_timeout_s and how.together > 1:
         problems.append(
             f"sweep.job_timeout_s={how.job_timeout_s} cannot stop one of the jobs that sweep.together={how.together} "
-            "trains as one: leave one of both away"
+            "trains as one program: give only one of the two"
         )
     if how.job_timeout_s and not launcher._target_.startswith(_OURS):
         problems.append(f"sweep.job_timeout_s={how.job_timeout_s} needs hydra/launcher=local, ray or slurm")
@@ -65,18 +65,18 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
 
 
 def check_together(how: SweepSettings, settings: Settings) -> None:
-    """Refuse to train jobs together where that cannot be.
+    """Check that jobs can be trained together.
 
     Args:
-        how: the sweep goes.
-        settings: of its first job; all have the same backend.
-    Raises: SettingsError: it is another backend than JAX.
+        how: the options `sweep.*`.
+        settings: of the first job; all have the same backend.
+    Raises: SettingsError: the backend is not JAX.
     """
     backend = settings.trainer.backend or backends.default()
     if how.together > 1 and backend != "jax":
         raise SettingsError(
-            f"sweep.together={how.together} needs trainer.backend=jax, not {backend}: add it, or leave sweep.together "
-            "away"
+            f"sweep.together={how.together} needs trainer.backend=jax, not {backend}: add it, or leave out "
+            "sweep.together"
         )
 
 
@@ -110,17 +110,15 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
     problems = []
     if how.together > 1:
         problems.append(
-            f"sweep.together={how.together} is for jobs that are known beforehand; a search asks for one trial after "
-            "the other: leave it away"
+            f"sweep.together={how.together} is for jobs that are known before they start; a search asks for one "
+            "trial after the other: leave it out"
         )
     if how.zip or how.points:
-        problems.append(
-            "sweep.zip and sweep.points are combinations to try; a search makes up its own: leave them away"
-        )
+        problems.append("sweep.zip and sweep.points are combinations to try; a search chooses its own: leave them out")
     elif not space.axes:
         problems.append(f"sweep.sampler={how.sampler} has nothing to search: sweep over an option")
     if how.minimize_too and how.pruner != "none":
-        problems.append(f"sweep.pruner={how.pruner} cannot tell poor trials by two objectives: leave one of both away")
+        problems.append(f"sweep.pruner={how.pruner} cannot judge trials by two objectives: give only one of the two")
     if how.minimize_too and how.sampler == "cmaes":
         problems.append("sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc or nsgaii")
     return problems

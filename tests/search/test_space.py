@@ -240,8 +240,16 @@ def test_corners_reach_each_end_of_every_axis(choices):
         (["x=int(interval(0.1,0.9))"], {}, "its start 0 must be below its end 0"),
         (["x=tag(log,interval(0,1))"], {}, "the start 0.0 of a logarithmic interval must be above 0"),
         (["x=tag(log,int(interval(0,9)))"], {}, "the start 0 of a logarithmic interval must be above 0"),
-        (["x=1,2"], {"points": [{"x": 1}]}, "x is swept over both on its own and in sweep.points: leave one away"),
-        (["+x=1,2"], {"points": [{"++x": 1}]}, "x is swept over both on its own and in sweep.points: leave one away"),
+        (
+            ["x=1,2"],
+            {"points": [{"x": 1}]},
+            "x is swept over both on its own and in sweep.points: give only one of the two",
+        ),
+        (
+            ["+x=1,2"],
+            {"points": [{"++x": 1}]},
+            "x is swept over both on its own and in sweep.points: give only one of the two",
+        ),
         (["x=1,2", "y=1,2,3"], {"zip": True}, "each option needs as many: x has 2, y has 3"),
         (["x=1,2", "y=interval(0,1)"], {"zip": True}, "sweep.zip=true needs lists of values: an interval has none"),
     ],

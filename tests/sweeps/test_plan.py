@@ -255,8 +255,8 @@ def test_every_preset_says_what_it_asks_how_it_is_called_and_what_it_costs(prese
         (["seed=1,2"], {"minimize_too": "parameters"}, "sweep.minimize_too=parameters needs a search"),
         (["seed=1,2"], {"timeout_s": 3.0}, "sweep.timeout_s=3.0 needs a search"),
         (["seed=1"], {"sampler": "tpe"}, "sweep.sampler=tpe has nothing to search: sweep over an option"),
-        ([], {"sampler": "tpe", "points": [{"seed": 1}]}, "a search makes up its own: leave them away"),
-        (["seed=1,2"], {"sampler": "tpe", "zip": True}, "a search makes up its own: leave them away"),
+        ([], {"sampler": "tpe", "points": [{"seed": 1}]}, "a search chooses its own: leave them out"),
+        (["seed=1,2"], {"sampler": "tpe", "zip": True}, "a search chooses its own: leave them out"),
         (
             ["seed=1,2"],
             {"sampler": "tpe", "minimize_too": "parameters", "pruner": "median"},
