@@ -1,9 +1,9 @@
 """What decides a run's result, and the key by which two equal jobs are known.
 
-Keys are recorded: a sweep that is issued again trains nothing whose key it finds. So a new option must not change the
-keys of runs recorded before it. It stands in a key only where it differs from its default, which those runs had. Who
-adds an option has nothing to do here, unless it can never change a result. Who changes a default changes what all recorded
-keys mean: add a new option instead.
+Keys are recorded: a sweep that is issued again trains no job whose key it finds. So a new option must not change the
+keys of runs recorded before it: it stands in a key only where it differs from its default, which those runs had. You
+need not do anything here for a new option, unless it can never change a result. Never change the default of an option:
+that would change what recorded keys mean.
 """
 
 import dataclasses
