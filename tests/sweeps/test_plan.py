@@ -260,7 +260,7 @@ def test_every_preset_says_what_it_asks_how_it_is_called_and_what_it_costs(prese
         (
             ["seed=1,2"],
             {"sampler": "tpe", "minimize_too": "parameters", "pruner": "median"},
-            "sweep.pruner=median cannot tell poor trials by two objectives",
+            "sweep.pruner=median cannot judge trials by two objectives",
         ),
         (
             ["seed=1,2"],
