@@ -84,10 +84,8 @@ class ParentRun:
         plan, settings = self.call.plan, self.call.plan.settings
         ids = [row.run_id for row in [*outcome.ranked, *outcome.rows] if row.run_id]
         others = {run.run_id for run in self.earlier if run.tags.get(names.PARENT) != self.run_id}
-        if others.isdisjoint(ids):
-            which = ui_view.children(self.run_id)
-        else:
-            which = ui_view.among(list(dict.fromkeys(ids)))
+        are_ours = others.isdisjoint(ids)
+        which = ui_view.children(self.run_id) if are_ours else ui_view.among(list(dict.fromkeys(ids)))
         params = flatten(settings.to_config())
         view = ui_view.of_jobs(which, plan.space.keys, params, settings.objective, settings.direction)
         self.history.open_view(view)

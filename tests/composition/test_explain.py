@@ -104,7 +104,7 @@ MISTAKES = {
     "nothing to search": ("-m sweep.sampler=tpe", "sweep.sampler=tpe has nothing to search"),
     "two objectives and a pruner": (
         "-m model.filters=1,2 sweep.sampler=tpe sweep.pruner=asha sweep.minimize_too=parameters",
-        "sweep.pruner=asha cannot tell poor trials by two objectives",
+        "sweep.pruner=asha cannot judge trials by two objectives",
     ),
     "unknown sampler": ("-m model.filters=1,2 sweep.sampler=tpee", "sweep.sampler=tpee is not allowed", "tpe, random"),
     "unknown option of a sweep": (
