@@ -18,7 +18,16 @@ from mnist_exp.runtime.terminal import print_problems
 if TYPE_CHECKING:
     from mnist_exp.tracking.runs import StoredRun
 
-DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+# What they mean, for the reference; a command's own --help says it of that command.
+MEANINGS = {
+    DONE: "done",
+    FAILED: "a run failed, or the result is not as it must be: `rerun` found a difference, `export` does not agree "
+    "with Keras, an image could not be read",
+    MISTAKE: "the configuration or the command line is wrong; nothing was run",
+    INTERRUPTED: "Ctrl-C (SIGINT); the run is KILLED in MLflow and can be resumed",
+    TERMINATED: "SIGTERM; the run is KILLED in MLflow and can be resumed",
+}
 
 
 def leave_with(action: Callable[[], int]) -> NoReturn:

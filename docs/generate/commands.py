@@ -7,14 +7,20 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from generate.links import ROOT
-from generate.markdown import block
+from generate.markdown import block, table
 from mnist_exp.__main__ import names
+from mnist_exp.commands import MEANINGS
 
 
 def text() -> str:
     """Return a section a command, the best known ones first."""
     with ThreadPoolExecutor(2) as pool:
         return "\n".join(map(_section, names(), pool.map(_help, names())))
+
+
+def exit_codes() -> str:
+    """Return what each exit code means, whichever command ends with it."""
+    return table(("code", "meaning"), [[str(code), meaning] for code, meaning in MEANINGS.items()])
 
 
 def _help(name: str) -> str:

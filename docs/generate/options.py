@@ -5,10 +5,13 @@ from pathlib import Path
 
 from generate.markdown import block, code, prose, table
 from mnist_exp.composition import compose, help_page
-from mnist_exp.composition.help_page import Option, Section
-from mnist_exp.config.fields import MISSING
+from mnist_exp.composition.help_page import Section
+from mnist_exp.config import components, schema
+from mnist_exp.config.fields import MISSING, describe
+from mnist_exp.config.schema import DataSettings
+from mnist_exp.config.signatures import Parameter
 
-_HEAD = ("option", "default", "meaning")
+_HEAD = ("option", "default", "allowed", "meaning")
 # Their files change options of other groups, which are told where they belong.
 _DELTAS = ("experiment",)
 
@@ -16,7 +19,7 @@ _DELTAS = ("experiment",)
 def text() -> str:
     """Return all groups, in the order of `--help`."""
     top, *groups = help_page.sections()
-    parts = ["## Options of no group\n", _options(top.options)]
+    parts = ["## Options of no group\n", _options(top)]
     for section in groups:
         parts += [f"## {section.group}\n", *_group(section)]
     return "\n".join(parts)
@@ -29,7 +32,7 @@ def _group(section: Section) -> list[str]:
     if section.group == "sweep":
         presets = [name for name in section.choices if name != "default"]
         return [
-            _options(section.options),
+            _options(section),
             "\nA preset is chosen by `-m sweep=NAME`. It says what is swept over; the command line goes before it.\n",
             _presets(section.group, presets),
         ]
@@ -40,19 +43,34 @@ def _group(section: Section) -> list[str]:
             continue
         default = " (the default)" if name == section.chosen else ""
         parts += [f"### {section.group}={name}{default}\n", _purpose(file) + "\n"]
-        parts.append(_options(_options_of(section.group, name)))
+        chosen = help_page.sections([f"{section.group}={name}"])
+        parts.append(_options(next(each for each in chosen if each.group == section.group)))
     return parts
 
 
-def _options_of(group: str, name: str) -> Sequence[Option]:
-    found = help_page.sections([f"{group}={name}"])
-    return next(section.options for section in found if section.group == group)
-
-
-def _options(options: Sequence[Option]) -> str:
-    if not options:
+def _options(section: Section) -> str:
+    if not section.options:
         return "It has no options.\n"
-    return table(_HEAD, [[code(o.name), _default(o.value), prose(o.meaning)] for o in options])
+    known = _parameters(section)
+    rows = []
+    for option in section.options:
+        parameter = known.get(option.name.rpartition(".")[2])
+        allowed = describe(parameter.annotation) if parameter else ""
+        rows.append([code(option.name), _default(option.value), prose(allowed), prose(option.meaning)])
+    if not any(row[2] for row in rows):  # A launcher checks its options when it starts.
+        return table((*_HEAD[:2], _HEAD[3]), [[*row[:2], row[3]] for row in rows])
+    return table(_HEAD, rows)
+
+
+def _parameters(section: Section) -> dict[str, Parameter]:
+    """Return the types of a section's options, from where the program checks them."""
+    group, target = section.group, section.target
+    if group == "":
+        return schema.TOP_LEVEL
+    if group in schema.SECTIONS:
+        return schema.parameters(schema.SECTIONS[group])
+    built = components.parameters(group, target) if target and group in components.KINDS else {}
+    return schema.parameters(DataSettings) | built if group == "data" else built
 
 
 def _default(value: str) -> str:

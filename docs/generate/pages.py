@@ -13,7 +13,13 @@ def write(folder: Path) -> None:
     Args:
         folder: below docs, ignored by git.
     """
-    tables = {"options": options.text, "commands": commands.text, "records": records.text, "tree": tree.text}
+    tables = {
+        "options": options.text,
+        "commands": commands.text,
+        "exit-codes": commands.exit_codes,
+        "records": records.text,
+        "tree": tree.text,
+    }
     for name, make in tables.items():
         _put(folder / "tables" / f"{name}.md", make())
     sources = [ROOT / name for name in ELSEWHERE if name.endswith(".md") and name != "README.md"]

@@ -66,12 +66,14 @@ class Section:
         choices: what GROUP=CHOICE may name.
         chosen: the choice in use; None where it is not one of them.
         options: of that choice.
+        target: the builder that it names, with its module; None where it names none.
     """
 
     group: str
     choices: tuple[str, ...]
     chosen: str | None
     options: tuple[Option, ...]
+    target: str | None = None
 
 
 def sections(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> list[Section]:
@@ -90,8 +92,9 @@ def sections(overrides: Sequence[str] = (), config_dir: str | Path | None = None
         # A choice may build on another one of its group, as trainer=smoke does on trainer=default.
         for name in ("default", str(chosen[group])):
             meanings |= _meanings(folders, f"{group}/{name}.yaml")
-        options = _options(f"{group.replace('/', '.')}.", values.get(group) or {}, meanings)
-        found.append(Section(group, choices[group], chosen[group], tuple(options)))
+        section = values.get(group) or {}
+        options = _options(f"{group.replace('/', '.')}.", section, meanings)
+        found.append(Section(group, choices[group], chosen[group], tuple(options), section.get("_target_")))
     return found
 
 

@@ -178,14 +178,26 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
     return signatures.from_source(target), None
 
 
-def _check_arguments(
-    kind: Kind, target: str, arguments: dict[str, Any], signature: Signature
-) -> tuple[dict[str, Any], list[str]]:
+def parameters(group: str, target: str) -> dict[str, Parameter]:
+    """Return what a configuration may set of a builder of this package, or of Keras; empty where that is not known."""
+    signature, problem = _signature(KINDS[group], target, ())
+    return _settable(KINDS[group], target, signature) if signature and not problem else {}
+
+
+def _settable(kind: Kind, target: str, signature: Signature) -> dict[str, Parameter]:
     given = signature.positional[: len(kind.given)]
     own = {name: p for name, p in signature.parameters.items() if name not in given}
     if kind.home == optimizers.PACKAGE and target.startswith(kind.home + "."):
         own = {name: Parameter(optimizers.RANGES.get(name, p.annotation), p.default) for name, p in own.items()}
-    elif signature.accepts_any:
+    return own
+
+
+def _check_arguments(
+    kind: Kind, target: str, arguments: dict[str, Any], signature: Signature
+) -> tuple[dict[str, Any], list[str]]:
+    own = _settable(kind, target, signature)
+    if signature.accepts_any and not (kind.home == optimizers.PACKAGE and target.startswith(kind.home + ".")):
+        given = signature.positional[: len(kind.given)]
         own |= {name: Parameter(Any) for name in arguments if name not in (*own, *given)}
     return fields.check_all(f"{kind.group}.", arguments, own)
 

@@ -1,6 +1,7 @@
 """The site: what is made from the code, where links lead, and that Sphinx finds nothing to warn of."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,8 @@ def test_every_choice_and_option_is_in_the_reference():
     for file in [*(ROOT / "conf").glob("[!h]*/*.yaml"), *(ROOT / "experiments").glob("*/*.yaml")]:
         if (file.parent.name, file.stem) != ("sweep", "default"):
             assert f"### {file.parent.name}={file.stem}" in page
-    assert "| `model.dropout` | `0.3` | share of the pooled values dropped while training, in \\[0, 1) |" in page
-    assert "| `data.path` | must be given | the folder |" in page
+    assert "| `model.dropout` | `0.3` | a number, at least 0 and below 1 | share of the pooled values" in page
+    assert "| `data.path` | must be given | text | the folder |" in page
     assert "| `hydra.launcher.max_restarts` | `3` |" in page
 
 
@@ -30,6 +31,15 @@ def test_every_command_is_in_the_reference_with_its_options():
     assert "--tolerance X" in page
     assert "exit codes: 0 equal, 1 not equal or failed" in page
     assert "model.dropout=0.5" in page
+
+
+def test_the_exit_codes_are_those_that_a_shell_sees():
+    from mnist_exp.runtime.signals import Terminated
+
+    page = commands.exit_codes()
+    assert [line.split()[1] for line in page.splitlines()[2:]] == ["0", "1", "2", "130", "143"]
+    assert f"| {Terminated(128 + signal.SIGTERM).code} | SIGTERM" in page
+    assert f"| {128 + signal.SIGINT} | Ctrl-C" in page
 
 
 def test_every_module_is_in_the_architecture_with_a_sentence():
