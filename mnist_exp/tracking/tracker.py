@@ -1,4 +1,4 @@
-"""Record a run in MLflow, or nowhere: one small class each, with the same methods."""
+"""Record a run in MLflow, or nowhere."""
 
 import contextlib
 import math
@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
@@ -29,13 +29,23 @@ _DIGEST_LENGTH = 36
 _LAST_WORDS_S = 4.0
 
 
-class Tracker(Protocol):
-    """Where a run is recorded. `open_tracker` makes one; `start` or `resume` comes first and `end` last."""
+class Tracker:
+    """Where a run is recorded: this one records nothing, for `tracking=none`; `MlflowTracker` records in MLflow.
 
-    run_id: str | None
-    folder: RunFolder | None
-    how_to_look: str
-    registered: str
+    `open_tracker` makes one. `start` or `resume` comes first, and `end` last.
+
+    Attributes:
+        run_id: of the run; None where it is not recorded.
+        folder: of the run on disk, claimed; None where nothing is kept.
+        how_to_look: how to see the run in a browser; empty where there is nothing to see.
+        registered: after the end, the version under which the model was registered, and why it is the champion or not.
+    """
+
+    def __init__(self) -> None:
+        self.run_id: str | None = None
+        self.folder: RunFolder | None = None
+        self.how_to_look = ""
+        self.registered = ""
 
     def load(self) -> None:
         """Import what recording needs, all at once, where imports are quick."""
@@ -79,59 +89,17 @@ def open_tracker(settings: TrackingSettings, warn: Callable[[str], None]) -> Tra
 
     Raises: SettingsError: the store does not answer, or it or the folder of unfinished runs cannot be written.
     """
-    return MlflowTracker(settings, warn) if settings.store == "mlflow" else NoTracker()
+    return MlflowTracker(settings, warn) if settings.store == "mlflow" else Tracker()
 
 
-class NoTracker:
-    """Records nothing."""
-
-    run_id: str | None = None
-    folder: RunFolder | None = None
-    how_to_look = ""
-    registered = ""
-
-    def load(self) -> None:
-        """Do nothing."""
-
-    def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def log_data(self, data: Dataset) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Do nothing."""
-
-    def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def log_files(self, folder: Path) -> None:
-        """Do nothing."""
-
-    def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
-        """Do nothing."""
-
-    def register_model(self) -> None:
-        """Do nothing."""
-
-    def end(self, status: str, patience_s: float = 0.0) -> None:
-        """Do nothing."""
-
-
-class MlflowTracker:
+class MlflowTracker(Tracker):
     """Records in an MLflow store, by the run's id. Nothing of MLflow is imported before `load`.
 
     A store that stops answering does not stop the run: see `uploader`.
     """
 
     def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
-        self.run_id: str | None = None
-        self.folder: RunFolder | None = None
-        self.how_to_look = ""
-        self.registered = ""
+        super().__init__()
         self._settings, self._warn = settings, warn
         self._uri = store.locate(settings.uri)
         self._uploader: Uploader | None = None
