@@ -1,5 +1,7 @@
 """The site: what is made from the code, where links lead, and that Sphinx finds nothing to warn of."""
 
+import ast
+import re
 import shutil
 import signal
 import subprocess
@@ -48,6 +50,30 @@ def test_every_module_is_in_the_architecture_with_a_sentence():
         if file.stem != "__init__":
             assert f"| `{file.stem}` |" in page
     assert "|  |" not in page
+
+
+def names_in(tree):
+    """The functions, classes, methods and fields that a module or a class defines."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{name}" for name in names_in(node))
+
+
+def test_the_walks_name_what_there_is():
+    names = set(re.findall(r"`([a-z]\w*(?:\.\w+)+)`", (ROOT / "docs" / "walks.md").read_text()))
+    # Options, params, and code of other packages.
+    names -= {"model.filters", "model.fit", "mnist_exp.models.cnn"}
+    assert len(names) > 50
+    for name in sorted(names):
+        parts = name.split(".")
+        files = [ROOT.joinpath("mnist_exp", *parts[:n]).with_suffix(".py") for n in (1, 2)]
+        place = next(number for number, file in enumerate(files, start=1) if file.is_file())
+        assert ".".join(parts[place:]) in names_in(ast.parse(files[place - 1].read_text())), name
 
 
 @pytest.mark.parametrize(
