@@ -1,4 +1,4 @@
-"""Draw for the model of a run: `python -m mnist_exp.demo RUN_ID` serves a page on this machine."""
+"""The command that serves a page to draw on for a run's model: `python -m mnist_exp.demo RUN_ID`."""
 
 import argparse
 import contextlib
@@ -19,7 +19,7 @@ from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     from mnist_exp.config.schema import Settings
-    from mnist_exp.demo_page.session import Exhibit
+    from mnist_exp.demo_page.session import DemoSession
 
 PORT = 7860
 
@@ -30,51 +30,56 @@ def main() -> None:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Serve the page of a run's model until a signal ends this.
+    """Serve the page of a run's model until a signal ends the process.
 
-    Raises: SettingsError: there is no such run, it has no model, or the address is not free; nothing is served.
+    Args:
+        options: the options of the command line.
+    Raises: SettingsError: there is no such run, it has no model, or the address is in use. Nothing was served.
     """
     screen = Screen()
     with _listener(options.host, options.port) as listener:
         run = commands.find(options)
-        exhibit = load(run, options)
-        with serving(exhibit, options.host, listener) as address:
-            _announce(screen, run, exhibit, options.host, address)
+        session = load(run, options)
+        with serving(session, options.host, listener) as address:
+            _announce(screen, run, session, options.host, address)
             while True:
                 time.sleep(3600)
 
 
-def load(run: StoredRun, options: argparse.Namespace) -> "Exhibit":
-    """Return what the page shows of a run, ready to answer. Imports Keras.
+def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
+    """Return the session of a run, ready to answer. Imports Keras.
 
-    Raises: SettingsError: the run has no model that takes images.
+    Args:
+        run: the run.
+        options: the options of the command line.
+    Raises: SettingsError: the run has no model for images.
     """
     from mnist_exp.inference.load import of_run
 
     with imports.quick_imports():
         model = of_run(run, commands.trusted(options))
-        from mnist_exp.demo_page import session
-    shown = session.Exhibit(run, model, session.mistakes_or_why_none(run, _settings(run, options)))
-    shown.warm_up()
-    return shown
+        from mnist_exp.demo_page.session import DemoSession, mistakes_or_why_none
+    session = DemoSession(run, model, mistakes_or_why_none(run, _settings(run, options)))
+    session.warm_up()
+    return session
 
 
 @contextlib.contextmanager
-def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[str]:
-    """Serve an exhibit in a thread while this lasts; gives the page's address, once it answers.
+def serving(session: "DemoSession", host: str, listener: socket.socket) -> Iterator[str]:
+    """Serve a session in a thread. The context gives the page's address as soon as the server answers.
 
     Args:
-        exhibit: what is shown.
-        host: that the listener is bound to.
-        listener: bound, not yet listening.
+        session: the run and the model that answer.
+        host: the address that the listener is bound to.
+        listener: a bound socket.
     Raises: RunError: the server does not start.
     """
     with imports.quick_imports():
         import uvicorn
 
         from mnist_exp.demo_page.server import application
-    # In a thread, as a server in the main one takes the signals for itself and waits for open connections.
-    app = application(exhibit, host)
+    # In a thread: in the main one uvicorn would take over the signals and wait for open connections.
+    app = application(session, host)
     config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -82,7 +87,7 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
     try:
         while not server.started:
             if not thread.is_alive():
-                raise RunError("the server ended before it had begun")
+                raise RunError("the web server stopped while it was starting")
             time.sleep(0.01)
         port = listener.getsockname()[1]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}/"
@@ -91,35 +96,35 @@ def serving(exhibit: "Exhibit", host: str, listener: socket.socket) -> Iterator[
         thread.join(timeout=1)
 
 
-def _announce(screen: Screen, run: StoredRun, exhibit: "Exhibit", host: str, address: str) -> None:
+def _announce(screen: Screen, run: StoredRun, session: "DemoSession", host: str, address: str) -> None:
     from mnist_exp.demo_page.server import is_loopback
 
     accuracy = run.metrics.get(names.TEST_ACCURACY)
     tested = f", test accuracy {accuracy:.4f}" if accuracy is not None else ""
     rows = {"run": f"{run.run_id}, {run.name}{tested}"}
-    mistakes = exhibit.mistakes
+    mistakes = session.mistakes
     shown = f"{len(mistakes.labels)} of {mistakes.count} in {mistakes.tested:,} test images"
     rows["mistakes"] = f"not shown: {mistakes.why_none}" if mistakes.why_none else shown
-    rows["open"] = f"{address}   (Ctrl-C ends it)"
-    if not host.strip("0.:"):  # 0.0.0.0 and :: are all addresses of this machine, and none to open.
+    rows["open"] = f"{address}   (Ctrl-C stops it)"
+    if not host.strip("0.:"):  # 0.0.0.0 and :: mean all addresses of this machine; a browser cannot open them.
         port = address.rpartition(":")[2]
-        rows["open"] = f"http://localhost:{port}   (Ctrl-C ends it)"
-        rows["elsewhere"] = f"http://{socket.gethostname()}:{port}, or this machine's address in place of its name"
+        rows["open"] = f"http://localhost:{port}   (Ctrl-C stops it)"
+        rows["elsewhere"] = f"http://{socket.gethostname()}:{port}, or this machine's IP address instead of its name"
     screen.table(rows)
     if not is_loopback(host):
         screen.warn(
-            f"--host={host} lets everyone who reaches this machine use the page, without a password or encryption; "
-            "without --host only this machine does"
+            f"--host={host} lets everyone who can reach this machine use the page, without a password or encryption; "
+            "without --host only this machine can"
         )
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """Return a socket that holds an address, so that it is free once all is loaded; who comes early waits.
+    """Return a socket bound to an address. It keeps the address while the model loads; early requests wait.
 
-    Raises: SettingsError: the address is not free, or not of this machine.
+    Raises: SettingsError: the address is in use, or not one of this machine.
     """
     if not 0 <= port <= 65535:
-        raise SettingsError(f"--port={port} is not allowed: it must be 0, for a free one, to 65535")
+        raise SettingsError(f"--port={port} is not allowed: it must be 0 to 65535; 0 takes a free port")
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, UnicodeError) as error:
@@ -141,12 +146,12 @@ def _why_not(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"--port={port} is in use by another program: choose another, as --port={port % 65535 + 1}, or --port=0"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"--host={host} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all of its addresses"
+        return f"--host={host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all of its addresses"
     return f"--host={host} --port={port} cannot be used: {error.strerror}; choose another with --port, or --port=0"
 
 
 def _settings(run: StoredRun, options: argparse.Namespace) -> "Settings | SettingsError":
-    """Return what a run was made of, to find its test set, or why that is not known. Nothing is ever downloaded."""
+    """Return a run's settings, to find its test set, or why they cannot be used. Without mirrors: no download."""
     try:
         config = run.config()
         section = config.get("data")
@@ -165,19 +170,25 @@ def _settings(run: StoredRun, options: argparse.Namespace) -> "Settings | Settin
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "demo",
-        "Serve a page on which you draw a digit, or drop an image, for the model of a run.",
-        "130 Ctrl-C, 143 SIGTERM, 2 there is no such run or the address is not free.",
+        "Serve a page where you draw a digit or drop an image, and the model of a run predicts its class.",
+        "130 Ctrl-C, 143 SIGTERM, 2 there is no such run or the address is in use.",
         [
             "RUN_ID",
             "models:/digits@champion --port 0",
         ],
     )
     commands.add_run(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1: this machine")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; default 127.0.0.1: only this machine can use the page",
+    )
     parser.add_argument(
         "--port", type=int, default=PORT, metavar="N", help=f"port to listen on; default {PORT}; 0 takes a free one"
     )
-    parser.add_argument("--data-path", metavar="PATH", help="where the run's data lie here, to show its mistakes")
+    parser.add_argument(
+        "--data-path", metavar="PATH", help="where the run's data are on this machine, to show its mistakes"
+    )
     return parser
 
 

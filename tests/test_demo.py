@@ -1,4 +1,4 @@
-"""The page of a run: what it may be asked, by whom, and, in a real browser, whether it reads what is drawn."""
+"""The demo page: its API, refused requests, and, in a real browser, predictions for drawn digits."""
 
 import http.client
 import io
@@ -37,7 +37,7 @@ def options_of(run_id, uri, *more):
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A run that reads digits well: its id and its store."""
+    """A run with a good model: its id and its store."""
     place, before = tmp_path_factory.mktemp("demo"), Path.cwd()
     uri = f"sqlite:///{place}/mlflow.db"
     os.chdir(place)
@@ -50,17 +50,17 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shown(recorded):
-    """Its exhibit, served in this process: exhibit, address."""
+    """The run's session, served in this process: session, address."""
     options = options_of(*recorded)
     with demo._listener("127.0.0.1", 0) as listener:
-        exhibit = demo.load(find(TrackingSettings(uri=options.tracking_uri), options.run_id), options)
-        with demo.serving(exhibit, "127.0.0.1", listener) as address:
-            yield exhibit, address
+        session = demo.load(find(TrackingSettings(uri=options.tracking_uri), options.run_id), options)
+        with demo.serving(session, "127.0.0.1", listener) as address:
+            yield session, address
 
 
 @pytest.fixture
 def ask(shown):
-    """Ask the server: status, headers, body."""
+    """Send a request to the server; returns status, headers, body."""
 
     def asked(method, path, body=None, **headers):
         place = shown[1].removeprefix("http://").rstrip("/")
@@ -90,7 +90,7 @@ def test_page_needs_nothing_from_elsewhere(ask):
     assert ask("GET", "/docs")[0] == ask("GET", "/openapi.json")[0] == ask("GET", "/../demo.py")[0] == 404
 
 
-def test_it_says_what_it_is(ask, recorded):
+def test_about_describes_the_run(ask, recorded):
     about = json.loads(ask("GET", "/api/about")[2])
     assert about["run_id"] == recorded[0]
     assert about["classes"] == [str(digit) for digit in range(10)]
@@ -146,7 +146,7 @@ def test_other_pages_and_names_are_refused(ask, headers, status):
     assert ask("GET", "/api/about", None, **headers)[0] == status
 
 
-def test_images_that_are_not_good_are_told(ask):
+def test_bad_images_give_errors(ask):
     assert "not an image" in json.loads(ask("POST", "/api/read", b"text")[2])["mnist"]["error"]
     assert json.loads(ask("POST", "/api/read", png(np.zeros((9, 9), np.uint8)))[2])["plain"] == {
         "error": "nothing is drawn"
@@ -175,7 +175,7 @@ def test_images_are_read_one_at_a_time(shown, monkeypatch):
     assert (len(most), max(most)) == (16, 1)
 
 
-def test_page_that_is_left_while_it_sends_is_not_told(ask, shown, caplog, monkeypatch):
+def test_page_closed_while_it_sends_logs_nothing(ask, shown, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("uvicorn.error"), "handlers", [caplog.handler])
     host, port = shown[1].removeprefix("http://").rstrip("/").split(":")
     with socket.create_connection((host, int(port))) as left:
@@ -186,7 +186,7 @@ def test_page_that_is_left_while_it_sends_is_not_told(ask, shown, caplog, monkey
     assert not caplog.records
 
 
-def test_numbers_that_json_has_not_are_told(recorded, shown, monkeypatch):
+def test_nan_becomes_null_or_an_error(recorded, shown, monkeypatch):
     monkeypatch.setitem(shown[0]._run.metrics, "test_accuracy", float("nan"))
     assert shown[0].about()["test_accuracy"] is None
     monkeypatch.setattr(shown[0], "_call", lambda images: np.full((len(images), 10), np.nan))
@@ -194,7 +194,7 @@ def test_numbers_that_json_has_not_are_told(recorded, shown, monkeypatch):
         shown[0].read(png(mnist_5k().test[0][0]))
 
 
-def test_exhibit_tells_why_it_has_no_mistakes(recorded, monkeypatch):
+def test_session_says_why_it_has_no_mistakes(recorded, monkeypatch):
     from mnist_exp.demo_page import session
 
     options = options_of(*recorded)
@@ -207,7 +207,7 @@ def test_exhibit_tells_why_it_has_no_mistakes(recorded, monkeypatch):
     assert none.why_none == "it has no configuration"
 
 
-def test_pixels_that_matter_are_found():
+def test_saliency_finds_the_pixels_that_matter():
     def predict(images):
         lit = images[:, 4:6, 4:6].mean(axis=(1, 2, 3)) / 255
         return np.stack([0.1 + 0.8 * lit, 0.9 - 0.8 * lit], axis=1)
@@ -229,7 +229,7 @@ def test_every_pixel_is_covered(shape):
     assert np.isfinite(heat).all()
 
 
-def test_address_that_is_not_free_is_told():
+def test_address_in_use_is_reported():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -240,27 +240,27 @@ def test_address_that_is_not_free_is_told():
             demo._listener("127.0.0.1", port)
     with pytest.raises(SettingsError, match=r"--port=70000 is not allowed"):
         demo._listener("127.0.0.1", 70000)
-    with pytest.raises(SettingsError, match=r"--host=192\.0\.2\.1 is no address of this machine"):
+    with pytest.raises(SettingsError, match=r"--host=192\.0\.2\.1 is not an address of this machine"):
         demo._listener("192.0.2.1", 0)
     with pytest.raises(SettingsError, match=r"--host=no\.such\.host\.invalid is not known"):
         demo._listener("no.such.host.invalid", 0)
 
 
-def test_more_than_this_machine_is_warned_of(capfd):
+def test_host_other_than_this_machine_gives_a_warning(capfd):
     from mnist_exp.demo_page import server
 
-    exhibit = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
+    session = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
     found = SimpleNamespace(run_id="0", name="n", metrics={})
-    demo._announce(demo.Screen(), found, exhibit, "0.0.0.0", "http://0.0.0.0:1/")
+    demo._announce(demo.Screen(), found, session, "0.0.0.0", "http://0.0.0.0:1/")
     out, err = capfd.readouterr()
-    assert "lets everyone who reaches this machine use the page" in err
+    assert "lets everyone who can reach this machine use the page" in err
     assert "http://localhost:1/ " in out
     assert f"http://{socket.gethostname()}:1/, or" in out
     for name in ("192.0.2.7:1", "[2001:db8::7]:1", socket.gethostname(), f"{socket.gethostname()}.local:1"):
         assert server._is_named(name, "0.0.0.0")
         assert not server._is_named(name, "127.0.0.1")
     assert not server._is_named("evil.example", "0.0.0.0")
-    demo._announce(demo.Screen(), found, exhibit, "127.0.0.1", "http://127.0.0.1:1/")
+    demo._announce(demo.Screen(), found, session, "127.0.0.1", "http://127.0.0.1:1/")
     assert capfd.readouterr().err == ""
 
 
@@ -274,7 +274,7 @@ def test_signal_ends_it_at_once(recorded, number, code):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background job has Ctrl-C ignored, and hands that on.
+        # A background job of a shell ignores Ctrl-C, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         too_long = threading.Timer(120, process.kill)
@@ -294,12 +294,12 @@ def test_signal_ends_it_at_once(recorded, number, code):
 
 
 def arc(x, y, wide, high, start, end):
-    """Points along an ellipse, angles in degrees, clockwise from the right."""
+    """Return points along an ellipse; angles in degrees, clockwise from the right."""
     angles = [math.radians(start + (end - start) * step / 16) for step in range(17)]
     return [(x + wide * math.cos(angle), y + high * math.sin(angle)) for angle in angles]
 
 
-# As people write them, in the unit square.
+# Digits as people write them, in the unit square.
 STROKES = {
     0: [arc(0.5, 0.5, 0.22, 0.34, -80, 280)],
     1: [[(0.38, 0.3), (0.52, 0.16), (0.51, 0.5), (0.5, 0.84)]],
@@ -325,7 +325,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, shown, request):
-    """The demo, opened; it must not have complained at the end."""
+    """The demo, opened in a browser. At the end its console must be empty."""
     context = browser.new_context(**getattr(request, "param", {}))
     opened, said = context.new_page(), []
     opened.on("console", lambda message: said.append(message.text))
@@ -365,7 +365,7 @@ def draw_with_finger(page, strokes):
 
 
 def answer(page, *states):
-    """What it reads, once it has come to one of these states."""
+    """Return the predicted label as soon as the page is in one of these states."""
     page.wait_for_selector(",".join(f"body[data-state={state}]" for state in states or ("answered", "looked")))
     return page.locator("[data-way=mnist] .label").inner_text()
 
@@ -380,7 +380,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_s
     indirect=["page"],
     ids=["mouse", "mouse, dark", "finger"],
 )
-def test_digits_that_are_drawn_are_read(page, draw):
+def test_drawn_digits_are_predicted(page, draw):
     right = 0
     for digit, strokes in STROKES.items():
         page.click("#clear")
@@ -391,7 +391,7 @@ def test_digits_that_are_drawn_are_read(page, draw):
 
 
 @pytest.mark.services
-def test_page_is_used(page):
+def test_all_controls_of_the_page(page):
     draw_with_mouse(page, STROKES[7], scale=0.4)
     assert answer(page, "looked") == "7"
     assert page.locator("[data-way=mnist] .bar.best .name").inner_text() == "7"
@@ -413,7 +413,7 @@ def test_page_is_used(page):
     page.wait_for_selector("body[data-state=answered]")
     assert page.locator("#verdict").inner_text() == "Nothing yet."
     page.locator("#mistakes button").first.press("Enter")
-    label, read = re.match(r"(\d), read as (\d)", page.locator("#mistakes button span").first.inner_text()).groups()
+    label, read = re.match(r"(\d), predicted (\d)", page.locator("#mistakes button span").first.inner_text()).groups()
     assert label != answer(page, "looked") == read
     page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": png(mnist_5k().test[0][0])})
     assert answer(page, "looked") == "0"
@@ -425,7 +425,7 @@ def test_page_is_used(page):
     for key in [*["ArrowUp"] * 12, "Space", *["ArrowDown"] * 24, "Space"]:
         page.keyboard.press(key)
     assert answer(page) == "1"
-    assert page.locator("#verdict").inner_text().startswith("It reads 1")
+    assert page.locator("#verdict").inner_text().startswith("Prediction: 1")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("cursor.isShown")
     sent = page.evaluate("content().then((blob) => blob.arrayBuffer()).then((all) => [...new Uint8Array(all)])")

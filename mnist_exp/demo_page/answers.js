@@ -1,9 +1,9 @@
 "use strict";
 
-// What was answered, and where the network looks
+// Predictions and saliency maps
 
-function show(found) {
-  for (const [way, answer] of Object.entries(found)) {
+function show(answers) {
+  for (const [way, answer] of Object.entries(answers)) {
     const card = cards[way];
     clearHeat(card);
     if (answer.error) {
@@ -17,21 +17,20 @@ function show(found) {
     card.querySelector(".notes").textContent = answer.notes.join("; ");
     const sees = card.querySelector(".sees");
     sees.src = answer.sees;
-    sees.alt = `What the network gets, ${about.shape[0]}×${about.shape[1]} pixels`;
+    sees.alt = `Input of the model, ${about.shape[0]}×${about.shape[1]} pixels`;
     showBars(card, answer);
   }
-  $("verdict").textContent = verdict(found);
+  $("verdict").textContent = verdict(answers);
 }
 
-function verdict(found) {
-  const good = Object.values(found).filter((answer) => !answer.error);
-  if (!good.length) return Object.values(found)[0].error;
+function verdict(answers) {
+  const good = Object.values(answers).filter((answer) => !answer.error);
+  if (!good.length) return Object.values(answers)[0].error;
   const names = good.map((answer) => about.classes[answer.label]);
-  if (about.ways.length === 1) return `It reads ${names[0]}.`;
-  if (good.length === 1) return `It reads ${names[0]}.`;
+  if (good.length === 1) return `Prediction: ${names[0]}.`;
   return names[0] === names[1]
-    ? `It reads ${names[0]}, either way.`
-    : `It reads ${names[0]} as MNIST was made, but ${names[1]} of the image only scaled.`;
+    ? `Prediction: ${names[0]}, both ways.`
+    : `Prediction: ${names[0]} in MNIST's style, but ${names[1]} if the image is only scaled.`;
 }
 
 function showNothing() {
@@ -73,11 +72,11 @@ function showBars(card, answer) {
   });
 }
 
-// Where it looks
+// Saliency maps
 
-async function look(body, found, asked) {
-  for (const way of Object.keys(found)) {
-    if (found[way].error || asked !== version) continue;
+async function look(body, answers, asked) {
+  for (const way of Object.keys(answers)) {
+    if (answers[way].error || asked !== version) continue;
     try {
       const answer = await post(`/api/look?way=${way}`, body);
       if (asked === version) await showHeat(cards[way], answer.heat);

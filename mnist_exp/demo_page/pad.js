@@ -159,8 +159,8 @@ $("file").addEventListener("change", () => {
   $("file").value = "";
 });
 document.addEventListener("paste", (event) => {
-  const found = firstImage(event.clipboardData);
-  if (found) showFile(found);
+  const image = firstImage(event.clipboardData);
+  if (image) showFile(image);
 });
 for (const name of ["dragenter", "dragover"]) {
   document.addEventListener(name, (event) => {
@@ -172,7 +172,7 @@ document.addEventListener("dragleave", (event) => event.relatedTarget || $("inpu
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("input").classList.remove("over");
-  const found = firstImage(event.dataTransfer);
-  if (found) showFile(found);
-  else $("verdict").textContent = "What was dropped is no file.";
+  const image = firstImage(event.dataTransfer);
+  if (image) showFile(image);
+  else $("verdict").textContent = "This is not a file. Drop an image file.";
 });

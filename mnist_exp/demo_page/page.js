@@ -1,11 +1,11 @@
 "use strict";
 
-const SENT = 280; // pixels of a drawing's side, as it is sent
-const PAUSE_MS = 250; // without a new stroke, before the network is asked where it looks
+const SENT = 280; // side in pixels of a drawing when it is sent
+const PAUSE_MS = 250; // time without a new stroke before the saliency map is requested
 const MOST_BARS = 12;
 const WAYS = {
-  mnist: ["As MNIST was made", "its digit in a box of 20×20, its centre of mass in the middle of 28×28"],
-  plain: ["Only scaled", "the whole image at the size that the network takes"],
+  mnist: ["In MNIST's style", "the digit scaled to 20×20 pixels, its centre of mass in the middle of 28×28"],
+  plain: ["Only scaled", "the whole image, scaled to the model's input size"],
 };
 
 const $ = (id) => document.getElementById(id);
@@ -43,7 +43,7 @@ async function start() {
     model: `${about.model}, ${about.parameters.toLocaleString("en")} parameters`,
     "test accuracy": accuracy,
     data: about.data,
-    takes: about.shape.join("×"),
+    input: about.shape.join("×"),
     run: about.run_id,
   };
   for (const [name, value] of Object.entries(facts)) {
@@ -53,7 +53,7 @@ async function start() {
   }
   if (!about.can_draw) {
     $("tools").hidden = $("pad-help").hidden = true;
-    $("input-title").textContent = "Show it an image";
+    $("input-title").textContent = "Choose an image";
     forget();
     $("input").classList.add("viewer");
     pad.removeAttribute("tabindex");
@@ -87,7 +87,7 @@ function addMistakes() {
   $("gallery-note").textContent = about.no_mistakes
     ? `Not shown: ${about.no_mistakes}.`
     : `${about.mistakes_count.toLocaleString("en")} of ${about.tested.toLocaleString("en")} images` +
-      (shown < about.mistakes_count ? `, the ${shown} of which it was surest.` : ".") + " Choose one to look into it.";
+      (shown < about.mistakes_count ? `; here are the ${shown} with the highest probability.` : ".") + " Click one to test it.";
   about.mistakes.forEach((each, number) => {
     const [label, predicted] = [about.classes[each.label], about.classes[each.predicted]];
     const button = make("button");
@@ -96,13 +96,13 @@ function addMistakes() {
     image.loading = "lazy";
     image.alt = "";
     image.src = `/api/mistakes/${number}.png`;
-    button.append(image, make("span", `${label}, read as ${predicted}`), make("span", each.probability.toFixed(3), "quiet"));
+    button.append(image, make("span", `${label}, predicted ${predicted}`), make("span", each.probability.toFixed(3), "quiet"));
     button.addEventListener("click", async () => {
       try {
         const answer = await fetch(image.src);
         await showFile(await answer.blob());
       } catch (error) {
-        $("verdict").textContent = `It does not answer: ${error.message}`;
+        $("verdict").textContent = `The demo does not answer: ${error.message}`;
       }
       $("input").scrollIntoView({ block: "nearest" });
     });
@@ -110,7 +110,7 @@ function addMistakes() {
   });
 }
 
-// Answers: one question at a time, the newest next
+// Requests: one at a time; the next one sends the newest drawing
 
 function changed() {
   version += 1;
@@ -130,7 +130,7 @@ function content() {
   const context = small.getContext("2d");
   context.imageSmoothingQuality = "high";
   const isRinged = cursor !== null && cursor.isShown;
-  if (isRinged) paint(); // The keyboard's cursor is no part of the drawing.
+  if (isRinged) paint(); // The keyboard's cursor is not part of the drawing.
   context.drawImage(pad, 0, 0, SENT, SENT);
   if (isRinged) showCursor();
   return new Promise((resolve) => small.toBlob(resolve, "image/png"));
@@ -138,9 +138,9 @@ function content() {
 
 async function post(address, body) {
   const answer = await fetch(address, { method: "POST", body });
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error || `error ${answer.status}`);
-  return found;
+  const result = await answer.json();
+  if (!answer.ok) throw new Error(result.error || `error ${answer.status}`);
+  return result;
 }
 
 async function ask() {
@@ -154,20 +154,20 @@ async function ask() {
         showNothing();
       } else {
         const body = await content();
-        const found = await post("/api/read", body);
-        if (!isEmpty()) show(found); // What was asked before all was cleared is of no interest.
-        if (asked === version) pause = setTimeout(() => look(body, found, asked), PAUSE_MS);
+        const answers = await post("/api/read", body);
+        if (!isEmpty()) show(answers); // The drawing may have been cleared in the meantime.
+        if (asked === version) pause = setTimeout(() => look(body, answers, asked), PAUSE_MS);
       }
     } catch (error) {
       showNothing();
-      $("verdict").textContent = `It does not answer: ${error.message}`;
+      $("verdict").textContent = `The demo does not answer: ${error.message}`;
     }
     if (asked === version) document.body.dataset.state = "answered";
   }
   isAsking = false;
 }
 
-// Once all scripts are there.
+// When all scripts have been loaded.
 document.addEventListener("DOMContentLoaded", () => {
   start().catch((error) => {
     $("title").textContent = "The demo does not answer";

@@ -1,4 +1,4 @@
-"""The demo's web server: a page, what it asks for, and who may ask."""
+"""The web application of the demo: the page, its API, and the check of who may use it."""
 
 import importlib.resources
 import ipaddress
@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from mnist_exp.demo_page.session import Exhibit, png
+from mnist_exp.demo_page.session import DemoSession, png
 from mnist_exp.errors import DataError
 
 LARGEST = 25_000_000  # bytes of an image
@@ -34,12 +34,12 @@ _HEADERS = {
 }
 
 
-def application(exhibit: Exhibit, host: str) -> FastAPI:
+def application(session: DemoSession, host: str) -> FastAPI:
     """Return the web application.
 
     Args:
-        exhibit: what it shows.
-        host: that it listens on; a request must name it, or this machine.
+        session: the run and the model that answer.
+        host: address to listen on. A request must be addressed to it or to this machine.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -55,21 +55,21 @@ def application(exhibit: Exhibit, host: str) -> FastAPI:
 
     @app.get("/api/about")
     def about() -> dict[str, Any]:
-        return exhibit.about()
+        return session.about()
 
     @app.get("/api/mistakes/{number}.png")
     def mistake(number: int) -> Response:
-        if not 0 <= number < len(exhibit.mistakes.images):
+        if not 0 <= number < len(session.mistakes.images):
             return JSONResponse({"error": "there is no such mistake"}, 404)
-        return Response(png(exhibit.mistakes.images[number]), media_type="image/png")
+        return Response(png(session.mistakes.images[number]), media_type="image/png")
 
     @app.post("/api/read")
     async def read(request: Request) -> Response:
-        return await _answer(request, exhibit.read)
+        return await _answer(request, session.read)
 
     @app.post("/api/look")
     async def look(request: Request, way: str) -> Response:
-        return await _answer(request, lambda content: exhibit.look(content, way))
+        return await _answer(request, lambda content: session.look(content, way))
 
     return app
 
@@ -83,10 +83,10 @@ def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
 async def _answer(request: Request, action: Callable[[bytes], dict[str, Any]]) -> Response:
     try:
         content = await _body(request)
-    except ClientDisconnect:  # A page that was left; nobody hears the answer.
+    except ClientDisconnect:  # The page was closed; nobody reads the answer.
         return Response(status_code=400)
     if content is None:
-        return JSONResponse({"error": f"an image may have {LARGEST:,} bytes at the most"}, 413)
+        return JSONResponse({"error": f"the image is too large: at most {LARGEST:,} bytes are allowed"}, 413)
     try:
         return JSONResponse(await run_in_threadpool(action, content))
     except DataError as error:
@@ -94,7 +94,7 @@ async def _answer(request: Request, action: Callable[[bytes], dict[str, Any]]) -
 
 
 async def _body(request: Request) -> bytes | None:
-    """Return what was sent, None where that is too much; no more than this is ever in memory."""
+    """Return the body of a request; None if it is longer than `LARGEST`. Never holds more than that in memory."""
     if int(request.headers.get("content-length") or 0) > LARGEST:
         return None
     content = bytearray()
@@ -106,19 +106,19 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _refusal(request: Request, host: str) -> str:
-    """Return why a request is not answered, empty where it is.
+    """Return why a request is refused; empty if it is allowed.
 
-    Any page in the same browser can send requests here, and a name that its author controls can be made to mean this
-    machine; the browser then still says which name it meant, and which page asks.
+    Any page in the user's browser can send requests to this server. Its author can also make a domain name point to
+    this machine (DNS rebinding). The browser still sends the name in `Host` and the asking page in `Origin`.
     """
     named = request.headers.get("host", "")
     if not _is_named(named, host):
-        return "this address is not meant for the demo: use the one that it printed"
+        return "this address is not allowed: open the one that the demo printed"
     origin = request.headers.get("origin")
     if origin is not None and origin != f"http://{named}":
-        return "another page may not ask"
+        return "requests from other pages are not allowed"
     if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and request.url.path != "/":
-        return "another page may not ask"
+        return "requests from other pages are not allowed"
     return ""
 
 
@@ -131,7 +131,7 @@ def _is_named(named: str, host: str) -> bool:
         return True
     if is_loopback(host):
         return False
-    try:  # No rebinding is needed, nor possible, for an address that is a number.
+    try:  # DNS rebinding needs a name, so a numeric address is safe.
         ipaddress.ip_address(name)
     except ValueError:
         own = socket.gethostname().lower()
@@ -140,7 +140,7 @@ def _is_named(named: str, host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the page shows of one run: its answers, what it sees, where it looks, its mistakes."""
+"""One run's model behind the demo page: predictions, saliency maps, and its mistakes on the test set."""
 
 import base64
 import io
@@ -29,16 +29,16 @@ MOST_MISTAKES = 60
 
 @dataclass(frozen=True)
 class Mistakes:
-    """What a run got wrong on its test set, the surest first.
+    """The wrong predictions of a run on its test set, highest confidence first.
 
     Args:
-        images: uint8 or float32 (n, height, width, channels).
-        labels: int64 (n,), what is true.
-        predicted: int64 (n,).
-        probability: float64 (n,), of what was predicted.
-        count: how many there are in all.
-        tested: images that were tested.
-        why_none: a sentence where there is nothing to show.
+        images: pixels 0-255, uint8 or float32 (n, height, width, channels).
+        labels: true classes, int64 (n,).
+        predicted: predicted classes, int64 (n,).
+        probability: probability of the predicted class, float64 (n,).
+        count: number of all mistakes; n is at most `MOST_MISTAKES`.
+        tested: number of test images.
+        why_none: why there are no images to show; empty if there are some.
     """
 
     images: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
@@ -51,28 +51,36 @@ class Mistakes:
 
 
 def find_mistakes(run: StoredRun, settings: "Settings") -> Mistakes:
-    """Return what a run got wrong, as far as its record and its data are to be had here. Raises: SettingsError."""
-    from mnist_exp.experiment import recall
-
-    seen = run.predictions()
-    dataset = recall.load_data(run, settings)
-    if not np.array_equal(seen.labels, dataset.y_test) or int(seen.predicted.max()) >= dataset.classes:
-        raise DataError("what was recorded of the test set does not fit the data found here")
-    wrong = np.flatnonzero(seen.predicted != seen.labels)
-    if not len(wrong):
-        return Mistakes(tested=len(seen.labels), why_none="it made none")
-    chosen = wrong[np.argsort(-seen.probability[wrong], kind="stable")][:MOST_MISTAKES]
-    parts = (seen.labels[chosen], seen.predicted[chosen], seen.probability[chosen])
-    return Mistakes(dataset.x_test[chosen], *parts, count=len(wrong), tested=len(seen.labels))
-
-
-class Exhibit:
-    """A model and what is known of its run. Methods may be called from several threads; the model works for one.
+    """Return the mistakes of a run on its test set.
 
     Args:
-        run: that recorded it.
-        model: from pixels to probabilities.
-        mistakes: of the run.
+        run: the run.
+        settings: its settings, with the place of the data on this machine.
+    Raises: SettingsError: its predictions or its data cannot be found here, or do not fit each other.
+    """
+    from mnist_exp.experiment import recall
+
+    recorded = run.predictions()
+    dataset = recall.load_data(run, settings)
+    if not np.array_equal(recorded.labels, dataset.y_test) or int(recorded.predicted.max()) >= dataset.classes:
+        raise DataError("the recorded predictions do not fit the test set found here")
+    wrong = np.flatnonzero(recorded.predicted != recorded.labels)
+    if not len(wrong):
+        return Mistakes(tested=len(recorded.labels), why_none="it made no mistake")
+    chosen = wrong[np.argsort(-recorded.probability[wrong], kind="stable")][:MOST_MISTAKES]
+    parts = (recorded.labels[chosen], recorded.predicted[chosen], recorded.probability[chosen])
+    return Mistakes(dataset.x_test[chosen], *parts, count=len(wrong), tested=len(recorded.labels))
+
+
+class DemoSession:
+    """A run and its model, which answer the requests of the page.
+
+    All methods may be called from several threads. The model itself works on one request at a time.
+
+    Args:
+        run: the run that recorded the model.
+        model: maps pixels to probabilities.
+        mistakes: the run's mistakes on its test set.
     """
 
     def __init__(self, run: StoredRun, model: "keras.Model", mistakes: Mistakes) -> None:
@@ -86,7 +94,7 @@ class Exhibit:
         self._readers: Mapping[str, Reader] = {way: preprocessing.reader(run, self._shape, way) for way in ways}
 
     def about(self) -> dict[str, Any]:
-        """Return what stands above and below the drawing."""
+        """Return the facts about the run that the page shows, and the list of its mistakes."""
         run, mistakes = self._run, self.mistakes
         accuracy = run.metrics.get(names.TEST_ACCURACY)
         return {
@@ -113,29 +121,37 @@ class Exhibit:
         }
 
     def read(self, content: bytes) -> dict[str, Any]:
-        """Return, for each way to prepare it, what the model reads in an image and the pixels that it was given."""
-        found: dict[str, Any] = {}
+        """Return the prediction for an image, for each way to preprocess it.
+
+        Args:
+            content: an image file.
+        Returns: way → label, probabilities, notes and the pixels given to the model, or the error.
+        """
+        answers_by_way: dict[str, Any] = {}
         good: dict[str, Prepared] = {}
         for way, reader in self._readers.items():
             try:
                 good[way] = self._prepared(reader, content)
             except DataError as error:
-                found[way] = {"error": str(error)}
+                answers_by_way[way] = {"error": str(error)}
         if good:
-            answers = self._predict(np.stack([prepared.pixels for prepared in good.values()]))
-            for (way, prepared), row in zip(good.items(), answers, strict=True):
-                found[way] = {
+            rows = self._predict(np.stack([prepared.pixels for prepared in good.values()]))
+            for (way, prepared), row in zip(good.items(), rows, strict=True):
+                answers_by_way[way] = {
                     "label": int(row.argmax()),
                     "probabilities": [round(float(p), 6) for p in row],
                     "notes": prepared.notes,
                     "sees": "data:image/png;base64," + base64.b64encode(png(prepared.pixels)).decode(),
                 }
-        return found
+        return answers_by_way
 
     def look(self, content: bytes, way: str) -> dict[str, Any]:
-        """Return how much each pixel speaks for what the model reads, most first scaled to 1.
+        """Return the saliency map of the predicted class, scaled so that the largest absolute value is 1.
 
-        Raises: DataError: the image is not good, or there is no such way to prepare it.
+        Args:
+            content: an image file.
+            way: how to preprocess it: mnist or plain.
+        Raises: DataError: the image cannot be used, or there is no such way.
         """
         if way not in self._readers:
             raise DataError(f"way={way[:20]!r} is not allowed: it must be {' or '.join(self._readers)}")
@@ -146,7 +162,7 @@ class Exhibit:
         return {"label": label, "heat": (np.round(scaled.astype(np.float64), 3) + 0.0).tolist()}
 
     def warm_up(self) -> None:
-        """Let Keras and the image library make what they make once."""
+        """Make one prediction each way, so that the first request need not wait for Keras to compile."""
         image = np.zeros((64, 64, 1), np.uint8)
         image[20:44, 30:34] = 255
         for way in self._readers:
@@ -154,16 +170,16 @@ class Exhibit:
         self.read(png(image))
 
     def _prepared(self, reader: Reader, content: bytes) -> Prepared:
-        with self._reading:  # One at a time: the largest image takes more than a gigabyte while it is read.
+        with self._reading:  # One at a time: decoding the largest image takes more than a gigabyte.
             return reader.read(content)
 
     def _predict(self, images: Array) -> Array:
-        # Called as a function of arrays: `Model.predict` starts threads and callbacks, 20 ms for a single image.
+        # The model is called directly: `Model.predict` starts threads and callbacks, which take 20 ms per image.
         with self._lock:
-            found = np.asarray(self._call(images), np.float32)
-        if not np.isfinite(found).all():
+            probabilities = np.asarray(self._call(images), np.float32)
+        if not np.isfinite(probabilities).all():
             raise DataError(preprocessing.NO_NUMBER)
-        return found
+        return probabilities
 
     def _call(self, images: Array) -> Any:
         import keras
@@ -172,7 +188,7 @@ class Exhibit:
 
 
 def png(pixels: Array) -> bytes:
-    """Return an image of shape (height, width, channels), 0 to 255, as a PNG file."""
+    """Return the bytes of a PNG file. `pixels` has shape (height, width, channels) and values 0 to 255."""
     from PIL import Image
 
     whole = np.rint(pixels).astype(np.uint8)
@@ -182,7 +198,7 @@ def png(pixels: Array) -> bytes:
 
 
 def mistakes_or_why_none(run: StoredRun, settings: "Settings | SettingsError") -> Mistakes:
-    """Return what a run got wrong, or a sentence on why that cannot be shown here."""
+    """Return the mistakes of a run, or `Mistakes.why_none` if they cannot be shown here."""
     try:
         if isinstance(settings, SettingsError):
             raise settings
