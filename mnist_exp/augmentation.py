@@ -1,6 +1,6 @@
-"""Random changes of the training images: Keras layers that do nothing outside training.
+"""Augmentation: builders of Keras layers that change the training images at random.
 
-They stand in front of the model while it trains and are left out of the model that is saved.
+The layers come before the model during training. The saved model does not have them.
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def none() -> "list[Layer]":
-    """Return no layers: the images as they are."""
+    """Return no layers: no augmentation."""
     return []
 
 
@@ -37,19 +37,19 @@ def affine(
     Args:
         rotation: largest angle either way, as a share of a full turn: 0.03 is 10.8 degrees.
         shift: largest shift in each direction, as a share of the side.
-        zoom: largest change of size, as a share of it.
+        zoom: largest change of the size, as a share of the size.
         shear: largest shear, as a share of the side.
     Returns: layers on pixels scaled to 0-1, shape (n, height, width, channels).
     """
     from keras import layers
 
-    made: list[Layer] = []
+    chosen: list[Layer] = []
     if rotation:
-        made.append(layers.RandomRotation(rotation, fill_mode="constant", fill_value=0.0))
+        chosen.append(layers.RandomRotation(rotation, fill_mode="constant", fill_value=0.0))
     if shift:
-        made.append(layers.RandomTranslation(shift, shift, fill_mode="constant", fill_value=0.0))
+        chosen.append(layers.RandomTranslation(shift, shift, fill_mode="constant", fill_value=0.0))
     if zoom:
-        made.append(layers.RandomZoom(zoom, fill_mode="constant", fill_value=0.0))
+        chosen.append(layers.RandomZoom(zoom, fill_mode="constant", fill_value=0.0))
     if shear:
-        made.append(layers.RandomShear(shear, shear, fill_mode="constant", fill_value=0.0))
-    return made
+        chosen.append(layers.RandomShear(shear, shear, fill_mode="constant", fill_value=0.0))
+    return chosen

@@ -31,9 +31,11 @@ MEANINGS = {
 
 
 def leave_with(action: Callable[[], int]) -> NoReturn:
-    """Do something and leave with its exit code, or with that of what went wrong, which is told."""
+    """Call `action` and exit with its exit code. An exception is printed and gives the exit code."""
     end_on_signals()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # As stderr does: a terminal without a character is no bug.
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # As stderr does, so that a terminal that lacks a character causes no error.
         sys.stdout.reconfigure(errors="backslashreplace")
     code = code_of(action)
     imports.quick_exit()
@@ -41,7 +43,7 @@ def leave_with(action: Callable[[], int]) -> NoReturn:
 
 
 def code_of(action: Callable[[], int]) -> int:
-    """Do something and return its exit code, or that of what went wrong, which is told."""
+    """Call `action` and return its exit code. An exception is printed and gives the exit code."""
     with redacted_output():
         try:
             return action()
@@ -50,13 +52,13 @@ def code_of(action: Callable[[], int]) -> int:
 
 
 def tell(error: BaseException, place: str = "command line") -> int:
-    """Tell a person what ended a command, and return its exit code.
+    """Print the exception that ended a command, and return the exit code.
 
-    A mistake of the user's is told in words; a bug shows its traceback.
+    For a mistake of the user only its message is printed; for a bug the traceback.
 
     Args:
-        error: any.
-        place: where the user makes mistakes.
+        error: the exception.
+        place: where the mistake is: `command line` or `configuration`.
     """
     if isinstance(error, SystemExit) and isinstance(error.code, Exception):
         error = error.code
@@ -81,10 +83,10 @@ def parser(name: str, description: str, codes: str, examples: Sequence[str]) -> 
     """Return a parser for `python -m mnist_exp.NAME`.
 
     Args:
-        name: of the command.
-        description: what it does.
+        name: name of the command.
+        description: what the command does.
         codes: what its exit codes mean.
-        examples: what may stand behind its name.
+        examples: arguments of example calls.
     """
     words = f"python -m mnist_exp.{name}"
     shown = "\n".join(f"  {words} {example}" for example in examples)
@@ -98,7 +100,7 @@ def parser(name: str, description: str, codes: str, examples: Sequence[str]) -> 
 
 
 def add_tracking(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where runs are recorded."""
+    """Add the option for the tracking store."""
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
@@ -107,30 +109,32 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name one run, its store, and whose code its record may name."""
-    parser.add_argument("run_id", metavar="RUN_ID", help="of a run, as `mlflow ui` shows it, or models:/NAME@champion")
+    """Add the options for one run, its tracking store and the modules to trust."""
+    parser.add_argument(
+        "run_id", metavar="RUN_ID", help="id of a run, as `mlflow ui` shows it, or models:/NAME@champion"
+    )
     add_tracking(parser)
     parser.add_argument(
         "--trusted-modules",
         action="append",
         default=[],
         metavar="A,B",
-        help="modules of yours whose code the recorded configuration, or model, may name",
+        help="your own modules whose code the recorded configuration or model may use",
     )
 
 
 def find(options: argparse.Namespace) -> "StoredRun":
-    """Return the run that `add_run` took. Imports MLflow. Raises: SettingsError: there is none."""
+    """Return the run that the options name. Imports MLflow. Raises: SettingsError: there is no such run."""
     from mnist_exp.tracking import references
 
     return references.find(tracking(options), options.run_id)
 
 
 def trusted(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the modules that `add_run` took."""
+    """Return the modules of `--trusted-modules`."""
     return tuple(dict.fromkeys(name for names in options.trusted_modules for name in names.split(",") if name))
 
 
 def tracking(options: argparse.Namespace, experiment: str = "mnist_exp") -> TrackingSettings:
-    """Return what `add_tracking` took."""
+    """Return the settings of the tracking store that the options name."""
     return TrackingSettings(uri=options.tracking_uri, experiment=experiment)

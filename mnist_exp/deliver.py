@@ -13,7 +13,7 @@ from mnist_exp.tracking import backlog, run_folder
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code: 0 done, 1 some still wait, 2 mistaken."""
+    """Run the command line and exit: 0 all delivered, 1 some records still wait, 2 wrong command line."""
     commands.leave_with(lambda: launch(sys.argv[1:]))
 
 
@@ -36,9 +36,9 @@ def launch(arguments: Sequence[str]) -> int:
     done = backlog.upload_waiting(settings, lambda _: None, run_ids)  # The line of each run says it all.
     if not done:
         print(f"nothing waits in {run_folder.root(settings)}")
-    for each in done:
-        print(each)
-    return commands.FAILED if any(each.waiting for each in done) else commands.DONE
+    for delivery in done:
+        print(delivery)
+    return commands.FAILED if any(delivery.waiting for delivery in done) else commands.DONE
 
 
 if __name__ == "__main__":

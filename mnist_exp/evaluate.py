@@ -1,4 +1,4 @@
-"""Measure a recorded run's model on labelled images: `python -m mnist_exp.evaluate RUN_ID`."""
+"""The command that evaluates a run's model on labelled images: `python -m mnist_exp.evaluate RUN_ID`."""
 
 import argparse
 import csv
@@ -31,7 +31,7 @@ from mnist_exp.tracking.runs import StoredRun
 REPORT = "evaluation.json"
 _SHOWN = 20  # classes in the table
 _TESTED = {"accuracy": names.TEST_ACCURACY, "loss": names.TEST_LOSS}
-_ROUNDING = 1e-6  # Other thread counts add in another order.
+_ROUNDING = 1e-6  # Another number of threads sums in another order.
 
 
 def main() -> None:
@@ -40,8 +40,8 @@ def main() -> None:
 
 
 def read(words: Sequence[str]) -> argparse.Namespace:
-    """Return the options of a command line. Raises: SettingsError: an option of the data set is none."""
-    # By argparse's own means for this, options of the data set would be called required.
+    """Parse a command line. Raises: SettingsError: the data set does not have one of the options."""
+    # A positional argument of argparse would show the options of the data set as required.
     parser = _parser()
     options, rest = parser.parse_known_args(list(words))
     options.options = rest
@@ -52,10 +52,14 @@ def read(words: Sequence[str]) -> argparse.Namespace:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Measure a model, write what came out, and return 0.
+    """Evaluate a model and write the results.
 
-    Raises: SettingsError: run, model or images are not to be had, or do not fit each other.
-        RunError: the model gives no probabilities, or the store does not take the results.
+    Args:
+        options: the options of the command line.
+    Returns: the exit code, 0.
+    Raises:
+        SettingsError: run, model or images cannot be found, or do not fit each other.
+        RunError: the model's output is not probabilities, or the results cannot be written.
     """
     screen = Screen()
     run = commands.find(options)
@@ -66,14 +70,14 @@ def evaluate(options: argparse.Namespace) -> int:
         members = [run]
     images = ensemble.common([_images(member, options) for member in members])
     folder = _folder(run, images, options.output)
-    each = [predict(member, images, commands.trusted(options)) for member in members]
-    probabilities = np.mean(each, axis=0)
+    predictions = [predict(member, images, commands.trusted(options)) for member in members]
+    probabilities = np.mean(predictions, axis=0)
     loss = metrics.score(probabilities, images.y)["loss"]
     measured = metrics.measure(probabilities, images.y, images.dataset.class_names, loss)
     report = _report(run, images, measured, probabilities)
     if options.ensemble:
-        right = [float((one.argmax(axis=1) == images.y).mean()) for one in each]
-        report["members"] = dict(zip([member.run_id for member in members], right, strict=True))
+        accuracies = [float((p.argmax(axis=1) == images.y).mean()) for p in predictions]
+        report["members"] = dict(zip([member.run_id for member in members], accuracies, strict=True))
     with tracker.folder() as made, imports.paused_collection():
         _write(made, images, measured, probabilities, report)
         try:
@@ -95,10 +99,16 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Array:
-    """Return what a run's model says of images: float32 (n, classes). Imports Keras.
+    """Return the output of a run's model for labelled images. Imports Keras.
 
-    Raises: SettingsError: it cannot be loaded, or takes other images or knows other classes.
-        RunError: it gives no probabilities.
+    Args:
+        run: the run.
+        images: the images.
+        trusted: modules whose code the model may use.
+    Returns: probabilities, float32 (n, classes).
+    Raises:
+        SettingsError: the model cannot be loaded, or has another input shape or other classes.
+        RunError: the model's output is not probabilities.
     """
     with imports.quick_imports():
         from mnist_exp.training import predict as training_predict
@@ -111,10 +121,10 @@ def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Array:
 
 
 def check_probabilities(values: Array, run_id: str) -> None:
-    """Make sure that a model gives what can be measured as probabilities. Raises: RunError: it does not."""
-    low, high = float(values.min()), float(values.max())  # They carry a NaN through.
-    if not (low >= 0 and high <= 1.01):  # Those of 16 bits are above 1 by a hair.
-        raise RunError(f"the model of run {run_id} gives values from {low:g} to {high:g}, which are no probabilities")
+    """Check that the output of a model is probabilities. Raises: RunError: it is not."""
+    low, high = float(values.min()), float(values.max())  # Both are NaN if one value is.
+    if not (low >= 0 and high <= 1.01):  # Float16 probabilities can be slightly above 1.
+        raise RunError(f"the model of run {run_id} gives values from {low:g} to {high:g}, which are not probabilities")
 
 
 def _images(run: StoredRun, options: argparse.Namespace) -> Images:
@@ -123,36 +133,36 @@ def _images(run: StoredRun, options: argparse.Namespace) -> Images:
         try:
             return labelled_images.own(run, options.split, labelled_images.values(options.options), trusted)
         except DataError as error:
-            fix = "name the place of the run's own data with data.path=/folder, or another data set with --data=NAME"
+            fix = "say where the run's data are with data.path=/folder, or choose another data set with --data=NAME"
             raise DataError([*error.problems, fix]) from error
     return labelled_images.other(run, options.split, options.data, options.options, trusted, options.config_dir)
 
 
 def _folder(run: StoredRun, images: Images, output: str | None) -> Path:
-    """Return the folder for the results, not made yet. Raises: SettingsError: it cannot be."""
+    """Return the folder for the results, without creating it. Raises: SettingsError: it cannot be written to."""
     folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
     shown = f"--output={fields.show(str(folder))}"
     try:
-        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:  # A name that is too long.
         raise SettingsError(f"{shown} cannot be written: {error.strerror}") from error
     if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise SettingsError(f"{shown} cannot be written: {there} is no folder of yours")
+        raise SettingsError(f"{shown} cannot be written: {there} is not a folder that you may write to")
     return folder
 
 
 def _plain(name: str) -> str:
-    """Return a data set's name such that it may be a part of a path, and of a metric."""
+    """Return the name of a data set as a valid part of a path and of a metric's name."""
     return re.sub(r"[^\w-]+", "_", name, flags=re.ASCII)[:60].strip("_") or "data"
 
 
 def _key(images: Images) -> str:
-    """Return what the metrics of these images are named by."""
+    """Return the part of the metrics' names that stands for these images."""
     return f"{_plain(images.dataset.name)}.{images.split}"
 
 
 def _report(run: StoredRun, images: Images, measured: Evaluation, probabilities: Array) -> dict[str, Any]:
-    """Return all that came out as plain values."""
+    """Return all results as plain values, for JSON."""
     report: dict[str, Any] = {
         "run_id": run.run_id,
         "data": images.dataset.name,
@@ -196,7 +206,7 @@ def _write(folder: Path, images: Images, measured: Evaluation, probabilities: Ar
 
 
 def _log(run: StoredRun, images: Images, measured: Evaluation, folder: Path) -> None:
-    """Add the results to the run, whose status and end stay as they are. Raises: RunError: the store refuses them."""
+    """Add the results to the run without changing its status. Raises: RunError: the tracking store refuses them."""
     from mlflow.entities import Metric
 
     name = _key(images)
@@ -216,40 +226,38 @@ def _log(run: StoredRun, images: Images, measured: Evaluation, folder: Path) -> 
         client.log_batch(run.run_id, metrics=[Metric(names.evaluated(name, k), v, now, 0) for k, v in values.items()])
         client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
     except mlflow_writes.write_errors() as error:
-        raise RunError(f"the tracking store does not take the results: {first_line(error)}") from error
+        raise RunError(f"the tracking store refused the results: {first_line(error)}") from error
 
 
 def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: Mapping[str, Any]) -> None:
-    """Say what makes the numbers mean less than they seem to."""
+    """Warn if the images were used for training, or if the results differ from the recorded ones."""
     total, trained_on = report["images"], report["trained_on"]
     what = "the run" if len(members) == 1 else "the ensemble"
     if trained_on is None:
-        screen.warn(f"whether {what} was trained on some of these images cannot be told: {images.why_unknown}")
+        screen.warn(f"it is not known whether {what} was trained on some of these images: {images.why_unknown}")
     elif trained_on == total:
-        screen.warn(
-            f"{what} was trained on all {total:,} of these images: this says nothing of how well it reads new ones"
-        )
+        screen.warn(f"{what} was trained on all {total:,} of these images: the results say nothing about new images")
     elif trained_on:
         assert images.seen is not None
         screen.warn(
-            f"{what} was trained on {trained_on:,} of these {total:,} images: this is no measure of how well it reads "
-            f"new ones; of the {total - trained_on:,} others it read {report['accuracy_of_new']:.4f} rightly"
+            f"{what} was trained on {trained_on:,} of these {total:,} images: the results are too good for new images; "
+            f"the accuracy on the {total - trained_on:,} others is {report['accuracy_of_new']:.4f}"
         )
     if words := labelled_images.renamed(members[0], images.dataset):
         screen.warn(words)
     if differences := _differences(report):
-        screen.warn(f"not as it was logged: {'; '.join(differences)}")
+        screen.warn(f"the results differ from the recorded ones: {'; '.join(differences)}")
 
 
 def _differences(report: Mapping[str, Any]) -> list[str]:
-    """Return how the results differ from those that the run logged, if so."""
-    found = []
+    """Return how the results differ from those that the run recorded."""
+    differences = []
     for name, value in report.get("logged", {}).items():
         if value is None:
-            found.append(f"it has no {_TESTED[name]}")
+            differences.append(f"it has no {_TESTED[name]}")
         elif not math.isclose(value, report[name], rel_tol=_ROUNDING, abs_tol=_ROUNDING):
-            found.append(f"{name} {report[name]:.6g} against {value:.6g}, {report[name] - value:+.2g}")
-    return found
+            differences.append(f"{name} {report[name]:.6g} against {value:.6g}, {report[name] - value:+.2g}")
+    return differences
 
 
 def _show(
@@ -264,8 +272,8 @@ def _show(
         "accuracy": f"{measured.accuracy:.4f}, {measured.interval.level:.0%} interval {low:.4f} to {high:.4f} "
         f"({measured.interval.method})",
         "loss": f"{measured.loss:.4f}",
-        "calibration": f"expected error (ECE) {measured.ece:.4f} in {len(measured.bins)} bins; on average "
-        f"{abs(gap) * 100:.1f} points {'surer' if gap > 0 else 'less sure'} than right",
+        "calibration": f"expected error (ECE) {measured.ece:.4f} in {len(measured.bins)} bins; "
+        f"the confidence is {abs(gap) * 100:.1f} points {'above' if gap > 0 else 'below'} the accuracy",
     }
     if "logged" in report and not _differences(report):
         rows["check"] = "accuracy and loss are as the run recorded them"
@@ -278,19 +286,19 @@ def _show(
 
 
 def _of_members(accuracies: Mapping[str, float]) -> dict[str, str]:
-    """Return the row on the models of an ensemble; none for a single one."""
+    """Return the row about the models of an ensemble; {} for a single model."""
     if not accuracies:
         return {}
     values = list(accuracies.values())
-    alone = f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} (std), {min(values):.4f} to {max(values):.4f}"
-    return {"ensemble": f"the mean probabilities of {len(values)} models, whose own accuracy is {alone}"}
+    own = f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} (std), {min(values):.4f} to {max(values):.4f}"
+    return {"ensemble": f"the mean probabilities of {len(values)} models; each alone has an accuracy of {own}"}
 
 
 def _show_classes(screen: Screen, classes: Sequence[ClassScore]) -> None:
     shown = list(classes)
     if len(shown) > _SHOWN:
-        shown = sorted(shown, key=lambda each: -1.0 if each.f1 is None else each.f1)[:_SHOWN]
-        screen.out.print(f"the {_SHOWN} classes that are read worst, of {len(classes)}; per_class.csv has all")
+        shown = sorted(shown, key=lambda score: -1.0 if score.f1 is None else score.f1)[:_SHOWN]
+        screen.out.print(f"the {_SHOWN} classes with the lowest F1, of {len(classes)}; per_class.csv has all")
     cells = []
     for each in shown:
         numbers = ["-" if value is None else f"{value:.4f}" for value in (each.precision, each.recall, each.f1)]
@@ -303,9 +311,9 @@ def _show_classes(screen: Screen, classes: Sequence[ClassScore]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "evaluate",
-        "Measure a recorded run's model: accuracy and its interval, each class, calibration, mistakes. Options of the "
-        "data set are written data.OPTION=VALUE, as data.path=/folder.",
-        "0 done, 1 failed, 2 run, model or images are not to be had or do not fit each other.",
+        "Evaluate the model of a run on labelled images: accuracy with its interval, scores per class, calibration, "
+        "mistakes. Options of the data set are written data.OPTION=VALUE, for example data.path=/folder.",
+        "0 done, 1 failed, 2 run, model or images cannot be found or do not fit each other.",
         [
             "RUN_ID",
             "RUN_ID --split validation --log",
@@ -318,21 +326,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", metavar="NAME", help="another data set: mnist, mnist_5k, fashion_mnist, npz, image_folder or your own"
     )
-    parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own that has data/NAME.yaml")
+    parser.add_argument("--config-dir", metavar="DIR", help="your own folder with data/NAME.yaml")
     parser.add_argument(
         "--split",
         choices=SPLITS,
         default="test",
-        help="which images: test (default), train (what it was trained on), validation (what it held out), all",
+        help="which images: test (default), train (the images for training), validation (the images held out), all",
     )
     parser.add_argument(
         "--ensemble",
         action="store_true",
-        help="RUN_ID is a sweep: the mean probabilities of all of its models, none left out",
+        help="RUN_ID is a sweep: evaluate the mean probabilities of all its models",
     )
     parser.add_argument("--log", action="store_true", help="add the results to the run as metrics and artifacts")
     parser.add_argument(
-        "--output", metavar="DIR", help="folder for pictures and report; default evaluations/RUN-DATA-SPLIT"
+        "--output", metavar="DIR", help="folder for figures and report; default evaluations/RUN-DATA-SPLIT"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser

@@ -1,4 +1,4 @@
-"""Write a recorded run's model for another runtime, and prove it: `python -m mnist_exp.export RUN_ID --format onnx`."""
+"""The command that exports a model and checks the result: `python -m mnist_exp.export RUN_ID --format onnx`."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mnist_exp import commands
 from mnist_exp.config import fields
 from mnist_exp.data.dataset import Array
-from mnist_exp.errors import DataError, RunError, SettingsError, first_line
+from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural
 from mnist_exp.inference import export_formats, labelled_images, load
 from mnist_exp.inference.export_formats import BATCH, FORMATS, Parity
 from mnist_exp.inference.labelled_images import Images
@@ -30,13 +30,13 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of an export.
+    """The result of an export.
 
     Args:
-        size: bytes.
-        parity: with the Keras model; with its twin in float32 where the runtime knows nothing else.
-        own_parity: with the Keras model in its own precision then; else None.
-        latencies: of one image and of `BATCH`, in milliseconds, in the runtime and in Keras.
+        size: size of the exported model, bytes.
+        parity: agreement with the Keras model; with a float32 copy of it if the runtime supports float32 only.
+        own_parity: agreement with the Keras model in its own precision, if `parity` is with a copy; otherwise None.
+        latencies: (images in the batch, ms in the runtime, ms in Keras), for one image and for `BATCH`.
     """
 
     size: int
@@ -51,16 +51,22 @@ def main() -> None:
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write a model, and return 0 if its runtime reads real images as Keras does.
+    """Export a model, and compare its predictions with those of Keras.
 
-    Raises: SettingsError: run, images or packages are not to be had, or the file must not be written.
-        RunError: the model cannot be written in the format, or not be read.
+    Args:
+        options: the options of the command line.
+    Returns: the exit code: 0 if the predictions agree, otherwise 1.
+    Raises:
+        SettingsError: run, images or packages cannot be found, or the file may not be written.
+        RunError: the model cannot be written in this format or read back.
     """
     screen = Screen()
     _check(options)
     export_formats.check_packages(options.format)
     if options.format != "keras":
-        backends.choose("tensorflow")  # Keras writes them by it, whichever backend trained the model.
+        backends.choose(
+            "tensorflow"
+        )  # Keras needs TensorFlow to write these formats, whichever backend trained the model.
     run = commands.find(options)
     load.check_has_model(run)
     target = _target(run, options)
@@ -94,7 +100,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _target(run: StoredRun, options: argparse.Namespace) -> Path:
-    """Return where the model goes; its folder is made. Raises: SettingsError: it must not, or cannot, be written."""
+    """Return the path to write to, and create its folder. Raises: SettingsError: it may not or cannot be written."""
     suffix = FORMATS[options.format].suffix or "-savedmodel"
     target = Path(options.output or Path("exports") / f"{run.run_id[:8]}{suffix}")
     shown = f"--output={fields.show(str(target))}"
@@ -105,7 +111,7 @@ def _target(run: StoredRun, options: argparse.Namespace) -> Path:
         if target.exists() and not options.force:
             raise SettingsError(f"{shown} exists: name another one, or replace it with --force")
         if target.is_dir() and not (is_folder and (target / "saved_model.pb").is_file()):
-            raise SettingsError(f"{shown} is a folder that is no SavedModel: it is not replaced, not by --force either")
+            raise SettingsError(f"{shown} is a folder but not a SavedModel: it is not replaced, even with --force")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
@@ -119,7 +125,7 @@ def _images(run: StoredRun, options: argparse.Namespace, trusted: Sequence[str])
     try:
         images = labelled_images.own(run, "test", given, trusted)
     except DataError as error:
-        fix = "the comparison with Keras needs the run's own test images: name their place with --data-path"
+        fix = "the comparison with Keras needs the run's own test images: say where they are with --data-path"
         raise DataError([*error.problems, fix]) from error
     if options.images is not None and options.images > len(images.x):
         raise SettingsError(f"--images={options.images} is more than the {len(images.x):,} {images.words()}")
@@ -135,7 +141,7 @@ def _model(run: StoredRun, images: Images, trusted: Sequence[str]) -> "keras.Mod
 
 @contextlib.contextmanager
 def _made_beside(target: Path) -> Iterator[Path]:
-    """Yield the name under which it is made, on the disk of its place, so that it appears there whole or not at all."""
+    """Yield a temporary path on the same disk as the target, so that the target appears complete or not at all."""
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
         yield Path(folder) / target.name
 
@@ -152,7 +158,7 @@ def _put(made: Path, target: Path) -> None:
 def _export(
     model: "keras.Model", path: Path, options: argparse.Namespace, x: Array, trusted: Sequence[str]
 ) -> Exported:
-    """Write, read back and compare. Raises: RunError: the one or the other cannot be done."""
+    """Write the model, read it back and compare. Raises: RunError: one of these fails."""
     from mnist_exp.training.predict import predict
 
     form = FORMATS[options.format]
@@ -163,17 +169,17 @@ def _export(
         with export_formats.held_output():
             form.write(meant, path)
             reader = form.open(path, trusted)
-            found = export_formats.read_all(reader, x)
+            outputs = export_formats.read_all(reader, x)
             keras_reader = export_formats.reader_of(meant)
             latencies = [
                 (n, export_formats.latency_ms(reader, x[:n]), export_formats.latency_ms(keras_reader, x[:n]))
                 for n in (1, min(BATCH, len(x)))
             ]
-    except Exception as error:  # Converters say by all kinds of exceptions what they do not know.
+    except Exception as error:  # Converters raise all kinds of exceptions for what they do not support.
         signals.check()
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
-    parity = export_formats.compare(reference, found, options.tolerance)
-    own = None if meant is model else export_formats.compare(predict(model, x), found, options.tolerance)
+    parity = export_formats.compare(reference, outputs, options.tolerance)
+    own = None if meant is model else export_formats.compare(predict(model, x), outputs, options.tolerance)
     return Exported(export_formats.size(path), parity, own, latencies)
 
 
@@ -190,14 +196,14 @@ def _show(screen: Screen, run: StoredRun, images: Images, name: str, target: Pat
     if exported.own_parity is not None:
         rows["precision"] = f"float32 here; against the 16 bits of the training: {_words(exported.own_parity)}"
     for n, there, here in exported.latencies:
-        rows[f"{n} image{'s' * (n > 1)}"] = f"{there:.3g} ms in {runtime}, {here:.3g} ms in Keras (median)"
+        rows[plural(n, "image")] = f"{there:.3g} ms in {runtime}, {here:.3g} ms in Keras (median)"
     screen.table(rows)
 
 
 def _words(parity: Parity) -> str:
     ties = f" and {parity.ties} ties" if parity.ties else ""
     return (
-        f"{parity.agreeing:,} of {parity.images:,} labels as Keras has them{ties}, largest difference of a "
+        f"{parity.agreeing:,} of {parity.images:,} labels equal to those of Keras{ties}; largest difference of a "
         f"probability {parity.difference:.2g}"
     )
 
@@ -205,34 +211,38 @@ def _words(parity: Parity) -> str:
 def _disagreement(parity: Parity) -> str:
     wrong = parity.images - parity.agreeing - parity.ties
     return (
-        f"it does not agree with Keras: {wrong:,} labels differ, and a probability by up to {parity.difference:.2g} "
-        f"(allowed: {parity.tolerance:g}); nothing was written. If that is good enough: --tolerance"
+        f"it does not agree with Keras: {wrong:,} labels differ, and probabilities by up to {parity.difference:.2g} "
+        f"(allowed: {parity.tolerance:g}); nothing was written. To allow a larger difference, use --tolerance"
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "export",
-        "Write the model of a recorded run for another runtime, and compare both on the run's test images.",
-        "0 written, 1 it disagrees with Keras or failed, 2 something that it needs is not there.",
+        "Export the model of a run for another runtime, and compare both on the run's test images.",
+        "0 written, 1 it does not agree with Keras or failed, 2 something that it needs is missing.",
         [
             "RUN_ID --format onnx",
             "RUN_ID --format litert --output digits.tflite",
         ],
     )
     commands.add_run(parser)
-    parser.add_argument("--format", required=True, choices=list(FORMATS), help="what reads it")
-    parser.add_argument("--output", metavar="PATH", help="file, for savedmodel a folder; default exports/RUN.SUFFIX")
-    parser.add_argument("--force", action="store_true", help="replace what is there")
-    parser.add_argument("--images", type=int, metavar="N", help="test images to compare on; default all")
+    parser.add_argument("--format", required=True, choices=list(FORMATS), help="format of the exported model")
+    parser.add_argument(
+        "--output", metavar="PATH", help="file to write, or folder for savedmodel; default exports/RUN.SUFFIX"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="number of test images for the comparison; default: all"
+    )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=TOLERANCE,
         metavar="X",
-        help=f"largest difference of a probability that counts as equal; default {TOLERANCE:g}",
+        help=f"largest difference between probabilities that is allowed; default {TOLERANCE:g}",
     )
-    parser.add_argument("--data-path", metavar="PATH", help="where the run's data lie here, if not where they were")
+    parser.add_argument("--data-path", metavar="PATH", help="where the run's data are on this machine")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Read images with the model of a run: `python -m mnist_exp.predict RUN_ID IMAGE…`."""
+"""The command that predicts the class of images: `python -m mnist_exp.predict RUN_ID IMAGE…`."""
 
 import argparse
 import json
@@ -28,13 +28,13 @@ _WIDEST = 40  # characters of a column of paths
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model reads in one image.
+    """The prediction for one image, or an error.
 
     Args:
-        path: of the image; - for standard input.
-        probabilities: float32 (classes,); None where there is an error.
-        notes: what was done to the image that a person should know.
-        error: why it could not be read.
+        path: path of the image; `-` for standard input.
+        probabilities: float32 (classes,); None if there was an error.
+        notes: changes made to the image before the prediction.
+        error: why there is no prediction; empty if there is one.
     """
 
     path: str
@@ -49,24 +49,27 @@ def main() -> None:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Print what the model of a run reads in images, and return 0 if all of them could be read.
+    """Print the predictions of a run's model for images.
 
-    Raises: SettingsError: there is no such run, it has no model, or no image was named; nothing was read.
+    Args:
+        options: the options of the command line.
+    Returns: the exit code: 0 if there is a prediction for each image, otherwise 1.
+    Raises: SettingsError: there is no such run, it has no model, or no image was named. Nothing was predicted.
     """
     if options.top < 1:
         raise SettingsError(f"--top={options.top} is not allowed: it must be at least 1")
-    found = image_inputs.find(options.images)
+    images = image_inputs.find(options.images)
     run = commands.find(options)
     from mnist_exp.inference import load
 
-    with imports.quick_imports():  # TensorFlow looks for a GPU, loudly, as it makes the first array.
+    with imports.quick_imports():  # TensorFlow prints messages about GPUs when it creates its first array.
         model = load.of_run(run, commands.trusted(options))
     reader = preprocessing.reader(run, preprocessing.shape_of(model.input_shape, run), options.preprocess)
     names = preprocessing.class_names(run, model.output_shape[-1])
-    wide = min(max((len(printable(image.path)) for image in found if image), default=1), _WIDEST)
+    wide = min(max((len(printable(image.path)) for image in images if image), default=1), _WIDEST)
     is_good = True
     try:
-        for answer in answers(model, reader, image_inputs.all_of(found)):
+        for answer in answers(model, reader, image_inputs.all_of(images)):
             is_good = is_good and not answer.error
             if answer.error:
                 sys.stdout.flush()
@@ -76,33 +79,39 @@ def predict(options: argparse.Namespace) -> int:
             elif not answer.error:
                 print(line(answer, names, options.top, wide))
         sys.stdout.flush()
-    except BrokenPipeError:  # As `head` does to whom it has heard enough of.
+    except BrokenPipeError:  # The reader of the pipe has closed it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return commands.DONE if is_good else commands.FAILED
 
 
 def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> Iterator[Answer]:
-    """Yield what a model reads in images, in their order; no more than a batch of them is ever in memory."""
+    """Yield the predictions for images, in order. Only one batch of images is in memory at a time.
+
+    Args:
+        model: maps pixels to probabilities.
+        reader: reads an image file into the model's pixels.
+        images: the images.
+    """
     from mnist_exp.training.predict import predict
 
     images = iter(images)
     while batch := list(islice(images, BATCH)):
-        read = [_read(reader, image) for image in batch]
-        good = [prepared.pixels for prepared in read if not isinstance(prepared, DataError)]
+        inputs = [_read(reader, image) for image in batch]
+        good = [prepared.pixels for prepared in inputs if not isinstance(prepared, DataError)]
         probabilities = iter(predict(model, np.stack(good)) if good else ())
-        for image, prepared in zip(batch, read, strict=True):
+        for image, prepared in zip(batch, inputs, strict=True):
             if isinstance(prepared, DataError):
                 yield Answer(image.path, error=str(prepared))
                 continue
             row: Array = next(probabilities)
             if np.isfinite(row).all():
                 yield Answer(image.path, row, prepared.notes)
-            else:  # No number that another program could read.
+            else:  # JSON has no NaN.
                 yield Answer(image.path, error=f"{image.path}: {preprocessing.NO_NUMBER}")
 
 
 def _read(reader: Reader, image: Image) -> Any:
-    """Return what the model is given of an image, or the error that this raises."""
+    """Return the pixels for the model, or the error if the image cannot be read."""
     if isinstance(image.source, DataError):
         return image.source
     try:
@@ -113,15 +122,17 @@ def _read(reader: Reader, image: Image) -> Any:
 
 
 def as_json(answer: Answer, names: Sequence[str] | None) -> dict[str, Any]:
-    """Return an answer for other programs.
+    """Return a prediction for other programs.
 
-    The label is the class's name where classes have names, else its number; probabilities are in the order of classes.
+    Args:
+        answer: the prediction, or an error.
+        names: names of the classes. With None the label is the number of the class.
     """
     if answer.probabilities is None:
         return {"path": answer.path, "error": answer.error}
     best = int(answer.probabilities.argmax())
-    # The shortest decimals that are the same float32.
-    probabilities = [float(str(each)) for each in answer.probabilities]
+    # The shortest decimals that give the same float32.
+    probabilities = [float(str(probability)) for probability in answer.probabilities]
     return {
         "path": answer.path,
         "label": names[best] if names else best,
@@ -132,13 +143,13 @@ def as_json(answer: Answer, names: Sequence[str] | None) -> dict[str, Any]:
 
 
 def line(answer: Answer, names: Sequence[str] | None, top: int, wide: int) -> str:
-    """Return an answer for people: path, label, probability, runners-up, what was done to the image.
+    """Return a prediction for people: path, label, probability, the next classes, notes.
 
     Args:
-        answer: without an error.
-        names: of the classes; None for numbers.
-        top: how many classes are shown.
-        wide: of the paths.
+        answer: a prediction without an error.
+        names: names of the classes; None shows numbers.
+        top: number of classes to show.
+        wide: width of the column of paths, in characters.
     """
     assert answer.probabilities is not None
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
@@ -153,8 +164,8 @@ def line(answer: Answer, names: Sequence[str] | None, top: int, wide: int) -> st
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "predict",
-        "Read images with the model of a run: one line each, in their order.",
-        "0 all were read, 1 some could not be read, 2 no such run, or no image was named.",
+        "Predict the class of images with the model of a run: one line per image, in order.",
+        "0 all predicted, 1 some images could not be read, 2 there is no such run or no image was named.",
         [
             "RUN_ID scan.jpg photos/ 'more/*.png'",
             "RUN_ID --json - < digit.png",
@@ -165,23 +176,24 @@ def _parser() -> argparse.ArgumentParser:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="file, folder (with its subfolders), quoted pattern, or - for standard input: an image, or paths, one a "
+        help="file, folder (with its subfolders), quoted pattern, or - for standard input: an image, or one path per "
         "line; PNG, JPEG and others, of any size and colour, dark on light or light on dark",
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help="one object a line: path, label, probability, probabilities by class, preprocessing; or path and error",
+        help="print one JSON object per line: path, label, probability, probabilities by class, preprocessing; "
+        "or path and error",
     )
     parser.add_argument(
-        "--top", type=int, default=3, metavar="N", help="how many classes a line shows, the answer first; default 3"
+        "--top", type=int, default=3, metavar="N", help="number of classes in a line, most probable first; default 3"
     )
     parser.add_argument(
         "--preprocess",
         choices=preprocessing.WAYS,
         default="auto",
-        help="mnist: as MNIST was made, a box of 20×20 in 28×28 by its centre of mass; plain: scaled to the model's "
-        "size; auto, the default: mnist for a model of 28×28 grey pixels that was trained on MNIST, else plain",
+        help="mnist: as in MNIST, the digit scaled to 20×20 and centred by its mass in 28×28; plain: scaled to the "
+        "model's input size; auto, the default: mnist for a model of 28×28 grey pixels trained on MNIST, else plain",
     )
     return parser
 

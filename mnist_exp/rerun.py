@@ -1,4 +1,4 @@
-"""Repeat a recorded run, and compare: `python -m mnist_exp.rerun RUN_ID`."""
+"""The command that repeats a recorded run and compares the results: `python -m mnist_exp.rerun RUN_ID`."""
 
 import argparse
 import copy
@@ -23,13 +23,13 @@ WEIGHTS = "weights"
 
 @dataclass(frozen=True)
 class Compared:
-    """One metric of both runs.
+    """One metric in the recorded run and in its repetition.
 
     Args:
-        name: of the metric.
-        old: its last value in the recorded run; None if it has none.
-        new: its last value now; None if it has none.
-        difference: the largest over all epochs; NaN where one of them has no value.
+        name: name of the metric.
+        old: last value in the recorded run; None if it has none.
+        new: last value in the repetition; None if it has none.
+        difference: largest absolute difference over all epochs; NaN if a value is missing in one of the runs.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Compared:
     difference: float
 
     def is_within(self, tolerance: float) -> bool:
-        """Tell whether the difference is allowed; what an older version did not record yet is."""
+        """Return whether the difference is allowed. A metric that the old run does not have is always allowed."""
         is_new = self.old is None and self.new is not None
         return is_new or self.difference <= tolerance
 
@@ -49,9 +49,12 @@ def main() -> None:
 
 
 def rerun(options: argparse.Namespace) -> int:
-    """Run the experiment of a recorded run again, and return 0 if all of its numbers are the same.
+    """Run the experiment of a recorded run again and compare the results.
 
-    Raises: SettingsError: the run cannot be repeated here; nothing was run.
+    Args:
+        options: the options of the command line.
+    Returns: the exit code: 0 if all metrics and the weights are equal, otherwise 1.
+    Raises: SettingsError: the run cannot be repeated here. Nothing was run.
     """
     if not options.tolerance >= 0:
         raise SettingsError(f"--tolerance={options.tolerance} is not allowed: it must be a number, at least 0")
@@ -76,7 +79,7 @@ def rerun(options: argparse.Namespace) -> int:
 
 
 def compare(run: StoredRun, result: Result) -> list[Compared]:
-    """Return each metric that does not measure time, and the weights, of a recorded run and of its repetition."""
+    """Compare all metrics except times, and the weights, of a recorded run and its repetition."""
     rows = []
     for name in filter(names.is_compared, dict.fromkeys([*result.history, *result.metrics, *run.metrics])):
         if name in result.history or names.is_of_epochs(name):
@@ -134,7 +137,7 @@ def _announce(screen: Screen, run: StoredRun, drift: Sequence[str]) -> None:
     rows = {"repeats": f"run {run.run_id}, {run.name}"}
     rows["commit"] = f"{now[:12]}, as it was" if then == now else f"{now[:12]}, was {then[:12]}"
     if run.tags.get(names.GIT_DIRTY) == "true":
-        rows["commit"] += "; it had uncommitted changes then, see its uncommitted.diff"
+        rows["commit"] += "; it had uncommitted changes then; see its uncommitted.diff"
     rows["drift"] = "; ".join(drift) or "none: the code, packages, machine and thread counts are as they were"
     screen.table(rows)
 
@@ -160,7 +163,7 @@ def _why_digits_differ(run: StoredRun) -> str:
     together = int(run.tags.get(names.TOGETHER, 1))
     if together == 1:
         return "on another machine"
-    return f"it was trained together with {together - 1} other{'s' * (together > 2)}, and here alone:"
+    return f"it was trained together with {together - 1} {'other' if together == 2 else 'others'}, and here alone:"
 
 
 def _cell(value: float | str | None) -> str:
@@ -178,7 +181,7 @@ def _cell_of_difference(row: Compared) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "rerun",
-        "Run a recorded experiment again, as a new run, and compare all of its numbers.",
+        "Run a recorded experiment again, as a new run, and compare all metrics.",
         "0 equal, 1 not equal or failed, 2 the run cannot be repeated here.",
         [
             "RUN_ID",
@@ -191,11 +194,9 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="X",
-        help="largest difference of a metric that counts as equal, for another machine; default 0: to the last bit",
+        help="largest allowed difference of a metric, for another machine; default 0: equal to the last bit",
     )
-    parser.add_argument(
-        "--data-path", metavar="PATH", help="where the same data lie here, instead of the recorded place"
-    )
+    parser.add_argument("--data-path", metavar="PATH", help="where the same data are on this machine")
     return parser
 
 

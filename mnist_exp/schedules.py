@@ -1,6 +1,6 @@
-"""Learning-rate schedules: from the optimizer's rate and the number of steps to what the optimizer takes.
+"""Learning-rate schedules: builders that take the optimizer's rate and the number of steps.
 
-Only Keras's own schedule classes are used, so that nothing of this package is needed to read what they end up in.
+They return Keras's own schedule classes, so that a saved model can be loaded without this package.
 """
 
 from typing import TYPE_CHECKING

@@ -56,7 +56,7 @@ def test_file_reads_real_images_as_keras_does(run_id, digits, capfd, name):
     out, err = capfd.readouterr()
     assert err == ""
     assert out.startswith(f"run         {run_id}")
-    assert "300 of 300 labels as Keras has them, largest difference of a probability " in out
+    assert "300 of 300 labels equal to those of Keras; largest difference of a probability " in out
     assert "200 images" in out
     _, (x, _) = digits
     reader = export_formats.FORMATS[name].open(Path(file), ())
@@ -155,7 +155,7 @@ def test_run_without_its_data_is_told_what_to_name(run_id, capfd):
     assert call(made.info.run_id, "--format", "keras") == 2
     err = capfd.readouterr().err
     assert "is not what run" in err
-    assert "the comparison with Keras needs the run's own test images: name their place with --data-path" in err
+    assert "the comparison with Keras needs the run's own test images: say where they are with --data-path" in err
 
 
 @given(
