@@ -1,4 +1,4 @@
-"""The augmentations on real digits: only in training, in range, and the same again from the same seed."""
+"""The augmentations on real digits: only in training, values in range, reproducible by seed."""
 
 import inspect
 
@@ -47,7 +47,7 @@ def test_has_no_effect_outside_training(name, x):
 
 
 @pytest.mark.parametrize("name", CHANGING)
-def test_changes_every_image_and_keeps_its_form(name, x):
+def test_changes_every_image_and_keeps_shape_and_range(name, x):
     keras.utils.set_random_seed(7)
     changed = augment(build(name), x, training=True)
     assert changed.shape == x.shape
@@ -60,7 +60,7 @@ def test_changes_every_image_and_keeps_its_form(name, x):
 
 
 @pytest.mark.parametrize("name", CHANGING)
-def test_is_the_same_again_from_the_same_seed(name, x):
+def test_is_reproducible_by_seed(name, x):
     def twice(seed):
         keras.utils.set_random_seed(seed)
         layers = build(name)

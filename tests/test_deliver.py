@@ -39,7 +39,7 @@ def client(tmp_path_factory):
 
 @pytest.fixture
 def here(client, monkeypatch):
-    """Work where the store is."""
+    """Change to the store's folder."""
     folder = store.sqlite_file(client.tracking_uri).parent
     monkeypatch.chdir(folder)
     yield folder
@@ -48,7 +48,7 @@ def here(client, monkeypatch):
 
 
 def waiting_run(client, status="FINISHED", epochs=3):
-    """A run of which nothing but its being there has arrived."""
+    """Create a run in the store, without any of its records."""
     experiment = client.get_experiment_by_name("mnist_exp")
     run_id = client.create_run(experiment.experiment_id).info.run_id
     spool = Spool(Path("unfinished", run_id, "outbox"))
@@ -62,7 +62,7 @@ def waiting_run(client, status="FINISHED", epochs=3):
 
 @contextlib.contextmanager
 def held(folder):
-    """Let another process have a run."""
+    """Let another process claim a run."""
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == "held\n"
@@ -71,7 +71,7 @@ def held(folder):
             process.kill()
 
 
-def test_all_that_waits_is_delivered_and_finished_runs_need_no_folder(client, here, capsys):
+def test_all_waiting_records_are_delivered_and_finished_runs_lose_their_folder(client, here, capsys):
     finished, killed = waiting_run(client), waiting_run(client, "KILLED")
     assert launch([]) == 0
     assert set(capsys.readouterr().out.splitlines()) == {
@@ -104,7 +104,7 @@ def test_named_runs_only(client, here, capsys, alone, monkeypatch):
     assert launch([other]) == 0
 
 
-def test_what_has_arrived_already_is_not_there_twice(client, here):
+def test_records_that_arrived_before_are_not_duplicated(client, here):
     run_id = waiting_run(client)
     spool = Spool(Path("unfinished", run_id, "outbox"))
     for name in ("000001", "000002", "000003", "000004"):
@@ -117,14 +117,14 @@ def test_what_has_arrived_already_is_not_there_twice(client, here):
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
 
 
-def test_run_that_another_process_has_is_left_to_it(client, here, capsys):
+def test_run_of_another_process_is_left_alone(client, here, capsys):
     run_id, other = waiting_run(client), waiting_run(client)
     with held(Path("unfinished", run_id)) as pid:
         assert launch([]) == 1
-        told = capsys.readouterr().out
-        assert f"run {run_id}: 5 records still wait: run {run_id} is being worked on by another process" in told
-        assert f"/{pid}/" in told
-        assert f"run {other}: 5 records delivered, it is FINISHED" in told
+        output = capsys.readouterr().out
+        assert f"run {run_id}: 5 records still wait: run {run_id} is being worked on by another process" in output
+        assert f"/{pid}/" in output
+        assert f"run {other}: 5 records delivered, it is FINISHED" in output
         warnings = []
         (left,) = upload_waiting(TrackingSettings(), warnings.append)
         assert (left.is_claimed, left.waiting, warnings) == (True, 5, [])
@@ -150,14 +150,14 @@ def test_damaged_record_keeps_those_behind_it_and_no_other_run(client, here, cap
     damaged, other = waiting_run(client), waiting_run(client)
     Path("unfinished", damaged, "outbox", "000002", "message.json").write_text("{")
     assert launch([]) == 1
-    told = capsys.readouterr().out
-    assert f"run {damaged}: 1 record delivered, 4 records still wait: the record" in told
-    assert f"run {other}: 5 records delivered" in told
+    output = capsys.readouterr().out
+    assert f"run {damaged}: 1 record delivered, 4 records still wait: the record" in output
+    assert f"run {other}: 5 records delivered" in output
     Path("unfinished", damaged, "outbox", "000002").rename("aside")
     assert launch([damaged]) == 0
 
 
-def test_mistakes_are_told_before_anything_heavy_is_imported(alone):
+def test_mistakes_are_reported_before_heavy_imports(alone):
     Path("unfinished", NOBODY, "outbox", "000001").mkdir(parents=True)
     lines = {
         "no id": (["abc"], "'abc' is no run id: it must be 32 characters of 0-9 and a-f"),
@@ -178,11 +178,11 @@ def test_mistakes_are_told_before_anything_heavy_is_imported(alone):
         for name, (words, _) in lines.items()
     }
     for name, process in started.items():
-        _, told = process.communicate()
-        assert process.returncode == 2, told
-        assert told.startswith("1 mistake in the command line; nothing was run:")
-        assert lines[name][1] in told
-        assert len(told.splitlines()) == 2
+        _, output = process.communicate()
+        assert process.returncode == 2, output
+        assert output.startswith("1 mistake in the command line; nothing was run:")
+        assert lines[name][1] in output
+        assert len(output.splitlines()) == 2
 
 
 @pytest.mark.slow
@@ -190,8 +190,8 @@ def test_store_that_is_locked_holds_a_record_for_seconds_only(client, here):
     import sqlite3
 
     run_id = waiting_run(client)
-    spool, told = Spool(Path("unfinished", run_id, "outbox")), []
-    uploader = Uploader(client.tracking_uri, run_id, spool, told.append)
+    spool, output = Spool(Path("unfinished", run_id, "outbox")), []
+    uploader = Uploader(client.tracking_uri, run_id, spool, output.append)
     with contextlib.closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()

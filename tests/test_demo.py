@@ -198,12 +198,12 @@ def test_session_says_why_it_has_no_mistakes(recorded, monkeypatch):
     from mnist_exp.demo_page import session
 
     options = options_of(*recorded)
-    found = find(TrackingSettings(uri=options.tracking_uri), options.run_id)
-    found.tags["mnist_exp.data_sha256"] = "0" * 64
-    none = session.mistakes_or_why_none(found, demo._settings(found, options))
+    result = find(TrackingSettings(uri=options.tracking_uri), options.run_id)
+    result.tags["mnist_exp.data_sha256"] = "0" * 64
+    none = session.mistakes_or_why_none(result, demo._settings(result, options))
     assert "but run" in none.why_none
     assert not len(none.images)
-    none = session.mistakes_or_why_none(found, SettingsError("it has no configuration"))
+    none = session.mistakes_or_why_none(result, SettingsError("it has no configuration"))
     assert none.why_none == "it has no configuration"
 
 
@@ -250,8 +250,8 @@ def test_host_other_than_this_machine_gives_a_warning(capfd):
     from mnist_exp.demo_page import server
 
     session = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
-    found = SimpleNamespace(run_id="0", name="n", metrics={})
-    demo._announce(demo.Screen(), found, session, "0.0.0.0", "http://0.0.0.0:1/")
+    result = SimpleNamespace(run_id="0", name="n", metrics={})
+    demo._announce(demo.Screen(), result, session, "0.0.0.0", "http://0.0.0.0:1/")
     out, err = capfd.readouterr()
     assert "lets everyone who can reach this machine use the page" in err
     assert "http://localhost:1/ " in out
@@ -260,7 +260,7 @@ def test_host_other_than_this_machine_gives_a_warning(capfd):
         assert server._is_named(name, "0.0.0.0")
         assert not server._is_named(name, "127.0.0.1")
     assert not server._is_named("evil.example", "0.0.0.0")
-    demo._announce(demo.Screen(), found, session, "127.0.0.1", "http://127.0.0.1:1/")
+    demo._announce(demo.Screen(), result, session, "127.0.0.1", "http://127.0.0.1:1/")
     assert capfd.readouterr().err == ""
 
 
@@ -279,7 +279,7 @@ def test_signal_ends_it_at_once(recorded, number, code):
     ) as process:
         too_long = threading.Timer(120, process.kill)
         too_long.start()
-        address = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+/", line)))
+        address = next(result[0] for line in process.stdout if (result := re.search(r"http://\S+/", line)))
         held = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=10)
         held.request("GET", "/")
         assert held.getresponse().read().startswith(b"<!doctype html>")

@@ -1,4 +1,4 @@
-"""`python -m mnist_exp.evaluate` on a run of arrays of the user's, trained once for all tests of this file."""
+"""`python -m mnist_exp.evaluate` on a run with the user's own arrays, trained once for this file."""
 
 import contextlib
 import csv
@@ -35,7 +35,7 @@ def save(file, x_train, y_train, x_test, y_test, names=NAMES):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, digits):
-    """A run on 600 digits of its own, 100 of them held out, and the store, folder and arrays of it."""
+    """A run on 600 digits, 100 of them held out, with its store, folder and arrays."""
     place, before = tmp_path_factory.mktemp("evaluate"), Path.cwd()
     (x, y), (x_test, y_test) = digits
     chosen = np.arange(len(y)) % 7 == 0
@@ -56,7 +56,7 @@ def here(trained, monkeypatch):
 
 
 def call(*words):
-    """Return exit code, stdout and stderr of the command, called in this process."""
+    """Call the command in this process; returns exit code, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = commands.code_of(lambda: evaluate.evaluate(evaluate.read(words)))
@@ -69,7 +69,7 @@ def report_of(*words):
     return json.loads(out), err
 
 
-def test_own_test_set_gives_what_was_logged(here):
+def test_own_test_set_gives_the_recorded_metrics(here):
     code, out, err = call(here.run_id)
     assert code == 0, err
     assert err == ""
@@ -97,7 +97,7 @@ def test_own_test_set_gives_what_was_logged(here):
 
 
 @pytest.mark.slow
-def test_what_is_not_as_it_was_logged_is_told(here):
+def test_difference_from_the_recorded_metrics_gives_a_warning(here):
     store = client_of()
     store.log_metric(here.run_id, "test_accuracy", 0.123, step=9)
     try:
@@ -109,7 +109,7 @@ def test_what_is_not_as_it_was_logged_is_told(here):
     assert re.search(r"not as it was logged: accuracy 0\.\d+ against 0\.123, \+0\.\d+", err)
 
 
-def test_hold_out_is_the_one_that_each_epoch_was_validated_on(here):
+def test_validation_split_is_the_hold_out_of_the_training(here):
     report, err = report_of(here.run_id, "--split", "validation")
     assert report["images"] == 100
     assert report["accuracy"] == here.result.history["val_accuracy"][-1]
@@ -117,7 +117,7 @@ def test_hold_out_is_the_one_that_each_epoch_was_validated_on(here):
     assert (report["trained_on"], err) == (0, "")
 
 
-def test_training_images_are_told_to_be_no_measure(here):
+def test_training_images_give_a_warning(here):
     report, err = report_of(here.run_id, "--split", "train")
     assert report["images"] == report["trained_on"] == 460
     assert report["accuracy_of_new"] is None
@@ -128,7 +128,7 @@ def test_training_images_are_told_to_be_no_measure(here):
     assert f"the accuracy on the 300 others is {report['accuracy_of_new']:.4f}" in err
 
 
-def test_training_images_in_another_data_set_are_found(here):
+def test_training_images_in_another_data_set_are_recognised(here):
     x, y, x_test, y_test = here.arrays
     split = labelled_images.data.split
     dataset = SimpleNamespace(x_train=x, y_train=y, x_test=x_test, y_test=y_test, name="npz")
@@ -144,7 +144,7 @@ def test_training_images_in_another_data_set_are_found(here):
     assert "trained on 30 of these 100 images: the results are too good for new images" in err
 
 
-def test_images_are_known_again_as_floats_and_not_for_others(digits):
+def test_images_are_recognised_as_floats_too(digits):
     (x, _), _ = digits
     x, among = x[:40, ..., None], labelled_images.among
     assert among(x[:8], x[4:]).tolist() == [False] * 4 + [True] * 4
@@ -155,7 +155,7 @@ def test_images_are_known_again_as_floats_and_not_for_others(digits):
     assert among(x[:0], x).shape == (0,)
 
 
-def test_where_it_cannot_be_told_what_was_trained_on_that_is_told(here, tmp_path):
+def test_unknown_training_images_give_a_warning(here, tmp_path):
     x, y, x_test, y_test = here.arrays
     save("other.npz", x_test, y_test, x, y)
     Path("digits.npz").rename(tmp_path / "away.npz")
@@ -180,7 +180,7 @@ def test_where_it_cannot_be_told_what_was_trained_on_that_is_told(here, tmp_path
         (tmp_path / "away.npz").rename("digits.npz")
 
 
-def test_results_are_logged_without_touching_status_or_end(here):
+def test_logging_keeps_status_and_end_time(here):
     store = client_of()
     before = store.get_run(here.run_id)
     for _ in range(2):
@@ -220,7 +220,7 @@ def test_results_are_logged_without_touching_status_or_end(here):
         (["--output", "a" * 300], "cannot be written: File name too long"),
     ],
 )
-def test_mistake_is_told_in_words(here, words, said):
+def test_mistake_gives_a_message_without_traceback(here, words, said):
     x, y, x_test, y_test = here.arrays
     save("wide.npz", x[:, :20], y, x_test[:, :20], y_test)
     few, few_test = y < 5, y_test < 5
@@ -234,7 +234,7 @@ def test_mistake_is_told_in_words(here, words, said):
 
 
 @pytest.mark.slow
-def test_classes_with_other_names_are_compared_by_order_and_told(here):
+def test_classes_with_other_names_are_matched_by_order_with_a_warning(here):
     report, err = report_of(here.run_id, "--data", "mnist_5k")
     assert report["images"] == 1000
     assert "the classes have other names here: the run knew zero, one, two, …, data=mnist_5k has 0, 1, 2, …" in err
@@ -242,7 +242,7 @@ def test_classes_with_other_names_are_compared_by_order_and_told(here):
 
 @pytest.fixture(scope="module")
 def strange(trained):
-    """Runs as a store may hold them, by what they are."""
+    """Unusual runs in a store, by name."""
     store = client_of(f"sqlite:///{trained.place}/mlflow.db")
     good = store.get_run(trained.run_id)
     folder = Path(good.info.artifact_uri.removeprefix("file://"))
@@ -283,7 +283,7 @@ def strange(trained):
         ("hidden", [], "data.path was hidden when run"),
     ],
 )
-def test_run_that_cannot_be_asked_is_refused(here, strange, case, words, said):
+def test_run_that_cannot_be_evaluated_is_refused(here, strange, case, words, said):
     code, out, err = call(strange[case], *words)
     assert (code, out) == (2, "")
     assert said in err
@@ -296,7 +296,7 @@ def test_place_that_was_hidden_can_be_given_again(here, strange):
 
 
 @pytest.mark.slow
-def test_name_in_a_record_leads_nowhere_and_moves_no_cursor(here, strange):
+def test_names_of_a_record_are_safe_in_paths_and_on_the_terminal(here, strange):
     code, out, err = call(strange["hostile name"], "--log")
     assert code == 0, err
     assert "\x1b" not in out + err
@@ -322,7 +322,7 @@ def test_images_in_a_folder(here, tmp_path):
     assert report["accuracy"] == pytest.approx(own, abs=0.1)
 
 
-def test_of_many_classes_the_worst_are_shown(capsys):
+def test_only_the_worst_of_many_classes_are_shown(capsys):
     names = [f"kind {number}" for number in range(29)] + ["\x1b[2Jlast"]
     rows = [ClassScore(name, 0.5, 0.5, number / 100, 10, names[0], 5) for number, name in enumerate(names)]
     evaluate._show_classes(Screen(), rows[::-1])
@@ -334,13 +334,13 @@ def test_of_many_classes_the_worst_are_shown(capsys):
 
 
 @pytest.mark.parametrize("values", [[[0.5, np.nan]], [[-1.0, 2.0]], [[3.0, 4.0]]])
-def test_what_are_no_probabilities_is_refused(values):
+def test_output_that_is_not_probabilities_is_refused(values):
     with pytest.raises(RunError, match="which are not probabilities"):
         evaluate.check_probabilities(np.array(values), "x")
     evaluate.check_probabilities(np.array([[0.0, 1.004]]), "x")
 
 
-def test_fallback_is_not_taken_for_the_data_that_were_asked_for(here, monkeypatch):
+def test_fallback_is_not_used_in_place_of_the_named_data(here, monkeypatch):
     settings = compose(["data=mnist", "data.mirrors=[]"])
     words = [here.run_id, "--data", "mnist", "data.mirrors=[]"]
     code, _, err = call(*words)
@@ -349,7 +349,7 @@ def test_fallback_is_not_taken_for_the_data_that_were_asked_for(here, monkeypatc
     assert "--data=mnist is not to be had" in err
 
 
-def test_words_before_and_behind_the_flags(here):
+def test_data_options_may_stand_before_and_after_flags(here):
     read = evaluate.read(["--split", "all", "id", "--data", "npz", "data.path=x", "--json", "data.name=y"])
     assert (read.run_id, read.options, read.split, read.json) == ("id", ["data.path=x", "data.name=y"], "all", True)
     with pytest.raises(SettingsError, match="x=1 is not understood"):
@@ -357,7 +357,7 @@ def test_words_before_and_behind_the_flags(here):
 
 
 @pytest.mark.slow
-def test_command_prints_nothing_but_what_it_has_to_say(here):
+def test_command_prints_only_its_results(here):
     done = subprocess.run(
         [sys.executable, "-m", "mnist_exp.evaluate", here.run_id, "--json"], capture_output=True, text=True
     )
@@ -368,7 +368,7 @@ def test_command_prints_nothing_but_what_it_has_to_say(here):
 
 @pytest.mark.slow
 def test_full_mnist(alone, full_mnist, monkeypatch):
-    """Figures agree with the record, and bundled digits are known to be training images."""
+    """Metrics are equal to the recorded ones, and the bundled digits are recognised as training images."""
     monkeypatch.setenv("MNIST_EXP_DATA", str(full_mnist))
     options = ["trainer.epochs=1", "data.limit=12000", "data.validation=2000", "model.filters=4"]
     result = run(compose(options))
@@ -415,7 +415,7 @@ def test_ensemble_is_the_mean_of_its_models(here, seeds):
 
 
 @pytest.mark.slow
-def test_images_that_any_model_of_an_ensemble_was_trained_on_are_told(here, seeds):
+def test_training_images_of_any_model_of_an_ensemble_give_a_warning(here, seeds):
     parent, _ = seeds
     report, err = report_of(parent, "--ensemble", "--split=all")
     assert report["trained_on"] > 460  # The two hold-outs are not the same.
@@ -457,7 +457,7 @@ def test_ensemble_with_a_model_missing_is_refused(here, seeds):
     assert f"run {runs[0].info.run_id} has no model" in err
 
 
-def test_ensemble_of_what_is_no_sweep_is_refused(here):
+def test_ensemble_of_a_single_run_is_refused(here):
     code, _, err = call(here.run_id, "--ensemble")
     assert code == 2
     assert f"--ensemble: run {here.run_id} is no sweep" in err

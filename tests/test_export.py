@@ -1,4 +1,4 @@
-"""`python -m mnist_exp.export` on real runs: what is written, what its own runtime reads in it, what is refused."""
+"""`python -m mnist_exp.export` on real runs: exported files, their predictions in their own runtime, error messages."""
 
 import dataclasses
 import os
@@ -49,7 +49,7 @@ def call(*words):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_file_reads_real_images_as_keras_does(run_id, digits, capfd, name):
+def test_exported_model_predicts_as_keras_does(run_id, digits, capfd, name):
     needs(name)
     file = f"made{export_formats.FORMATS[name].suffix}"
     assert call(run_id, "--format", name, "--output", file, "--images", "300") == 0
@@ -60,11 +60,11 @@ def test_file_reads_real_images_as_keras_does(run_id, digits, capfd, name):
     assert "200 images" in out
     _, (x, _) = digits
     reader = export_formats.FORMATS[name].open(Path(file), ())
-    found = reader(x[:3, ..., None].astype(np.float32))
-    np.testing.assert_allclose(found, load_model(run_id).predict(x[:3, ..., None], verbose=0), atol=1e-5)
+    result = reader(x[:3, ..., None].astype(np.float32))
+    np.testing.assert_allclose(result, load_model(run_id).predict(x[:3, ..., None], verbose=0), atol=1e-5)
 
 
-def test_onnx_file_says_what_it_takes(run_id):
+def test_onnx_file_describes_its_input(run_id):
     needs("onnx")
     import onnxruntime
 
@@ -77,7 +77,7 @@ def test_onnx_file_says_what_it_takes(run_id):
         assert session.run(None, {"pixels": np.zeros((n, 28, 28, 1), np.float32)})[0].shape == (n, 10)
 
 
-def test_what_disagrees_is_not_written_and_replaces_nothing(run_id, capfd):
+def test_model_that_disagrees_is_not_written(run_id, capfd):
     needs("litert")
     Path("old.tflite").write_text("as it was")
     words = (run_id, "--format", "litert", "--output", "old.tflite", "--tolerance", "0")
@@ -94,8 +94,8 @@ def test_what_disagrees_is_not_written_and_replaces_nothing(run_id, capfd):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_what_a_signal_breaks_off_is_no_failure(run_id, capfd, monkeypatch, number, code):
-    """TensorFlow makes a TypeError of the exception that a signal raises in it."""
+def test_signal_is_not_reported_as_a_failure(run_id, capfd, monkeypatch, number, code):
+    """TensorFlow turns the exception that a signal raises into a TypeError."""
 
     def write(model, path):
         monkeypatch.setattr(signals, "_asked", [number])
@@ -123,14 +123,14 @@ def test_what_a_signal_breaks_off_is_no_failure(run_id, capfd, monkeypatch, numb
         (["--format=keras", "--data-path=/x"], "data.path does not exist"),
         (
             ["--format=savedmodel", "--output=own", "--force"],
-            "own is a folder that is no SavedModel: it is not replaced",
+            "own is a folder but not a SavedModel: it is not replaced, even with --force",
         ),
         (["--format=keras", "--output=/proc/x/a.keras"], "--output=/proc/x/a.keras cannot be written"),
         (["--format=keras", f"--output={'a' * 300}.keras"], "cannot be written: File name too long"),
         (["--format=savedmodel", "--output=own/notes.txt", "--force"], "--output=own/notes.txt is a file"),
     ],
 )
-def test_mistake_is_told_in_words(run_id, capfd, words, said):
+def test_mistake_gives_a_message_without_traceback(run_id, capfd, words, said):
     Path("own").mkdir(exist_ok=True)
     Path("own/notes.txt").write_text("of the user")
     assert call(run_id, *words) == 2
@@ -140,13 +140,13 @@ def test_mistake_is_told_in_words(run_id, capfd, words, said):
     assert Path("own/notes.txt").exists()
 
 
-def test_missing_package_is_told_before_anything_is_looked_for(alone, capfd, monkeypatch):
+def test_missing_package_is_reported_first(alone, capfd, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     assert call("no run id", "--format", "onnx") == 2
     assert "--format=onnx needs tf2onnx: pip install 'mnist_exp[export]'" in capfd.readouterr().err
 
 
-def test_run_without_its_data_is_told_what_to_name(run_id, capfd):
+def test_missing_data_give_an_error_that_names_the_option(run_id, capfd):
     store = client_of()
     tags = store.get_run(run_id).data.tags | {"mnist_exp.data_sha256": "0" * 64}
     made = store.create_run(store.get_run(run_id).info.experiment_id, tags=tags)
@@ -163,28 +163,28 @@ def test_run_without_its_data_is_told_what_to_name(run_id, capfd):
     arrays.arrays(np.float64, (7, 3), elements=st.floats(-0.2, 0.2)),
     st.floats(0, 0.2),
 )
-def test_comparison_is_its_definition(reference, error, tolerance):
+def test_comparison_follows_its_definition(reference, error, tolerance):
     exported = reference + error
-    found = export_formats.compare(reference, exported, tolerance)
+    result = export_formats.compare(reference, exported, tolerance)
     ties = wrong = 0
     for row, other in zip(reference, exported, strict=True):
         if row.argmax() != other.argmax():
             first, second = sorted(row)[:-3:-1]
             ties, wrong = (ties + 1, wrong) if first - second < tolerance else (ties, wrong + 1)
-    assert (found.images, found.ties, found.images - found.agreeing - found.ties) == (7, ties, wrong)
-    assert found.difference == np.abs(exported - reference).max()
-    assert found.is_kept == (wrong == 0 and found.difference <= tolerance)
+    assert (result.images, result.ties, result.images - result.agreeing - result.ties) == (7, ties, wrong)
+    assert result.difference == np.abs(exported - reference).max()
+    assert result.is_kept == (wrong == 0 and result.difference <= tolerance)
 
 
-def test_label_that_differs_is_no_tie_beyond_the_tolerance():
+def test_different_label_beyond_the_tolerance_is_not_a_tie():
     reference, exported = np.array([[0.55, 0.45]]), np.array([[0.49, 0.51]])
-    found = export_formats.compare(reference, exported, 0.08)  # Each probability is near enough, the label is not.
-    assert (found.agreeing, found.ties, found.is_kept) == (0, 0, False)
-    assert found.difference < found.tolerance
+    result = export_formats.compare(reference, exported, 0.08)  # Each probability is near enough, the label is not.
+    assert (result.agreeing, result.ties, result.is_kept) == (0, 0, False)
+    assert result.difference < result.tolerance
     assert export_formats.compare(reference, exported, 0.11).is_kept
 
 
-def test_noise_is_held_back_unless_it_fails(capfd):
+def test_output_of_converters_is_hidden_unless_they_fail(capfd):
     def noise():
         print("python says")
         subprocess.run([sys.executable, "-c", "import os; os.write(1, b'out'); os.write(2, b'err')"], check=True)
@@ -241,7 +241,7 @@ def test_all_test_images_of_the_full_mnist(alone, full_mnist, capfd, monkeypatch
 
 
 @pytest.mark.slow
-def test_command_prints_nothing_but_what_it_has_to_say(run_id):
+def test_command_prints_only_its_results(run_id):
     needs("onnx")
     words = [sys.executable, "-m", "mnist_exp.export", run_id, "--format", "onnx", "--output", "quiet.onnx"]
     done = subprocess.run(words, capture_output=True, text=True)

@@ -113,7 +113,7 @@ def test_learns(name, images):
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDERS if hasattr(models, f"check_{name}")])
-def test_check_twin_has_the_defaults_of_its_builder(name):
+def test_check_has_the_defaults_of_its_builder(name):
     builder = inspect.signature(getattr(models, name)).parameters
     twin = inspect.signature(getattr(models, f"check_{name}")).parameters
     for argument in set(twin) - {"_"}:
@@ -149,7 +149,7 @@ def test_check_convnet_agrees_with_keras(shape):
         assert _keras_builds(models.convnet, shape, 2, dense_units=[1], **options) == (not problems), options
 
 
-def test_check_convnet_wants_a_size_for_each_stage():
+def test_check_convnet_needs_a_size_for_each_stage():
     (problem,) = models.check_convnet((28, 28, 1), filters=[8], kernel_sizes=[3, 3])
     assert "a number for each stage, not 1, 2 and 2" in problem
 
@@ -161,7 +161,7 @@ def test_normalised_convnet_normalises_each_layer_but_the_last():
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDERS if not hasattr(models, f"check_{name}")])
-def test_without_a_check_twin_any_size_will_do(name):
+def test_model_without_a_check_takes_any_size(name):
     assert build(name, (1, 1, 1), 2).output_shape == (None, 2)
 
 

@@ -1,4 +1,4 @@
-"""Images of all kinds are read by a run's model, one line each; a broken one does not keep the others from it."""
+"""Predictions for images of all kinds, one line each. A broken image does not stop the others."""
 
 import functools
 import io
@@ -27,7 +27,7 @@ bundled = functools.cache(mnist_5k)
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A run, and all images of its test set as files: place, id, test accuracy."""
+    """A run, and the images of its test set as files: folder, run id, test accuracy."""
     place, before = tmp_path_factory.mktemp("predict"), Path.cwd()
     os.chdir(place)
     try:
@@ -43,7 +43,7 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture
 def command(recorded, capfd, monkeypatch):
-    """Run the command in the run's folder: exit code, lines, what it said on stderr."""
+    """Run the command in the run's folder; returns exit code, lines and stderr."""
     place, run_id, _ = recorded
     monkeypatch.chdir(place)
 
@@ -58,14 +58,14 @@ def command(recorded, capfd, monkeypatch):
 
 
 def drawing(number=0, size=(400, 300), zoom=6):
-    """A test digit, blue on cream, somewhere on a large page."""
+    """Return a test digit, blue on cream, somewhere on a large page."""
     page = Image.new("RGB", size, (245, 240, 220))
     digit = Image.fromarray(bundled().test[0][number]).resize((28 * zoom, 28 * zoom), Image.Resampling.BICUBIC)
     page.paste((20, 30, 140), (150, 20), digit)
     return page
 
 
-def test_test_set_as_files_gives_exactly_the_logged_accuracy(command, recorded):
+def test_test_set_as_files_gives_exactly_the_recorded_accuracy(command, recorded):
     code, lines, err = command("digits", "--json")
     answers = [json.loads(line) for line in lines]
     assert (code, err) == (0, "")
@@ -80,7 +80,7 @@ def test_test_set_as_files_gives_exactly_the_logged_accuracy(command, recorded):
         assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_preparing_as_mnist_was_made_matters(command, recorded, alone):
+def test_preprocessing_in_the_style_of_mnist_matters(command, recorded, alone):
     folder = alone / "pages"
     folder.mkdir()
     labels = bundled().test[1]
@@ -97,7 +97,7 @@ def test_preparing_as_mnist_was_made_matters(command, recorded, alone):
     assert accuracy["plain"] < 0.4
 
 
-def test_broken_images_are_told_and_the_others_answered(command, alone):
+def test_broken_images_are_reported_and_the_others_predicted(command, alone):
     folder = alone / "mixed"
     (folder / "sub").mkdir(parents=True)
     drawing().save(folder / "a.png")
@@ -118,10 +118,10 @@ def test_broken_images_are_told_and_the_others_answered(command, alone):
     assert "none.png does not exist" in err
     assert len(err.splitlines()) == 5
     code, lines, err = command(str(folder), "--json")
-    found = [json.loads(line) for line in lines]
+    result = [json.loads(line) for line in lines]
     assert code == 1
-    assert ["error" in answer for answer in found] == [False, True, True, True, True, False]
-    assert all(list(answer) == ["path", "error"] for answer in found if "error" in answer)
+    assert ["error" in answer for answer in result] == [False, True, True, True, True, False]
+    assert all(list(answer) == ["path", "error"] for answer in result if "error" in answer)
     assert len(err.splitlines()) == 4
 
 
@@ -156,13 +156,13 @@ def test_pattern_and_standard_input(command, alone):
     assert command("-", stdin=b"\x89PNG\r\n")[2] == "standard input is not an image that can be read\n"
 
 
-def test_names_that_no_file_can_have_are_told(command):
+def test_names_that_no_file_can_have_are_reported(command):
     code, lines, err = command("-", stdin=b"digits/0000_0.png\na\0/*\n")
     assert (code, len(lines)) == (1, 1)
     assert err == "a\\x00/* matches no file\n"
 
 
-def test_answer_that_is_no_number_is_told(recorded):
+def test_nan_gives_an_error(recorded):
     model = SimpleNamespace(predict=lambda batches, verbose: np.array([[0.5, 0.5], [np.nan, np.nan]]))
     files = sorted((recorded[0] / "digits").iterdir())[:2]
     images = (image_inputs.Image(file.name, file) for file in files)
@@ -174,7 +174,7 @@ def test_answer_that_is_no_number_is_told(recorded):
     }
 
 
-def test_deep_image_is_turned_upright(tmp_path):
+def test_16_bit_image_is_turned_upright(tmp_path):
     grey, turned = np.arange(6, dtype=np.uint16).reshape(2, 3) * 256, Image.Exif()
     turned[0x112] = 6
     Image.fromarray(grey).save(tmp_path / "a.png", exif=turned)
@@ -212,7 +212,7 @@ def test_more_images_than_a_batch_are_read_batch_by_batch(recorded, monkeypatch)
         (["a.png", "--top=0"], "--top=0 is not allowed: it must be at least 1"),
     ],
 )
-def test_wrong_command_line_is_told_before_the_store_is_opened(alone, arguments, words):
+def test_wrong_command_line_is_reported_before_the_store_is_opened(alone, arguments, words):
     Path("a.png").touch() if "--top=0" in arguments else None
     options = predict._parser().parse_args(["0" * 32, *arguments])
     with pytest.raises(SettingsError) as caught:
@@ -234,7 +234,7 @@ def recorded_run(**params):
     return StoredRun("0" * 32, "name", "mnist_exp", "FINISHED", params, {}, {}, "sqlite:///none.db")
 
 
-def test_way_to_prepare_follows_the_data_that_the_model_has_seen():
+def test_preprocessing_follows_the_training_data():
     ways = {
         ("mnist", (28, 28, 1)): ("mnist", True),
         ("mnist_5k", (28, 28, 1)): ("mnist", True),
@@ -243,8 +243,8 @@ def test_way_to_prepare_follows_the_data_that_the_model_has_seen():
         ("image_folder", (28, 28, 1)): ("plain", False),
     }
     for (name, shape), (way, is_light_on_dark) in ways.items():
-        found = preprocessing.reader(recorded_run(**{"data.name": name}), shape)
-        assert (found.way, found.is_light_on_dark) == (way, is_light_on_dark)
+        result = preprocessing.reader(recorded_run(**{"data.name": name}), shape)
+        assert (result.way, result.is_light_on_dark) == (way, is_light_on_dark)
     assert preprocessing.reader(recorded_run(**{"data.name": "mnist"}), (28, 28, 1), "plain").way == "plain"
     with pytest.raises(SettingsError, match=r"takes arrays of shape \(None, 10\): it must take images"):
         preprocessing.shape_of((None, 10), recorded_run())
@@ -257,12 +257,12 @@ def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
         Path("data", name).mkdir(parents=True)
         drawing().save(f"data/{name}/1.png")
     (x, _), _ = read_folder(Path("data"), size=(24, 32), channels=3)
-    found = preprocessing.reader(recorded_run(**{"data.name": "image_folder"}), (24, 32, 3)).read(Path("data/a/1.png"))
-    assert np.array_equal(found.pixels, x[0])
-    assert found.notes == ()
+    result = preprocessing.reader(recorded_run(**{"data.name": "image_folder"}), (24, 32, 3)).read(Path("data/a/1.png"))
+    assert np.array_equal(result.pixels, x[0])
+    assert result.notes == ()
 
 
-def test_whole_command_ends_quietly_when_nobody_listens(recorded):
+def test_command_ends_quietly_on_a_closed_pipe(recorded):
     place, run_id, _ = recorded
     words = [sys.executable, "-m", "mnist_exp.predict", run_id, "digits", "--json"]
     with subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

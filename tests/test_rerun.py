@@ -1,4 +1,4 @@
-"""A recorded run is repeated, equal to the last bit, or it is told where not; nothing that it names is trusted."""
+"""Rerun repeats a run to the last bit or reports the differences, and trusts nothing that a record names."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def artifact(run_id, name):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a run that had one thread, as a job of a sweep may have."""
+    """A folder with a run that used one thread, like a job of a sweep."""
     place, before = tmp_path_factory.mktemp("rerun"), Path.cwd()
     os.chdir(place)
     try:
@@ -85,7 +85,7 @@ def test_rerun_is_equal_to_the_last_bit_with_the_threads_of_the_record(run_id):
     assert threads["intra_op"] == 1
 
 
-def test_difference_is_told_and_fails(run_id):
+def test_difference_is_reported_and_fails(run_id):
     store = client()
     store.log_metric(run_id, "val_loss", 0.5, step=2)  # As if it had been another value.
     store.set_tag(run_id, "mnist_exp.code_sha256", "of another code")
@@ -115,16 +115,16 @@ def row(difference, name="loss"):
     ],
 )
 def test_epochs_are_compared_one_by_one(old, new, difference):
-    found = rerun._compare_epochs("loss", old, new)
+    result = rerun._compare_epochs("loss", old, new)
     if difference is None:
-        assert not found.is_within(1e9)
+        assert not result.is_within(1e9)
     else:
-        assert found.difference == difference
-        assert found.is_within(difference)
+        assert result.difference == difference
+        assert result.is_within(difference)
 
 
 class Recorded:
-    """A recorded run of two epochs, as `compare` asks for it."""
+    """Return a recorded run of two epochs, with what `compare` needs."""
 
     def __init__(self, epochs, **ends):
         self.epochs = epochs
@@ -136,7 +136,7 @@ class Recorded:
 
 
 def compared(then, now):
-    """The rows by their names, and which of them make the runs unequal."""
+    """Return the rows by name, and the names of those that differ."""
     result = Result("r", now.metrics["objective"], now.metrics, now.epochs, None, False, "w")
     rows = {row.name: row for row in rerun.compare(then, result)}
     return rows, {name for name, row in rows.items() if not row.is_within(0.0)}
@@ -153,7 +153,7 @@ def test_all_but_times_and_later_evaluations_are_compared():
     assert unequal == set()
 
 
-def test_metric_that_is_new_since_leaves_an_older_run_equal(monkeypatch):
+def test_metric_that_an_older_run_lacks_is_no_difference(monkeypatch):
     metric = names.Metric("val_macro_f1", "The mean F1 of the classes.", "epoch", "share, 0 to 1", more_is_better=True)
     monkeypatch.setitem(names.METRICS, metric.name, metric)
     then = Recorded(OLD, objective=0.9)
@@ -168,7 +168,7 @@ def test_metric_that_is_new_since_leaves_an_older_run_equal(monkeypatch):
     assert [rerun._cell(rows["test_mcc"].old), rerun._cell_of_difference(rows["test_mcc"])] == ["-", "-"]
 
 
-def test_metric_that_the_repetition_lacks_or_has_otherwise_is_a_difference():
+def test_metric_that_the_repetition_lacks_is_a_difference():
     then = Recorded(OLD | {"val_loss": [0.5, 0.4], "theirs": [1.0, 2.0]}, objective=0.9, test_mcc=0.5)
     _, unequal = compared(then, Recorded(OLD, objective=0.9))
     assert unequal == {"val_loss", "theirs", "test_mcc"}
@@ -185,7 +185,7 @@ def test_tolerance_is_for_each_metric():
 
 @pytest.fixture(scope="module")
 def foreign(folder):
-    """Runs as someone else may have left them in a store, by what is wrong with them, and how each is answered."""
+    """Runs that another person may have written to a store, by what is wrong with them."""
     place, run_id = folder
     before = Path.cwd()
     os.chdir(place)

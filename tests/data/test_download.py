@@ -1,4 +1,4 @@
-"""Downloads from real servers on 127.0.0.1: good, silent, cut off, wrong, broken and absent ones."""
+"""Downloads from real servers on 127.0.0.1: good, silent, interrupted, wrong, broken and missing ones."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ OLD = b"a good file from before"
 
 
 class Server(ThreadingHTTPServer):
-    """Answers request after request by the next of `plans`, and by the last one for ever."""
+    """A server that answers each request by the next of `plans`, and repeats the last one."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/mnist.npz"
 
     def handle_error(self, request, client_address) -> None:
-        """Clients that leave in the middle are what these tests are about."""
+        """Ignore errors: clients that leave early are part of these tests."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -110,7 +110,7 @@ def start(content):
 
 @pytest.fixture
 def nowhere():
-    """An address at which nothing listens: the port was free a moment ago."""
+    """An address where nothing listens: the port was free a moment ago."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -124,7 +124,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def get(content, place):
-    """Fetch to `place` whatever has the right SHA-256."""
+    """Download to `place` a file with the right SHA-256."""
     digest = hashlib.sha256(content).hexdigest()
 
     def verify(file: Path) -> None:
@@ -136,7 +136,7 @@ def get(content, place):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The addresses that were tried, in order, also those at which nothing answers."""
+    """The addresses that were tried, in order, including those that did not answer."""
     tried: list[str] = []
     download = pooch.HTTPDownloader.__call__
 
@@ -235,7 +235,7 @@ def test_where_nothing_listens_each_mirror_is_tried_once(get, nowhere, place, as
     assert names(place.parent) == []
 
 
-def test_a_host_that_never_takes_the_call_is_tried_once(get, asked):
+def test_a_host_that_never_accepts_is_tried_once(get, asked):
     # A firewall that drops packets; here, a socket whose queue of callers is full.
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
@@ -260,12 +260,12 @@ def test_the_reason_of_each_mirror_is_its_own(start, get, nowhere):
     assert f"{bad.url}: 500" in str(error.value)
 
 
-def test_no_mirror_at_all_is_said(get):
+def test_no_mirror_is_an_error(get):
     with pytest.raises(DataError, match="no mirror is given"):
         get()
 
 
-def test_an_address_that_is_none_is_named(get):
+def test_an_invalid_address_is_named(get):
     with pytest.raises(DataError, match=r"example/mnist\.npz: .*[Ii]nvalid URL"):
         get("example/mnist.npz")
 
@@ -323,7 +323,7 @@ def test_mnist_takes_no_other_arrays_from_a_mirror(start, plan, reason):
     assert names(keras_cache()) == []
 
 
-def test_mnist_says_of_a_damaged_copy_that_no_mirror_could_replace(nowhere):
+def test_mnist_reports_a_damaged_copy_that_no_mirror_could_replace(nowhere):
     keras_cache().mkdir(parents=True)
     (keras_cache() / "mnist.npz").write_bytes(b"half a downl")
     data = load(compose(["data=mnist", f"data.mirrors=['{nowhere}']"]).data)

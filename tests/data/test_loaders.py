@@ -1,4 +1,4 @@
-"""Every way to data, through real configurations: where they are found, what they hold, and what is refused."""
+"""All data sets, loaded through real configurations: where they are found, their content, and their errors."""
 
 import gzip
 import os
@@ -30,7 +30,7 @@ def get(*overrides: str, path: Path | None = None, config_dir: Path | None = Non
 
 
 def refused(*overrides: str, path: Path | None = None, config_dir: Path | None = None) -> DataError:
-    """Return the error that loading ends in."""
+    """Return the error that loading raises."""
     with pytest.raises(DataError) as error:
         get(*overrides, path=path, config_dir=config_dir)
     return error.value
@@ -92,9 +92,9 @@ def assert_is_mnist(data: Dataset, full: dict[str, np.ndarray]) -> None:
     assert (data.name, data.image_shape, data.classes, data.fallback) == ("mnist", (28, 28, 1), 10, None)
     assert data.class_names == tuple("0123456789")
     for split, array in full.items():
-        found = getattr(data, split)
-        assert found.dtype == (np.uint8 if split[0] == "x" else np.int64)
-        np.testing.assert_array_equal(found.reshape(array.shape), array)
+        result = getattr(data, split)
+        assert result.dtype == (np.uint8 if split[0] == "x" else np.int64)
+        np.testing.assert_array_equal(result.reshape(array.shape), array)
 
 
 @pytest.mark.parametrize("container", ["file", "folder", "plain", "gz", "dotted"])
@@ -136,7 +136,7 @@ def test_a_path_may_begin_with_the_home_folder(some, monkeypatch, tmp_path):
     assert len(get("data=npz", path=Path("~/digits.npz")).x_train) == 400
 
 
-def test_the_home_folder_of_nobody_is_named(tmp_path):
+def test_an_unknown_home_folder_is_named(tmp_path):
     assert_says(refused("data=npz", path=Path("~nobody-of-this-name/a.npz")), "data.path=~nobody-of-this-name/a.npz")
 
 
@@ -145,7 +145,7 @@ def test_without_fallback_a_missing_mnist_is_an_error_that_says_what_to_do():
     assert_says(error, "data=mnist was not found", "data.path", "$MNIST_EXP_DATA", "127.0.0.1:1")
 
 
-def test_without_mirrors_nothing_is_blamed_on_them():
+def test_without_mirrors_the_error_mentions_none():
     error = refused("data=mnist", "data.mirrors=[]", "data.fallback=false")
     assert not str(error).rstrip().endswith(":"), error
 
@@ -247,7 +247,7 @@ def test_fashion_mnist_is_looked_for_in_its_own_subfolders(some, keras_cache, mo
     assert get("data=fashion_mnist", "data.mirrors=[]").place == f"$MNIST_EXP_DATA={tmp_path / 'env'}"
 
 
-def test_fashion_mnist_has_no_stand_in(keras_cache):
+def test_fashion_mnist_has_no_fallback(keras_cache):
     error = refused("data=fashion_mnist", "data.mirrors=['http://127.0.0.1:1']")
     assert_says(error, "data=fashion_mnist was not found", str(keras_cache / "fashion-mnist"), "127.0.0.1:1")
 
@@ -283,7 +283,7 @@ def test_a_damaged_idx_file_is_named(tmp_path, some, content, words):
 # ---- data=npz
 
 
-def test_npz_is_read_as_it_is(some, tmp_path):
+def test_npz_is_read_unchanged(some, tmp_path):
     np.savez_compressed(tmp_path / "a.npz", **some)
     data = get("data=npz", path=tmp_path / "a.npz")
     np.testing.assert_array_equal(data.x_train[..., 0], some["x_train"])
@@ -427,12 +427,12 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("change, words", [(c, w) for c, *w in PROBLEMS.values()], ids=list(PROBLEMS))
-def test_what_cannot_be_trained_on_is_told_with_its_fix(some, tmp_path, change, words):
+def test_unusable_data_give_an_error_with_a_fix(some, tmp_path, change, words):
     np.savez(tmp_path / "a.npz", **(some | change(some)))
     assert_says(refused("data=npz", path=tmp_path / "a.npz"), str(tmp_path / "a.npz"), *words)
 
 
-def test_all_problems_are_told_at_once(some, tmp_path):
+def test_all_problems_are_reported_at_once(some, tmp_path):
     changes = {"x_train": some["x_train"] / 255, "y_train": some["y_train"][:-1], "y_test": some["y_test"] * 1.0}
     np.savez(tmp_path / "a.npz", **(some | changes))
     error = refused("data=npz", path=tmp_path / "a.npz")
@@ -455,7 +455,7 @@ def test_arrays_that_an_npz_lacks_are_named(some, tmp_path):
 
 
 class Trap:
-    """Runs when it is unpickled."""
+    """An object whose code runs when it is unpickled."""
 
     def __reduce__(self):
         return Path.touch, (Path("sprung"),)
@@ -468,7 +468,7 @@ def test_a_pickle_in_an_npz_is_refused_and_never_run(some, tmp_path, alone, name
     assert not (alone / "sprung").exists()
 
 
-def test_what_is_no_npz_at_all_is_called_that(some, tmp_path):
+def test_a_file_that_is_not_an_npz_is_refused(some, tmp_path):
     files = {"text.npz": b"epoch,loss\n1,0.5\n", "empty.npz": b"", "cut.npz": b"PK\x03\x04cut"}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -478,7 +478,7 @@ def test_what_is_no_npz_at_all_is_called_that(some, tmp_path):
     assert_says(refused("data=npz", path=tmp_path), str(tmp_path), "not a readable npz file")
 
 
-def test_a_single_array_is_no_npz(some, tmp_path):
+def test_a_single_array_is_not_an_npz(some, tmp_path):
     np.save(tmp_path / "x_train.npy", some["x_train"])
     assert_says(refused("data=npz", path=tmp_path / "x_train.npy"), "x_train.npy", "not a readable npz file")
 
@@ -491,7 +491,7 @@ def test_a_damaged_npz_is_never_more_than_a_data_error(some, tmp_path, save):
     good = path.read_bytes()
     chance = random.Random(0)
     starts = [m.start() for m in re.finditer(b"PK|NUMPY", good)]
-    told = 0
+    errors = 0
     for _ in range(1000):
         bad = bytearray(good)
         bad[min(chance.choice(starts) + chance.randrange(120), len(bad) - 1)] = chance.randrange(256)
@@ -499,9 +499,9 @@ def test_a_damaged_npz_is_never_more_than_a_data_error(some, tmp_path, save):
         try:
             read_npz(path)
         except DataError as error:
-            told += 1
+            errors += 1
             assert str(path) in str(error)
-    assert told > 300
+    assert errors > 300
 
 
 # ---- data=image_folder
@@ -589,7 +589,7 @@ def test_sixteen_bits_a_pixel_are_scaled_to_eight(pngs, some, tmp_path):
     assert get("data=image_folder", path=tmp_path / "a").sha256 == expected
 
 
-def test_other_files_and_hidden_ones_are_passed_over(pngs, tmp_path):
+def test_other_files_and_hidden_ones_are_ignored(pngs, tmp_path):
     pngs(tmp_path / "a")
     (tmp_path / "a" / "digit 1" / "notes.txt").write_text("mine")
     (tmp_path / "a" / "digit 1" / "._0.png").write_bytes(b"what macOS leaves")
@@ -640,7 +640,7 @@ def test_a_class_with_too_few_images_for_both_sets_is_named(pngs, tmp_path):
     ],
     ids=["absent", "file", "empty", "one class"],
 )
-def test_what_is_no_folder_of_classes_is_named(tmp_path, make, words):
+def test_a_folder_without_classes_is_refused(tmp_path, make, words):
     make(tmp_path / "a")
     assert_says(refused("data=image_folder", path=tmp_path / "a"), str(tmp_path / "a"), words)
 
@@ -700,7 +700,7 @@ def test_a_loader_of_the_users_own_must_be_trusted(own_loader):
         ("digits_scaled", "(x_train / 255, y_train), (x_test / 255, y_test)", "the model scales them"),
     ],
 )
-def test_what_a_loader_must_return_is_told(own_loader, module, returned, words):
+def test_a_wrong_return_value_of_a_loader_is_reported(own_loader, module, returned, words):
     conf = own_loader(module, returned)
     error = refused("data=mine", f"trusted_modules=[{module}]", config_dir=conf)
     assert_says(error, f"{module}.load", words)

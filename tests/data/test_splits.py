@@ -1,4 +1,4 @@
-"""Stratified choices: their counts, their shares, their seeds, and what is refused."""
+"""Stratified samples: counts, shares, seeds and errors."""
 
 import numpy as np
 import pytest
@@ -47,13 +47,13 @@ def test_stratified_takes_exactly_the_count_and_each_class_by_its_share(case, se
 
 
 @given(labels_and_count(), seeds)
-def test_stratified_is_decided_by_its_seed(case, seed):
+def test_stratified_sample_depends_on_its_seed(case, seed):
     labels, count = case
     first, second = (stratified(labels, count, np.random.default_rng(seed)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_class_that_gets_the_odd_one_is_left_to_chance():
+def test_the_class_that_gets_the_odd_image_is_random():
     labels = np.repeat(np.arange(10), 7)
     winners = {int(labels[stratified(labels, 1, np.random.default_rng(seed))[0]]) for seed in range(200)}
     assert winners == set(range(10))
@@ -62,8 +62,8 @@ def test_the_class_that_gets_the_odd_one_is_left_to_chance():
 @settings(max_examples=40)
 @given(limit=st.none() | st.integers(20, 4000), held=st.integers(1, 19), seed=seeds)
 def test_hold_out_and_training_images_share_none(data, limit, held, seed):
-    found = split(data, limit=limit, validation=held, seed=seed)
-    train, val = positions(found.x_train), positions(found.x_val)
+    result = split(data, limit=limit, validation=held, seed=seed)
+    train, val = positions(result.x_train), positions(result.x_val)
     assert (len(train), len(val)) == ((limit or 4000) - held, held)
     assert len({*train, *val}) == len(train) + len(val)
 
@@ -71,14 +71,14 @@ def test_hold_out_and_training_images_share_none(data, limit, held, seed):
 @pytest.mark.parametrize("limit", [None, 1000])
 @pytest.mark.parametrize("validation", [200, 0.05, 0.2])
 def test_split_keeps_images_with_their_labels_and_every_class_in_its_share(data, limit, validation):
-    found = split(data, limit=limit, validation=validation, seed=3)
+    result = split(data, limit=limit, validation=validation, seed=3)
     used = limit or 4000
     held = round(validation * used) if validation < 1 else validation
-    np.testing.assert_array_equal(found.y_train, data.y_train[positions(found.x_train)])
-    np.testing.assert_array_equal(found.y_val, data.y_train[positions(found.x_val)])
-    assert np.bincount(found.y_val).tolist() == [held // 10] * 10
-    assert np.bincount(found.y_train).tolist() == [(used - held) // 10] * 10
-    assert not found.validated_on_test
+    np.testing.assert_array_equal(result.y_train, data.y_train[positions(result.x_train)])
+    np.testing.assert_array_equal(result.y_val, data.y_train[positions(result.x_val)])
+    assert np.bincount(result.y_val).tolist() == [held // 10] * 10
+    assert np.bincount(result.y_train).tolist() == [(used - held) // 10] * 10
+    assert not result.validated_on_test
 
 
 @pytest.mark.parametrize(("limit", "validation"), [(1000, "test"), (None, 400), (1000, 0.1)])
@@ -97,11 +97,11 @@ def test_another_hold_out_leaves_the_images_chosen_by_the_limit(data):
 
 @pytest.mark.parametrize("limit", [None, 4000, 100, 1])
 def test_validation_on_the_test_set_leaves_the_limit_to_the_training_set(data, limit):
-    found = split(data, limit=limit, validation="test", seed=7)
-    assert found.validated_on_test
-    assert found.x_train.shape == (limit or 4000, 28, 28, 1)
-    np.testing.assert_array_equal(found.x_val, data.x_test)
-    np.testing.assert_array_equal(found.y_val, data.y_test)
+    result = split(data, limit=limit, validation="test", seed=7)
+    assert result.validated_on_test
+    assert result.x_train.shape == (limit or 4000, 28, 28, 1)
+    np.testing.assert_array_equal(result.x_val, data.x_test)
+    np.testing.assert_array_equal(result.y_val, data.y_test)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_validation_on_the_test_set_leaves_the_limit_to_the_training_set(data, l
         (1, 0.9, ["data.validation=0.9", "1 of 1", "one left"]),
     ],
 )
-def test_more_than_there_is_is_an_error(data, limit, validation, words):
+def test_more_images_than_available_is_an_error(data, limit, validation, words):
     with pytest.raises(DataError) as error:
         split(data, limit=limit, validation=validation, seed=7)
     assert all(word in str(error.value) for word in words), error.value
