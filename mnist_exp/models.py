@@ -1,7 +1,7 @@
 """The models: functions that build a Keras model for images with pixels scaled to 0-1.
 
-A builder's signature is the schema of its group in `conf/model`; its `check_` twin says, without Keras, whether
-the sizes fit the images. Each returns class probabilities in float32, whatever the precision of the layers.
+The signature of a builder is the schema of its group in `conf/model`. A function `check_NAME` checks, without Keras,
+whether the sizes fit the images. Each model returns class probabilities in float32, in any precision of its layers.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def cnn(
 
 
 def check_cnn(input_shape: Shape, *, kernel_size: int = 5, pool_size: int = 2, **_: Any) -> Iterator[str]:
-    """Yield what does not fit the images."""
+    """Yield a message for each option that does not fit the images."""
     side = min(input_shape[:2])
     image = f"the images are {input_shape[0]}×{input_shape[1]} pixels"
     if kernel_size > side:
@@ -137,7 +137,7 @@ def lenet5(
 
 
 def check_lenet5(input_shape: Shape, **_: Any) -> Iterator[str]:
-    """Yield what does not fit the images."""
+    """Yield a message for each option that does not fit the images."""
     if min(input_shape[:2]) < 12:
         yield f"model=lenet5 needs images of at least 12×12 pixels; these are {input_shape[0]}×{input_shape[1]}"
 
@@ -158,7 +158,8 @@ def convnet(
     """Build stages of convolutions, each ended by 2×2 max-pooling, then dense layers.
 
     Pooling comes before normalisation and activation, which then have a quarter of the work. Without normalisation, and
-    for activations that never fall, the result is that of pooling after them; with it, it is another network, as good.
+    with an activation that never decreases, the result is the same as with pooling after them. With normalisation it is
+    another network, which was as accurate.
 
     Args:
         input_shape: height, width, channels.
@@ -207,7 +208,7 @@ def check_convnet(
     padding: str = "valid",
     **_: Any,
 ) -> Iterator[str]:
-    """Yield what does not fit the images."""
+    """Yield a message for each option that does not fit the images."""
     lengths = [len(filters), len(kernel_sizes), len(depths)]
     if len(set(lengths)) > 1:
         yield (
