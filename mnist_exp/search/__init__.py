@@ -1,1 +1,1 @@
-"""Searches by Optuna: the space, the study that processes share, its storage, the samplers."""
+"""Searches with Optuna: the space, the study that all processes share, its storage and its samplers."""

@@ -1,6 +1,6 @@
-"""Optuna's samplers, each trial drawn from (seed, trial number), so that a search is the same however it is run.
+"""Optuna's samplers, seeded for each trial from (seed, trial number), so that a search can be repeated.
 
-tests/search/test_study.py shows what it is for: without it, processes that start together draw the same points.
+Without this, processes that start together draw the same points: tests/search/test_study.py shows it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
-    """One of Optuna's samplers, made anew for each trial.
+    """A sampler of Optuna that is created anew for each trial, with a seed of its own.
 
-    Optuna draws from a generator that lives in the process. Jobs in several processes would then repeat each other's
-    draws, and a search that is interrupted and issued again would repeat its own.
+    Optuna's own samplers keep a random generator in the process. Jobs in several processes would draw the same values,
+    and a search that is interrupted and started again would draw its first values again.
 
     Args:
         name: tpe, random, qmc, cmaes or nsgaii.
@@ -62,7 +62,7 @@ def _make(name: str, seed: int, number: int) -> samplers.BaseSampler:
     makers: Mapping[str, Any] = {
         "tpe": lambda: samplers.TPESampler(seed=drawn, multivariate=True, constant_liar=True),
         "random": lambda: samplers.RandomSampler(seed=drawn),
-        # Its points are one sequence, counted in the study: the seed scrambles the whole of it.
+        # All trials take their points from one sequence, so they need the same seed, which scrambles it.
         "qmc": lambda: samplers.QMCSampler(
             scramble=True,
             seed=seed,

@@ -1,4 +1,4 @@
-"""The space of a sweep: axes parsed from Hydra's overrides, as a grid or as a space to search."""
+"""The space of a sweep: the options that it varies and their values, parsed from Hydra's overrides."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.runtime.redaction import redact
 
 Number = int | float
-# Where the runs are recorded, and how the sweep goes about it, is the same for all jobs.
+# All jobs of a sweep are recorded in the same store and launched in the same way.
 _NOT_SWEPT = ("hydra", "tracking", "sweep")
 _PLAIN = re.compile(r"[\w./-]+", re.ASCII)
 _MOST_CORNERS = 64
@@ -39,14 +39,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Axis:
-    """One option that is swept.
+    """One option that the sweep varies.
 
     Args:
-        key: its path or group: model.filters.
-        prefix: what stands before the `=` of an override: model.filters, or +model.filters.
-        values: as written in overrides; the two ends of an interval.
-        interval: where the values are numbers in a row; None for a choice.
-        is_continuous: whether there is more between the values, so that only a search can go through it.
+        key: the option or group, such as model.filters.
+        prefix: the part of its override before the `=`, such as model.filters or +model.filters.
+        values: the values as written in overrides; for an interval, its two ends.
+        interval: the numbers from the lowest to the highest; None if the values are a plain list.
+        is_continuous: whether values between the listed ones are allowed; then only a search can sweep over it.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Axis:
 
     @property
     def words(self) -> str:
-        """The values in words."""
+        """The values for display: `16,32`, or `0.1…0.5 (log)`."""
         if self.interval is None or not self.is_continuous:
             return ",".join(self.values)
         return f"{self.interval.low}…{self.interval.high}{' (log)' * self.interval.log}"
@@ -68,9 +68,9 @@ class Space:
     """The space of a sweep.
 
     Args:
-        fixed: overrides that every job has.
-        axes: what is crossed, the first one slowest.
-        points: combinations given as such, each the overrides of one.
+        fixed: overrides that are the same in every job.
+        axes: options of which all combinations are tried; the first one varies slowest.
+        points: combinations from `sweep.points`; each is a tuple of overrides.
     """
 
     fixed: tuple[str, ...]
@@ -85,14 +85,14 @@ class Space:
 
     @property
     def words_of(self) -> dict[str, str]:
-        """The values of each option in words."""
+        """The values of each option, for display."""
         listed = {key: [values_of(point, [key]).get(key) for point in self.points] for key in self.keys}
         words = {key: ",".join(dict.fromkeys(v for v in values if v is not None)) for key, values in listed.items()}
         return words | {axis.key: axis.words for axis in self.axes}
 
     @property
     def words(self) -> str:
-        """The space in words: `filters 16,32 × dropout 0.1,0.5`."""
+        """The space for display: `filters 16,32 × dropout 0.1,0.5`."""
         short = short_names(self.keys)
         crossed = [f"{short[axis.key]} {axis.words}" for axis in self.axes]
         listed = [f"{len(self.points)} points"] if self.points != ((),) else []
@@ -100,24 +100,28 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many combinations there are."""
+        """The number of combinations."""
         return len(self.points) * math.prod(len(axis.values) for axis in self.axes)
 
     @property
     def sizes(self) -> str:
-        """The number of values of each option in words: `filters 16 × dropout 5`."""
+        """The number of values of each option, for display: `filters 16 × dropout 5`."""
         listed = [f"{len(self.points):,} points"] if self.points != ((),) else []
         return " × ".join(listed + [f"{axis.key} {len(axis.values):,}" for axis in self.axes])
 
     def grid(self) -> Iterator[list[str]]:
-        """Yield the overrides of each job, every combination."""
+        """Yield the overrides of each job: all combinations."""
         choices = [[f"{axis.prefix}={value}" for value in axis.values] for axis in self.axes]
         for point in self.points:
             for chosen in itertools.product(*choices):
                 yield [*self.fixed, *point, *chosen]
 
     def corners(self) -> Iterator[list[str]]:
-        """Yield overrides that reach every end of the space: all combinations of ends, or each end at least once."""
+        """Yield overrides for the corners of the space, to check it before a search.
+
+        These are all combinations of the values of lists and the two ends of intervals; if there are more than 64,
+        fewer combinations, in which each of these values occurs at least once.
+        """
         ends = [a.values if a.interval is None else (a.values[0], a.values[-1]) for a in self.axes]
         ends = [tuple(dict.fromkeys(values)) for values in ends]
         if math.prod(map(len, ends)) <= _MOST_CORNERS:
@@ -132,14 +136,14 @@ class Space:
 def parse(
     params: Mapping[str, Any], arguments: Sequence[str], settings: SweepSettings, loader: ConfigLoader | None = None
 ) -> Space:
-    """Return the space that a preset and a command line describe; the command line wins.
+    """Return the space of a sweep from its preset and its command line; the command line wins.
 
     Args:
-        params: `hydra.sweeper.params`, option by option.
+        params: `hydra.sweeper.params`: the values of each option in the preset.
         arguments: the overrides of the command line.
-        settings: whether values are zipped, and the points.
-        loader: Hydra's, which knows what `glob` stands for.
-    Raises: SettingsError: something in it cannot be swept over.
+        settings: the options `sweep.*`; `zip` and `points` are used.
+        loader: Hydra's config loader, which resolves `glob(…)`; None if it is not needed.
+    Raises: SettingsError: an override is wrong, or its option cannot be swept over.
     """
     overrides: dict[str, Override] = {}
     problems: list[str] = []
@@ -154,7 +158,7 @@ def parse(
     axes: list[Axis] = []
     for key, override in overrides.items():
         if not override.is_sweep_override():
-            if not key.startswith("sweep."):  # How the sweep goes is nothing to a job.
+            if not key.startswith("sweep."):  # Jobs do not need the options of the sweep.
                 fixed.append(override.input_line or "")
         elif not _may_vary(key):
             problems.append(_same_for_all(key))
@@ -182,34 +186,39 @@ def parse(
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return each option's last name, or its whole path where two would be the same."""
+    """Return a short name for each option: the last part of its path, or the whole path if two would be the same."""
     last = [key.rpartition(".")[2] for key in keys]
     return {key: name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)}
 
 
 def values_of(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
-    """Return the value, as written, of each of some options in a list of overrides; absent ones are left out."""
-    found = {_key(text): text.partition("=")[2] for text in overrides}
-    return {key: found[key] for key in keys if key in found}
+    """Return the values of some options in a list of overrides, as written; options without an override are left out.
+
+    Args:
+        overrides: of a job.
+        keys: the options.
+    """
+    written = {_key(text): text.partition("=")[2] for text in overrides}
+    return {key: written[key] for key in keys if key in written}
 
 
 def number(value: str) -> float | None:
-    """Parse a value of an override as a finite number; None if it is something else."""
+    """Return a value of an override as a number; None if it is no finite number."""
     try:
-        found = float(value)
+        parsed = float(value)
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None
 
 
 def brief(value: str) -> str:
-    """Return a value of an override for display: long numbers with four digits."""
-    found = number(value)
-    return f"{found:.4g}" if found is not None and len(value) > 8 else value
+    """Return a value of an override for display; numbers longer than 8 characters are rounded to four digits."""
+    parsed = number(value)
+    return f"{parsed:.4g}" if parsed is not None and len(value) > 8 else value
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
-    """Return the swept values of a job: `filters=16 dropout=0.1`; long numbers with four digits."""
+    """Return the name of a job, made of its swept values: `filters=16 dropout=0.1`."""
     names = short_names(keys)
     return redact(" ".join(f"{names[key]}={brief(value)}" for key, value in values_of(overrides, keys).items()))
 
@@ -239,7 +248,7 @@ def _axis(override: Override, *, distinct: bool) -> Axis:
 
 
 def _numbers(swept: RangeSweep) -> list[Number]:
-    """Return the numbers of a range; those with decimals as they are written, 0.3 and not 0.30000000000000004."""
+    """Return the numbers of a range, exact in decimals: 0.3 and not 0.30000000000000004."""
     whole = swept.range()
     if isinstance(whole, range):
         return list(whole)
@@ -251,8 +260,8 @@ def _zipped(space: Space) -> tuple[Space, list[str]]:
     if any(axis.is_continuous for axis in space.axes):
         return space, ["sweep.zip=true needs lists of values: an interval has none"]
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-        return space, [f"sweep.zip=true takes values together, so that each option needs as many: {found}"]
+        counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        return space, [f"sweep.zip=true pairs the values, so each option needs the same number of values: {counts}"]
     rows = list(zip(*([f"{axis.prefix}={value}" for value in axis.values] for axis in space.axes), strict=True))
     points = [(*point, *row) for point in space.points for row in rows] if space.axes else list(space.points)
     return replace(space, axes=(), points=tuple(points)), []
@@ -264,7 +273,7 @@ def _point_text(key: str, value: Any) -> str:
 
 
 def _quoted(value: Any) -> Any:
-    """Return a value with quotes around texts that Hydra would parse as something else."""
+    """Put quotes around texts that Hydra would parse as something else."""
     if isinstance(value, list):
         return [_quoted(item) for item in value]
     if isinstance(value, dict):
@@ -286,7 +295,7 @@ def _may_vary(key: str) -> bool:
 
 
 def _same_for_all(key: str) -> str:
-    return f"{key} cannot be swept over: it is the same for all jobs of a sweep"
+    return f"{key} cannot be swept over: it must be the same in all jobs of a sweep"
 
 
 def _key(text: str) -> str:

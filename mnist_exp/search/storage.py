@@ -1,4 +1,4 @@
-"""The storage of a study: a journal file, or a database. A database may be away for a while without costing a trial."""
+"""The storage of a study: a journal file or a database. No trial is lost while a database does not answer."""
 
 import functools
 import inspect
@@ -15,26 +15,32 @@ if TYPE_CHECKING:
 
 
 def default(store_file: Path | None, name: str) -> str:
-    """Return the journal file of a study, beside the SQLite store of the runs, else in the working folder."""
+    """Return the journal file of a study.
+
+    Args:
+        store_file: file of the runs' SQLite store; None for any other store.
+        name: of the study.
+    Returns: a path in the folder `studies`, beside the SQLite store, else in the working folder.
+    """
     folder = (store_file.parent if store_file else Path.cwd()) / "studies"
     return str(folder / f"{name}.journal")
 
 
 def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.Study]", patience_s: float) -> Any:
-    """Open the storage at an address, and return what `use` makes of it.
+    """Open a storage, call a function with it, and return the result.
 
     Args:
         address: a journal file, or the address of a database.
         use: called with the storage.
         patience_s: how long to wait for a database that does not answer.
-    Raises: SettingsError: it cannot be used.
+    Raises: SettingsError: the storage cannot be used.
     """
     from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
     def is_away(error: BaseException) -> bool:
         return isinstance(error.__cause__ if _is_away(error) else error, OperationalError)
 
-    def is_lost(error: BaseException) -> bool:  # Another process makes the same tables.
+    def is_lost(error: BaseException) -> bool:  # Another process created the same tables first.
         return isinstance(error, IntegrityError | ProgrammingError)
 
     def once() -> "optuna.Study":
@@ -42,17 +48,17 @@ def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.St
 
     try:
         return retries.while_away(patience_s, is_away)(once)
-    except Exception as error:  # Drivers raise their own.
-        driver = "; install the database's driver, as psycopg[binary]" if isinstance(error, ImportError) else ""
+    except Exception as error:  # Each database driver has its own exceptions.
+        driver = "; install the database's driver, such as psycopg[binary]" if isinstance(error, ImportError) else ""
         reason = redact(first_line(error)) + driver
         raise SettingsError(f"sweep.storage={redact(address)} cannot be used: {reason}") from error
 
 
 def close(study: "optuna.Study") -> None:
-    """Close the connections of a study that is not used any more: each job opens its own."""
+    """Close the database connections of a study that is no longer needed: each job opens its own."""
     # Optuna has no public way to close them.
     engine = getattr(getattr(study._storage, "_backend", None), "engine", None)
-    if engine is not None:  # A journal has none.
+    if engine is not None:  # A journal file has no engine.
         study._storage.remove_session()
         engine.dispose()
 
@@ -62,7 +68,7 @@ def _storage(address: str) -> "optuna.storages.BaseStorage":
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     if "://" in address:
-        # A connection that was open when the database was started again is no use.
+        # A connection that was open before the database was restarted does not work any more.
         return optuna.storages.get_storage(_patient()(address, engine_kwargs={"pool_pre_ping": True}))
     Path(address).parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(address))
@@ -70,7 +76,7 @@ def _storage(address: str) -> "optuna.storages.BaseStorage":
 
 @functools.cache
 def _patient() -> Any:
-    """Return Optuna's class for databases; each of its calls is tried again while the database is away."""
+    """Return Optuna's storage class for databases, with calls that are tried again while the database is away."""
     from optuna.storages import RDBStorage
 
     calls = {
@@ -94,7 +100,7 @@ def _tried_again(call: Callable[..., Any]) -> Callable[..., Any]:
             except UpdateFinishedTrialError:
                 if loop.statistics["attempt_number"] == 1 or call.__name__ != "set_trial_state_values":
                     raise
-                return True  # It had arrived; the answer was lost.
+                return True  # The first call had succeeded; only its answer was lost.
 
         return loop(once)
 
@@ -102,7 +108,7 @@ def _tried_again(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_away(error: BaseException) -> bool:
-    """Tell whether an error of Optuna comes from a database that does not answer, or closed the connection."""
+    """Tell whether Optuna raised an error because the database does not answer or has closed the connection."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import InterfaceError, OperationalError
 

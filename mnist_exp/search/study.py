@@ -1,7 +1,7 @@
-"""The search: an Optuna study that any number of processes share, asked by each job as it starts.
+"""The Optuna study of a search. Any number of processes share it, and each job asks it for a trial when it starts.
 
-A job asks when it starts, not when it is launched: so any Hydra launcher can carry a search, in one batch, and a free
-worker takes the next trial at once, with all results so far in it.
+A job asks when it starts, not when it is launched. So any Hydra launcher can run a search as one batch of jobs, and a
+free worker starts the next trial at once, which takes all results so far into account.
 """
 
 import time
@@ -21,23 +21,25 @@ from mnist_exp.tracking import names, run_folder
 if TYPE_CHECKING:
     import optuna
 
-_SAYS_WHOSE_IT_IS_S = 60.0
+_OWNER_IS_RECORDED_S = 60.0  # A process records itself as the owner of its trial within this time.
 _PROCESS, _RUN, _INTERRUPTED = names.PROCESS, "mnist_exp.run_id", "mnist_exp.interrupted"
-_GOES_ON_WITH = "mnist_exp.goes_on_with"
-_FIXED = "fixed_params"  # Optuna's mark of a trial whose values are given.
+_RESUMES = "mnist_exp.goes_on_with"
+_FIXED = "fixed_params"  # Optuna sets this attribute for a trial whose values were queued.
 
 
 @dataclass(frozen=True)
 class Study:
-    """The trials of a search: where they are stored, and how new ones are drawn. Small, for it is sent to every job.
+    """Describes a search: where its trials are stored, and how new ones are drawn.
+
+    It is small, because it is sent to every job.
 
     Args:
         name: of the Optuna study.
         storage: a journal file, or the address of a database.
-        axes: what is searched.
-        settings: sampler, pruner, seed and number of trials.
-        directions: maximize or minimize, one an objective.
-        epochs: most epochs of a trial, for the pruner's rungs.
+        axes: the options that are searched.
+        settings: the options `sweep.*`: sampler, pruner, seed and number of trials.
+        directions: maximize or minimize, for each objective.
+        epochs: largest number of epochs of a trial; a pruner compares trials at certain numbers of epochs.
         unfinished: the folder of all unfinished runs.
     """
 
@@ -54,7 +56,7 @@ class Study:
 
         Args:
             patience_s: how long to wait for a database that does not answer.
-        Raises: SettingsError: the storage cannot be used, or the study in it is for something else.
+        Raises: SettingsError: the storage cannot be used, or the study in it belongs to another search.
         """
         import optuna
 
@@ -82,10 +84,12 @@ class Study:
         return max(self.settings.n_trials - len(started), 0)
 
     def claim(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]] | None":
-        """Return the next trial, now of this process, and the overrides that it stands for; None if all are started.
+        """Start the next trial in this process.
 
-        Several processes may see the last one left, and all ask. No storage counts and asks in one step, but each gives
-        its trials different numbers: who has one too high takes it back.
+        Several processes may see that one trial is left, and each starts one. No storage can count and start a trial in
+        one step, but every storage numbers its trials: a process whose number is too high gives its trial up again.
+
+        Returns: the trial and its overrides; None if all trials have been started.
         """
         while self.left(study) or self.requeue_dead(study):
             trial, overrides = self.ask(study)
@@ -108,15 +112,15 @@ class Study:
         count = 0
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             owner = trial.user_attrs.get(_PROCESS, "")
-            # One that was killed before it could say whose it is has none, and never will.
-            nobodys = not owner and time.time() - trial.datetime_start.timestamp() > _SAYS_WHOSE_IT_IS_S
-            if nobodys or processes.is_gone(owner) or self._is_silent(trial):
+            # A process that was killed before it recorded itself as the owner will never do so.
+            has_no_owner = not owner and time.time() - trial.datetime_start.timestamp() > _OWNER_IS_RECORDED_S
+            if has_no_owner or processes.is_gone(owner) or self._is_silent(trial):
                 self.interrupt(study, trial)
                 count += 1
         return count
 
     def give_back(self, study: "optuna.Study", number: int) -> None:
-        """Queue a trial again whose machine is gone, unless it has ended.
+        """Queue a trial again whose machine is lost, unless the trial has ended.
 
         Args:
             study: opened.
@@ -127,7 +131,12 @@ class Study:
             self.interrupt(study, trial)
 
     def fail(self, study: "optuna.Study", run_ids: Container[str | None]) -> None:
-        """Mark the trials of runs failed whose process was killed."""
+        """Mark running trials as failed.
+
+        Args:
+            study: opened.
+            run_ids: runs of these trials, whose processes were killed.
+        """
         import optuna
 
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
@@ -153,8 +162,8 @@ class Study:
         except (RuntimeError, ValueError):  # Another process was quicker.
             return
         if again:
-            run = trial.user_attrs.get(_RUN) or trial.user_attrs.get(_GOES_ON_WITH)
-            study.enqueue_trial(dict(trial.params), user_attrs={_GOES_ON_WITH: run} if run else None)
+            run = trial.user_attrs.get(_RUN) or trial.user_attrs.get(_RESUMES)
+            study.enqueue_trial(dict(trial.params), user_attrs={_RESUMES: run} if run else None)
 
     def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
         run = trial.user_attrs.get(_RUN)
@@ -163,7 +172,7 @@ class Study:
         return is_elsewhere and run_folder.is_silent(self.unfinished, run, process)
 
     def _check(self, study: "optuna.Study") -> None:
-        """Make sure that the trials in the study belong to this search; Optuna itself would mix them."""
+        """Check that the trials in the study belong to this search; Optuna would mix them with those of another one."""
         from optuna.distributions import check_distribution_compatibility
 
         theirs = [direction.name.lower() for direction in study.directions]
@@ -185,7 +194,7 @@ class Study:
 
 
 def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
-    """Return the results of an earlier trial with the same parameters; None if there is none."""
+    """Return the objectives of an earlier trial with the same values, and note its run in this trial; None if none."""
     import optuna
 
     for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
@@ -201,13 +210,13 @@ def note_run(trial: "optuna.Trial", run_id: str | None) -> None:
 
 
 def begun_run(trial: "optuna.Trial") -> str | None:
-    """Return the run of the interrupted trial that this one resumes; None for a new trial."""
-    run: str | None = trial.user_attrs.get(_GOES_ON_WITH)
+    """Return the id of the interrupted run that this trial resumes; None for a new trial."""
+    run: str | None = trial.user_attrs.get(_RESUMES)
     return run
 
 
 def importances(study: "optuna.Study") -> dict[str, float]:
-    """Return the share of the objective's variance that each option explains; empty where too little is known.
+    """Return the share of the objective's variance that each option explains; empty if there are too few trials.
 
     Source: Hutter, Hoos & Leyton-Brown 2014, fANOVA, as Optuna computes it.
     """
@@ -251,7 +260,7 @@ def _distribution(axis: Axis) -> "optuna.distributions.BaseDistribution":
 
 
 def _written(axis: Axis, value: Any) -> Any:
-    """Return a value as a grid writes it: Optuna turns 0.3 of a range into 0.30000000000000004."""
+    """Return a value as the command line has it; Optuna turns the 0.3 of a range into 0.30000000000000004."""
     if axis.interval is None or axis.is_continuous:
         return value
     return min(axis.values, key=lambda written: abs(float(written) - value))

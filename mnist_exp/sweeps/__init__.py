@@ -1,4 +1,4 @@
-"""A whole sweep: planned and checked, launched, followed, ranked and recorded under one parent run.
+"""A sweep from end to end: it is planned, checked, launched, shown, ranked and recorded under one parent run.
 
 Start reading in `sweep`.
 """

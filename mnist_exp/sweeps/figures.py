@@ -1,4 +1,4 @@
-"""Pictures of a sweep: where the objective is high, what it depends on, how each job got there."""
+"""Figures of a sweep: heat map, objective against each option, learning curves, importances and Pareto front."""
 
 import math
 import warnings
@@ -36,17 +36,17 @@ def draw_all(
     importances: Mapping[str, float],
     minimized: str | None,
 ) -> None:
-    """Write the pictures that the sweep has material for.
+    """Write the figures that can be drawn from the results of a sweep.
 
     Args:
-        folder: where.
-        rows: the jobs that are done.
+        folder: where the PNG files are written.
+        rows: all jobs of the sweep.
         keys: the swept options.
-        objective: its name.
+        objective: name of the objective.
         direction: maximize or minimize.
-        curves: name and objective, epoch by epoch, of each job.
-        importances: share of the variance that each option explains.
-        minimized: the second objective's name.
+        curves: for each job its name and its objective in every epoch.
+        importances: for each option the share of the objective's variance that it explains; empty if unknown.
+        minimized: name of the metric that is minimized as a second objective; None if there is none.
     """
     warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn; the tables have the text.
     names = short_names(keys)
@@ -60,7 +60,7 @@ def draw_all(
     if curves:
         learning_curves(curves, objective, direction).savefig(folder / "learning_curves.png")
     if importances:
-        # Others that share the study may have searched more.
+        # Other sweeps that share the study may have searched more options.
         shares = {names.get(key, key): share for key, share in importances.items()}
         importance(shares).savefig(folder / "importance.png")
     if minimized and done:
@@ -70,7 +70,16 @@ def draw_all(
 def heat_map(
     rows: Sequence[Row], down: str, across: str, objective: str, direction: str, names: Mapping[str, str]
 ) -> Figure:
-    """Return the mean objective for each pair of values; the best cell is framed."""
+    """Draw the mean objective for each pair of values of two options, with a frame around the best cell.
+
+    Args:
+        rows: jobs that are done.
+        down: the option on the vertical axis.
+        across: the option on the horizontal axis.
+        objective: name of the objective.
+        direction: maximize or minimize.
+        names: short name of each option.
+    """
     y, x = (in_order([row.values[key] for row in rows]) for key in (down, across))
     cells: list[list[list[float]]] = [[[] for _ in x] for _ in y]
     for row in rows:
@@ -101,7 +110,7 @@ def heat_map(
 
 
 def against_each(rows: Sequence[Row], keys: Sequence[str], objective: str, names: Mapping[str, str]) -> Figure:
-    """Return the objective against each swept option, every job a point, the mean of each value a line."""
+    """Draw the objective against each swept option: a point for each job, a line through the mean of each value."""
     columns = min(len(keys), 3)
     lines = -(-len(keys) // columns)
     figure = Figure(figsize=(4 * columns, 3.2 * lines), layout="constrained")
@@ -114,7 +123,7 @@ def against_each(rows: Sequence[Row], keys: Sequence[str], objective: str, names
 
 
 def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: str, direction: str) -> Figure:
-    """Return the objective of each job, epoch by epoch; with many jobs only the best are named."""
+    """Draw the objective of each job in every epoch; if there are many jobs, only the best are named."""
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     axes = figure.add_subplot()
     sign = -1 if direction == "maximize" else 1
@@ -127,7 +136,7 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: st
             values,
             marker="o",
             markersize=3,
-            # Without the space a name like _target_=… would be left out.
+            # Matplotlib leaves a label that begins with an underscore, such as _target_=…, out of the legend.
             label=" " + _shorten(name, _LONGEST_LABEL).replace("$", r"\$") if named else None,
             color=colours[rank] if named else "0.75",
             linewidth=1.4 if named else 0.7,
@@ -149,7 +158,7 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: st
 
 
 def importance(shares: Mapping[str, float]) -> Figure:
-    """Return how much of the objective's variance each option explains."""
+    """Draw the share of the objective's variance that each option explains."""
     figure = Figure(figsize=(6, 1 + 0.45 * len(shares)), layout="constrained")
     axes = figure.add_subplot()
     names = sorted(shares, key=lambda name: shares[name])
@@ -160,7 +169,7 @@ def importance(shares: Mapping[str, float]) -> Figure:
 
 
 def front(rows: Sequence[Row], objective: str, direction: str, minimized: str) -> Figure:
-    """Return the objective against what is minimized beside it, with the jobs that nothing beats in both."""
+    """Draw the objective against the second, minimized objective, with the Pareto front as a line."""
     known = [row for row in rows if minimized in row.metrics]
     best = pareto(known, direction, minimized)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -174,7 +183,7 @@ def front(rows: Sequence[Row], objective: str, direction: str, minimized: str) -
 
 
 def _shown_range(values: npt.NDArray[np.float64], direction: str) -> tuple[float, float]:
-    """Return the ends of the axis; the poorest tenth is cut off where it would flatten all the rest."""
+    """Return the ends of the axis. The poorest tenth is cut off if it would squeeze the other curves together."""
     low, high = float(np.min(values)), float(np.max(values))
     if direction == "maximize":
         tenth = float(np.quantile(values, 0.1))
@@ -217,6 +226,6 @@ def _shorten(text: str, longest: int) -> str:
 
 
 def _is_grid(rows: Sequence[Row], keys: Sequence[str]) -> bool:
-    """Tell whether the jobs share few values, so that they lie in the cells of a table."""
+    """Tell whether the jobs form a grid: all have both options, and at least a quarter of the cells is filled."""
     sizes = [len({row.values.get(key) for row in rows}) for key in keys]
     return all(key in row.values for row in rows for key in keys) and math.prod(sizes) <= 4 * len(rows)

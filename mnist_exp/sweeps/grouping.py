@@ -1,4 +1,8 @@
-"""Which jobs of a sweep may be trained together: those that are one program, and differ in numbers only."""
+"""Groups of jobs that can be trained together: jobs of one program, which differ only in some numbers.
+
+A program is what JAX compiles: the training step of a model. Jobs of the same program differ only in the numbers that
+are inputs of it.
+"""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
@@ -16,11 +20,12 @@ _Job = TypeVar("_Job")
 
 
 def program(settings: Settings, data_sha256: str) -> str | None:
-    """Return what two jobs have in common that are one program; None for one that must be trained by itself.
+    """Return the digest of a job's program: jobs with the same digest can be trained together.
 
     Args:
-        settings: of a job.
-        data_sha256: digest of its data.
+        settings: of the job.
+        data_sha256: digest of the job's data.
+    Returns: SHA-256 in hex; None if the job must be trained alone.
     """
     if why_alone(settings) is not None:
         return None
@@ -35,7 +40,7 @@ def program(settings: Settings, data_sha256: str) -> str | None:
 
 
 def why_alone(settings: Settings) -> str | None:
-    """Return the option for which a job must be trained by itself; None if there is none."""
+    """Return the option because of which a job must be trained alone, such as `trainer.devices=2`; None if none."""
     trainer, optimizer = settings.trainer, settings.optimizer
     if trainer.devices != 1:
         return f"trainer.devices={trainer.devices}"
@@ -50,12 +55,13 @@ def why_alone(settings: Settings) -> str | None:
 
 
 def groups(jobs: Sequence[_Job], programs: Sequence[Hashable | None], at_most: int) -> list[list[_Job]]:
-    """Return jobs in groups of one program each, in the order of each group's first job.
+    """Split jobs into groups that can be trained together.
 
     Args:
-        jobs: in their order, which they keep.
-        programs: of each; None makes a group of one.
-        at_most: jobs a group; those of one program are shared out as equally as it allows.
+        jobs: all jobs, in order.
+        programs: the program of each job; a job with None gets a group of its own.
+        at_most: largest number of jobs in a group.
+    Returns: the groups, in the order of their first jobs. Groups of the same program differ in size by one job at most.
     """
     by_program: dict[Any, list[_Job]] = {}
     for number, (job, each) in enumerate(zip(jobs, programs, strict=True)):
@@ -73,5 +79,5 @@ def groups(jobs: Sequence[_Job], programs: Sequence[Hashable | None], at_most: i
 
 
 def _is_input(value: Any) -> bool:
-    """Tell whether a number is one of the inputs of a program; zero, or none at all, makes another program."""
+    """Tell whether a value can be an input of the program; Keras builds another program for zero or None."""
     return isinstance(value, float) and value > 0

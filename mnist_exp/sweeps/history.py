@@ -1,4 +1,8 @@
-"""The record of a sweep in MLflow: its parent run, its jobs that failed, and its runs whose process died."""
+"""The runs of an experiment in MLflow, as a sweep reads and writes them.
+
+A sweep looks for earlier runs of its jobs, opens its parent run, records jobs that failed, and gives runs whose process
+has died the status KILLED.
+"""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,17 +18,18 @@ from mnist_exp.tracking import names, run_folder, runs, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.ui_view import View
 
-_SEEN_S = 1.0  # after which what a process has recorded is seen by the others
+_SEEN_S = 1.0  # Then all machines see what one of them has recorded.
 _HAS_KEY = f"tags.`{names.JOB_KEY}` LIKE '%'"
 _IS_SWEEP = f"tags.`{names.SWEEP}` LIKE '%'"
 _RUNS = "attributes.status = 'RUNNING'"
 
 
 class SweepHistory:
-    """The runs of one experiment, in a store that is checked and, if new, being made.
+    """The runs of one experiment. The store is checked first, and created if it is new.
 
     Args:
-        settings: which store and experiment.
+        settings: name the store and the experiment.
+    Raises: TrackingError: the store does not answer, or cannot be created.
     """
 
     def __init__(self, settings: TrackingSettings) -> None:
@@ -49,38 +54,48 @@ class SweepHistory:
         self.how_to_look = tracker.how_to_look(self._settings, page)
 
     def jobs(self) -> list[StoredRun]:
-        """Return every run of the experiment that has a job key, newest first; those that died are KILLED by then.
+        """Return all runs of the experiment that have a job key, newest first.
 
-        One pass over the experiment for a whole sweep, however many jobs it has.
+        Runs whose process has died get the status KILLED first. The experiment is read once for the whole sweep,
+        however many jobs it has.
         """
-        found = list(self._search(_HAS_KEY))
-        dead = self._end_dead([*found, *self._search(f"{_IS_SWEEP} and {_RUNS}")])
-        return [replace(run, status="KILLED") if run.run_id in dead else run for run in found]
+        jobs = list(self._search(_HAS_KEY))
+        dead = self._end_dead([*jobs, *self._search(f"{_IS_SWEEP} and {_RUNS}")])
+        return [replace(run, status="KILLED") if run.run_id in dead else run for run in jobs]
 
     def mark_killed(self) -> None:
-        """Give jobs and sweeps that say RUNNING, and whose process has ended, the status KILLED."""
+        """Give the status KILLED to jobs and sweeps with status RUNNING whose process has ended."""
         self._end_dead([*self._search(f"{_HAS_KEY} and {_RUNS}"), *self._search(f"{_IS_SWEEP} and {_RUNS}")])
 
     def children(self, parent: str) -> list[StoredRun]:
-        """Return the runs of a sweep, newest first."""
+        """Return the runs of a sweep's jobs, newest first.
+
+        Args:
+            parent: id of the sweep's parent run.
+        """
         return list(self._search(f"tags.`{names.PARENT}` = '{parent}'"))
 
     def find_parent(self, sweep_key: str) -> StoredRun | None:
-        """Return the parent run of a sweep that was begun before; the one that lives, if any does."""
-        found = list(self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'"))
-        return next((run for run in found if run.lives), found[0] if found else None)
+        """Return the parent run that an earlier call of the same sweep has made; None if there is none.
+
+        If there are several, one whose process still runs comes first, then the newest.
+        """
+        parents = list(self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'"))
+        return next((run for run in parents if run.lives), parents[0] if parents else None)
 
     def quicker_parent(self, sweep_key: str, own: str) -> StoredRun | None:
-        """Return the parent that another machine has made of the same sweep at the same time, and delete our own.
+        """Keep one parent run if two machines have begun the same sweep at the same time.
 
-        None if ours is to stay. Those who made one all see the same ones after a while, and choose the same.
+        After a short wait every machine sees the same parent runs, and all keep the one with the lowest id. If that is
+        another machine's, our own is deleted.
 
         Args:
             sweep_key: of the sweep.
-            own: id of the parent that was just made.
+            own: id of the parent run that this process has just made.
+        Returns: the other machine's parent run; None if our own stays.
         """
         if store.sqlite_file(self.uri) is not None:
-            return None  # Of one machine, where `store.lock` has seen to it.
+            return None  # An SQLite store belongs to one machine, where `store.lock` prevents a second parent run.
         time.sleep(_SEEN_S)
         living = [run for run in self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'") if run.lives]
         first = min(living, key=lambda run: run.run_id, default=None)
@@ -90,16 +105,24 @@ class SweepHistory:
         return first
 
     def open_parent(
-        self, found: StoredRun | None, name: str, params: Mapping[str, Any], tags: Mapping[str, str]
+        self, earlier: StoredRun | None, name: str, params: Mapping[str, Any], tags: Mapping[str, str]
     ) -> str:
-        """Create the parent run, or open the one found again, and return its id."""
+        """Create the parent run, or open an earlier one again.
+
+        Args:
+            earlier: the parent run that an earlier call has made; None if there is none.
+            name: of a new parent run.
+            params: of a new parent run, nested.
+            tags: to set.
+        Returns: the run id.
+        """
         from mlflow.entities import Param
 
         tags = {**tags, names.PROCESS: processes.identify()}
-        if found is not None:
-            self._client.update_run(found.run_id, status="RUNNING")
-            self.tag(found.run_id, tags)
-            return found.run_id
+        if earlier is not None:
+            self._client.update_run(earlier.run_id, status="RUNNING")
+            self.tag(earlier.run_id, tags)
+            return earlier.run_id
         run_id = self._create(name, tags)
         shown = [Param(key, text(value)) for key, value in flatten(dict(params)).items()]
         self._client.log_batch(run_id, params=shown)
@@ -118,7 +141,15 @@ class SweepHistory:
         self._client.log_artifacts(run_id, str(folder))
 
     def record_failure(self, run_id: str | None, name: str, tags: Mapping[str, str], traceback: str) -> str:
-        """Record a job that failed, also one that did not come to a run of its own, and return its run's id."""
+        """Record that a job failed. A job that failed before its run was created gets one here.
+
+        Args:
+            run_id: of the job's run; None if it has none.
+            name: of a new run.
+            tags: to set.
+            traceback: written to `traceback.txt` of a new run; may be empty.
+        Returns: the run id.
+        """
         if run_id is None:
             run_id = self._create(name, tags)
             if traceback:
@@ -129,16 +160,16 @@ class SweepHistory:
         return run_id
 
     def end(self, run_id: str, status: str) -> None:
-        """Close a run."""
+        """Close a run with a status: FINISHED, FAILED or KILLED."""
         self._client.set_terminated(run_id, status)
 
     def get(self, run_id: str) -> StoredRun:
         """Return one run."""
         return runs.stored(self._client.get_run(run_id), self._experiment, self.uri, self._folders)
 
-    def _end_dead(self, found: Iterable[StoredRun]) -> set[str]:
-        """End those that say RUNNING and whose process has ended, and return their ids."""
-        dead = {run.run_id for run in found if run.status == "RUNNING" and not run.lives}
+    def _end_dead(self, candidates: Iterable[StoredRun]) -> set[str]:
+        """Close the runs with status RUNNING whose process has ended as KILLED, and return their ids."""
+        dead = {run.run_id for run in candidates if run.status == "RUNNING" and not run.lives}
         for run_id in dead:
             self.end(run_id, "KILLED")
         return dead

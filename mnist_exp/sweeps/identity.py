@@ -1,4 +1,4 @@
-"""By what a sweep that is issued again is known to be the same one, and goes on."""
+"""The key of a sweep: a command issued again has the same key, and so continues the same sweep."""
 
 import time
 
@@ -7,10 +7,10 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.experiment.job_key import changed_options, job_key
 from mnist_exp.sweeps.plan import Plan
 
-# As the options of a run in `job_key`: these stand in the key of every search, in this order, and the list is closed.
-# An option that was added since stands there only where it differs from its default.
+# These options are part of every search's key, in this order. The list is closed, as that of `job_key`: an option added
+# later becomes part of the key only if it differs from its default, so that older keys stay the same.
 _ALWAYS = ("sampler", "pruner", "prune_after", "seed", "minimize_too", "study")
-# How long and with what means a search goes on, or what jobs a grid has, which have keys of their own.
+# These say how long and how a sweep runs, or which jobs a grid has. The jobs of a grid have keys of their own.
 _WITHOUT_EFFECT = (
     "n_trials", "timeout_s", "storage", "together", "zip", "points", "reuse", "retry_failed", "fail_fast",
     "max_failure_rate", "job_timeout_s", "dry_run",
@@ -18,7 +18,14 @@ _WITHOUT_EFFECT = (
 
 
 def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
-    """Return the SHA-256, in hex, of a grid's jobs, or of a search's space, sampler and first job."""
+    """Return the key of a sweep, a SHA-256 in hex.
+
+    Args:
+        made: the plan of the sweep.
+        how: the options `sweep.*`.
+        is_search: whether it is a search; else a grid.
+    Returns: for a grid, the digest of its jobs' keys; for a search, that of its space, its sampler and its first job.
+    """
     if not is_search:
         return digest([sorted(job.key for job in made.jobs), sorted(made.space.keys)])
     axes = [(axis.key, axis.words, axis.values) for axis in made.space.axes]
@@ -30,8 +37,8 @@ def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
 
 
 def study_name(made: Plan, how: SweepSettings) -> str:
-    """Return the name of a search's study, which is another one each time where nothing is to be used again."""
-    # A database may hold the searches of many experiments.
+    """Return the name of a search's Optuna study; with `sweep.reuse=false` a new name at each call."""
+    # The experiment is part of it, for a database may hold the searches of many experiments.
     which = digest([sweep_key(made, how, is_search=True), made.settings.tracking.experiment])
     again = "" if how.reuse else f"-{time.time_ns():x}"
     return how.study or f"mnist_exp-{which[:16]}{again}"

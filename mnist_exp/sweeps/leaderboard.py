@@ -1,4 +1,4 @@
-"""Who came out best: the jobs of a sweep in rows, as a table, a CSV file and the best one's configuration."""
+"""The leaderboard of a sweep: its jobs as rows, ranked, as a table for the terminal and as a CSV file."""
 
 import csv
 import math
@@ -16,25 +16,26 @@ MOST_SHOWN = 20
 
 @dataclass
 class Row:
-    """What became of one job.
+    """One job of a sweep and its result.
 
     Args:
-        name: what is special about it.
-        values: the swept options and their values, as written.
-        overrides: that lead to it.
-        command: that runs it alone.
-        outcome: done, repeated (a trial that another one was already), pruned, failed, killed or left; or running.
-        run_id: its MLflow run.
-        objective: NaN where there is none.
-        metrics: those at its end.
-        epochs: how many it trained.
-        planned_epochs: how many it was to train.
-        seconds: from its start to its end.
-        reason: why it failed.
-        traceback: of an error that is no mistake of the user's.
-        reused: whether it was done before this call.
-        begun: whether an earlier call broke it off.
-        key: its job key, where it is known beforehand.
+        name: the swept options that make this job differ from the others, such as `filters=16`.
+        values: the swept options and their values, as written on the command line.
+        overrides: all overrides of the job.
+        command: the command that runs this job alone.
+        outcome: done, repeated (a trial with the same values as an earlier one), pruned, failed, killed, left (not
+            started) or running.
+        run_id: id of its MLflow run; None if it has none.
+        objective: value of the objective; NaN if there is none.
+        metrics: metrics at the end of the run.
+        epochs: number of epochs trained.
+        planned_epochs: number of epochs planned.
+        seconds: time from its start to its end.
+        reason: why it failed; else empty.
+        traceback: of an error in the program, not in the user's settings; else empty.
+        reused: whether an earlier call has run this job.
+        begun: whether an earlier call was interrupted while it ran this job.
+        key: its job key; empty if it is not known before the job starts.
     """
 
     name: str
@@ -56,18 +57,29 @@ class Row:
 
     @property
     def test_accuracy(self) -> float:
-        """NaN where it was not tested."""
+        """The accuracy on the test set; NaN if the job was not tested."""
         return self.metrics.get(names.TEST_ACCURACY, math.nan)
 
 
 def ranked(rows: Sequence[Row], direction: str) -> list[Row]:
-    """Return the jobs that are done, the best first; equal ones by their names, so that it is always the same."""
+    """Return the jobs that are done, the best first; jobs with equal objectives are sorted by name.
+
+    Args:
+        rows: all jobs.
+        direction: maximize or minimize.
+    """
     done = [row for row in rows if row.outcome == "done" and not math.isnan(row.objective)]
     return sorted(done, key=lambda row: (-row.objective if direction == "maximize" else row.objective, row.name))
 
 
 def pareto(rows: Sequence[Row], direction: str, minimized: str) -> list[Row]:
-    """Return the jobs that no other one beats in both the objective and what is minimized beside it."""
+    """Return the Pareto front: the jobs that no other job beats in both objectives.
+
+    Args:
+        rows: all jobs.
+        direction: maximize or minimize, for the first objective.
+        minimized: name of the metric that is minimized as the second objective.
+    """
     sign = 1 if direction == "maximize" else -1
     front: list[Row] = []
     done = ranked(rows, direction)
@@ -80,7 +92,14 @@ def pareto(rows: Sequence[Row], direction: str, minimized: str) -> list[Row]:
 def table(
     rows: Sequence[Row], keys: Sequence[str], objective: str, minimized: str | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """Return the best jobs as head and rows of a table for the terminal."""
+    """Return the head and the lines of the leaderboard for the terminal: the best `MOST_SHOWN` jobs.
+
+    Args:
+        rows: ranked jobs.
+        keys: the swept options.
+        objective: name of the objective.
+        minimized: name of the second objective; None if there is none.
+    """
     short = short_names(keys)
     head = ["rank", *(short[key] for key in keys), objective, *([minimized] if minimized else [])]
     lines = []
@@ -92,7 +111,14 @@ def table(
 
 
 def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: str) -> None:
-    """Write every job, the ranked ones first."""
+    """Write the leaderboard of all jobs as a CSV file.
+
+    Args:
+        file: to write.
+        rows: all jobs, the ranked ones first.
+        keys: the swept options.
+        objective: name of the objective.
+    """
     first = ["rank", *keys, "outcome", objective, names.TEST_ACCURACY, names.EPOCHS, "seconds", "run_id"]
     metrics = sorted({name for row in rows for name in row.metrics} - {names.OBJECTIVE, names.BEST_EPOCH, *first})
     with file.open("w", newline="", encoding="utf-8") as opened:
@@ -118,7 +144,7 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
 
 
 def in_order(values: Sequence[str]) -> list[str]:
-    """Return the distinct values in their natural order: numbers by size, others as they came."""
+    """Return the distinct values: numbers sorted by size, other values in the order given."""
     distinct = list(dict.fromkeys(values))
     numbers: list[Any] = [number(value) for value in distinct]
     return distinct if None in numbers else sorted(distinct, key=float)

@@ -1,4 +1,4 @@
-"""Every job of a sweep, composed and checked before the first one starts."""
+"""The plan of a sweep: all its jobs, composed and checked before the first one starts."""
 
 import dataclasses
 import json
@@ -17,21 +17,21 @@ from mnist_exp.experiment.job_key import common, job_key
 from mnist_exp.search.space import Space, label
 from mnist_exp.sweeps import grouping
 
-_MOST_MISTAKEN = 10  # jobs that are looked into: with a mistake in it each takes half a second
+_MOST_MISTAKEN = 10  # jobs with a mistake, then checking stops: finding the mistakes of a job takes half a second
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One job to be.
+    """One job of the plan.
 
     Args:
-        overrides: that lead to it.
-        name: what is special about it.
+        overrides: all overrides of the job.
+        name: the swept options that make this job differ from the others, such as `filters=16`.
         key: its job key.
-        epochs: how many it trains.
-        command: that runs it alone.
-        program: what it has in common with jobs that it may be trained together with; None where it may not.
-        why_alone: the option for which it may not.
+        epochs: number of epochs that it trains.
+        command: the command that runs this job alone.
+        program: digest of its program; jobs with the same one can be trained together. None if it is trained alone.
+        why_alone: the option because of which it must be trained alone; None if there is none.
     """
 
     overrides: tuple[str, ...]
@@ -45,17 +45,17 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is going to do.
+    """What a sweep is going to run.
 
     Args:
-        space: that it goes through.
-        jobs: of a grid, each point once; of a search, empty.
-        settings: of its first job, which stands for what all have in common.
-        common: of a search, what decides the results of its trials, as `job_key.common` says.
+        space: the options that it varies.
+        jobs: of a grid, each different job once; of a search, empty.
+        settings: of the first job; what does not vary is the same in all jobs.
+        common: of a search, the settings that decide the results of all its trials: see `job_key.common`.
         data_sha256: digest of the first job's data.
-        on_test: whether jobs are validated on the test set.
+        on_test: whether any job is validated on the test set.
         validated_on: number of images that the first job is validated on.
-        repeated: how many points of the grid were the same job as another one.
+        repeated: number of points of the grid that are the same job as another point.
     """
 
     space: Space
@@ -69,26 +69,26 @@ class Plan:
 
 
 def make(space: Space, config_dir: str | None, *, is_search: bool, together: bool = False) -> Plan:
-    """Return the plan, its data fetched, every combination or every corner checked against configuration and data.
+    """Make the plan of a sweep: load the data, and check every job of a grid, or every corner of a search space.
 
     Args:
-        space: that is gone through.
-        config_dir: a folder of the user's with groups of their own.
-        is_search: whether it is searched.
-        together: whether to find out which jobs may be trained together.
-    Raises: SettingsError: each mistake once, with the first job that makes it.
+        space: the options that the sweep varies.
+        config_dir: the user's folder with configuration groups; None if there is none.
+        is_search: whether the sweep is a search; else a grid.
+        together: whether to find out which jobs can be trained together.
+    Raises: SettingsError: jobs have mistakes; each mistake is named once, with the first job that has it.
     """
     points = list(space.corners() if is_search else space.grid())
     settings = _check(points, config_dir, "corner" if is_search else "job")
     if len(threads := dict.fromkeys(each.trainer.threads for each in settings)) > 1:
         raise SettingsError(
-            f"trainer.threads={','.join(map(fields.text, threads))}: TensorFlow cannot change its threads in a "
-            "process, and a sweep's do one job after the other: issue a sweep for each number"
+            f"trainer.threads={','.join(map(fields.text, threads))}: TensorFlow cannot change its number of threads "
+            "in a running process, and each process of a sweep runs several jobs: start one sweep for each number"
         )
     if len(names := dict.fromkeys(each.trainer.backend for each in settings)) > 1:
         raise SettingsError(
-            f"trainer.backend={','.join(map(fields.text, names))}: Keras keeps its backend in a process, and a sweep's "
-            "do one job after the other: issue a sweep for each"
+            f"trainer.backend={','.join(map(fields.text, names))}: Keras cannot change its backend in a running "
+            "process, and each process of a sweep runs several jobs: start one sweep for each backend"
         )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
@@ -121,16 +121,18 @@ def _check(points: Sequence[Sequence[str]], config_dir: str | None, word: str) -
         composer = PointComposer(loader)
         for number, overrides in enumerate(points, start=1):
             try:
-                settings, found = find_problems(composer.compose(overrides), overrides)
+                settings, of_job = find_problems(composer.compose(overrides), overrides)
             except SettingsError as error:
-                settings, found = None, error.problems
-            for problem in found:
+                settings, of_job = None, error.problems
+            for problem in of_job:
                 problems.setdefault(problem, f"{word} {number} of {len(points)}: {problem}")
             if settings is not None:
                 checked.append(settings)
-            mistaken += bool(found)
+            mistaken += bool(of_job)
             if mistaken == _MOST_MISTAKEN and number < len(points):
-                problems["rest"] = f"{len(points) - number:,} more {word}s were not checked: {mistaken} are mistaken"
+                problems["rest"] = (
+                    f"{len(points) - number:,} more {word}s were not checked: {mistaken} have mistakes already"
+                )
                 break
     if problems:
         raise SettingsError(list(problems.values()))
@@ -138,11 +140,11 @@ def _check(points: Sequence[Sequence[str]], config_dir: str | None, word: str) -
 
 
 def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space) -> list[tuple[str, int]]:
-    """Load each data set once, and make each split of it once; return the digest and validation size of each job."""
-    found: list[tuple[str, int]] = []
+    """Return the data digest and the number of validation images of each job; each data set is loaded only once."""
+    checked: list[tuple[str, int]] = []
     loaded: dict[str, Dataset] = {}
     validated_on: dict[str, int] = {}
-    refused: set[str] = set()  # It would be no other time, and may have to wait for a network.
+    refused: set[str] = set()  # Not tried again: another try would fail too, and may wait for a network.
     problems: dict[str, str] = {}
     for each, overrides in zip(settings, points, strict=True):
         loader = json.dumps([each.data.name, each.data.loader.target, each.data.loader.arguments], default=str)
@@ -160,7 +162,7 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
             for problem in error.problems:
                 problems.setdefault(problem, f"{name}: {problem}" if name else problem)
             continue
-        found.append((loaded[loader].sha256, validated_on[uses]))
+        checked.append((loaded[loader].sha256, validated_on[uses]))
     if problems:
         raise SettingsError(list(problems.values()))
-    return found
+    return checked

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep while it runs: a line that lives, and a line for each job that ends."""
+"""The progress of a running sweep on the screen: a status line that is updated, and a line for each job that ends."""
 
 import contextlib
 import math
@@ -18,21 +18,21 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.sweeps.leaderboard import OUTCOMES, Row
 
 _PERIOD_S = 0.2
-_REST = 20  # times as long as a look took: thousands of jobs, or a slow disk, must not take this process's CPU
+_REST = 20  # The pause is this many times the last reading: many jobs or a slow disk must not take the whole CPU.
 _STYLES = {"done": "green", "pruned": "yellow", "failed": "bold red", "killed": "red"}
 
 
 class Watch:
-    """Follows the events of a sweep's jobs in a thread, and keeps what became of each.
+    """Reads the events of a sweep's jobs in a thread, keeps a row for each job, and prints the progress.
 
     Args:
-        folder: where the jobs write.
-        screen: where it is shown.
-        rows: one a job, of those done before too.
-        to_run: positions, in `rows`, of the jobs that are launched, in the order of their numbers.
+        folder: where the jobs write their events.
+        screen: to print on.
+        rows: one for each job, reused jobs too.
+        to_run: positions in `rows` of the jobs that are launched; the n-th is job number n.
         direction: maximize or minimize.
-        objective: its name.
-        on_failure: called with the row of each job that fails, before it is told.
+        objective: name of the objective.
+        on_failure: called with the row of each job that fails, before its line is printed.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Watch:
         self._live: Live | None = None
 
     def __enter__(self) -> "Watch":
-        """Begin to follow."""
+        """Start the thread that reads the events."""
         if self._screen.is_live:
             self._live = Live(get_renderable=self._line, console=self._screen.out, refresh_per_second=2, transient=True)
             self._live.start()
@@ -71,21 +71,26 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Read the last of it."""
+        """Read the last events, and stop the thread."""
         self._over.set()
         self._thread.join()
         self._read(surely=True)
         if self._live is not None:
             self._live.stop()
         for number, row in self._jobs.items():
-            # Whoever ran it can tell no more, or it was taken away before it could tell anything.
+            # No more events will come: the job's process was stopped, or the job was cancelled before it started.
             was_cancelled = kind is None and row.outcome == "left" and number not in self._skipped
             if row.outcome in ("running", "killed") or was_cancelled:
                 self._end(number, row, {"event": "killed"})
         self._screen.out.print()
 
     def lost(self, number: int, reason: str) -> None:
-        """Note that the process of a job ended before the job did."""
+        """Mark a job failed whose process ended before the job did.
+
+        Args:
+            number: of the job.
+            reason: why the process ended.
+        """
         self._read(surely=True)
         with self._lock:
             row = self._jobs[number]
@@ -100,7 +105,7 @@ class Watch:
             wait = max(_PERIOD_S, _REST * (time.monotonic() - began))
 
     def _read(self, *, surely: bool = False) -> None:
-        with self._lock, contextlib.suppress(OSError):  # A disk that is away is looked at again.
+        with self._lock, contextlib.suppress(OSError):  # The disk may be back at the next reading.
             for event in self._reader.read(surely=surely):
                 self._take(event)
 
@@ -121,7 +126,7 @@ class Watch:
             self._describe(row, event)
         elif kind == "repeated":
             row.outcome, row.name = "repeated", event["name"]
-        elif kind == "killed":  # Whether with the sweep or for itself, `lost` will tell.
+        elif kind == "killed":  # The sweep was interrupted, or only this process died: then `lost` is called.
             row.outcome = "killed"
         elif kind == "skipped":
             self._skipped.add(number)
@@ -148,15 +153,15 @@ class Watch:
         ended = sum(r.outcome not in ("left", "running") for r in self.rows)
         run = f"   run {row.run_id}" if row.run_id else ""
         if row.outcome == "failed":
-            told = row.reason
+            result = row.reason
         elif row.outcome == "killed":
-            told = "interrupted"
+            result = "interrupted"
         else:
             plural = "s" * (row.epochs != 1)
-            told = f"{self._objective} {row.objective:.4f}   {row.epochs} epoch{plural}   {row.seconds:.1f} s"
+            result = f"{self._objective} {row.objective:.4f}   {row.epochs} epoch{plural}   {row.seconds:.1f} s"
         line = Text(f"{row.outcome:<6}", style=_STYLES[row.outcome])
         line.append(
-            f" {ended:>{len(str(len(self.rows)))}}/{len(self.rows)}   {row.name}   {told}{run}", style="default"
+            f" {ended:>{len(str(len(self.rows)))}}/{len(self.rows)}   {row.name}   {result}{run}", style="default"
         )
         self._screen.out.print(line)
 
@@ -181,7 +186,7 @@ class Watch:
         return "" if seconds is None else f"   about {duration(seconds)} left"
 
     def _seconds_left(self) -> float | None:
-        """Estimate it from the epochs left and how long the last ones took; None before the first one."""
+        """Estimate the time left from the epochs left and the time of the last ones; None before the first epoch."""
         running = [row for row in self.rows if row.outcome == "running"]
         if not self._epoch_s:
             return None
@@ -198,7 +203,7 @@ class Watch:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as a person would say it: 40 s, 12 min, 3.5 h."""
+    """Return a time with the unit that suits it: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What earlier calls have made of a sweep: rows that need no job, and jobs that are still at it."""
+"""Results that earlier calls of a sweep left: jobs that are done, runs to resume, and jobs that still run."""
 
 import json
 import math
@@ -18,16 +18,16 @@ _ORPHANS_END_S = 15.0
 
 
 def rows_of_grid(plan: Plan, runs: Sequence[StoredRun], *, retry_failed: bool, begun: Container[str] = ()) -> list[Row]:
-    """Return a row for each job, with its result where an earlier run has it.
+    """Return a row for each job of a grid, with the result of an earlier run if there is one.
 
     Args:
         plan: of the sweep.
         runs: of the experiment, newest first.
-        retry_failed: whether jobs that failed are left to do.
-        begun: keys of the jobs that an earlier call broke off.
+        retry_failed: whether jobs that failed are run again.
+        begun: keys of the jobs whose earlier run was interrupted and can be resumed.
     """
     by_key: dict[str, StoredRun] = {}
-    for run in runs:  # One that is done beats any newer one.
+    for run in runs:  # A run that is done counts before any newer run that is not.
         if run.key not in by_key or (run.is_done and not by_key[run.key].is_done):
             by_key[run.key] = run
     rows = []
@@ -43,10 +43,10 @@ def rows_of_grid(plan: Plan, runs: Sequence[StoredRun], *, retry_failed: bool, b
 
 
 def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str]) -> list[Row]:
-    """Return a row for each trial that came to an end.
+    """Return a row for each finished or failed trial of a search, oldest first.
 
     Args:
-        children: of the parent run, newest first.
+        children: runs of the sweep, newest first.
         keys: the options that are searched.
     """
     rows = []
@@ -66,24 +66,32 @@ def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str]) -> list[R
 
 
 def interrupted(runs: Sequence[StoredRun], tracking: TrackingSettings, *, retry_failed: bool) -> dict[str, str]:
-    """Return the newest run that was broken off, by job key, of jobs that are not done and can be gone on with here.
+    """Return the interrupted runs that can be resumed on this machine: run id by job key.
+
+    If a job has several, the newest is returned. Jobs that another run has finished are left out.
 
     Args:
         runs: of the experiment, newest first.
-        tracking: where unfinished runs are kept.
-        retry_failed: whether one that failed counts too.
+        tracking: names the folder of unfinished runs.
+        retry_failed: whether runs that failed count as interrupted.
     """
     states = ("KILLED", "FAILED") if retry_failed else ("KILLED",)
     done = {run.key for run in runs if run.is_done}
-    broken_off = [run for run in runs if run.status in states and run.key not in done]
-    kept = {folder.path.name for folder in run_folder.folders(tracking)}
-    return {run.key: run.run_id for run in reversed(broken_off) if run.run_id in kept}
+    stopped = [run for run in runs if run.status in states and run.key not in done]
+    with_folder = {folder.path.name for folder in run_folder.folders(tracking)}
+    return {run.key: run.run_id for run in reversed(stopped) if run.run_id in with_folder}
 
 
 def without_orphans(history: SweepHistory, runs: list[StoredRun], keys: Collection[str]) -> list[StoredRun]:
-    """Wait for jobs of a sweep that was killed, which end by themselves soon after it, and return the runs then.
+    """Wait until no job of this sweep runs any more, and return the runs of the experiment.
 
-    Raises: BusyError: one of the jobs runs on.
+    When the launching process of a sweep is killed, its jobs end by themselves a few seconds later.
+
+    Args:
+        history: of the experiment.
+        runs: of the experiment, newest first.
+        keys: job keys of the sweep.
+    Raises: BusyError: a job still runs after 15 s.
     """
     until = time.monotonic() + _ORPHANS_END_S
     while living := [run for run in runs if run.lives and run.key in keys]:
@@ -95,11 +103,11 @@ def without_orphans(history: SweepHistory, runs: list[StoredRun], keys: Collecti
 
 
 def running_already(run: StoredRun) -> str:
-    """Return the sentence for a sweep, or a job of it, that another process is at."""
+    """Return the message of the error that another process runs this sweep, or one of its jobs."""
     process = run.tags.get(names.PROCESS, "unknown")
     return (
-        f"this sweep runs already (run {run.run_id}, process {process}): wait for it or stop it; if that process is "
-        "gone for good, run everything with sweep.reuse=false"
+        f"this sweep runs already (run {run.run_id}, process {process}): wait for it or stop it; if that process "
+        "no longer exists, run everything again with sweep.reuse=false"
     )
 
 

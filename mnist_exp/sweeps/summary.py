@@ -1,4 +1,4 @@
-"""What a sweep came to: on the screen, and on its parent run."""
+"""The summary of a sweep: printed on the screen, and recorded on its parent run."""
 
 import math
 from collections.abc import Sequence
@@ -30,16 +30,16 @@ _MOST_FAILURES = 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """A sweep as far as it has come.
+    """A sweep and its results so far.
 
     Args:
-        plan: what was to be done.
-        how: it was to be done.
-        rows: one a job.
-        parent: run id of the sweep, if it is recorded.
-        config_dir: a folder of the user's with groups of their own.
-        study: of a search.
-        opened: the same, opened.
+        plan: of the sweep.
+        how: the options `sweep.*`.
+        rows: one for each job.
+        parent: id of the parent run; None if the sweep is not recorded.
+        config_dir: the user's folder with configuration groups; None if there is none.
+        study: of a search; None for a grid.
+        opened: Optuna's study of a search, opened; None for a grid.
     """
 
     plan: Plan
@@ -52,12 +52,12 @@ class Outcome:
 
     @property
     def objective(self) -> str:
-        """Name of the metric that ranks."""
+        """The name of the metric by which the jobs are ranked."""
         return self.plan.settings.objective
 
     @property
     def ranked(self) -> list[Row]:
-        """The jobs that are done, the best first; of a search for two objectives, the Pareto front first."""
+        """The jobs that are done, the best first; with two objectives, the Pareto front first."""
         direction = self.plan.settings.direction
         rows = leaderboard.ranked(self.rows, direction)
         if self.how.minimize_too is None:
@@ -71,12 +71,18 @@ class Outcome:
         return [row for row in self.rows if row.outcome == "failed"]
 
     def count(self, outcome: str) -> int:
-        """Return how many jobs came to that."""
+        """Return how many jobs have this outcome."""
         return sum(row.outcome == outcome for row in self.rows)
 
 
 def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
-    """Say what is about to happen."""
+    """Print what the sweep is going to run, and what is done already.
+
+    Args:
+        screen: to print on.
+        outcome: of the sweep before its jobs start.
+        experiment: name of the MLflow experiment.
+    """
     total, left = len(outcome.rows), outcome.count("left")
     before = [f"{outcome.count(kind)} {kind}" for kind in ("done", "pruned", "failed") if outcome.count(kind)]
     word = "trial" if outcome.study else "job"
@@ -97,31 +103,44 @@ def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
 
 
 def warn_of_reused(screen: Screen, rows: Sequence[Row], earlier: Sequence[StoredRun], register_as: str | None) -> None:
-    """Say how many jobs count that other code did, or whose models are not registered under the name asked for now."""
+    """Warn of reused jobs that ran with another commit of the code, or whose models are not registered as asked now.
+
+    Args:
+        screen: to print on.
+        rows: one for each job.
+        earlier: earlier runs of the experiment.
+        register_as: name under which models are to be registered; None if they are not.
+    """
     commit = provenance.commit()
     ids = {row.run_id for row in rows if row.reused and row.outcome == "done"}
     reused = [run.tags for run in earlier if run.run_id in ids]
     others = sum(commit is not None and tags.get(names.GIT_COMMIT) != commit.sha for tags in reused)
     name = f"{register_as} version "
     elsewhere = sum(not tags.get(names.REGISTERED, "").startswith(name) for tags in reused) if register_as else 0
-    told = {"done by another commit of the code": others, f"done, but not registered as {register_as}": elsewhere}
-    for what, count in told.items():
+    counts = {"done by another commit of the code": others, f"done, but not registered as {register_as}": elsewhere}
+    for what, count in counts.items():
         if count:
             jobs = "1 job was" if count == 1 else f"{count} jobs were"
-            screen.warn(f"{jobs} {what}; sweep.reuse=false runs all again")
+            screen.warn(f"{jobs} {what}; sweep.reuse=false runs all jobs again")
 
 
 def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
-    """Print the table of jobs, and what is known of each."""
+    """Print the table of jobs for `sweep.dry_run`; of a search, which has no jobs beforehand, its space.
+
+    Args:
+        screen: to print on.
+        rows: one for each job; empty for a search.
+        plan: of the sweep.
+    """
     if not rows:
         how = plan.settings.sweep
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
-        told = {
+        search = {
             "search": plan.space.words,
             "by": f"{how.sampler or 'tpe'}, seed {how.seed}, {how.n_trials} trials{pruner}",
             "checked": "the corners of the space; nothing was run (sweep.dry_run=true)",
         }
-        screen.table(told)
+        screen.table(search)
         return
     states = {"left": "to do"}
     lines = [
@@ -139,7 +158,14 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
 
 
 def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistory | None) -> None:
-    """Print the leaderboard, the counts, the best job's command and each failed one's."""
+    """Print the leaderboard, the number of jobs by outcome, and the commands of the best job and of failed jobs.
+
+    Args:
+        screen: to print on.
+        outcome: of the sweep at its end.
+        experiment: name of the MLflow experiment.
+        history: of the experiment; None if the sweep is not recorded.
+    """
     ranked, how = outcome.ranked, outcome.how
     keys = outcome.plan.space.keys
     if ranked:
@@ -147,9 +173,9 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
         if len(ranked) > leaderboard.MOST_SHOWN:
             screen.out.print(f"… and {len(ranked) - leaderboard.MOST_SHOWN} more, in leaderboard.csv of the parent run")
         screen.out.print()
-    told = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
+    counts = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
     reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)
-    rows = {"sweep": ", ".join(told) + (f"; {reused} of them done before" if reused else "")}
+    rows = {"sweep": ", ".join(counts) + (f"; {reused} of them done before" if reused else "")}
     if saved := _saved_epochs(outcome):
         rows["saved"] = f"{saved} of {saved + _spent_epochs(outcome)} epochs, by pruning"
     if ranked:
@@ -175,7 +201,7 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
 
 
 def record(history: SweepHistory, outcome: Outcome) -> None:
-    """Put the leaderboard, the pictures, the best configuration and the counts on the parent run."""
+    """Record the leaderboard, the figures, the best job's configuration and the counts on the parent run."""
     assert outcome.parent is not None
     keys, settings = outcome.plan.space.keys, outcome.plan.settings
     ranked = outcome.ranked
@@ -224,8 +250,8 @@ def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
 
 def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
     space = outcome.plan.space
-    found = [f"{axis.prefix}={best.values[axis.key]}" for axis in space.axes if axis.key in best.values]
-    overrides = best.overrides or [*space.fixed, *found]
+    searched = [f"{axis.prefix}={best.values[axis.key]}" for axis in space.axes if axis.key in best.values]
+    overrides = best.overrides or [*space.fixed, *searched]
     config = provenance.config_without_secrets(compose.compose(overrides, config_dir=outcome.config_dir))
     text = OmegaConf.to_yaml(OmegaConf.create(config))
     head = f"# {outcome.objective} {best.objective:.6g}, run {best.run_id}\n# {best.command}\n"
@@ -233,12 +259,13 @@ def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
 
 
 def _within_chance(outcome: Outcome) -> str | None:
-    """Say which jobs the validation images are too few to tell from the best one."""
+    """Say how many jobs are so close to the best one that chance may explain the difference; None if no job is."""
     images = outcome.plan.validated_on
     if outcome.objective != names.VAL_ACCURACY or len(outcome.ranked) < 2 or outcome.how.minimize_too:
         return None
     best = outcome.ranked[0].objective
-    # Of a difference between two shares of the same images, at the most: as if they were independent.
+    # The standard error of a difference of two accuracies, as if the images were two independent samples. The images
+    # are the same, so the true error is at most as large.
     error = math.sqrt(2 * best * (1 - best) / images)
     close = sum(best - row.objective <= error for row in outcome.ranked[1:])
     if not close:

@@ -669,7 +669,7 @@ def test_several_mistakes_are_told_together(told):
 def test_a_sweep_of_mistakes_is_not_looked_through_to_its_end(told):
     assert told["sweep twice"]["code"] == 2
     assert "job 1 of 200: model.filters=0 is not allowed" in told["sweep twice"]["err"]
-    assert "190 more jobs were not checked: 10 are mistaken" in told["sweep twice"]["err"]
+    assert "190 more jobs were not checked: 10 have mistakes already" in told["sweep twice"]["err"]
 
 
 def test_a_file_of_ones_own_that_would_not_be_used_is_a_mistake(told):

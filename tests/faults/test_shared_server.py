@@ -114,7 +114,7 @@ def test_a_crowd_of_jobs_loses_nothing_when_the_servers_are_killed(server):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"MLFLOW_TRACKING_PASSWORD": "not-the-password"}, "does not know this user, or not with this password"),
+        ({"MLFLOW_TRACKING_PASSWORD": "not-the-password"}, "does not accept this user and password"),
         (
             {"MLFLOW_TRACKING_USERNAME": "", "MLFLOW_TRACKING_PASSWORD": ""},
             "asks for a user and a password; set MLFLOW_",
@@ -136,7 +136,7 @@ def test_who_is_not_known_is_told_before_anything_is_done(server, changed, told,
 def test_other_commands_tell_it_too(server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "not-the-password")
     said = Running("mnist_exp.evaluate", "0" * 32).end_with(2)
-    assert "does not know this user, or not with this password" in said
+    assert "does not accept this user and password" in said
     assert "not-the-password" not in said
 
 

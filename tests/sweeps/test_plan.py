@@ -113,7 +113,7 @@ def problems_of(*arguments, is_search=False, **how):
 
 def test_thread_counts_that_one_process_cannot_have_are_refused_before_the_first_job():
     (problem,) = problems_of("trainer.threads=1,2,null")
-    assert problem.startswith("trainer.threads=1,2,null: TensorFlow cannot change its threads in a process")
+    assert problem.startswith("trainer.threads=1,2,null: TensorFlow cannot change its number of threads ")
     assert make("trainer.threads=2", "seed=1,2").jobs
 
 

@@ -117,7 +117,7 @@ def test_no_credentials_cross_a_redirect(start, alone, monkeypatch, code):
     [
         ({}, "", "asks for a user and a password; set MLFLOW_TRACKING_USERNAME and"),
         ({"USERNAME": "anna"}, "", "asks for a password; set"),
-        ({"TOKEN": "a-secret-token"}, "", "does not accept what $MLFLOW_TRACKING_TOKEN holds; renew it"),
+        ({"TOKEN": "a-secret-token"}, "", "does not accept the token in $MLFLOW_TRACKING_TOKEN; renew it"),
         ({"USERNAME": "anna", "PASSWORD": "a-secret-word"}, "", "correct what is in $MLFLOW_TRACKING_USERNAME and"),
         ({}, "machine 127.0.0.1 login anna password a-secret-word\n", "correct what is in ~/.netrc"),
     ],

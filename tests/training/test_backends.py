@@ -123,7 +123,9 @@ def test_sweep_over_backends_is_refused(monkeypatch):
     monkeypatch.setattr(backends, "problems", lambda backend: [])
     with composer(None) as loader:
         space = parse({}, ["data=mnist_5k", "trainer.backend=tensorflow,jax"], SweepSettings(), loader)
-    with pytest.raises(SettingsError, match=r"trainer.backend=tensorflow,jax: Keras keeps its backend in a process"):
+    with pytest.raises(
+        SettingsError, match=r"trainer.backend=tensorflow,jax: Keras cannot change its backend in a running process"
+    ):
         plan.make(space, None, is_search=False)
 
 
