@@ -1,4 +1,4 @@
-"""What becomes of a run outside its process: recorded in MLflow, kept on disk meanwhile, found and read again.
+"""The record of a run: written to MLflow, kept on disk while the store is away, found and read again.
 
-`tracker` is the one door through which a run is recorded, `store` where, `runs` how it is read.
+Every run is recorded through `tracker`. `store` holds the address of the store, and `runs` reads what it holds.
 """

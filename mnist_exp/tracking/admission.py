@@ -1,8 +1,8 @@
-"""Whether a tracking server answers and lets this user in, without importing MLflow, which takes 2 s.
+"""Check that a tracking server answers and accepts this user, without importing MLflow, which takes 2 s.
 
-`requests` takes 66 ms (median of five starts), which no run pays: MLflow imports it anyway. Asked through it, a
-server gets the credentials, proxies and certificates that MLflow will use: a password in `~/.netrc` goes before one in
-the address, and that before MLflow's own.
+The import of `requests` takes 66 ms (median of five starts) and costs a run nothing, since MLflow imports it anyway.
+`requests` uses the same credentials, proxies and certificates as MLflow will: a password in `~/.netrc` is used before
+one in the address, and that before MLflow's own.
 """
 
 import configparser
@@ -20,27 +20,27 @@ from mnist_exp.runtime.redaction import redact
 _TIMEOUT_S = 5.0
 _NAME, _PASSWORD, _TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 _FILE = "~/.mlflow/credentials"
-# With these, requests are signed in ways that only MLflow knows.
+# With one of these set, MLflow signs its requests in ways that are not repeated here.
 _OTHER_WAYS = ("MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
-# A list of one, which every user may ask for, even one that may see nothing.
+# Every user may ask for a list of one experiment, even a user without any permission.
 _ASKED = "/api/2.0/mlflow/experiments/search?max_results=1"
 _WRONG_HOST = b"Invalid Host header"
 _LONGEST = 1000  # bytes of a refusal that are read
 
 
 def check(uri: str, shown: str) -> None:
-    """Make sure that a server answers and knows the user.
+    """Check that a server answers and accepts the user.
 
     Args:
-        uri: its address.
-        shown: option and address, as they are told.
-    Raises: TrackingError: it does not, with the reason and what to do.
+        uri: address of the server.
+        shown: option and address, as the error message shows them.
+    Raises: TrackingError: it does not; the message says why and what to do.
     """
     import requests
 
     address = uri.rstrip("/")
     try:
-        _get(f"{address}/health")  # One that refuses is one that answers.
+        _get(f"{address}/health")  # Any status will do: a server that refuses is running.
     except (requests.RequestException, ValueError) as error:
         raise TrackingError(
             f"{shown}: nothing answers there ({_reason(error)}); start it, or unset it to use a local file"
@@ -50,7 +50,7 @@ def check(uri: str, shown: str) -> None:
     try:
         status, text = _get(address + _ASKED)
     except (requests.RequestException, ValueError):
-        return  # It answers, if not at once: what follows waits longer.
+        return  # It has answered once; a slow answer is no reason to stop, since later calls wait longer.
     if status == HTTPStatus.UNAUTHORIZED:
         raise TrackingError(f"{shown} {_unknown(address)}")
     if status == HTTPStatus.FORBIDDEN and _WRONG_HOST in text:
@@ -62,7 +62,7 @@ def check(uri: str, shown: str) -> None:
 
 
 def _get(url: str) -> tuple[int, bytes]:
-    """Return the status of an answer and how its text begins. Raises: RequestException, ValueError: there is none."""
+    """Return the status of an answer and the start of its text. Raises: RequestException, ValueError: no answer."""
     import requests
 
     is_insecure = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
@@ -73,13 +73,13 @@ def _get(url: str) -> tuple[int, bytes]:
     elif token := os.environ.get(_TOKEN):
         headers["Authorization"] = f"Bearer {token}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of certificates that are not looked at, as the user asked
+        warnings.simplefilter("ignore")  # urllib3 warns of unchecked certificates, but the user asked for that.
         answer = requests.get(
             url,
             headers=headers,
             timeout=_TIMEOUT_S,
             verify=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or not is_insecure,
-            allow_redirects=False,  # A redirect is an answer; where it leads is told no password.
+            allow_redirects=False,  # A redirect is an answer too, and its target must not get the password.
             stream=True,
         )
     with answer:
@@ -87,7 +87,7 @@ def _get(url: str) -> tuple[int, bytes]:
 
 
 def _credentials() -> tuple[str, str]:
-    """Return user and password, each from the environment, else from MLflow's file; empty where there is none."""
+    """Return user and password, each from the environment, else from MLflow's file; empty if it has none."""
     kept: dict[str, str] = {}
     with contextlib.suppress(configparser.Error, OSError, LookupError, UnicodeDecodeError):
         read = configparser.ConfigParser()
@@ -98,7 +98,7 @@ def _credentials() -> tuple[str, str]:
 
 
 def _unknown(address: str) -> str:
-    """Say who was not let in, and what to do; never the password."""
+    """Say whose credentials the server refused, and what to do. The password is never shown."""
     from requests.utils import get_netrc_auth
 
     if get_netrc_auth(address):
@@ -110,14 +110,14 @@ def _unknown(address: str) -> str:
         where = f"${_NAME} and ${_PASSWORD}, or {_FILE}"
         if not (name and password):
             if os.environ.get(_TOKEN):
-                return f"does not accept what ${_TOKEN} holds; renew it"
+                return f"does not accept the token in ${_TOKEN}; renew it"
             what = "a password" if name else "a user and a password"
             return f"asks for {what}; set {_NAME} and {_PASSWORD}, or write them to {_FILE}"
-    return f"does not know this user, or not with this password; correct what is in {where}"
+    return f"does not accept this user and password; correct them in {where}"
 
 
 def _reason(error: BaseException) -> str:
-    """Return what went wrong without the wrappers that `requests` and urllib3 put around it."""
+    """Return the first cause of an error, without the errors that `requests` and urllib3 wrap around it."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return redact(str(error) or type(error).__name__)

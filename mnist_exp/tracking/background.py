@@ -1,9 +1,9 @@
-"""Call something that may hang, in a thread of its own, so that it holds nobody up and signals still come through.
+"""A call in a thread of its own: if it hangs, the training goes on, and signals are still handled.
 
-SQLite alone waits 20 s for a lock, and lets no signal through meanwhile (docs/decisions/0007-stores-that-go-away.md).
+SQLite alone waits 20 s for a lock, and no signal is handled meanwhile (docs/decisions/0007-stores-that-go-away.md).
 
-Why not a `ThreadPoolExecutor`: Python waits for its threads at the end of the process, and a store that hangs would
-keep a killed run alive. Ours are daemons.
+A `ThreadPoolExecutor` will not do: Python waits for its threads when the process ends, so a store that hangs would keep
+a killed run alive. The threads here are daemons.
 """
 
 import threading
@@ -15,7 +15,7 @@ _POLL_S = 0.1
 
 
 class BackgroundCall:
-    """One call. It cannot be cancelled; it ends with the process at the latest.
+    """One call in the background. It cannot be cancelled, but it ends with the process.
 
     Args:
         action: called at once.
@@ -31,15 +31,15 @@ class BackgroundCall:
 
     @property
     def age_s(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the call began."""
         return time.monotonic() - self._began
 
     def wait(self, seconds: float | None = None, unless: Callable[[], bool] = bool) -> bool:
         """Wait for the call, and return whether it is over.
 
         Args:
-            seconds: at the most; None waits as long as it takes.
-            unless: asked ten times a second; true ends the waiting.
+            seconds: longest time to wait; None waits until the call is over.
+            unless: called ten times a second; if it returns true, the waiting ends.
         """
         until = None if seconds is None else time.monotonic() + seconds
         while not self._is_over.is_set():
@@ -50,7 +50,7 @@ class BackgroundCall:
         return self._is_over.is_set()
 
     def result(self) -> Any:
-        """Return what the call returned, or raise what it raised; it must be over."""
+        """Return what the call returned, or raise what it raised. The call must be over."""
         if self._error is not None:
             raise self._error
         return self._returned
@@ -58,6 +58,6 @@ class BackgroundCall:
     def _run(self) -> None:
         try:
             self._returned = self._action()
-        except BaseException as error:  # It is raised where the result is asked for.
+        except BaseException as error:  # `result` raises it.
             self._error = error
         self._is_over.set()

@@ -1,4 +1,4 @@
-"""How a person names a recorded run: by its id, or by a registered model; and which one may have been meant."""
+"""References to recorded runs: a run id, its first characters, or a registered model; with hints for typing errors."""
 
 import difflib
 import itertools
@@ -20,23 +20,23 @@ _VERSION = re.compile(r"models:/([^/:@]+)/(\d{1,9})")
 _ALIAS = re.compile(r"models:/([^/:@]+)@([\w.-]+)")
 _OF_A_RUN = re.compile(r"runs:/([0-9a-f]{32})(/model)?")
 _START = re.compile(r"[0-9a-f]{6,31}")
-_MOST_RUNS = 5000  # looked through for one that may have been meant
-_LONGEST = 200  # characters of what is compared with them
+_MOST_RUNS = 5000  # runs that are compared with a wrong reference to find a similar one
+_LONGEST = 200  # characters; a longer reference is not compared
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a text may name a run: anything else may be a file."""
+    """Tell whether a text has the form of a reference to a run; any other text may be the name of a file."""
     return run_folder.is_run_id(text) or text.startswith((SCHEME, "runs:/"))
 
 
 def find(settings: TrackingSettings, reference: str) -> StoredRun:
-    """Return a run. Imports MLflow.
+    """Return the run that a reference names. Imports MLflow.
 
     Args:
-        settings: which store.
-        reference: a run's id or its first characters, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or an address that
+        settings: name the store.
+        reference: a run id or its first characters, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or an address that
             MLflow shows.
-    Raises: SettingsError: it names no run of the store; with the one that may have been meant.
+    Raises: SettingsError: it names no run of the store; the message names a similar one if there is one.
     """
     shown = redact(store.locate(settings.uri))
     missing = f"there is no run {reference} in {shown}: see the ids with `mlflow ui`, or name another store"
@@ -60,7 +60,7 @@ def find(settings: TrackingSettings, reference: str) -> StoredRun:
 
 
 def _run_id(client: "MlflowClient", reference: str) -> str:
-    """Return the id of the run that is meant. Raises: SettingsError: it names none; with what may have been meant."""
+    """Return the run id of a reference. Raises: SettingsError: it names no run; with a similar one if there is one."""
     if found := _OF_A_RUN.fullmatch(reference):
         return found[1]
     if reference.startswith(SCHEME):
@@ -69,23 +69,23 @@ def _run_id(client: "MlflowClient", reference: str) -> str:
 
 
 def _nearest(client: "MlflowClient", wanted: str) -> str:
-    """Return a sentence on the run that may have been meant; empty if none comes near, or the store does not tell."""
+    """Return a question that names a similar run; empty if no run is similar, or the store does not answer."""
     from mlflow.exceptions import MlflowException
 
     if not 1 <= len(wanted) <= _LONGEST:
         return ""
     try:
         names = _names(client)
-    except MlflowException:  # It must not hide what went wrong before.
+    except MlflowException:  # The error that led here is the one to report.
         return ""
-    # By what the ids begin with, as people copy the start of one; by name; by a slip of the hand.
-    found = [each for each, name in names.items() if each.startswith(wanted.lower()) or name == wanted]
-    found = found or difflib.get_close_matches(wanted.lower(), names, n=1)
-    return f"did you mean {found[0]} ({names[found[0]][:80]})?" if found else ""
+    # People copy the start of an id, give the run's name, or mistype a character.
+    similar = [each for each, name in names.items() if each.startswith(wanted.lower()) or name == wanted]
+    similar = similar or difflib.get_close_matches(wanted.lower(), names, n=1)
+    return f"did you mean {similar[0]} ({names[similar[0]][:80]})?" if similar else ""
 
 
 def _names(client: "MlflowClient", condition: str = "") -> dict[str, str]:
-    """Return the names of the runs that meet a condition, by their ids; of the newest only, where they are many."""
+    """Return the names of the runs that meet a condition, by run id; only the newest 5,000."""
     from mlflow.entities import ViewType
 
     experiments = [found.experiment_id for found in client.search_experiments(ViewType.ACTIVE_ONLY)]
@@ -94,15 +94,15 @@ def _names(client: "MlflowClient", condition: str = "") -> dict[str, str]:
 
 
 def _of_start(client: "MlflowClient", start: str) -> str:
-    """Return the only id that begins so: files and folders are named by the first 8 characters.
+    """Return the run id that begins with these characters; files and folders are named by the first 8 of an id.
 
-    Raises: SettingsError: there is none, or several.
+    Raises: SettingsError: no run id begins so, or several do.
     """
-    found = list(_names(client, f"attributes.run_id LIKE '{start}%'")) if _START.fullmatch(start) else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise SettingsError(f"{start!r} begins the ids of {len(found)} runs: {', '.join(found[:5])}; write more of it")
+    ids = list(_names(client, f"attributes.run_id LIKE '{start}%'")) if _START.fullmatch(start) else []
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        raise SettingsError(f"{start!r} begins the ids of {len(ids)} runs: {', '.join(ids[:5])}; write more of it")
     hint = _nearest(client, start)
     raise SettingsError(_no_id(start) + (f"; {hint}" if hint else ""))
 
@@ -129,12 +129,12 @@ def _of_model(client: "MlflowClient", reference: str) -> str:
             raise
         raise SettingsError(f"there is no model {shown}: {_there_is(client, reference)}") from error
     if not run_folder.is_run_id(named or ""):
-        raise SettingsError(f"{shown} was not registered from a run: nothing is known of it")
+        raise SettingsError(f"{shown} was not registered from a run, so its run cannot be found")
     return str(named)
 
 
 def _there_is(client: "MlflowClient", reference: str) -> str:
-    """Say which names, or aliases of the name, there are."""
+    """Say which registered models there are, or which aliases the model has."""
     models = {model.name: model for model in client.search_registered_models(max_results=100)}
     name = re.split("[@/]", reference.removeprefix(SCHEME))[0]
     if name in models:

@@ -31,7 +31,7 @@ def register(client: "mlflow.MlflowClient", uri: str, run_id: str, name: str) ->
         return
     _make(client, name)
     version = _version(client, name, run)
-    with store.lock(uri):  # Two jobs of a sweep that end at once.
+    with store.lock(uri):  # Two jobs of a sweep may end at the same time.
         is_champion, why = _judge(client, name, run, version)
         if is_champion:
             client.set_registered_model_alias(name, CHAMPION, str(version.version))
@@ -54,7 +54,7 @@ def _version(client: "mlflow.MlflowClient", name: str, run: "Run") -> "ModelVers
     made = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if made:
         return made[0]
-    # Not the model's address, which MLflow looks up in the store that the process takes for its default.
+    # The model's address would not do: MLflow looks it up in the default store of the process.
     source = client.get_logged_model(model_id).artifact_location
     return client.create_model_version(
         name, source, run_id, {names.DATA_SHA256: run.data.tags[names.DATA_SHA256]}, model_id=model_id
@@ -75,12 +75,12 @@ def _judge(client: "mlflow.MlflowClient", name: str, run: "Run", version: "Model
     except MlflowException as error:
         if error.get_http_status_code() not in (400, 404):
             raise
-        return False, f"not the champion: nothing is known of the run of version {held}, which is"
+        return False, f"not the champion: version {held} is, and its run cannot be found to compare with"
     different = ["data"] if run.data.tags[names.DATA_SHA256] != champion.data.tags.get(names.DATA_SHA256) else []
     params = run.data.params, champion.data.params
     different += [key for key in (names.VALIDATION, names.SELECTED_BY) if params[0].get(key) != params[1].get(key)]
     if different:
-        return False, f"not the champion: version {held}, which is, has another {' and '.join(different)}"
+        return False, f"not the champion: version {held} is, and it has another {' and '.join(different)}"
     metric = run.data.params[names.SELECTED_BY]
     new, old = (each.data.metrics.get(names.OBJECTIVE, math.nan) for each in (run, champion))
     is_better = new < old if run.data.params.get(names.DIRECTION) == "minimize" else new > old

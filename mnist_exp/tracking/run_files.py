@@ -1,4 +1,4 @@
-"""The files that a run recorded, read back: none is believed to be what its name says before it was checked."""
+"""Read the files that a run recorded. Each is checked first: it may be damaged, or come from someone else."""
 
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ def read_sections(uri: str, run_id: str, name: str) -> dict[str, Any]:
 
 
 def read_predictions(uri: str, run_id: str) -> Predictions:
-    """Return what a run predicted for the test set. Raises: SettingsError: it was not tested, or that is damaged."""
+    """Return the predictions of a run for the test set. Raises: SettingsError: there are none, or they are damaged."""
     text = _text(uri, run_id, predictions.FILE, predictions.LARGEST)
     return predictions.parse(text, f"{predictions.FILE} of run {run_id}")
 
 
 def read_leaderboard(uri: str, run_id: str) -> str:
-    """Return a sweep's table as CSV. Raises: SettingsError: the run has none."""
+    """Return the leaderboard of a sweep as CSV. Raises: SettingsError: the run has none."""
     return _text(uri, run_id, "leaderboard.csv", _LARGEST_BOARD)
 
 
@@ -42,7 +42,7 @@ def parse(text: str, what: str) -> dict[str, Any]:
 
     Args:
         text: of the file.
-        what: it is called in an error.
+        what: name of the file in an error message.
     Raises: SettingsError: it is not what mnist_exp writes.
     """
     try:
@@ -53,12 +53,12 @@ def parse(text: str, what: str) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise SettingsError(f"{what} is not a configuration: it must be sections with names")
     if "${" in text:
-        raise SettingsError(f"{what} has interpolations (${{…}}), which a recorded run has not: they are not resolved")
+        raise SettingsError(f"{what} has interpolations (${{…}}): mnist_exp writes none, so they are not resolved")
     return content
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads plain values; refuses aliases, with which a small text can become a giant one."""
+    """Reads plain values; refuses aliases, because a small file with aliases can fill the memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse an alias."""
@@ -81,11 +81,11 @@ def _text(uri: str, run_id: str, name: str, largest: int) -> str:
 
 
 def _why_missing(uri: str, run_id: str, name: str, error: Exception) -> str:
-    """Say why a file cannot be found: a store that does not answer may have it all the same."""
+    """Say why a file cannot be read: the run has none, or the store does not answer."""
     try:
         names = [file.path for file in store.client(uri).list_artifacts(run_id)]
     except mlflow_writes.read_errors() as again:
-        return f"the store does not give it: {redact(first_line(again))}"
+        return f"the store does not deliver it: {redact(first_line(again))}"
     if name in names:
-        return f"the store does not give it: {redact(first_line(error))}"
+        return f"the store does not deliver it: {redact(first_line(error))}"
     return "its process ended before it was recorded, or it was made by an older version"

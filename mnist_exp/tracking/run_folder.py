@@ -1,6 +1,6 @@
-"""The folder of an unfinished run: checkpoints, and records that the store did not take yet.
+"""The folder of an unfinished run: its checkpoints, and the records that the store has not taken yet.
 
-It is named by the run's id. One process at a time works on it.
+Its name is the run id. Only one process at a time works on it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class RunFolder:
     """The folder of one run.
 
     Args:
-        path: of the folder; it need not exist.
+        path: of the folder; it need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,10 +38,10 @@ class RunFolder:
         self._lock: filelock.BaseFileLock | None = None
 
     def claim(self) -> None:
-        """Make the folder and lock it for this process, until `release` or the end of the process.
+        """Create the folder and lock it for this process, until `release` is called or the process ends.
 
         Raises: BusyError: another process has locked it.
-            SettingsError: it cannot be made or written.
+            SettingsError: it cannot be created or written.
         """
         import filelock
 
@@ -70,7 +70,7 @@ class RunFolder:
             self._lock = None
 
     def remove(self) -> None:
-        """Remove the folder, and the one around it if it is empty then."""
+        """Remove the folder, and its parent folder if that is empty then."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.release()
         with contextlib.suppress(OSError):
@@ -91,20 +91,20 @@ def root(settings: TrackingSettings) -> Path:
 
 
 def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:
-    """Return the folder of a run. Raises: SettingsError: that is no run id."""
+    """Return the folder of a run. Raises: SettingsError: `run_id` is not a run id."""
     return RunFolder(root(settings) / checked_run_id(run_id))
 
 
 def remove_sweep_heartbeat(settings: TrackingSettings, parent: str) -> None:
-    """Remove the heartbeat of a sweep whose launching process is gone."""
+    """Remove the heartbeat of a sweep whose launching process has ended."""
     Heartbeat(root(settings) / _SWEEPS / checked_run_id(parent)).remove()
 
 
 @contextlib.contextmanager
 def sweep_heartbeat(settings: TrackingSettings, parent: str) -> Iterator[None]:
-    """Keep the heartbeat of a sweep, as its launching process.
+    """Keep a heartbeat for a sweep as long as the `with` block runs. Its launching process calls this.
 
-    Raises: SettingsError: its file cannot be written.
+    Raises: SettingsError: the file of the heartbeat cannot be written.
     """
     file = root(settings) / _SWEEPS / checked_run_id(parent)
     heartbeat_of_sweep = Heartbeat(file)
@@ -119,12 +119,12 @@ def sweep_heartbeat(settings: TrackingSettings, parent: str) -> Iterator[None]:
 
 
 def is_silent(around: Path, run_id: str, process: str) -> bool:
-    """Tell whether the heartbeat of a run, or of a sweep, on any machine has stopped.
+    """Tell whether the heartbeat of a run or of a sweep has stopped, on whatever machine it runs.
 
     Args:
         around: the folder of all unfinished runs, as this machine sees it.
-        run_id: of the run, or of the sweep's parent.
-        process: that its record names.
+        run_id: of the run, or of the sweep's parent run.
+        process: the process that the record of the run names.
     """
     return any(heartbeat.is_silent(file, process) for file in (around / run_id / _OWNER, around / _SWEEPS / run_id))
 
@@ -142,7 +142,7 @@ def is_run_id(text: str) -> bool:
 
 
 def checked_run_id(run_id: str) -> str:
-    """Return a run id. Raises: SettingsError: it has another form, and could be a path out of the folder."""
+    """Return a run id after a check. Raises: SettingsError: it is not one, and might be a path to another folder."""
     if not is_run_id(run_id):
         raise SettingsError(
             f"{run_id!r} is no run id: it must be 32 characters of 0-9 and a-f, as `mlflow ui` shows it"
@@ -151,7 +151,7 @@ def checked_run_id(run_id: str) -> str:
 
 
 def check(settings: TrackingSettings) -> None:
-    """Make sure that the folder of unfinished runs can be written. Raises: SettingsError: it cannot, and why."""
+    """Check that the folder of unfinished runs can be written. Raises: SettingsError: it cannot; with the reason."""
     around = root(settings)
     existing = next(folder for folder in (around, *around.parents) if folder.exists())
     try:

@@ -1,4 +1,4 @@
-"""Records of a run that wait for its store, kept on disk."""
+"""The records of a run that wait on disk until its store takes them."""
 
 import json
 import os
@@ -15,12 +15,12 @@ from mnist_exp.runtime.redaction import redact_record
 
 @dataclass(frozen=True)
 class Record:
-    """One record.
+    """One record of a run.
 
     Args:
         kind: params, metrics, tags, inputs, files, model, registration or end.
-        facts: its values, as JSON.
-        files: contents by name.
+        facts: its values; they can be written as JSON.
+        files: contents of its files, by name.
     """
 
     kind: str
@@ -29,10 +29,10 @@ class Record:
 
 
 class Spool:
-    """The waiting records of one run, in their order. If the disk is full, they stay in memory.
+    """The waiting records of one run, oldest first. If the disk is full, they stay in memory.
 
     Args:
-        folder: where they are kept; the first record makes it.
+        folder: where the records are kept; it is created for the first one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class Spool:
 
     @property
     def in_memory(self) -> int:
-        """How many records are in memory only."""
+        """The number of records that are in memory only."""
         return sum(record is not None for _, record in self._waiting)
 
     def put(self, record: Record) -> None:
@@ -56,7 +56,7 @@ class Spool:
         self._waiting.append((number, Record(record.kind, redact_record(record.facts), files)))
 
     def store(self) -> None:
-        """Write the records in memory to disk, as many as fit."""
+        """Write the records in memory to disk. If the disk is full, the rest stays in memory."""
         self.reason = ""
         for position, (number, record) in enumerate(self._waiting):
             if record is not None:
@@ -73,7 +73,7 @@ class Spool:
         return record if record is not None else _read(self._path(number))
 
     def drop_first(self, *, only_from_memory: bool = False) -> None:
-        """Remove the oldest record. With `only_from_memory`, one that is on disk stays."""
+        """Remove the oldest record; with `only_from_memory` only if it is not on disk."""
         number, record = self._waiting[0]
         if only_from_memory and record is None:
             return
@@ -84,7 +84,7 @@ class Spool:
         return self.folder / f"{number:06d}"
 
     def _write(self, number: int, record: Record) -> None:
-        """Write a record under another name and move it to its place, so that no record is ever half there."""
+        """Write a record under another name, then rename it, so that no half-written record is ever read."""
         path = self._path(number)
         unfinished = path.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -105,7 +105,7 @@ class Spool:
 
 
 def count_records(count: int) -> str:
-    """Return a number of records in words."""
+    """Return a number of records with its noun: `1 record`, `2 records`."""
     return "1 record" if count == 1 else f"{count} records"
 
 
