@@ -1,4 +1,4 @@
-"""One call of a sweep, checked: what its record, its launch and its summary need to know."""
+"""One call of a sweep after all checks: what its record, its launch and its summary need."""
 
 import functools
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class SweepCall:
         study: of a search; None for a grid.
         config_dir: the user's folder of configuration files.
         folder: where its jobs write their events.
-        screen: where it is shown.
+        screen: to print on.
     """
 
     how: SweepSettings
@@ -39,28 +39,28 @@ class SweepCall:
 
     @functools.cached_property
     def key(self) -> str:
-        """The digest by which the same sweep is known again."""
+        """The key of the sweep: the same command has the same key, so an earlier call of it is found."""
         return sweep_key(self.plan, self.how, is_search=self.study is not None)
 
     @property
     def tracking(self) -> TrackingSettings:
-        """Where its runs are recorded."""
+        """The settings of the store in which its runs are recorded."""
         return self.plan.settings.tracking
 
     def rows_of_grid(self, earlier: Sequence[StoredRun]) -> list[Row]:
-        """Return a row for each job of a grid, with its result where an earlier run has it."""
+        """Return a row for each job of a grid, with the result of an earlier run if there is one."""
         if not self.how.reuse:
             earlier = []
         begun = self.interrupted(earlier)
         return reuse.rows_of_grid(self.plan, earlier, retry_failed=self.how.retry_failed, begun=begun)
 
     def interrupted(self, earlier: Sequence[StoredRun]) -> dict[str, str]:
-        """Return the ids of the runs to resume, by job key."""
+        """Return the ids of the interrupted runs to resume, by job key."""
         return reuse.interrupted(earlier, self.tracking, retry_failed=self.how.retry_failed)
 
 
 def make_study(plan: Plan, how: SweepSettings) -> Study:
-    """Return where the trials of a search are kept."""
+    """Return the study of a search."""
     settings = plan.settings
     name = study_name(plan, how)
     address = how.storage or storage.default(store.sqlite_file(store.locate(settings.tracking.uri)), name)

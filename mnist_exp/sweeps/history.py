@@ -83,7 +83,7 @@ class SweepHistory:
         parents = list(self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'"))
         return next((run for run in parents if run.lives), parents[0] if parents else None)
 
-    def quicker_parent(self, sweep_key: str, own: str) -> StoredRun | None:
+    def yield_to_other_parent(self, sweep_key: str, own: str) -> StoredRun | None:
         """Keep one parent run if two machines have begun the same sweep at the same time.
 
         After a short wait every machine sees the same parent runs, and all keep the one with the lowest id. If that is

@@ -1,4 +1,4 @@
-"""Start the jobs of a sweep on a launcher, and follow them until the last one has ended."""
+"""Start the jobs of a sweep with a launcher, and follow them until the last one has ended."""
 
 import contextlib
 import itertools
@@ -16,13 +16,13 @@ from mnist_exp.jobs.worker import WorkersLauncher
 from mnist_exp.sweeps import grouping
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.leaderboard import Row
-from mnist_exp.sweeps.progress import Watch
+from mnist_exp.sweeps.progress import Progress
 from mnist_exp.tracking.runs import StoredRun
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A launcher that is ready, and the task that it carries to each job."""
+    """A launcher that is ready, and the task that it runs for each job."""
 
     task: Task
     launcher: Launcher
@@ -35,13 +35,13 @@ class Launch:
         parent: str | None,
         on_failure: Callable[[Row], None],
     ) -> None:
-        """Run the jobs that are left, and fill in their rows.
+        """Run the jobs that are left, and write their results into their rows.
 
         Args:
             call: of the sweep.
-            rows: of all its jobs.
-            earlier: runs of the experiment.
-            parent: run id of the sweep, if it is recorded.
+            rows: one for each job of the sweep.
+            earlier: earlier runs of the experiment.
+            parent: id of the parent run; None if the sweep is not recorded.
             on_failure: called with the row of each job that fails.
         """
         groups = _groups(call, [row for row in rows if row.outcome == "left"])
@@ -51,11 +51,11 @@ class Launch:
         positions = {id(row): position for position, row in enumerate(rows)}
         to_run = [positions[id(row)] for group in groups for row in group]
         settings = call.plan.settings
-        watch = Watch(call.folder, call.screen, rows, to_run, settings.direction, settings.objective, on_failure)
+        progress = Progress(call.folder, call.screen, rows, to_run, settings.direction, settings.objective, on_failure)
 
         def note_lost(group: int, error: object) -> None:
             for job in numbered[group]:
-                watch.lost(job.number, str(error))
+                progress.mark_lost(job.number, str(error))
 
         if isinstance(self.launcher, WorkersLauncher):
             workers = self.launcher.workers
@@ -63,7 +63,7 @@ class Launch:
             # Several processes may launch one search, so each has a name of its own.
             workers.name = f"mnist_exp-{call.key[:12]}" + (f"-{time.time_ns():x}" if call.study else "")
         jobs = [list(group[0].overrides or call.plan.space.fixed) for group in groups]
-        with watch:
+        with progress:
             for number, job in enumerate(self.launcher.launch(jobs, initial_job_idx=0)):
                 if job.status.name == "FAILED":
                     note_lost(number, job._return_value)  # `return_value` would raise it.
@@ -71,9 +71,13 @@ class Launch:
 
 @contextlib.contextmanager
 def launching(make_launcher: Callable[[Task], Launcher], job_timeout_s: float | None) -> Iterator[Launch]:
-    """Make the launcher, and end what it runs at the end of the context.
+    """Make the launcher for a `with` block, and stop its workers at the end.
 
     Workers of this package start at once, so that they import TensorFlow while the sweep opens its store.
+
+    Args:
+        make_launcher: returns the launcher for a task.
+        job_timeout_s: longest time that a job may take; None sets no limit.
     """
     task = Task()
     launcher = make_launcher(task)
@@ -89,7 +93,7 @@ def launching(make_launcher: Callable[[Task], Launcher], job_timeout_s: float | 
 
 
 def _groups(call: SweepCall, rows: Sequence[Row]) -> list[list[Row]]:
-    """Return the jobs as they are started: one by one, or those of one program together."""
+    """Return the jobs in the groups in which they are trained: one by one, or several jobs of one program together."""
     at_most = call.how.together
     if at_most == 1:
         return [[row] for row in rows]
@@ -104,7 +108,7 @@ def _groups(call: SweepCall, rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _numbered(groups: Sequence[Sequence[Row]]) -> tuple[tuple[NumberedJob, ...], ...]:
-    """Return the jobs of each group, counted through all groups."""
+    """Number the jobs of all groups, beginning with 0."""
     numbers = itertools.count()
     return tuple(tuple(NumberedJob(next(numbers), tuple(row.overrides)) for row in group) for group in groups)
 
@@ -126,7 +130,7 @@ def _assignment(call: SweepCall, parent: str | None, numbered: tuple[tuple[Numbe
 
 
 def _write_known(call: SweepCall, earlier: Sequence[StoredRun]) -> None:
-    """Write for the jobs what is known before they start."""
+    """Write into the sweep's folder what its jobs must know: their keys, runs to resume, and results to reuse."""
     call.folder.mkdir(parents=True, exist_ok=True)
     planned = {digest(list(job.overrides)): job.key for job in call.plan.jobs}
     events.write_known(call.folder, events.PLANNED, planned)

@@ -1,4 +1,4 @@
-"""The parent run of a sweep: opened or found again, told of jobs that failed, completed and closed."""
+"""The parent run of a sweep: it is created or opened again, gets the results of the sweep, and is closed."""
 
 import contextlib
 import functools
@@ -30,7 +30,7 @@ class ParentRun:
         earlier: runs of the experiment, from before this call.
         run_id: of the parent.
         is_new: whether this call created it.
-        is_ours: whether this process owns it; else it has joined a search that another process began.
+        is_ours: whether this process owns it; else this process has joined a search that another one began.
     """
 
     call: SweepCall
@@ -42,7 +42,7 @@ class ParentRun:
 
     @contextlib.contextmanager
     def heartbeat(self) -> Iterator[None]:
-        """Give a heartbeat for the sweep, if it is ours."""
+        """Keep a heartbeat for the sweep during a `with` block, if the parent run is ours."""
         with run_folder.sweep_heartbeat(self.call.tracking, self.run_id) if self.is_ours else contextlib.nullcontext():
             yield
 
@@ -53,12 +53,12 @@ class ParentRun:
         return reuse.rows_of_search(self.history.children(self.run_id), self.call.plan.space.keys)
 
     def record_failure(self, row: Row) -> None:
-        """Record a job that failed, also one whose run did not begin."""
+        """Record that a job failed; a job that failed before its run was created gets one."""
         tags = {names.FAILURE: row.reason, names.PARENT: self.run_id}
         tags |= {names.COMMAND: row.command, names.POINT: json.dumps(dict(row.values))}
         if row.key:
             tags[names.JOB_KEY] = row.key
-        with contextlib.suppress(Exception):  # A store that is gone must not end the sweep.
+        with contextlib.suppress(Exception):  # The sweep must go on even if the store does not answer.
             row.run_id = self.history.record_failure(row.run_id, row.name, tags, row.traceback)
 
     def close(self, outcome: Outcome, status: str) -> None:
@@ -76,7 +76,7 @@ class ParentRun:
         for step in (settle, record, view, end):
             try:
                 step()
-            except Exception:  # The jobs are done; they must not look as if they were not.
+            except Exception:  # The jobs are done: an error here must not look like a failure of theirs.
                 self.call.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
 
     def _open_view(self, outcome: Outcome) -> None:
@@ -91,12 +91,12 @@ class ParentRun:
         self.history.open_view(view)
 
     def _settle(self, outcome: Outcome) -> None:
-        """Record the end of jobs whose process was ended before it could do so itself."""
+        """Set the status of jobs whose process was killed before it could do so."""
         study = self.call.study
         ended = [row for row in outcome.rows if row.outcome in ("killed", "failed") and not row.reused]
         for row in ended:
             if row.outcome == "killed" and row.run_id:
-                with contextlib.suppress(Exception):  # The rest of the summary is worth more.
+                with contextlib.suppress(Exception):  # The rest of the summary must be recorded all the same.
                     if self.history.get(row.run_id).status == "RUNNING":
                         self.history.end(row.run_id, "KILLED")
         if ended or study:
@@ -107,7 +107,7 @@ class ParentRun:
 
 
 def find_running(call: SweepCall, history: SweepHistory) -> StoredRun | None:
-    """Return the parent run of an earlier call; None if there is none, or none is to be used.
+    """Return the parent run of an earlier call; None if there is none, or with `sweep.reuse=false`.
 
     Raises: BusyError: it is a grid, and another process runs it. A search is joined instead.
     """
@@ -127,7 +127,7 @@ def open_parent(call: SweepCall, history: SweepHistory, earlier: Sequence[Stored
         if found is not None and found.lives:
             return ParentRun(call, history, earlier, found.run_id, is_new=False, is_ours=False)
         run_id = history.open_parent(found, *_facts(call))
-    if found is None and call.how.reuse and (other := history.quicker_parent(call.key, run_id)):
+    if found is None and call.how.reuse and (other := history.yield_to_other_parent(call.key, run_id)):
         if call.study is None:
             raise BusyError(reuse.running_already(other))
         return ParentRun(call, history, earlier, other.run_id, is_new=True, is_ours=False)

@@ -22,7 +22,7 @@ _REST = 20  # The pause is this many times the last reading: many jobs or a slow
 _STYLES = {"done": "green", "pruned": "yellow", "failed": "bold red", "killed": "red"}
 
 
-class Watch:
+class Progress:
     """Reads the events of a sweep's jobs in a thread, keeps a row for each job, and prints the progress.
 
     Args:
@@ -57,10 +57,10 @@ class Watch:
         self._skipped: set[int] = set()
         self._over = threading.Event()
         self._lock = threading.RLock()
-        self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
         self._live: Live | None = None
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "Progress":
         """Start the thread that reads the events."""
         if self._screen.is_live:
             self._live = Live(get_renderable=self._line, console=self._screen.out, refresh_per_second=2, transient=True)
@@ -84,7 +84,7 @@ class Watch:
                 self._end(number, row, {"event": "killed"})
         self._screen.out.print()
 
-    def lost(self, number: int, reason: str) -> None:
+    def mark_lost(self, number: int, reason: str) -> None:
         """Mark a job failed whose process ended before the job did.
 
         Args:
@@ -126,7 +126,7 @@ class Watch:
             self._describe(row, event)
         elif kind == "repeated":
             row.outcome, row.name = "repeated", event["name"]
-        elif kind == "killed":  # The sweep was interrupted, or only this process died: then `lost` is called.
+        elif kind == "killed":  # The sweep was interrupted, or only this process died: then `mark_lost` is called.
             row.outcome = "killed"
         elif kind == "skipped":
             self._skipped.add(number)

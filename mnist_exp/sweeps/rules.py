@@ -1,4 +1,4 @@
-"""The rules of a sweep: problems that only show when its options meet."""
+"""The rules of a sweep: checks of options that depend on each other."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def is_search(how: SweepSettings, space: Space) -> bool:
-    """Tell whether a sweep is a search: it names a sampler, or sweeps over an interval, which is no list of values."""
+    """Tell whether a sweep is a search: it names a sampler, or sweeps over an interval, which no grid can try out."""
     return how.sampler is not None or any(axis.is_continuous for axis in space.axes)
 
 

@@ -185,7 +185,7 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
     if close := _within_chance(outcome):
         rows["chance"] = close
     if outcome.count("left") or outcome.count("killed"):
-        rows["rest"] = "issue the same command again to finish"
+        rows["rest"] = "run the same command again to finish"
     if outcome.parent and history is not None:
         rows["parent"] = f"{outcome.parent} in experiment {experiment}"
         if ranked:

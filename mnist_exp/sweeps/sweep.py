@@ -1,4 +1,4 @@
-"""A whole sweep: planned, launched, followed, summed up. `sweep` reads as what happens."""
+"""A sweep from end to end: `sweep` plans it, launches its jobs, follows them and prints the summary."""
 
 import contextlib
 import time
@@ -38,13 +38,14 @@ def sweep(
     """Run the jobs of a sweep that are not done yet, and return the best objective.
 
     Args:
-        params: what a preset sweeps over.
+        params: the options that the preset sweeps over, with their values.
         arguments: the overrides of the command line.
-        config: composed, without what is swept.
-        loader: Hydra's.
-        make_launcher: returns the launcher that carries a task.
-    Raises: SettingsError: a job has a mistake, or cannot be run; none was.
-        RunError: a job failed.
+        config: composed from the overrides that are the same in all jobs.
+        loader: Hydra's config loader.
+        make_launcher: returns the launcher for a task.
+    Returns: the best objective; None if no job is done.
+    Raises: SettingsError: a job has a mistake, or cannot be run. Then no job was started.
+        RunError: a job failed or was killed.
     """
     call = _check(params, arguments, config, loader)
     if call.how.dry_run:
@@ -103,7 +104,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
     if outcome.failed:
         raise RunError(f"{len(outcome.failed)} of {len(rows)} jobs failed")
     if killed := outcome.count("killed"):
-        raise RunError(f"{killed} of {len(rows)} jobs were ended from outside: issue the same command to go on")
+        raise RunError(f"{killed} of {len(rows)} jobs were killed: run the same command again to continue")
     return outcome.ranked[0].objective if outcome.ranked else None
 
 
@@ -116,7 +117,7 @@ def _open_record(call: SweepCall) -> tuple[list[StoredRun], ParentRun | None]:
     earlier = history.jobs()
     if call.how.reuse and call.study is None:
         find_running(call, history)
-        # A search need not wait: whoever asks next resumes what its orphans leave.
+        # A search need not wait: its next jobs resume the trials that orphaned jobs leave.
         earlier = reuse.without_orphans(history, earlier, {job.key for job in call.plan.jobs})
     return earlier, open_parent(call, history, earlier)
 

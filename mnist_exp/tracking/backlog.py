@@ -1,4 +1,4 @@
-"""The records of all runs that wait on disk for their store, and how they get there when it is back."""
+"""Upload the records that wait on disk, for all runs, once the store answers again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from mnist_exp.tracking.uploader import Uploader
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What came of the records of one run.
+    """The result of uploading the records of one run.
 
     Args:
         run_id: of the run.
-        uploaded: how many records the store took.
-        waiting: how many still wait.
-        reason: why they do.
-        status: of the run in the store, when nothing waits any more; empty if that is not known.
-        is_claimed: whether another process has the run, which will upload them itself.
+        uploaded: number of records that the store took.
+        waiting: number of records that still wait.
+        reason: why they still wait; empty if none does.
+        status: status of the run in the store once no record waits; empty if it is not known.
+        is_claimed: whether another process works on the run; that process will upload the records.
     """
 
     run_id: str
@@ -34,7 +34,7 @@ class UploadResult:
     is_claimed: bool = False
 
     def __str__(self) -> str:
-        """Return it as a person would say it."""
+        """Return the result as a sentence."""
         parts = [f"{count_records(self.uploaded)} delivered"] if self.uploaded else []
         if self.waiting:
             parts.append(f"{count_records(self.waiting)} still wait: {self.reason}")
@@ -49,13 +49,14 @@ class UploadResult:
 def upload_waiting(
     settings: TrackingSettings, warn: Callable[[str], None], run_ids: Sequence[str] | None = None
 ) -> list[UploadResult]:
-    """Upload the records that wait of runs that no living process has; imports MLflow, but not where nothing waits.
+    """Upload the waiting records of runs on which no process works. MLflow is imported only if records wait.
 
     Args:
-        settings: which store, and where runs wait for it.
-        warn: told of each run of which records still wait, unless another process has it.
-        run_ids: of the runs; None is all that wait.
-    Raises: SettingsError: there is no such run here, or the store does not answer.
+        settings: name the store and the folder of unfinished runs.
+        warn: called with a sentence for each run whose records still wait, unless another process works on it.
+        run_ids: of the runs; None uploads the records of all runs.
+    Returns: one result for each run.
+    Raises: SettingsError: a run has no folder here. TrackingError: the store does not answer.
     """
     folders = _waiting(settings) if run_ids is None else [_existing(settings, run_id) for run_id in run_ids]
     if not any(len(Spool(folder.spool)) for folder in folders):
@@ -69,7 +70,7 @@ def upload_waiting(
     done: list[UploadResult] = []
     why = ""
     for folder in folders:
-        if why:  # It would be the same for each, after some seconds.
+        if why:  # The store is away: each of the other runs would fail too, after some seconds.
             done.append(UploadResult(folder.path.name, 0, len(Spool(folder.spool)), why))
         else:
             each, why = _upload(folder, uri)
@@ -89,8 +90,8 @@ def _existing(settings: TrackingSettings, run_id: str) -> RunFolder:
     folder = run_folder.folder_of(settings, run_id)
     if not folder.path.is_dir():
         raise SettingsError(
-            f"there is no folder {folder.path}, so nothing of that run waits here: go to the folder that the run was "
-            "started in, or name the one that it waits in with --local-dir"
+            f"there is no folder {folder.path}, so no record of that run waits here: go to the folder in which the run "
+            "was started, or name the folder of unfinished runs with --local-dir"
         )
     return folder
 
@@ -103,7 +104,10 @@ def _check(uri: str) -> None:
 
 
 def _upload(folder: RunFolder, uri: str) -> tuple[UploadResult, str]:
-    """Upload the records that wait of one run; return the result, and a reason that holds for all other runs too."""
+    """Upload the waiting records of one run.
+
+    Returns: the result, and the reason if the store takes no records of any run; else an empty text.
+    """
     run_id = folder.path.name
     try:
         folder.claim()
@@ -116,7 +120,7 @@ def _upload(folder: RunFolder, uri: str) -> tuple[UploadResult, str]:
         try:
             uploader.flush()
             why = uploader.reason if uploader.is_transient else ""
-        except Exception as error:  # As of a model whose own layers are not found: the other runs have none.
+        except Exception as error:  # An error of this run only, such as a model with a user's layer that is missing.
             uploader.reason = first_line(error)
         status = "" if len(uploader.spool) else _status(uri, run_id)
         if status == "FINISHED":
@@ -138,4 +142,4 @@ def _status(uri: str, run_id: str) -> str:
 
 
 def _say_nothing(text: str) -> None:
-    """Ignore it: the line of each run says it all."""
+    """Print nothing: the line of each run says the same."""

@@ -50,7 +50,7 @@ class Spool:
         return sum(record is not None for _, record in self._waiting)
 
     def put(self, record: Record) -> None:
-        """Add a record after the others, in memory until `store` is called; its secrets are not kept."""
+        """Add a record at the end, without its secrets. It is in memory until `store` is called."""
         number = self._waiting[-1][0] + 1 if self._waiting else 1
         files = {name: redacted_files.content(name, content) for name, content in record.files.items()}
         self._waiting.append((number, Record(record.kind, redact_record(record.facts), files)))

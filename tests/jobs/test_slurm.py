@@ -226,7 +226,7 @@ def test_scancel_kills_jobs_and_the_same_command_goes_on_with_them(cluster):
     slurm("scancel", next(job for job in states if job.endswith("_0")))
     output = end_of(running, code=1)
     assert "1 done, 2 killed" in output
-    assert "2 of 3 jobs were ended from outside" in output
+    assert "2 of 3 jobs were killed" in output
     _, (parent,), jobs = recorded()
     assert parent.info.status == "KILLED"
     assert sorted(job.info.status for job in jobs) == ["FINISHED", "KILLED"]

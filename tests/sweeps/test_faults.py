@@ -131,7 +131,7 @@ def test_interrupted_sweep_records_what_ran_and_prints_its_summary(number, code)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == code, output
     assert "2 killed, 1 left" in output
-    assert "issue the same command again" in output
+    assert "run the same command again" in output
     assert "Traceback" not in output
     _, parents, children = recorded()
     assert [run.info.status for run in (*parents, *children)] == ["KILLED"] * 3
