@@ -638,7 +638,7 @@ def told(tmp_path_factory, digits):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_mistake_is_told(told, name):
+def test_mistake_is_explained(told, name):
     result = told[name]
     assert result["code"] == 2, result
     for words in CASES[name][2]:
@@ -651,7 +651,7 @@ def test_mistake_is_told(told, name):
     assert result["heavy"] == []
 
 
-def test_several_mistakes_are_told_together(told):
+def test_several_mistakes_are_reported_together(told):
     result = told["several"]
     assert result["code"] == 2
     assert result["err"].splitlines()[0].startswith("6 mistakes")
@@ -666,18 +666,18 @@ def test_several_mistakes_are_told_together(told):
         assert name in result["err"]
 
 
-def test_a_sweep_of_mistakes_is_not_looked_through_to_its_end(told):
+def test_checking_a_sweep_stops_after_ten_mistakes(told):
     assert told["sweep twice"]["code"] == 2
     assert "job 1 of 200: model.filters=0 is not allowed" in told["sweep twice"]["err"]
     assert "190 more jobs were not checked: 10 have mistakes already" in told["sweep twice"]["err"]
 
 
-def test_a_file_of_ones_own_that_would_not_be_used_is_a_mistake(told):
+def test_user_file_that_would_be_ignored_is_a_mistake(told):
     assert told["folder that hides ours"]["code"] == 2
     assert "model/cnn.yaml would not be used" in told["folder that hides ours"]["err"]
 
 
-def test_what_another_process_works_on_is_no_mistake(tmp_path, capsys):
+def test_run_of_another_process_is_no_mistake(tmp_path, capsys):
     held, wanted = RunFolder(tmp_path / RUN_ID), RunFolder(tmp_path / RUN_ID)
     held.claim()
     with pytest.raises(BusyError) as error:

@@ -143,7 +143,7 @@ def run(*words):
 @example("=1")
 @example("model.filters=range(1,0)")
 @example("seed=range(0,1e400)")
-def test_any_text_is_read_or_explained(text):
+def test_any_text_is_parsed_or_explained(text):
     try:
         override = overrides.read(text)
         first = overrides.first_value(override)
@@ -159,7 +159,7 @@ def test_any_text_is_read_or_explained(text):
 
 @examples(35)
 @given(ANYTHING)
-def test_any_overrides_become_settings_or_sentences(texts):
+def test_any_overrides_give_settings_or_messages(texts):
     try:
         made = compose(texts)
     except SettingsError as error:
@@ -176,7 +176,7 @@ def test_any_overrides_become_settings_or_sentences(texts):
 @example(["hydra.launcher=local", "seed=1,2"], ["-m"])
 @example(["~sweep"], ["-m"])
 @example(["hydra.job.env_copy=[NOWHERE]"], [])
-def test_a_command_line_with_a_mistake_in_it_ends_with_2(texts, flags):
+def test_command_line_with_a_mistake_exits_with_2(texts, flags):
     code, told = run(*flags, *(text for text in texts if not text.startswith("-")), "model.no_such_option=1")
     head, *sentences = told.splitlines()
     assert code == 2
@@ -191,7 +191,7 @@ def test_a_command_line_with_a_mistake_in_it_ends_with_2(texts, flags):
         TEXTS | GRAMMAR | VALID | st.sampled_from(["-m", "-x", "--cfg", "job", "--info", "-sc", "--help"]), max_size=3
     )
 )
-def test_any_words_with_cfg_end_with_0_or_2(words):
+def test_any_words_with_cfg_exit_with_0_or_2(words):
     code, told = run("--cfg", "job", *words)
     assert code in (0, 2)
     assert "Traceback" not in told
@@ -258,7 +258,7 @@ def valid_overrides(draw):
 
 @examples(35)
 @given(valid_overrides())
-def test_valid_settings_come_back_from_their_configuration_as_they_were(texts):
+def test_valid_settings_survive_their_configuration_unchanged(texts):
     try:
         made = compose(texts)
     except SettingsError as error:
@@ -279,7 +279,7 @@ def test_valid_settings_come_back_from_their_configuration_as_they_were(texts):
 )
 @example(10**5000)
 @example([10**5000])
-def test_any_value_is_shown_in_one_line(value):
+def test_any_value_is_shown_on_one_line(value):
     assert fields.show(value)
     assert len(fields.show(value)) <= 2000
     assert fields.show(value).isprintable()

@@ -92,7 +92,7 @@ def test_hostile_targets_are_refused(group, target):
 
 
 @pytest.mark.parametrize("group", KINDS)
-def test_a_builder_of_another_group_is_refused(group):
+def test_builder_of_another_group_is_refused(group):
     own = {
         "model": "mnist_exp.models.cnn",
         "optimizer": "keras.optimizers.Adam",
@@ -121,7 +121,7 @@ def test_hostile_targets_are_refused_from_a_yaml_file(target, tmp_path):
     assert is_told(error.value.problems)
 
 
-def test_a_nested_target_is_a_value_like_any_other():
+def test_nested_target_is_a_plain_value():
     with pytest.raises(SettingsError, match=r"model\.activation=.* is not allowed"):
         compose(["model.activation={_target_: os.system, command: ls}"])
     for name in ("_partial_", "_args_", "_recursive_"):
@@ -148,7 +148,7 @@ def my_pkg(tmp_path, monkeypatch):
     "name", ["os.system", "system", "random", "Popen", "nets.os.system", "value", "missing", "net.__call__"]
 )
 @pytest.mark.parametrize("group", KINDS)
-def test_a_trusted_module_lends_its_trust_to_nothing_it_imports(group, name, my_pkg, alone):
+def test_imports_of_a_trusted_module_are_not_trusted(group, name, my_pkg, alone):
     component, problems = components.check(group, {"_target_": f"{my_pkg}.{name}"}, (my_pkg,))
     # What only the import can tell, the import must.
     if not problems:
@@ -159,7 +159,7 @@ def test_a_trusted_module_lends_its_trust_to_nothing_it_imports(group, name, my_
 
 @pytest.mark.parametrize("target", ["my_pkg.net", "my_pkg.nets.net"])
 @pytest.mark.parametrize("group", KINDS)
-def test_a_builder_of_a_trusted_module_is_built(group, target, my_pkg):
+def test_builder_of_a_trusted_module_is_built(group, target, my_pkg):
     assert refused(group, target)
     component, problems = components.check(group, {"_target_": target, "a": 1}, (my_pkg,))
     assert problems == []
@@ -168,7 +168,7 @@ def test_a_builder_of_a_trusted_module_is_built(group, target, my_pkg):
 
 
 @pytest.mark.parametrize("group", [group for group, kind in KINDS.items() if kind.given])
-def test_what_the_runner_gives_by_position_may_have_any_name(group, my_pkg, tmp_path):
+def test_positional_arguments_of_the_runner_may_have_any_name(group, my_pkg, tmp_path):
     (tmp_path / my_pkg / "named.py").write_text(
         "def build(first, second, *, depth: int = 3):\n    return first, second, depth\n"
     )
@@ -185,7 +185,7 @@ def test_only_a_whole_module_name_is_trusted(trusted, my_pkg):
     assert refused("model", "net", (trusted,))
 
 
-def test_python_s_own_modules_are_never_trusted(tmp_path):
+def test_standard_library_is_never_trusted(tmp_path):
     """A folder given by --config-dir may name modules, but these hold no builders, only ways to harm."""
     (tmp_path / "experiment").mkdir()
     recipe = {"trusted_modules": ["subprocess"], "augment": {"_target_": "subprocess.Popen", "args": ["touch", "ran"]}}
@@ -201,7 +201,7 @@ FORMATTER = {"version": 1, "formatters": {"theirs": {"()": "shutil.copy", "src":
 @pytest.mark.parametrize(
     "section", [CALLBACK, {"job_logging": FORMATTER}, {"hydra_logging": FORMATTER}], ids=lambda s: next(iter(s))
 )
-def test_hydras_own_section_runs_nothing_either(section, tmp_path, alone):
+def test_hydra_section_runs_no_target(section, tmp_path, alone):
     """Hydra instantiates its callbacks, and logging its formatters, before the run itself is checked."""
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "theirs.yaml").write_text("# @package _global_\n" + yaml.safe_dump({"hydra": section}))
@@ -232,7 +232,7 @@ def name_of(file):
 
 
 @pytest.mark.parametrize("file", BUILDER_FILES, ids=name_of)
-def test_file_names_an_allowed_builder_and_its_defaults(file):
+def test_config_file_names_an_allowed_builder_and_its_defaults(file):
     group = file.parent.name
     section = yaml.safe_load(file.read_text())
     target = section.pop("_target_")
@@ -262,7 +262,7 @@ def _options(node):
 
 
 @pytest.mark.parametrize("file", [CONF / "config.yaml", *FILES], ids=name_of)
-def test_every_file_and_every_option_says_what_it_is(file):
+def test_every_config_file_and_option_has_a_comment(file):
     lines = file.read_text().splitlines()
     opening = next(line for line in lines if not line.startswith("# @package"))
     assert opening.startswith("# ")
@@ -275,6 +275,6 @@ def test_every_file_and_every_option_says_what_it_is(file):
 @pytest.mark.parametrize(
     "name", ["pandas", "joblib", "cloudpickle", "numpy", "PIL", "yaml", "sklearn", "pyarrow", "dill", "cv2", "tf_keras"]
 )
-def test_what_this_package_requires_is_not_trusted(name):
+def test_required_packages_are_not_trusted(name):
     assert not components.may_be_trusted(name)
     assert not components.may_be_trusted(f"{name}.inner")

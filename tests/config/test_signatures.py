@@ -96,11 +96,11 @@ print(json.dumps([found, heavy]))
         "",
     ],
 )
-def test_what_is_no_function_or_class_in_a_source_has_no_signature(target):
+def test_only_functions_and_classes_in_the_source_have_signatures(target):
     assert signatures.from_source(target) is None
 
 
-def test_function_of_a_users_own(package):
+def test_signature_of_a_users_function(package):
     name = package(nets="def net(input_shape, classes, /, depth=3, *, wide: bool, names=('a',), rate=1e-3): ...")
     signature = signatures.from_source(f"{name}.nets.net")
     assert not signature.is_class
@@ -117,18 +117,18 @@ def test_function_of_a_users_own(package):
     assert signature.parameters["rate"].annotation is float
 
 
-def test_class_of_a_users_own(package):
+def test_signature_of_a_users_class(package):
     name = package(nets="class Net:\n    def __init__(self, depth: int = 2): ...\n    def call(self, x): ...")
     signature = signatures.from_source(f"{name}.nets.Net")
     assert signature.is_class
     assert list(signature.parameters) == ["depth"]
 
 
-def test_class_that_inherits_its_constructor_is_not_guessed_at(package):
+def test_inherited_constructor_is_not_guessed(package):
     assert signatures.from_source(f"{package(nets='class Net(dict): ...')}.nets.Net") is None
 
 
-def test_default_that_is_an_expression_is_there_but_unknown(package):
+def test_default_that_is_an_expression_is_unknown(package):
     signature = signatures.from_source(f"{package(nets='def net(a=2 * WIDTH): ...')}.nets.net")
     assert signature.parameters["a"].default is ...
 
@@ -168,12 +168,12 @@ def test_re_exports_are_followed(package, files):
     assert list(signatures.from_source(f"{name}.net").parameters) == ["a", "b"]
 
 
-def test_re_exports_in_a_circle_end(package):
+def test_circular_re_exports_end(package):
     name = package(__init__="from .a import net", a="from .b import net", b="from .a import net")
     assert signatures.from_source(f"{name}.net") is None
 
 
-def test_nothing_in_the_source_is_run(package, tmp_path):
+def test_source_is_never_executed(package, tmp_path):
     ran = tmp_path / "ran"
     source = f"open({str(ran)!r}, 'w')\ndef net(a: open({str(ran)!r}, 'w') = open({str(ran)!r}, 'w')): ..."
     signature = signatures.from_source(f"{package(nets=source)}.nets.net")
@@ -182,7 +182,7 @@ def test_nothing_in_the_source_is_run(package, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["__import__('pathlib').Path('ran').touch()", "NoSuchName", "list['NoSuchName']"])
-def test_quoted_annotation_is_neither_run_nor_in_the_way(package, text):
+def test_quoted_annotation_is_not_executed_and_allows_anything(package, text):
     name = package(nets=f'def net(input_shape, classes, a: "{text}" = 1): ...')
     component, problems = components.check("model", {"_target_": f"{name}.nets.net", "a": 2}, (name,))
     assert problems == []
@@ -193,7 +193,7 @@ def test_quoted_annotation_is_neither_run_nor_in_the_way(package, text):
 @pytest.mark.parametrize(
     "annotation", ["Annotated[int, []]", "Annotated[int, Field(gt='a')]", "3", "NoSuchName", "np.ndarray"]
 )
-def test_annotation_that_means_nothing_to_pydantic_allows_anything(package, annotation):
+def test_annotation_unknown_to_pydantic_allows_anything(package, annotation):
     name = package(nets=f"def net(input_shape, classes, a: {annotation} = 1): ...")
     _, problems = components.check("model", {"_target_": f"{name}.nets.net", "a": 2}, (name,))
     assert problems == []
@@ -211,7 +211,7 @@ def test_annotation_that_means_nothing_to_pydantic_allows_anything(package, anno
         ("tuple[int, int]", [3, 3], [3]),
     ],
 )
-def test_annotations_of_a_users_own_are_checked(package, annotation, good, bad):
+def test_annotations_of_a_users_builder_are_checked(package, annotation, good, bad):
     name = package(nets=f"def net(input_shape, classes, *, a: {annotation}): ...")
     section = {"_target_": f"{name}.nets.net"}
     assert components.check("model", section | {"a": good}, (name,))[1] == []
@@ -219,7 +219,7 @@ def test_annotations_of_a_users_own_are_checked(package, annotation, good, bad):
     assert problem.startswith(f"model.a={fields.show(bad)} is not allowed: it must be ")
 
 
-def test_accepts_any_takes_what_has_no_name(package):
+def test_accepts_any_allows_undeclared_arguments(package):
     given = "input_shape, classes, *, a: int = 1"
     name = package(nets=f"def net({given}, **rest): ...\ndef strict({given}): ...")
     assert signatures.from_source(f"{name}.nets.net").accepts_any
@@ -231,7 +231,7 @@ def test_accepts_any_takes_what_has_no_name(package):
     assert problem.startswith("model.b does not exist")
 
 
-def test_source_that_is_missing_or_broken_leaves_the_check_to_the_call(package):
+def test_missing_or_broken_source_leaves_the_check_to_the_call(package):
     name = package(broken="def net(:", empty="")
     for target in (f"{name}.broken.net", f"{name}.empty.net", f"{name}.absent.net"):
         assert signatures.from_source(target) is None

@@ -8,7 +8,7 @@ from mnist_exp import compose
 from mnist_exp.experiment import changes
 
 
-def test_what_is_no_part_of_the_experiment_is_no_change():
+def test_options_outside_the_experiment_are_no_changes():
     settings = dataclasses.replace(compose(), overrides=("resume=0123abcd", "trainer.epochs=20"))
     assert changes.shown(settings) == {"changed": "trainer.epochs=20"}
 
@@ -26,5 +26,5 @@ def test_what_is_no_part_of_the_experiment_is_no_change():
         ),
     ],
 )
-def test_changes_are_told_as_typed_and_without_secrets(overrides, row):
+def test_changes_are_shown_as_typed_without_secrets(overrides, row):
     assert changes.shown(compose(overrides)) == row

@@ -127,7 +127,7 @@ def test_keys_of_recorded_runs_stay(overrides, key_of_then):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_new_option_changes_the_key_where_it_is_not_its_default(change):
+def test_new_option_changes_the_key_unless_at_its_default(change):
     before = later(compose(["data=mnist_5k"]))
     after = CHANGES[change](before)
     assert job_key(after, "0") != job_key(before, "0")
@@ -142,7 +142,7 @@ def test_new_option_at_its_default_is_no_difference():
     assert differences(later(before), common([before])) == []
 
 
-def test_options_that_recorded_runs_lack_are_known_with_their_defaults():
+def test_options_that_recorded_runs_lack_get_their_defaults():
     assert defaults_since() == {"trainer.backend": "tensorflow", "trainer.devices": 1}
     assert defaults_since(LaterSettings) == defaults_since() | {
         "loss.label_smoothing": 0.0,
@@ -151,7 +151,7 @@ def test_options_that_recorded_runs_lack_are_known_with_their_defaults():
     }
 
 
-def test_new_argument_of_a_builder_changes_the_key_where_it_is_not_its_default(monkeypatch):
+def test_new_builder_argument_changes_the_key_unless_at_its_default(monkeypatch):
     before = compose(["data=mnist_5k"])
     known = job_key(before, "0")
     signature = inspect.signature(models.cnn)
@@ -179,7 +179,7 @@ def test_run_recorded_before_an_option_may_be_resumed():
     assert _changes(before, later(before)) == []
 
 
-def test_configuration_recorded_before_a_section_has_its_default(monkeypatch):
+def test_record_without_a_section_gets_its_default(monkeypatch):
     config = compose(["data=mnist_5k"]).to_config()
     monkeypatch.setattr(parse, "Settings", LaterSettings)
     monkeypatch.setattr(parse, "SECTIONS", parse.SECTIONS | {"loss": Loss})
@@ -237,16 +237,16 @@ OTHER = [
 
 
 @pytest.mark.parametrize("overrides", SAME, ids=" ".join)
-def test_what_does_not_change_the_result_does_not_change_the_key(overrides):
+def test_options_without_effect_on_the_result_keep_the_key(overrides):
     assert key(*overrides) == key()
 
 
-def test_whatever_changes_the_result_changes_the_key():
+def test_options_with_effect_on_the_result_change_the_key():
     keys = [key(), *(key(*overrides) for overrides in OTHER), key(sha="1")]
     assert len(set(keys)) == len(keys)
 
 
-def test_the_key_knows_data_by_their_bytes_not_by_their_place(tmp_path):
+def test_key_depends_on_the_bytes_of_data_not_their_place(tmp_path):
     def settings_for(*overrides):
         return compose(["data=npz", "data.validation=0.1", *overrides])
 
@@ -255,7 +255,7 @@ def test_the_key_knows_data_by_their_bytes_not_by_their_place(tmp_path):
     assert job_key(here, "0") != job_key(here, "1")
 
 
-def test_a_change_of_a_builders_default_would_change_no_key_of_a_value_that_is_written_out():
+def test_changed_builder_default_keeps_keys_with_written_values():
     """The record of a run has every value; composed again from it, it is the same job."""
     for overrides in (["model=resnet"], ["optimizer=sgd", "schedule=one_cycle"], ["augment=affine"]):
         once = compose(["data=mnist_5k", *overrides])

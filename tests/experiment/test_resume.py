@@ -151,7 +151,7 @@ def told(folder, digits):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_change_that_would_make_it_another_run_is_refused(told, change):
+def test_change_of_the_result_is_refused(told, change):
     results, _, killed = told
     result = results[f"resume={killed} {change}"]
     assert result["code"] == 2
@@ -160,7 +160,7 @@ def test_change_that_would_make_it_another_run_is_refused(told, change):
     assert result["heavy"] == []
 
 
-def test_what_is_no_interrupted_run_is_refused(told, runs):
+def test_anything_but_an_interrupted_run_is_refused(told, runs):
     results, whole, killed = told
     assert "is FINISHED: there is nothing to go on with" in results[f"resume={whole}"]["err"]
     assert "there is no run 00000000000000000000000000000000 in" in results[f"resume={'0' * 32}"]["err"]
@@ -171,7 +171,7 @@ def test_what_is_no_interrupted_run_is_refused(told, runs):
     assert {result["code"] for result in results.values()} == {2}
 
 
-def test_killed_run_goes_on_as_the_same_run_to_the_last_bit(runs, told):
+def test_killed_run_resumes_equal_to_the_last_bit(runs, told):
     whole, killed = runs
     params = run_of(killed).data.params
     output = finish(f"resume={killed}")
@@ -191,7 +191,7 @@ def test_killed_run_goes_on_as_the_same_run_to_the_last_bit(runs, told):
     assert run.data.tags["mnist_exp.model_uri"].startswith("models:/")
 
 
-def test_folder_that_a_finished_run_left_is_removed(runs):
+def test_leftover_folder_of_a_finished_run_is_removed(runs):
     folder = Path("unfinished", runs[0])
     folder.mkdir(parents=True)
     line = f"resume={runs[0]}"
@@ -199,7 +199,7 @@ def test_folder_that_a_finished_run_left_is_removed(runs):
     assert not folder.exists()
 
 
-def test_sigterm_stops_after_a_step_and_the_run_goes_on_from_there(alone):
+def test_sigterm_stops_after_a_step_and_the_run_resumes_there(alone):
     small = ["data=mnist_5k", "data.validation=0.25", "trainer.batch_size=20", "trainer.epochs=3", "model.filters=8"]
     small += ["augment=affine", "optimizer=sgd", "trainer.plateau_patience=1", "trainer.restore_best=true"]
     whole = id_in(finish(*small))
@@ -215,7 +215,7 @@ def test_sigterm_stops_after_a_step_and_the_run_goes_on_from_there(alone):
 
 
 @pytest.mark.slow
-def test_more_epochs_and_other_threads_are_allowed_and_told(alone):
+def test_more_epochs_and_other_threads_are_allowed_with_a_message(alone):
     killed, _, _, _ = interrupt(signal.SIGKILL, "^epoch  1/12", *SMALL)
     params = run_of(killed).data.params
     output = finish(f"resume={killed}", "trainer.epochs=13", "trainer.threads=1")
@@ -229,7 +229,7 @@ def test_more_epochs_and_other_threads_are_allowed_and_told(alone):
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_at_random_moments_it_is_the_same_run(alone):
+def test_run_killed_at_random_moments_equals_an_uninterrupted_one(alone):
     import random
 
     moments = random.Random(5)

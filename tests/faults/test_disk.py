@@ -55,7 +55,7 @@ def fill(file, leave=0):
 
 
 @pytest.mark.slow
-def test_disk_that_is_full_or_read_only_at_the_start_is_a_mistake(disk, alone):
+def test_full_or_read_only_disk_at_the_start_is_a_mistake(disk, alone):
     full = fill(disk / "filler")
     started = {"full": Running("mnist_exp.run", *SMALL)}
     started["full for checkpoints"] = Running(
@@ -112,7 +112,7 @@ def left_full(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_disk_that_is_full_for_a_while_costs_nothing(left_full, disk):
+def test_temporarily_full_disk_loses_nothing(left_full, disk):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=25")
     running.wait_for_epoch(3)
     filler = fill(disk / "filler")
@@ -127,7 +127,7 @@ def test_disk_that_is_full_for_a_while_costs_nothing(left_full, disk):
 
 
 @pytest.mark.slow
-def test_checkpoints_that_cannot_be_written_any_more_cost_only_themselves(disk):
+def test_unwritable_checkpoints_do_not_stop_the_run(disk):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=8")
     running.wait_for_epoch(3)
     kept = disk / "unfinished"
@@ -217,7 +217,7 @@ def resumed(request, tmp_path_factory):
     return around, run_id, newest, results
 
 
-def test_damaged_checkpoint_is_told_and_the_run_is_the_same_to_the_last_bit(resumed):
+def test_damaged_checkpoint_is_reported_and_the_run_stays_equal(resumed):
     around, run_id, newest, results = resumed
     for way in newest:
         check(way, around, run_id, newest, results)
@@ -316,7 +316,7 @@ def test_job_without_memory_fails_alone(left_full, alone, small_group):
 
 
 @pytest.mark.slow
-def test_disk_that_stays_full_leaves_what_can_be_gone_on_with(left_full, monkeypatch):
+def test_run_on_a_full_disk_can_be_resumed(left_full, monkeypatch):
     folder, running, filler = left_full
     monkeypatch.chdir(folder)
     told = running.end_with(1)

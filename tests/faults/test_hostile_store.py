@@ -70,7 +70,7 @@ def find(uri):
     return references.find(TrackingSettings(uri=uri), RUN_ID)
 
 
-def test_what_a_good_server_says_is_read(server):
+def test_answers_of_a_good_server_are_read(server):
     uri, says = server
     says["content"] = b"model: {filters: 3}\n"
     assert find(uri).config() == {"model": {"filters": 3}}
@@ -95,7 +95,7 @@ FOLDERS = ["../PROOF", "a/../../PROOF", "..", "%2e%2e/PROOF"]
 @pytest.mark.parametrize(
     ("path", "is_dir"), [*((path, False) for path in ESCAPES), *((path, True) for path in FOLDERS)]
 )
-def test_no_answer_leaves_the_folder_meant_for_it(server, path, is_dir, tmp_path, monkeypatch):
+def test_no_answer_writes_outside_its_folder(server, path, is_dir, tmp_path, monkeypatch):
     """Of an artifact that the server says is a folder; the folder for downloads is watched, and those around it."""
     uri, says = server
     around = tmp_path / "around" / "temporary"
@@ -116,14 +116,14 @@ def test_no_answer_leaves_the_folder_meant_for_it(server, path, is_dir, tmp_path
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_answers_that_are_too_long_are_refused(server):
+def test_too_long_answers_are_refused(server):
     uri, says = server
     says["content"] = b"a: " + b"x" * 2_000_000
     with pytest.raises(SettingsError, match="more than 1,000,000 bytes"):
         find(uri).config()
 
 
-def test_a_model_that_a_server_gives_is_checked(server):
+def test_model_from_a_server_is_checked(server):
     uri, says = server
     says["content"] = b"\x80\x04cos\nsystem\n(S'touch PROOF'\ntR."
     with pytest.raises(SettingsError, match=r"no \.keras archive"):
@@ -151,7 +151,7 @@ BAD_IDS = [
 
 
 @pytest.mark.parametrize("run_id", BAD_IDS)
-def test_run_ids_are_no_paths(run_id, alone):
+def test_run_ids_cannot_be_paths(run_id, alone):
     settings = TrackingSettings()
     for use in (
         run_folder.checked_run_id,
@@ -163,7 +163,7 @@ def test_run_ids_are_no_paths(run_id, alone):
     assert list(alone.iterdir()) == []
 
 
-def test_other_folders_among_unfinished_runs_are_left_alone():
+def test_other_folders_among_unfinished_runs_are_ignored():
     settings = TrackingSettings(local_dir="u")
     for name in ("a" * 32, "not_a_run", "A" * 32, "..."):
         (Path("u") / name).mkdir(parents=True)
@@ -174,7 +174,7 @@ NAMES = ["../PROOF", "/tmp/PROOF", "a/../../../PROOF", "x" * 300, "..", "\0", "a
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_of_artifacts_are_no_paths_in_an_outbox(name, tmp_path):
+def test_artifact_names_are_no_paths_in_the_spool(name, tmp_path):
     """They are numbered on the disk, and only ever told to the store."""
     box = Spool(tmp_path / "around" / "outbox")
     box.put(Record("files", {}, {name: b"content"}))
@@ -184,7 +184,7 @@ def test_names_of_artifacts_are_no_paths_in_an_outbox(name, tmp_path):
     assert inside == ["outbox", "outbox/000001", "outbox/000001/0", "outbox/000001/message.json"]
 
 
-def test_artifacts_are_named_by_the_folder_they_come_from(tmp_path):
+def test_artifacts_keep_their_names_below_the_folder(tmp_path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "a.txt").write_bytes(b"a")
     files = mlflow_writes.packed(tmp_path)

@@ -114,7 +114,7 @@ def started_run(uri, name):
 
 @pytest.mark.slow
 @pytest.mark.services
-def test_server_that_is_killed_and_comes_back_costs_nothing(server, digits):
+def test_killed_and_restarted_server_loses_nothing(server, digits):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=50", "tracking.experiment=back")
     running.wait_for_epoch(3)
     server.kill()
@@ -130,7 +130,7 @@ def test_server_that_is_killed_and_comes_back_costs_nothing(server, digits):
 
 @pytest.mark.slow
 @pytest.mark.services
-def test_store_that_another_process_has_locked_is_waited_for(abandoned, alone):
+def test_run_waits_for_a_locked_store(abandoned, alone):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=50")
     running.wait_for_epoch(3)
     with sqlite3.connect("mlflow.db", isolation_level=None) as other:
@@ -147,7 +147,7 @@ def test_store_that_another_process_has_locked_is_waited_for(abandoned, alone):
 
 
 @pytest.mark.slow
-def test_store_that_is_locked_does_not_keep_a_run_from_ending(alone):
+def test_locked_store_does_not_keep_a_run_from_ending(alone):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=500")
     running.wait_for_epoch(3)
     with sqlite3.connect("mlflow.db", isolation_level=None) as other:
@@ -178,7 +178,7 @@ def breaks(peak, steps):
 
 
 @pytest.mark.slow
-def test_loss_that_is_none_fails_the_run_and_leaves_the_last_good_checkpoint(alone):
+def test_nan_loss_fails_the_run_and_keeps_the_good_checkpoint(alone):
     Path("broken.py").write_text(NAN)
     own = ["schedule._target_=broken.breaks", "trusted_modules=[broken]"]
     told = run(*SMALL, *own, "trainer.epochs=5", code=1)
@@ -200,7 +200,7 @@ def test_loss_that_is_none_fails_the_run_and_leaves_the_last_good_checkpoint(alo
     assert "traceback.txt" in {file.path for file in client_of().list_artifacts(again.info.run_id)}
 
 
-def test_of_two_that_resume_a_run_at_once_one_does(alone):
+def test_only_one_of_two_processes_resumes_a_run(alone):
     run_id = kill_after_epoch(2, *SMALL, "trainer.epochs=12")
     first = Running("mnist_exp.run", f"resume={run_id}")
     owner = Path("unfinished", run_id, "owner")
@@ -217,7 +217,7 @@ def test_of_two_that_resume_a_run_at_once_one_does(alone):
 
 
 @pytest.mark.slow
-def test_clock_that_jumps_disturbs_nothing(alone):
+def test_changed_clock_disturbs_nothing(alone):
     library = next(Path("/usr/lib").rglob("faketime/libfaketime.so.1"), None)
     if library is None:
         pytest.skip("libfaketime is not installed (Debian: apt-get install faketime)")
@@ -248,7 +248,7 @@ def test_clock_that_jumps_disturbs_nothing(alone):
 
 @pytest.mark.slow
 @pytest.mark.services
-def test_what_a_server_never_took_is_delivered_by_the_command_that_is_told(abandoned, one_server, digits, monkeypatch):
+def test_printed_command_delivers_the_waiting_records(abandoned, one_server, digits, monkeypatch):
     folder, running, run_id = abandoned
     monkeypatch.chdir(folder)
     server = one_server
@@ -274,7 +274,7 @@ def test_what_a_server_never_took_is_delivered_by_the_command_that_is_told(aband
 
 @pytest.mark.slow
 @pytest.mark.services
-def test_server_that_hangs_when_a_run_is_over_is_told_of_and_waited_for(server):
+def test_run_waits_with_a_warning_for_a_hanging_server(server):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=8", "tracking.experiment=hangs_late")
     running.wait_for_epoch(3)
     server.signal(signal.SIGSTOP)
@@ -289,7 +289,7 @@ def test_server_that_hangs_when_a_run_is_over_is_told_of_and_waited_for(server):
 
 @pytest.mark.slow
 @pytest.mark.services
-def test_server_that_hangs_holds_up_neither_training_nor_sigterm(server):
+def test_hanging_server_delays_neither_training_nor_sigterm(server):
     running = Running("mnist_exp.run", *SMALL, "trainer.epochs=400", "tracking.experiment=hangs")
     running.wait_for_epoch(3)
     run_id = started_run(server.uri, "hangs")

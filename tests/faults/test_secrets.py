@@ -120,7 +120,7 @@ def test_no_secret_is_anywhere(left):
 
 
 @pytest.mark.slow
-def test_what_was_searched_is_what_runs_leave(left):
+def test_search_covers_every_kind_of_file(left):
     """Every kind of file is there, and what hides the secrets as well: else the search would prove nothing."""
     folder, printed = left
     names = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}

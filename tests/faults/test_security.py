@@ -331,7 +331,7 @@ def told(place):
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_attack_is_a_mistake_like_any_other(told, name):
+def test_attack_is_reported_as_a_mistake(told, name):
     result = told[name]
     assert not result["proof"]
     assert result["code"] == 2, f"{result['code']}\n{result['err']}"
@@ -340,7 +340,7 @@ def test_attack_is_a_mistake_like_any_other(told, name):
     assert "nothing was run" in result["err"]
 
 
-def test_targets_are_refused_as_targets(told):
+def test_attacks_are_refused_because_of_their_target(told):
     """Not because of something else that is wrong with the line."""
     for row, trusted in fives():
         for kind in ("overrides", "files"):
@@ -359,7 +359,7 @@ def test_targets_are_refused_as_targets(told):
     assert "hydra.job_logging.formatters" in told["preset over recipes"]["err"]
 
 
-def test_folder_of_theirs_changes_nothing_that_it_does_not_name(place):
+def test_config_dir_changes_only_groups_it_names(place):
     """Its files under the names of Hydra's own choices and its plug-ins are not used."""
     line = [sys.executable, "-m", "mnist_exp.run", "--config-dir", "own", "--cfg", "hydra"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=place)
@@ -369,7 +369,7 @@ def test_folder_of_theirs_changes_nothing_that_it_does_not_name(place):
     assert not (place / "PROOF").exists()
 
 
-def test_folder_of_theirs_cannot_stand_in_for_ours(place):
+def test_config_dir_cannot_replace_the_package_folder(place):
     line = [sys.executable, "-m", "mnist_exp.run", "--config-dir", "shadows", "--cfg", "hydra"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=place)
     assert done.returncode == 2
@@ -397,13 +397,13 @@ def checked(config, trusted=()):
     return recall.check_config(run_files.parse(text, "config.yaml of run 0"), set(trusted), run_of(), LOGGED.tracking)
 
 
-def test_a_recorded_configuration_is_checked_like_any_other(logged):
+def test_recorded_configuration_is_checked(logged):
     assert checked(logged).to_config() == logged
 
 
 @pytest.mark.parametrize("group", KINDS)
 @pytest.mark.parametrize("target", ATTACKS | IN_TRUSTED)
-def test_a_recorded_run_names_no_code(logged, group, target):
+def test_recorded_run_cannot_name_code(logged, group, target):
     config = copy.deepcopy(logged)
     config[group] = evil_section(target, (ATTACKS | IN_TRUSTED)[target])
     with pytest.raises(SettingsError, match="_target_="):
@@ -416,7 +416,7 @@ def test_a_recorded_run_names_no_code(logged, group, target):
 
 
 @pytest.mark.parametrize("name", HYDRA)
-def test_what_a_recorded_run_says_of_hydra_is_not_read(logged, name):
+def test_hydra_section_of_a_recorded_run_is_ignored(logged, name):
     theirs = logged | {"hydra": HYDRA[name], "sweep": {"points": 1}, "tracking": {"uri": "evil://"}}
     if "${" in str(theirs):
         with pytest.raises(SettingsError, match="interpolations"):
@@ -426,7 +426,7 @@ def test_what_a_recorded_run_says_of_hydra_is_not_read(logged, name):
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_tags_of_a_recorded_run_are_refused(tag, alone):
+def test_yaml_tags_of_a_recorded_run_are_refused(tag, alone):
     for text in (f"model: {tag}\n", f"{tag}\n", f"? {tag}\n: 1\n"):
         with pytest.raises(SettingsError, match=r"cannot be read|not a configuration"):
             run_files.parse(text, "config.yaml")
@@ -441,7 +441,7 @@ def test_odd_texts_of_a_recorded_run_are_refused(text):
         run_files.parse(text, "config.yaml")
 
 
-def test_text_that_would_grow_is_refused_at_once():
+def test_yaml_bomb_is_refused_at_once():
     """A billion laughs: ten lines of aliases that are ten to the ninth items."""
     laughs = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]
     with pytest.raises(SettingsError, match="aliases are not allowed"):
@@ -450,7 +450,7 @@ def test_text_that_would_grow_is_refused_at_once():
 
 @pytest.mark.parametrize("target", IN_TRUSTED)
 @pytest.mark.parametrize("group", KINDS)
-def test_what_a_trusted_package_imports_is_not_trusted(place, group, target, monkeypatch):
+def test_imports_of_a_trusted_package_are_not_trusted(place, group, target, monkeypatch):
     monkeypatch.syspath_prepend(place)
     try:
         component, problems = components.check(group, {"_target_": target, **IN_TRUSTED[target]}, ("my_pkg",))
@@ -463,7 +463,7 @@ def test_what_a_trusted_package_imports_is_not_trusted(place, group, target, mon
             del sys.modules[name]
 
 
-def test_modules_of_ones_own_may_still_be_trusted():
+def test_modules_of_the_user_may_be_trusted():
     for name in ("my_pkg", "my_pkg.nets", "keras_hub", "timm", "osx", "numpyro"):
         assert components.may_be_trusted(name)
     for name in ("os", "os.path", "keras", "keras.layers", "mnist_exp.models", "", "a b", "ｏs", "1a", "a..b"):

@@ -81,7 +81,7 @@ class Crowd:
         assert self.process.wait(150) == 0, self.said[-5000:]
 
 
-def test_a_crowd_of_jobs_loses_nothing_when_the_servers_are_killed(server):
+def test_many_jobs_lose_nothing_when_the_servers_are_killed(server):
     crowd = Crowd("crowd")
     crowd.wait_for_epoch(3, 0.3)
     server.mlflow.kill()
@@ -123,7 +123,7 @@ def test_a_crowd_of_jobs_loses_nothing_when_the_servers_are_killed(server):
     ],
 )
 @pytest.mark.parametrize("sweep", [[], ["-m", "seed=1,2", "data.validation=100"]])
-def test_who_is_not_known_is_told_before_anything_is_done(server, changed, told, sweep):
+def test_unknown_user_is_refused_before_anything_runs(server, changed, told, sweep):
     said = run(*sweep, *SMALL, code=2, **changed)
     assert said.startswith("1 mistake in the configuration; nothing was run:\n")
     assert f"$MLFLOW_TRACKING_URI={server.mlflow.uri} {told}" in said
@@ -133,14 +133,14 @@ def test_who_is_not_known_is_told_before_anything_is_done(server, changed, told,
     assert recorded(server, "mnist_exp") == []
 
 
-def test_other_commands_tell_it_too(server, monkeypatch):
+def test_other_commands_refuse_an_unknown_user(server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "not-the-password")
     said = Running("mnist_exp.evaluate", "0" * 32).end_with(2)
     assert "does not accept this user and password" in said
     assert "not-the-password" not in said
 
 
-def test_a_password_in_the_address_or_in_the_file_of_mlflow_does_as_well(server, alone, monkeypatch):
+def test_password_may_be_in_the_address_or_mlflows_file(server, alone, monkeypatch):
     password = server.mlflow.password
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")
     monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
@@ -148,7 +148,7 @@ def test_a_password_in_the_address_or_in_the_file_of_mlflow_does_as_well(server,
     store.check(with_password)
     with pytest.raises(TrackingError) as error:
         store.check(server.mlflow.uri.replace("://", "://anna:wrong-word@"))
-    assert "correct what is in the address" in str(error.value)
+    assert "correct them in the address" in str(error.value)
     assert "wrong-word" not in str(error.value)
     monkeypatch.setenv("HOME", str(alone))
     (alone / ".mlflow").mkdir()
@@ -162,7 +162,7 @@ def test_a_password_in_the_address_or_in_the_file_of_mlflow_does_as_well(server,
         store.check(server.mlflow.uri)
 
 
-def test_a_name_that_the_server_is_not_known_by_is_refused_and_told(server, monkeypatch):
+def test_unknown_host_name_of_the_server_is_refused(server, monkeypatch):
     address = server.mlflow.uri.replace("127.0.0.1", "localhost")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     said = run(*SMALL, code=2)
@@ -175,7 +175,7 @@ def test_a_name_that_the_server_is_not_known_by_is_refused_and_told(server, monk
         assert answer.code == 403
 
 
-def test_a_run_is_recorded_whole_through_the_server(server, digits):
+def test_run_is_recorded_completely_through_the_server(server, digits):
     run(*SMALL, "trainer.epochs=2", "tracking.experiment=whole")
     ((run_id, _, _),) = recorded(server, "whole")
     found = assert_whole(run_id, 2, server.mlflow.uri)
@@ -235,7 +235,7 @@ def assert_each_once(server, experiment, count):
     return jobs
 
 
-def test_two_processes_share_a_search_and_run_no_trial_twice(server):
+def test_two_processes_share_a_search_without_repeats(server):
     both = [search(server, "shared", "sweep.n_trials=5", "trainer.epochs=4") for _ in range(2)]
     end(both, "shared")
     jobs = assert_each_once(server, "shared", 5)
@@ -243,7 +243,7 @@ def test_two_processes_share_a_search_and_run_no_trial_twice(server):
     assert len(owners) == 2, "one did all the work"
 
 
-def test_a_process_that_is_killed_leaves_its_trial_to_the_other(server):
+def test_trial_of_a_killed_process_goes_to_the_other(server):
     first, second = (search(server, "killed", "sweep.n_trials=3", "trainer.epochs=25") for _ in range(2))
     wait_for(begun(2))
     os.killpg(first.pid, signal.SIGKILL)
@@ -254,7 +254,7 @@ def test_a_process_that_is_killed_leaves_its_trial_to_the_other(server):
     assert not Path("unfinished").exists()
 
 
-def test_a_search_survives_its_servers(server):
+def test_search_survives_killed_servers(server):
     search_of_all = search(server, "survives", "sweep.n_trials=4", "trainer.epochs=25", "hydra.launcher.n_workers=2")
     wait_for(begun(1))
     server.postgres.kill()

@@ -99,7 +99,7 @@ def end_of(sweep, code=0):
     return output
 
 
-def test_a_node_that_dies_costs_its_jobs_a_restart_from_their_checkpoints(cluster):
+def test_jobs_of_a_dead_node_restart_from_checkpoints(cluster):
     sweep = cluster.sweep("seed=1,2,3,4", "trainer.epochs=12")
     wait_for(lambda: len(with_checkpoints()) >= 2)
     cluster.kill_second_node()
@@ -113,7 +113,7 @@ def test_a_node_that_dies_costs_its_jobs_a_restart_from_their_checkpoints(cluste
     assert '"from": "epoch 1"' not in resumed.data.tags["mnist_exp.resumption.1"]
 
 
-def test_a_search_on_ray_loses_no_trial_with_a_node(cluster):
+def test_search_loses_no_trial_when_a_node_dies(cluster):
     sweep = cluster.sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=4", "trainer.epochs=12")
     wait_for(lambda: len(with_checkpoints()) >= 2)
     cluster.kill_second_node()
@@ -123,7 +123,7 @@ def test_a_search_on_ray_loses_no_trial_with_a_node(cluster):
     assert len({run.data.params["model.dropout"] for run in found}) == 4
 
 
-def test_ctrl_c_kills_the_jobs_and_the_same_command_goes_on_with_them(cluster):
+def test_ctrl_c_kills_jobs_and_the_same_command_resumes_them(cluster):
     words = ["seed=1,2", "trainer.epochs=24"]
     sweep = cluster.sweep(*words)
     wait_for(lambda: len(with_checkpoints()) >= 2)
@@ -136,7 +136,7 @@ def test_ctrl_c_kills_the_jobs_and_the_same_command_goes_on_with_them(cluster):
     assert [run.info.status for run in found] == ["FINISHED"] * 2
 
 
-def test_a_job_that_takes_too_long_is_ended_and_the_others_go_on(cluster):
+def test_job_over_its_time_limit_is_ended_alone(cluster):
     output = end_of(cluster.sweep("trainer.epochs=1500,1,2,3", "sweep.job_timeout_s=25"), code=1)
     assert "3 done, 1 failed" in output
     assert "it took longer than sweep.job_timeout_s" in output
@@ -144,6 +144,6 @@ def test_a_job_that_takes_too_long_is_ended_and_the_others_go_on(cluster):
     assert sorted(run.info.status for run in found) == ["FAILED", *["FINISHED"] * 3]
 
 
-def test_more_than_the_cluster_has_is_told_before_anything_runs(cluster):
+def test_too_many_resources_are_refused_before_anything_runs(cluster):
     output = end_of(cluster.sweep("seed=1,2", "hydra.launcher.num_gpus=1"), code=2)
     assert "hydra.launcher.num_gpus=1: the whole cluster has 0" in output

@@ -173,7 +173,7 @@ def assert_all_whole(count, epochs):
     return jobs
 
 
-def test_a_job_out_of_time_goes_back_into_the_queue_and_on_with_its_run(cluster):
+def test_job_over_its_time_limit_is_requeued_and_resumes(cluster):
     limits = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=59"]  # Told after 30 to 60 s.
     running = sweep("seed=1,2", "trainer.epochs=650", *limits)
     wait_for_epochs(running, 2)
@@ -186,7 +186,7 @@ def test_a_job_out_of_time_goes_back_into_the_queue_and_on_with_its_run(cluster)
     assert not list(Path("multirun").rglob("*.pkl"))
 
 
-def test_a_job_that_is_preempted_goes_on_later(cluster):
+def test_preempted_job_resumes_later(cluster):
     running = sweep("seed=1,2", "trainer.epochs=40", "hydra.launcher.mem_gb=1.5", "hydra.launcher.account=null")
     wait_for_epochs(running, 2)
     go_first(3)
@@ -195,7 +195,7 @@ def test_a_job_that_is_preempted_goes_on_later(cluster):
     assert all("mnist_exp.resumed" in job.data.tags for job in assert_all_whole(2, epochs=40))
 
 
-def test_a_search_goes_on_with_the_trial_of_a_preempted_job(cluster):
+def test_search_resumes_the_trial_of_a_preempted_job(cluster):
     running = sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=3", "trainer.epochs=20")
     wait_for_epochs(running, 2)
     go_first(3)
@@ -203,7 +203,7 @@ def test_a_search_goes_on_with_the_trial_of_a_preempted_job(cluster):
     assert len({job.data.params["model.dropout"] for job in assert_all_whole(3, epochs=20)}) == 3
 
 
-def test_a_job_that_is_held_is_told(cluster):
+def test_held_job_is_reported(cluster):
     go_first(60)
     wait_for(lambda: list(queue().values()) == ["RUNNING"])
     running = sweep("seed=1", "trainer.epochs=1")
@@ -217,7 +217,7 @@ def test_a_job_that_is_held_is_told(cluster):
     assert f"warning: Slurm holds job {job} (JobHeldAdmin): `scontrol release {job}` lets it go" in output, output
 
 
-def test_scancel_kills_jobs_and_the_same_command_goes_on_with_them(cluster):
+def test_scancel_kills_jobs_and_the_same_command_resumes_them(cluster):
     words = ["seed=1,2,3", "trainer.epochs=30"]
     running = sweep(*words)
     wait_for_epochs(running, 2)
@@ -234,7 +234,7 @@ def test_scancel_kills_jobs_and_the_same_command_goes_on_with_them(cluster):
     assert_all_whole(3, epochs=30)
 
 
-def test_ctrl_c_takes_the_jobs_out_of_the_queue(cluster):
+def test_ctrl_c_removes_the_jobs_from_the_queue(cluster):
     words = ["seed=1,2,3", "trainer.epochs=30"]
     running = sweep(*words)
     wait_for_epochs(running, 2)
@@ -246,7 +246,7 @@ def test_ctrl_c_takes_the_jobs_out_of_the_queue(cluster):
     assert_all_whole(3, epochs=30)
 
 
-def test_jobs_outlive_the_command_and_are_not_put_into_the_queue_twice(cluster):
+def test_jobs_outlive_the_command_and_are_not_queued_twice(cluster):
     words = ["seed=1,2,3", "trainer.epochs=60"]
     running = sweep(*words)
     wait_for_epochs(running, 2)
@@ -259,7 +259,7 @@ def test_jobs_outlive_the_command_and_are_not_put_into_the_queue_twice(cluster):
     assert_all_whole(3, epochs=60)
 
 
-def test_jobs_that_wait_in_the_queue_are_not_put_into_it_twice(cluster):
+def test_waiting_jobs_are_not_queued_twice(cluster):
     go_first(60)
     running = sweep("seed=1,2")
     wait_for(lambda: list(queue().values()).count("PENDING") == 2)
@@ -268,7 +268,7 @@ def test_jobs_that_wait_in_the_queue_are_not_put_into_it_twice(cluster):
     assert "still in Slurm's queue" in end_of(sweep("seed=1,2"), code=2)
 
 
-def test_a_job_whose_process_is_killed_is_told_with_its_log(cluster):
+def test_job_whose_process_is_killed_is_reported_with_its_log(cluster):
     running = sweep("seed=1,2", "trainer.epochs=30")
     wait_for_epochs(running, 2)
     (process,) = [each for each in processes_of_jobs() if each.environ().get("SLURM_ARRAY_TASK_ID") == "0"]
@@ -288,23 +288,23 @@ def processes_of_jobs():
     return found
 
 
-def test_what_slurm_does_not_take_is_told(cluster):
+def test_options_that_slurm_refuses_are_reported(cluster):
     output = end_of(sweep("seed=1,2", "hydra.launcher.partition=none"), code=2)
     assert "Slurm does not take these jobs: sbatch: error: invalid partition specified: none" in output
 
 
-def test_a_time_that_is_over_before_it_begins_is_refused(alone):
+def test_time_limit_too_short_for_the_signal_delay_is_refused(alone):
     limits = ["hydra.launcher.timeout_min=3", "hydra.launcher.signal_delay_s=120"]
     output = end_of(sweep("seed=1,2", *limits), code=2)
     assert "hydra.launcher.timeout_min=3 is not allowed with hydra.launcher.signal_delay_s=120" in output
 
 
-def test_no_option_gets_into_the_script(cluster):
+def test_options_cannot_inject_lines_into_the_script(cluster):
     output = end_of(sweep("seed=1,2", "'hydra.launcher.account=\"a\ntouch here\"'"), code=2)
     assert "hydra.launcher.account" in output
     assert not Path("here").exists()
 
 
-def test_no_slurm_is_told(alone, monkeypatch):
+def test_missing_slurm_is_reported(alone, monkeypatch):
     monkeypatch.setenv("PATH", str(alone))
     assert "there is no command sbatch here" in end_of(sweep("seed=1,2"), code=2)

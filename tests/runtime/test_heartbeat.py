@@ -32,14 +32,14 @@ def test_process_is_silent_minutes_after_its_last_beat(beating):
     assert heartbeat.is_silent(file, processes.identify())
 
 
-def test_heartbeat_of_one_process_says_nothing_of_another(beating):
+def test_heartbeat_belongs_to_one_process_only(beating):
     _, file = beating
     age(file, 400)
     assert not heartbeat.is_silent(file, "elsewhere/1/2.00")
     assert not heartbeat.is_silent(file.with_name("1"), processes.identify())
 
 
-def test_heart_beats_again_and_again_and_leaves_nothing_behind(beating, monkeypatch, alone):
+def test_heartbeat_repeats_and_removes_its_file(beating, monkeypatch, alone):
     started, file = beating
     started.stop()
     monkeypatch.setattr(heartbeat, "_EVERY_S", 0.05)

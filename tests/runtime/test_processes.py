@@ -27,7 +27,7 @@ def child():
         started.kill()
 
 
-def test_this_process_lives_and_is_here():
+def test_this_process_is_alive_and_local():
     name = processes.identify()
     assert processes.identify() == name
     assert name.split("/")[:2] == [HOST, str(os.getpid())]
@@ -35,7 +35,7 @@ def test_this_process_lives_and_is_here():
     assert not processes.is_gone(name)
 
 
-def test_a_child_lives_then_is_a_zombie_then_is_gone(child):
+def test_child_is_alive_then_gone_also_as_a_zombie(child):
     started, name = child
     assert name.split("/")[1] == str(started.pid)
     assert processes.is_here(name)
@@ -51,14 +51,14 @@ def test_a_child_lives_then_is_a_zombie_then_is_gone(child):
     assert processes.is_gone(name)
 
 
-def test_another_process_that_got_the_same_number_does_not_stand_for_it():
+def test_reused_process_id_is_another_process():
     host, pid, started = processes.identify().split("/")
     assert processes.is_gone(f"{host}/{pid}/{float(started) - 5:.2f}")
     assert processes.is_gone(f"{host}/{pid}/{float(started) + 5:.2f}")
     assert not processes.is_gone(f"{host}/{pid}/{float(started) + 0.01:.2f}"), "within what the clock can tell"
 
 
-def test_a_clock_that_is_set_leaves_the_living_alive(monkeypatch):
+def test_changed_clock_keeps_processes_alive(monkeypatch):
     name = processes.identify()
     create_time, boot_time = psutil.Process.create_time, psutil.boot_time
     # The kernel counts from boot; both times that psutil derives from it move with the clock.
@@ -68,7 +68,7 @@ def test_a_clock_that_is_set_leaves_the_living_alive(monkeypatch):
     assert not processes.is_gone(name)
 
 
-def test_of_another_machine_nothing_can_be_told(child):
+def test_process_of_another_machine_is_not_taken_for_gone(child):
     started, name = child
     started.kill()
     started.wait()
@@ -81,20 +81,20 @@ def test_of_another_machine_nothing_can_be_told(child):
     "text",
     ["", "nonsense", "/", "//", "{}", "{}/1", "{}//", "{}/abc/1.0", "{}/-5/1.0", "{}/1.5/1.0", "a/{}/1/1.0"],
 )
-def test_what_names_no_process_is_not_taken_for_gone(text):
+def test_malformed_name_is_not_taken_for_gone(text):
     assert not processes.is_gone(text.format(HOST))
 
 
 @pytest.mark.parametrize("started", ["abc", "nan", ""])
-def test_without_a_time_of_its_start_a_process_is_not_taken_for_gone(started):
+def test_process_without_a_start_time_is_not_taken_for_gone(started):
     assert not processes.is_gone(f"{HOST}/{os.getpid()}/{started}")
 
 
-def test_a_number_larger_than_any_process_has_is_gone():
+def test_too_large_process_id_is_gone():
     assert processes.is_gone(f"{HOST}/{10**30}/1.00")
 
 
-def test_a_process_that_may_not_be_looked_at_is_not_taken_for_gone(monkeypatch):
+def test_unreadable_process_is_not_taken_for_gone(monkeypatch):
     def refuse(self):
         raise psutil.AccessDenied(1)
 

@@ -38,14 +38,14 @@ def is_away(error):
     return isinstance(error, ConnectionError)
 
 
-def test_what_comes_back_is_asked_until_it_answers(pauses):
+def test_call_is_repeated_until_it_succeeds(pauses):
     asked = Failing(3, ConnectionError("away"))
     assert retries.while_away(60.0, is_away)(asked, 1, 2) == (1, 2)
     assert pauses == [retries.RETRY_S] * 3
 
 
 @pytest.mark.parametrize(("patience_s", "calls"), [(0.0, 1), (1.9, 1), (2.1, 2), (6.1, 4)])
-def test_patience_ends_with_the_error_itself(pauses, patience_s, calls):
+def test_patience_ends_with_the_last_error(pauses, patience_s, calls):
     error = ConnectionError("away")
     asked = Failing(100, error)
     with pytest.raises(ConnectionError) as raised:
@@ -55,7 +55,7 @@ def test_patience_ends_with_the_error_itself(pauses, patience_s, calls):
     assert sum(pauses) <= patience_s
 
 
-def test_what_no_waiting_helps_is_raised_at_once(pauses):
+def test_permanent_error_is_raised_at_once(pauses):
     for loop in (retries.while_away(60.0, is_away), retries.after_race(10, (0.1, 1.0), is_away)):
         asked = Failing(1, ValueError("wrong"))
         with pytest.raises(ValueError, match="wrong"):
@@ -64,14 +64,14 @@ def test_what_no_waiting_helps_is_raised_at_once(pauses):
     assert pauses == []
 
 
-def test_race_is_run_again_after_a_pause_that_is_drawn(pauses):
+def test_lost_race_is_repeated_after_a_random_pause(pauses):
     asked = Failing(4, ConnectionError("quicker"))
     retries.after_race(5, (0.1, 1.0), is_away)(asked)
     assert len(set(pauses)) == 4
     assert all(0.1 <= pause <= 1.0 for pause in pauses)
 
 
-def test_race_is_not_run_for_ever(pauses):
+def test_lost_race_is_not_repeated_for_ever(pauses):
     asked = Failing(100, ConnectionError("quicker"))
     with pytest.raises(ConnectionError):
         retries.after_race(5, (0.1, 1.0), is_away)(asked)
@@ -79,7 +79,7 @@ def test_race_is_not_run_for_ever(pauses):
 
 
 @pytest.mark.parametrize("stops", [KeyboardInterrupt, SystemExit])
-def test_end_of_the_process_is_never_asked_again(pauses, stops):
+def test_end_of_the_process_is_never_retried(pauses, stops):
     asked = Failing(1, stops())
     with pytest.raises(stops):
         retries.while_away(60.0, lambda error: True)(asked)

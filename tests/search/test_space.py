@@ -27,7 +27,7 @@ def value_of(text):
     return OverridesParser.create().parse_override(text).value()
 
 
-def test_the_grid_has_every_combination_the_first_option_slowest():
+def test_grid_has_every_combination_first_option_slowest():
     space = read("model.filters=16,32", "seed=3", "model.dropout=0.1,0.3,0.5")
     assert list(space.grid()) == [
         ["seed=3", f"model.filters={filters}", f"model.dropout={dropout}"]
@@ -39,13 +39,13 @@ def test_the_grid_has_every_combination_the_first_option_slowest():
     assert space.words_of == {"model.filters": "16,32", "model.dropout": "0.1,0.3,0.5"}
 
 
-def test_without_several_values_there_is_one_job():
+def test_single_values_give_one_job():
     space = read("seed=3", "model=mlp")
     assert list(space.grid()) == list(space.corners()) == [["seed=3", "model=mlp"]]
     assert (space.keys, space.words) == ((), "the configuration as it is")
 
 
-def test_the_command_line_wins_over_the_preset():
+def test_command_line_wins_over_the_preset():
     preset = {"model.filters": "4,8", "model.dropout": "0.1,0.2", "seed": 5, "trainer.epochs": None}
     space = read("model.dropout=0.3,0.4", "model.filters=16", "+seed=6", params=preset)
     assert space.fixed == ("model.filters=16", "+seed=6", "trainer.epochs=null")
@@ -53,18 +53,18 @@ def test_the_command_line_wins_over_the_preset():
     assert read(params=preset).words == "filters 4,8 × dropout 0.1,0.2"
 
 
-def test_the_last_of_two_overrides_of_one_option_counts():
+def test_last_override_of_an_option_counts():
     assert list(read("seed=1,2", "seed=3").grid()) == [["seed=3"]]
     assert list(read("seed=3", "seed=1,2").grid()) == [["seed=1"], ["seed=2"]]
 
 
-def test_how_the_sweep_goes_is_no_part_of_its_jobs():
+def test_sweep_options_are_not_passed_to_jobs():
     arguments = ["sweep.n_trials=3", "sweep.sampler=tpe", "tracking.uri=here", "hydra.launcher.n_workers=2", "seed=1,2"]
     assert read(*arguments).fixed == ("tracking.uri=here", "hydra.launcher.n_workers=2")
 
 
 @pytest.mark.parametrize("prefix", ["+optimizer.clipnorm", "++optimizer.clipnorm", "model", "augment@extra", "~seed"])
-def test_prefixes_and_packages_stay_in_overrides_and_are_no_part_of_the_key(prefix):
+def test_prefixes_and_packages_stay_in_overrides_not_in_keys(prefix):
     space = read(f"{prefix}=a,b")
     key = prefix.lstrip("+~").partition("@")[0]
     assert [axis.key for axis in space.axes] == [key]
@@ -72,7 +72,7 @@ def test_prefixes_and_packages_stay_in_overrides_and_are_no_part_of_the_key(pref
     assert [values_of(job, space.keys) for job in space.grid()] == [{key: "a"}, {key: "b"}]
 
 
-def test_deletions_are_passed_on():
+def test_deletions_are_passed_to_jobs():
     assert read("~augment", "~trainer.threads=null").fixed == ("~augment", "~trainer.threads=null")
 
 
@@ -116,20 +116,20 @@ def test_intervals(text, interval, words):
     assert axis.values == (str(interval.low), str(interval.high))
 
 
-def test_a_range_is_numbers_in_a_row_that_need_no_search():
+def test_range_is_a_list_of_numbers_for_a_grid():
     (axis,) = read("model.x=range(5,1,-2)").axes
     assert (axis.interval, axis.is_continuous, axis.words) == (Interval(3, 5, step=2), False, "5,3")
     assert read("model.x=range(1,2)").axes[0].interval is None
 
 
-def test_glob_stands_for_the_choices_of_a_group():
+def test_glob_gives_the_choices_of_a_group():
     with composer(None) as loader:
         space = parse({}, ["model=glob(*)", "schedule=glob(co*)"], SweepSettings(), loader)
     models = ("cnn", "convnet", "lenet5", "mlp", "resnet")
     assert [axis.values for axis in space.axes] == [models, ("constant", "cosine")]
 
 
-def test_zip_takes_values_together_equal_ones_too():
+def test_zip_pairs_values_and_keeps_equal_pairs():
     space = read("seed=3", "model.filters=16,16,32", "model.dropout=0.1,0.2,0.2", zip=True)
     assert list(space.grid()) == [
         ["seed=3", "model.filters=16", "model.dropout=0.1"],
@@ -141,12 +141,12 @@ def test_zip_takes_values_together_equal_ones_too():
     assert list(read("seed=3", zip=True).grid()) == [["seed=3"]]
 
 
-def test_zip_joins_every_point():
+def test_zip_combines_with_every_point():
     space = read("model.filters=1,2", zip=True, points=[{"seed": 1}, {"seed": 2}])
     assert list(space.grid()) == [[f"seed={s}", f"model.filters={f}"] for s in (1, 2) for f in (1, 2)]
 
 
-def test_points_are_crossed_with_what_is_swept_on_its_own():
+def test_points_are_combined_with_every_swept_value():
     space = read("trainer.epochs=2", "seed=1,2", points=[{"model": "mlp"}, {"+optimizer.clipnorm": 1.5}])
     assert [job[1:] for job in space.grid()] == [
         [point, f"seed={seed}"] for point in ("model=mlp", "+optimizer.clipnorm=1.5") for seed in (1, 2)
@@ -167,7 +167,7 @@ written = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.dictionaries(names.map("model.{}".format), written, min_size=1, max_size=3), min_size=1, max_size=3))
-def test_every_point_is_written_so_that_hydra_reads_what_it_was(points):
+def test_hydra_reads_back_every_value_of_a_point(points):
     for point, job in zip(points, read(points=points).grid(), strict=True):
         found = {text.partition("=")[0]: value_of(text) for text in job}
         assert found == point
@@ -176,7 +176,7 @@ def test_every_point_is_written_so_that_hydra_reads_what_it_was(points):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(scalars, min_size=2, max_size=5))
-def test_every_listed_value_is_written_so_that_hydra_reads_what_it_was(values):
+def test_hydra_reads_back_every_listed_value(values):
     # What a person would type is what a point is written as.
     typed = ",".join(job[0].partition("=")[2] for job in read(points=[{"x": value} for value in values]).grid())
     found = [value_of(job[0]) for job in read(f"x={typed}").grid()]
@@ -188,7 +188,7 @@ finite = st.decimals(-100, 100, places=3).map(float)
 
 @settings(max_examples=100, deadline=None)
 @given(low=finite, steps=st.integers(1, 30), step=st.decimals("0.001", 5, places=3).map(float))
-def test_a_range_of_decimals_has_no_more_digits_than_its_ends(low, steps, step):
+def test_decimal_range_has_no_more_digits_than_its_ends(low, steps, step):
     stop = round(low + steps * step, 3)
     (axis,) = read(f"x=range({low!r},{stop!r},{step!r})").axes
     assert [float(value) for value in axis.values] == [round(low + i * step, 3) for i in range(steps)]
@@ -202,7 +202,7 @@ def test_a_range_of_decimals_has_no_more_digits_than_its_ends(low, steps, step):
         max_size=9,
     )
 )
-def test_corners_reach_each_end_of_every_axis(choices):
+def test_corners_contain_each_end_of_every_axis(choices):
     space = read(*(f"a.x{i}={choice}" for i, choice in enumerate(choices)), "seed=1")
     corners = [values_of(job, space.keys) for job in space.corners()]
     ends = {
@@ -254,18 +254,18 @@ def test_corners_reach_each_end_of_every_axis(choices):
         (["x=1,2", "y=interval(0,1)"], {"zip": True}, "sweep.zip=true needs lists of values: an interval has none"),
     ],
 )
-def test_what_cannot_be_swept_over_is_told(arguments, how, sentence):
+def test_overrides_that_cannot_be_swept_are_refused(arguments, how, sentence):
     (problem,) = problems_of(*arguments, **how)
     assert re.search(sentence, problem), problem
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     found = problems_of("seed", "tracking.uri=a,b", "x=range(5,1)", "y=1,2", params={"z": "interval(2,1)"}, zip=True)
     assert len(found) == 4
     assert [sum(part in problem for problem in found) for part in ("seed", "tracking", "range", "interval")] == [1] * 4
 
 
-def test_short_names_are_last_names_while_these_differ():
+def test_short_names_are_last_parts_unless_two_are_equal():
     assert short_names(["model.filters", "seed", "model"]) == {
         "model.filters": "filters",
         "seed": "seed",
@@ -275,7 +275,7 @@ def test_short_names_are_last_names_while_these_differ():
     assert short_names([]) == {}
 
 
-def test_values_of_takes_the_last_of_each_and_leaves_out_what_is_absent():
+def test_values_of_takes_last_values_and_omits_absent_options():
     job = ["seed=1", "+a.b=x=y", "model@extra=cnn", "seed=2", "~gone"]
     assert values_of(job, ["seed", "a.b", "model", "missing"]) == {"seed": "2", "a.b": "x=y", "model": "cnn"}
 
@@ -289,7 +289,7 @@ def test_number(text, found):
 
 
 @pytest.mark.parametrize("text", ["inf", "nan", "-Infinity"])
-def test_what_has_no_place_on_a_scale_is_no_number(text):
+def test_values_that_are_not_finite_are_no_numbers(text):
     assert number(text) is None
 
 

@@ -41,13 +41,13 @@ def use_after(*errors):
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_database_that_is_away_is_waited_for(tmp_path, wrapped):
+def test_opening_waits_for_a_database_that_is_away(tmp_path, wrapped):
     use, calls = use_after(*[broken(OperationalError, wrapped)] * 9)
     assert storage.opened(str(tmp_path / "s.journal"), use, retries.PATIENCE_S) == "a study"
     assert len(calls) == 10
 
 
-def test_database_that_is_away_fails_without_patience(tmp_path):
+def test_without_patience_a_database_that_is_away_fails(tmp_path):
     use, calls = use_after(broken(OperationalError))
     with pytest.raises(SettingsError, match=r"sweep\.storage=.* cannot be used: .*the database says so"):
         storage.opened(str(tmp_path / "s.journal"), use, 0.0)
@@ -55,7 +55,7 @@ def test_database_that_is_away_fails_without_patience(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "times", "works"), [(IntegrityError, 4, True), (ProgrammingError, 5, False)])
-def test_tables_that_another_process_makes_are_asked_for_again(tmp_path, kind, times, works):
+def test_opening_is_tried_again_while_another_process_creates_tables(tmp_path, kind, times, works):
     use, calls = use_after(*[broken(kind)] * times)
     if works:
         assert storage.opened(str(tmp_path / "s.journal"), use, 0.0) == "a study"
@@ -65,7 +65,7 @@ def test_tables_that_another_process_makes_are_asked_for_again(tmp_path, kind, t
     assert len(calls) == 5
 
 
-def test_any_other_error_is_told_at_once(tmp_path):
+def test_any_other_error_is_raised_at_once(tmp_path):
     use, calls = use_after(ImportError("no module named psycopg"))
     with pytest.raises(SettingsError, match="no module named psycopg; install the database's driver"):
         storage.opened(str(tmp_path / "s.journal"), use, retries.PATIENCE_S)
@@ -101,7 +101,7 @@ def away(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
-def test_call_is_made_again_while_the_database_is_away(away, kind):
+def test_call_is_repeated_while_the_database_is_away(away, kind):
     study, errors = away
     trial = study.ask()
     errors += [("before", broken(kind, wrapped=True))] * 5
@@ -110,7 +110,7 @@ def test_call_is_made_again_while_the_database_is_away(away, kind):
     assert study.trials[0].user_attrs == {"run": "abc"}
 
 
-def test_result_that_had_arrived_is_no_error(away):
+def test_repeated_result_whose_answer_was_lost_is_no_error(away):
     study, errors = away
     trial = study.ask()
     errors.append(("after", broken(OperationalError, wrapped=True)))
@@ -118,7 +118,7 @@ def test_result_that_had_arrived_is_no_error(away):
     assert study.best_value == 0.5
 
 
-def test_second_result_of_a_trial_is_refused_as_ever(away):
+def test_second_result_of_a_trial_is_refused(away):
     study, _ = away
     trial = study.ask()
     study.tell(trial, 0.5)
@@ -126,7 +126,7 @@ def test_second_result_of_a_trial_is_refused_as_ever(away):
         study._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [0.6])
 
 
-def test_other_errors_of_a_database_are_not_waited_for(away):
+def test_other_database_errors_are_not_retried(away):
     study, errors = away
     trial = study.ask()
     errors += [("before", broken(IntegrityError, wrapped=True)), ("before", ValueError("not asked for"))]
@@ -135,7 +135,7 @@ def test_other_errors_of_a_database_are_not_waited_for(away):
     assert len(errors) == 1
 
 
-def test_asked_to_end_nobody_waits_for_a_database(away, monkeypatch):
+def test_after_a_signal_no_call_waits_for_a_database(away, monkeypatch):
     study, errors = away
     trial = study.ask()
     monkeypatch.setattr(signals, "is_asked", lambda: True)
@@ -145,7 +145,7 @@ def test_asked_to_end_nobody_waits_for_a_database(away, monkeypatch):
     assert len(errors) == 1
 
 
-def test_real_database_that_comes_late_is_opened(tmp_path, monkeypatch):
+def test_database_that_appears_late_is_opened(tmp_path, monkeypatch):
     """The folder of an SQLite file is made between two attempts."""
     folder = tmp_path / "late"
     monkeypatch.setattr("time.sleep", lambda seconds: folder.mkdir())

@@ -87,7 +87,7 @@ def test_each_sampler_that_can_searches_for_two_objectives(sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_search_is_the_same_in_one_go_and_in_two(sampler, tmp_path):
+def test_interrupted_search_draws_the_same_trials(sampler, tmp_path):
     for name in ("one", "two", "other"):
         (tmp_path / name).mkdir()
     whole = go(search(folder=tmp_path / "one", sampler=sampler, seed=3), 14)
@@ -111,7 +111,7 @@ for _ in range(7):
 """
 
 
-def test_a_search_is_the_same_in_another_process(tmp_path):
+def test_search_draws_the_same_trials_in_another_process(tmp_path):
     def elsewhere(searched):
         command = [sys.executable, "-c", IN_ANOTHER_PROCESS]
         done = subprocess.run(command, input=pickle.dumps(searched), capture_output=True, check=True)
@@ -146,13 +146,13 @@ def _ask_at_once(searched, barrier, told):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_two_openings_do_not_draw_the_same(sampler):
+def test_two_openings_of_a_study_draw_different_trials(sampler):
     searched = search(*SPACE[:2], sampler=sampler)
     both = [searched.open() for _ in range(2)]
     assert len({tuple(searched.ask(opened)[1]) for _ in range(6) for opened in both}) == 12
 
 
-def test_processes_that_start_together_do_not_draw_the_same():
+def test_processes_that_start_together_draw_different_trials():
     context = multiprocessing.get_context("spawn")
     barrier, told = context.Barrier(2), context.Queue()
     searched = search(*SPACE[:2], sampler="tpe")
@@ -168,7 +168,7 @@ def test_processes_that_start_together_do_not_draw_the_same():
 
 
 @pytest.mark.parametrize("kind", ["journal", "database"])
-def test_processes_that_claim_the_last_trials_at_once_run_none_too_many(kind, tmp_path):
+def test_concurrent_claims_start_no_trial_too_many(kind, tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier, told = context.Barrier(3), context.Queue()
     address = None if kind == "journal" else f"sqlite:///{tmp_path}/study.db"
@@ -188,7 +188,7 @@ def test_processes_that_claim_the_last_trials_at_once_run_none_too_many(kind, tm
     storage.close(opened)
 
 
-def test_one_who_asked_too_late_takes_its_trial_back(monkeypatch):
+def test_trial_with_too_high_a_number_is_taken_back(monkeypatch):
     searched = search(n_trials=1)
     opened, other = searched.open(), searched.open()
     assert searched.claim(opened) is not None
@@ -200,7 +200,7 @@ def test_one_who_asked_too_late_takes_its_trial_back(monkeypatch):
     assert searched.left(opened) == 0
 
 
-def test_values_that_wait_are_not_lost_by_one_who_asked_too_late(monkeypatch):
+def test_queued_values_survive_a_trial_that_is_taken_back(monkeypatch):
     searched = search(n_trials=1)
     opened = searched.open()
     trial, values = searched.ask(opened)
@@ -213,7 +213,7 @@ def test_values_that_wait_are_not_lost_by_one_who_asked_too_late(monkeypatch):
     assert search(n_trials=2).claim(opened)[1] == values
 
 
-def test_the_next_trial_of_a_dead_process_knows_its_run(gone, monkeypatch):
+def test_requeued_trial_of_a_dead_process_knows_its_run(gone, monkeypatch):
     searched = search(n_trials=1)
     opened = searched.open()
     trial, values = ask_as("dead", searched, opened, monkeypatch)
@@ -227,7 +227,7 @@ def test_the_next_trial_of_a_dead_process_knows_its_run(gone, monkeypatch):
     assert study.begun_run(searched.claim(opened)[0]) == "f" * 32
 
 
-def test_what_is_left_counts_all_that_was_started():
+def test_left_counts_every_started_trial():
     searched = search(n_trials=4)
     opened = searched.open()
     assert searched.left(opened) == 4
@@ -255,7 +255,7 @@ def ask_as(name, searched, opened, monkeypatch):
         return searched.ask(opened)
 
 
-def test_the_trial_of_a_dead_process_is_tried_again_with_the_same_values(gone, monkeypatch):
+def test_trial_of_a_dead_process_is_repeated_with_its_values(gone, monkeypatch):
     searched = search(n_trials=3)
     opened = searched.open()
     _, lost = ask_as("dead", searched, opened, monkeypatch)
@@ -277,7 +277,7 @@ def test_the_trial_of_a_dead_process_is_tried_again_with_the_same_values(gone, m
     ]
 
 
-def test_a_trial_that_dies_again_and_again_is_tried_again_each_time(gone, monkeypatch):
+def test_trial_that_dies_repeatedly_is_repeated_each_time(gone, monkeypatch):
     searched = search(n_trials=2)
     opened = searched.open()
     seen = []
@@ -289,7 +289,7 @@ def test_a_trial_that_dies_again_and_again_is_tried_again_each_time(gone, monkey
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_the_trial_of_a_process_that_was_killed_is_found(tmp_path):
+def test_trial_of_a_killed_process_is_found(tmp_path):
     code = IN_ANOTHER_PROCESS.replace(
         "opened.tell(trial, float(trial.number % 3))", "import os; os.kill(os.getpid(), 9)"
     )
@@ -307,7 +307,7 @@ def test_the_trial_of_a_process_that_was_killed_is_found(tmp_path):
     assert trial.params == first.params
 
 
-def test_an_interrupted_trial_is_the_next_one_that_is_asked_for():
+def test_interrupted_trial_is_the_next_one():
     searched = search(n_trials=2)
     opened = searched.open()
     trial, values = searched.ask(opened)
@@ -317,7 +317,7 @@ def test_an_interrupted_trial_is_the_next_one_that_is_asked_for():
     assert searched.ask(opened)[1] == values
 
 
-def test_a_trial_whose_run_was_lost_has_failed_and_is_not_tried_again():
+def test_trial_of_a_lost_run_fails_and_is_not_repeated():
     searched = search(n_trials=3)
     opened = searched.open()
     for run in ("r1", "r2", None):
@@ -329,7 +329,7 @@ def test_a_trial_whose_run_was_lost_has_failed_and_is_not_tried_again():
     assert searched.requeue_dead(opened) == 0
 
 
-def test_parameters_that_are_known_give_their_values_and_their_run():
+def test_known_values_give_earlier_objectives_and_run():
     searched = search("model.filters=16,32", sampler="random", n_trials=9)
     opened = searched.open()
     values = {}
@@ -345,7 +345,7 @@ def test_parameters_that_are_known_give_their_values_and_their_run():
     assert set(values) == {"model.filters=16", "model.filters=32"}
 
 
-def test_what_failed_is_not_known():
+def test_failed_trials_are_not_reused():
     searched = search("model.filters=16,16", sampler="random")
     opened = searched.open()
     opened.tell(searched.ask(opened)[0], state=TrialState.FAIL)
@@ -373,7 +373,7 @@ def test_pruners_are_made_from_the_settings(how, kind, facts):
 
 @pytest.mark.parametrize("after", [1, 3, 12])
 @pytest.mark.parametrize("pruner", ["asha", "hyperband", "median"])
-def test_no_pruner_stops_a_trial_before_the_epochs_that_each_gets(pruner, after):
+def test_pruners_stop_no_trial_before_its_first_epochs(pruner, after):
     searched = search(pruner=pruner, prune_after=after, epochs=9)
     opened = searched.open()
     ended = []
@@ -397,7 +397,7 @@ def test_no_pruner_stops_a_trial_before_the_epochs_that_each_gets(pruner, after)
     step=st.decimals("0.01", 3, places=2).map(float),
     count=st.integers(2, 25),
 )
-def test_a_range_is_searched_in_the_steps_of_its_grid(low, step, count):
+def test_range_is_searched_in_its_steps(low, step, count):
     stop = round(low + count * step, 2)
     (axis,) = parse({}, [f"x=range({low!r},{stop!r},{step!r})"], SweepSettings()).axes
     # Optuna warns of an end that no number of steps reaches; warnings are errors here.
@@ -407,20 +407,20 @@ def test_a_range_is_searched_in_the_steps_of_its_grid(low, step, count):
         assert study._written(axis, found.low + i * found.step) == written
 
 
-def test_an_interval_of_whole_numbers_is_searched_in_whole_numbers():
+def test_interval_of_whole_numbers_gives_whole_numbers():
     (axis,) = parse({}, ["x=tag(log,int(interval(8,64)))"], SweepSettings()).axes
     found = study._distribution(axis)
     assert (found.low, found.high, found.log, found.step) == (8, 64, True, 1)
     assert axis.interval == Interval(8, 64, log=True)
 
 
-def test_each_study_of_a_file_is_its_own():
+def test_studies_in_one_file_are_separate():
     go(search(name="a"), 2)
     assert len(search(name="b").open().trials) == 0
     assert len(search(name="a").open().trials) == 2
 
 
-def test_an_sqlite_database_holds_a_study_too(tmp_path):
+def test_sqlite_database_can_hold_a_study(tmp_path):
     address = f"sqlite:///{tmp_path}/optuna.db"
     in_file = go(search(sampler="tpe"), 6)
     searched = search(storage=address, sampler="tpe", n_trials=6)
@@ -445,7 +445,7 @@ def storages(folder):
     }
 
 
-def test_a_storage_that_cannot_be_used_is_told_without_its_password(tmp_path):
+def test_message_on_an_unusable_storage_hides_its_password(tmp_path):
     for address, reason in storages(tmp_path).items():
         with pytest.raises(SettingsError) as error:
             search(storage=address).open()
@@ -465,7 +465,7 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(tmp_path):
         ("model.filters=int(interval(8,16))", "model.filters=16,32"),
     ],
 )
-def test_a_study_of_another_space_is_refused_and_left_as_it_is(first, second):
+def test_study_of_another_space_is_refused_unchanged(first, second):
     go(search(first), 2)
     key = first.partition("=")[0]
     with pytest.raises(
@@ -476,7 +476,7 @@ def test_a_study_of_another_space_is_refused_and_left_as_it_is(first, second):
     assert search(first, n_trials=5).left(search(first).open()) == 3
 
 
-def test_a_study_of_another_aim_is_refused():
+def test_study_with_another_direction_is_refused():
     go(search(directions=("maximize",)), 1)
     with pytest.raises(
         SettingsError, match=r"sweep\.study=s was made to maximize, not to minimize: choose another name"
@@ -486,14 +486,14 @@ def test_a_study_of_another_aim_is_refused():
         search(directions=("maximize", "minimize")).open()
 
 
-def test_a_study_may_go_on_with_a_wider_interval_or_with_another_option():
+def test_study_continues_with_wider_intervals_or_more_options():
     go(search("model.dropout=interval(0,0.5)"), 3)
     go(search("model.dropout=interval(0,0.7)"), 3)
     go(search("model.dropout=interval(0,0.7)", "model.filters=16,32"), 3)
     assert len(search("model.dropout=interval(0,0.7)").open().trials) == 9
 
 
-def test_importances_are_shares_and_empty_where_nothing_can_be_told():
+def test_importances_are_shares_or_empty_for_few_trials():
     searched = search("a=interval(0,1)", "b=interval(0,1)", sampler="random")
     opened = searched.open()
     assert study.importances(opened) == {}
@@ -510,7 +510,7 @@ def test_importances_are_shares_and_empty_where_nothing_can_be_told():
     assert all(share == share for share in study.importances(flat).values())
 
 
-def test_the_journal_lies_beside_the_store_of_the_runs(tmp_path):
+def test_journal_file_is_beside_the_store_of_the_runs(tmp_path):
     assert default(tmp_path / "mlflow.db", "x") == str(tmp_path / "studies" / "x.journal")
     assert default(None, "x") == str(Path.cwd() / "studies" / "x.journal")
     go(search(storage=default(None, "x")), 1)

@@ -56,7 +56,7 @@ def outcomes(client, children):
 
 
 @pytest.mark.slow
-def test_killed_five_times_a_sweep_is_the_same_as_one_that_went_through(alone, monkeypatch):
+def test_sweep_killed_five_times_equals_an_uninterrupted_one(alone, monkeypatch):
     rng = random.Random(3)
     for _ in range(5):
         running = start(*GRID, "hydra.launcher.n_workers=2")
@@ -81,7 +81,7 @@ def test_killed_five_times_a_sweep_is_the_same_as_one_that_went_through(alone, m
 
 
 @pytest.mark.slow
-def test_interrupted_jobs_go_on_where_they_stopped():
+def test_interrupted_jobs_resume_where_they_stopped():
     sweep = [*SMALL, "trainer.epochs=200", "model.filters=1,2", "hydra.launcher.n_workers=2"]
     running = start(*sweep)
     wait_for(lambda: reached(3) == 2)
@@ -101,7 +101,7 @@ def test_interrupted_jobs_go_on_where_they_stopped():
 
 
 @pytest.mark.slow
-def test_interrupted_trial_of_a_search_goes_on_and_its_pruner_knows_its_epochs():
+def test_interrupted_trial_resumes_and_the_pruner_keeps_its_epochs():
     search = [*SMALL, "trainer.epochs=60", "model.dropout=interval(0.1,0.5)", "sweep.n_trials=3", "sweep.pruner=asha"]
     running = start(*search)
     wait_for(lambda: reached(5))
@@ -124,7 +124,7 @@ def test_interrupted_trial_of_a_search_goes_on_and_its_pruner_knows_its_epochs()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_sweep_records_what_ran_and_prints_its_summary(number, code):
+def test_interrupted_sweep_records_its_jobs_and_prints_a_summary(number, code):
     running = start(*SMALL, "trainer.epochs=500", "model.filters=1,2,3", "hydra.launcher.n_workers=2")
     wait_for(lambda: Path("mlflow.db").exists() and len(recorded()[2]) == 2)
     os.killpg(running.pid, number) if number == signal.SIGINT else running.send_signal(number)
@@ -139,7 +139,7 @@ def test_interrupted_sweep_records_what_ran_and_prints_its_summary(number, code)
 
 
 @pytest.mark.slow
-def test_workers_end_when_the_sweep_alone_is_killed():
+def test_workers_end_when_the_launching_process_is_killed():
     running = start(*SMALL, "trainer.epochs=500", "model.filters=1,2")
     wait_for(lambda: Path("mlflow.db").exists() and recorded()[2])
     workers = psutil.Process(running.pid).children(recursive=True)
@@ -167,7 +167,7 @@ def test_sixteen_workers_share_one_sqlite_store():
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="another host name needs root")
 @pytest.mark.parametrize("words", [["model.filters=1,2"], ["model.dropout=interval(0.1,0.5)", "sweep.n_trials=2"]])
-def test_a_machine_that_is_gone_is_known_by_its_silence(words):
+def test_job_of_a_lost_machine_is_found_by_its_silent_heartbeat(words):
     sweep = [*SMALL, "trainer.epochs=60", *words]
     running = start(*sweep, wrap=["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"])
     wait_for(lambda: reached(3))

@@ -44,7 +44,7 @@ def made_of(overrides, how, *, is_search):
 
 
 @pytest.mark.parametrize(("overrides", "options", "key", "study"), PINNED, ids=["grid", "ranges", "values"])
-def test_sweeps_of_before_are_known_again(overrides, options, key, study):
+def test_keys_of_earlier_sweeps_stay_the_same(overrides, options, key, study):
     is_search = study is not None
     now, later = SweepSettings(**options), LaterSweep(**options)
     made = made_of(overrides, now, is_search=is_search)
@@ -59,13 +59,13 @@ def test_sweeps_of_before_are_known_again(overrides, options, key, study):
 
 
 @pytest.mark.parametrize("option", ["n_trials", "timeout_s", "together", "job_timeout_s"])
-def test_longer_or_otherwise_run_it_is_the_same_search(option):
+def test_options_without_effect_on_results_keep_the_search(option):
     made = made_of(RANGES, SweepSettings(), is_search=True)
     changed = dataclasses.replace(SweepSettings(), **{option: 99})
     assert sweep_key(made, changed, is_search=True) == sweep_key(made, SweepSettings(), is_search=True)
 
 
-def test_search_that_uses_nothing_again_has_a_study_of_its_own():
+def test_search_without_reuse_gets_a_new_study():
     how = SweepSettings(reuse=False)
     made = made_of(RANGES, how, is_search=True)
     assert study_name(made, how).startswith(study_name(made, SweepSettings()) + "-")

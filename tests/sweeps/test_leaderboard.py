@@ -22,7 +22,7 @@ def row(objective=NAN, outcome="done", values=None, name="job", **given):
     return Row(name, values or {}, outcome=outcome, objective=objective, **given)
 
 
-def test_ranked_has_the_jobs_that_are_done_the_best_first_equal_ones_in_their_order():
+def test_ranked_sorts_done_jobs_best_first_then_by_name():
     rows = [row(0.5, name="a"), row(0.9, name="b"), row(NAN), row(0.5, name="c"), row(0.1, name="d")]
     rows += [row(1.0, outcome=outcome) for outcome in ("pruned", "failed", "killed", "left", "repeated", "running")]
     assert [each.name for each in ranked(rows, "maximize")] == ["b", "a", "c", "d"]
@@ -35,7 +35,7 @@ scores = st.tuples(st.integers(-3, 3).map(float), st.integers(1, 5).map(float) |
 
 @settings(max_examples=300)
 @given(st.lists(scores, max_size=12), st.sampled_from(["maximize", "minimize"]))
-def test_the_pareto_front_is_what_nothing_beats(found, direction):
+def test_pareto_front_has_the_jobs_that_no_other_beats(found, direction):
     rows = [row(a, metrics={} if b is None else {"parameters": b}) for a, b in found]
     rows.append(row(99.0, outcome="pruned", metrics={"parameters": 0.0}))
     sign = 1 if direction == "maximize" else -1
@@ -53,7 +53,7 @@ def test_the_pareto_front_is_what_nothing_beats(found, direction):
     assert sizes == sorted(sizes)
 
 
-def test_the_table_shows_the_best_with_short_names_and_numbers():
+def test_table_shows_the_best_jobs_with_short_names_and_numbers():
     values = {"model.filters": "16", "optimizer.learning_rate": "0.00012345678"}
     rows = [row(0.98765, values=values, metrics={"test_accuracy": 0.9, "parameters": 1234567.0}, epochs=3, run_id="r1")]
     rows += [row(0.5) for _ in range(30)]
@@ -74,7 +74,7 @@ def read_csv(file):
     return [dict(zip(head, line, strict=True)) for line in lines]
 
 
-def test_what_is_written_as_csv_can_be_read_back(alone):
+def test_csv_file_can_be_read_back(alone):
     metrics = {"test_accuracy": 0.8, "objective": 0.9, "best_epoch": 2.0, "epochs": 3.0, "fit_time_s": 1.5}
     # A run of an earlier call comes with all the store has of it.
     earlier = metrics | {"val_accuracy": 0.85, "val_loss": 0.1, "fit_time_s": 1234567.0}
@@ -107,7 +107,7 @@ def test_what_is_written_as_csv_can_be_read_back(alone):
     assert (pruned["rank"], pruned["outcome"], pruned["val_accuracy"], pruned["epochs"]) == ("", "pruned", "0.5", "1")
 
 
-def test_a_csv_of_no_jobs_has_its_head(alone):
+def test_csv_file_of_no_jobs_has_a_head(alone):
     write_csv(alone / "x.csv", [], ["seed"], "loss")
     assert (alone / "x.csv").read_text().startswith("rank,seed,outcome,loss,")
 
@@ -123,7 +123,7 @@ def test_a_csv_of_no_jobs_has_its_head(alone):
         ([], []),
     ],
 )
-def test_in_order_sorts_numbers_and_leaves_others_as_they_came(values, ordered):
+def test_in_order_sorts_numbers_and_keeps_the_order_of_texts(values, ordered):
     assert in_order(values) == ordered
 
 
@@ -131,7 +131,7 @@ def test_in_order_sorts_numbers_and_leaves_others_as_they_came(values, ordered):
     ("seconds", "words"),
     [(0, "0 s"), (40.4, "40 s"), (89, "89 s"), (91, "2 min"), (720, "12 min"), (5399, "90 min"), (5401, "1.5 h")],
 )
-def test_duration_is_said_as_a_person_would(seconds, words):
+def test_duration_has_a_suitable_unit(seconds, words):
     assert duration(seconds) == words
 
 
@@ -187,7 +187,7 @@ TURNED = ("plain", "only NaN", "endless curves")
 @pytest.mark.parametrize(
     ("name", "direction"), [*((name, "maximize") for name in MATERIAL), *((name, "minimize") for name in TURNED)]
 )
-def test_every_picture_is_drawn_from_whatever_there_is(name, direction, alone):
+def test_every_figure_is_drawn_from_any_set_of_jobs(name, direction, alone):
     rows, curves = MATERIAL[name]
     figures.draw_all(alone, rows, KEYS, "val_accuracy", direction, curves, {"m.a": 0.3, "m.b": 0.7}, "parameters")
     drawn = {file.name for file in alone.iterdir()}
@@ -203,12 +203,12 @@ def test_every_picture_is_drawn_from_whatever_there_is(name, direction, alone):
     assert drawn == expected | ({"heat_map.png"} if is_grid else set())
 
 
-def test_only_what_the_sweep_has_material_for_is_drawn(alone):
+def test_figures_without_data_are_not_drawn(alone):
     figures.draw_all(alone, grid(["1", "2"], ["3"]), KEYS, "loss", "minimize", [], {}, None)
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png"}
 
 
-def test_seeds_are_no_side_of_a_heat_map(alone):
+def test_seed_is_no_axis_of_the_heat_map(alone):
     cells = [{"m.a": a, "m.b": b, "seed": seed} for a in "12" for b in "34" for seed in "567"]
     figures.draw_all(
         alone, [row(0.1, values=cell) for cell in cells], [*KEYS, "seed"], "loss", "minimize", [], {}, None
@@ -216,7 +216,7 @@ def test_seeds_are_no_side_of_a_heat_map(alone):
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png", "heat_map.png"}
 
 
-def test_many_options_and_options_of_others_are_drawn_too(alone):
+def test_many_options_and_those_of_other_sweeps_are_drawn(alone):
     keys = [f"m.k{i}" for i in range(12)]
     rows = [row(0.1 * i, values={key: str(i * j) for j, key in enumerate(keys)}) for i in range(10)]
     shares = dict.fromkeys([*keys, "of.another"], 0.05)
@@ -225,7 +225,7 @@ def test_many_options_and_options_of_others_are_drawn_too(alone):
 
 
 @pytest.mark.parametrize(("direction", "best"), [("maximize", (1, 2)), ("minimize", (0, 1))])
-def test_the_heat_map_frames_the_best_mean(direction, best):
+def test_heat_map_frames_the_best_mean(direction, best):
     rows = grid(["16", "8"], ["0.1", "0.2", "0.3"], lambda i: [0.5, 0.5, 0.9, 0.6, 0.1, 0.6][i])
     rows.append(row(0.0, values={"m.a": "16", "m.b": "0.3"}))  # Its mean is 0.45.
     rows.append(row(0.99, values={"m.a": "16", "m.b": "0.3"}))  # 0.63 of three.
@@ -240,7 +240,7 @@ def test_the_heat_map_frames_the_best_mean(direction, best):
     assert "0.6300" in {text.get_text() for text in axes.texts}
 
 
-def test_the_learning_curves_name_the_best_jobs_in_their_order():
+def test_learning_curves_name_the_best_jobs_in_order():
     curves = [(f"job {i}", [0.1, 0.01 * i]) for i in range(30)]
     figure = figures.learning_curves(curves, "val_accuracy", "maximize")
     figure.draw_without_rendering()
@@ -250,7 +250,7 @@ def test_the_learning_curves_name_the_best_jobs_in_their_order():
     assert figure.legends[0].get_texts()[0].get_text().strip() == "job 0"
 
 
-def test_a_wide_row_of_numbers_is_drawn_on_a_logarithmic_axis():
+def test_wide_range_of_numbers_gets_a_logarithmic_axis():
     names = {"m.a": "a", "m.b": "b"}
     rows = grid(["0.001", "0.01", "0.1"], ["1", "2", "3"])
     wide, narrow = figures.against_each(rows, KEYS, "loss", names).axes
@@ -268,14 +268,14 @@ def test_long_numbers_of_a_search_do_not_write_over_each_other():
     assert short == ["1", "2"]
 
 
-def test_drawing_gives_no_warning_outside_of_the_tests_either(alone, recwarn):
+def test_drawing_gives_no_warning(alone, recwarn):
     warnings.simplefilter("always")
     rows, curves = MATERIAL["foreign texts"]
     figures.draw_all(alone, rows, KEYS, "loss", "minimize", curves, {}, "parameters")
     assert not list(recwarn)
 
 
-def test_a_reader_gives_each_event_once_those_of_a_process_in_their_order(alone):
+def test_reader_returns_each_event_once_and_in_order(alone):
     reader, writer = events.Reader(alone), events.Writer(alone, 3)
     assert list(reader.read()) == []
     writer.write("started", name="a=é\n", values={"a": NAN})
@@ -291,7 +291,7 @@ def test_a_reader_gives_each_event_once_those_of_a_process_in_their_order(alone)
     assert [event["event"] for event in events.Reader(alone).read()] == ["started", "epoch", "done"]
 
 
-def test_a_line_that_is_half_written_waits_for_its_end(alone):
+def test_half_written_line_is_read_when_it_is_complete(alone):
     reader = events.Reader(alone)
     whole = '{"job": 0, "event": "a"}\n{"job": 0, "event": "é"}\n'.encode()
     told = []
@@ -301,7 +301,7 @@ def test_a_line_that_is_half_written_waits_for_its_end(alone):
     assert told == [(whole.index(b"\n") + 1, "a"), (len(whole), "é")]
 
 
-def test_files_of_several_processes_are_read_side_by_side(alone):
+def test_events_of_several_processes_are_read(alone):
     reader = events.Reader(alone)
     lines = [f'{{"job": {job}, "event": "epoch", "epoch": {epoch}}}\n' for epoch in (1, 2, 3) for job in (0, 1)]
     told = []
@@ -316,7 +316,7 @@ def test_files_of_several_processes_are_read_side_by_side(alone):
     assert list(reader.read()) == []
 
 
-def test_a_sweep_is_given_up_for_a_reason(alone):
+def test_sweep_is_given_up_with_a_reason(alone):
     assert not events.is_given_up(alone)
     events.give_up(alone, "3 jobs failed")
     assert events.is_given_up(alone)

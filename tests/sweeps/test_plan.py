@@ -73,7 +73,7 @@ def composers():
 @given(overrides=combinations(*CHOICES))
 @example(overrides=["+model.extra={a:1}", "model.extra.a=2", "++model.extra.a=3"])
 @example(overrides=["seed=3", "seed=4"])
-def test_a_point_is_composed_as_hydra_composes_it(composers, overrides):
+def test_point_is_composed_as_hydra_composes_it(composers, overrides):
     (ours, our_error), (theirs, their_error) = (outcome(function, overrides) for function in composers)
     assert ours == theirs
     assert (our_error is None) == (their_error is None)
@@ -82,14 +82,14 @@ def test_a_point_is_composed_as_hydra_composes_it(composers, overrides):
 
 @settings(max_examples=6, deadline=None)
 @given(overrides=combinations(*CHOICES[:4], *WRONG))
-def test_what_hydra_refuses_is_refused_with_words(composers, overrides):
+def test_overrides_that_hydra_refuses_get_a_message(composers, overrides):
     (ours, our_error), (theirs, their_error) = (outcome(function, overrides) for function in composers)
     assert ours == theirs
     assert (our_error is None) == (their_error is None)
     assert our_error is None or (isinstance(our_error, SettingsError) and our_error.problems)
 
 
-def test_points_do_not_leak_into_each_other(composers):
+def test_points_do_not_change_each_other(composers):
     ours, theirs = composers
     first = ours(["model=mlp", "+model.extra={a:1}", "trusted_modules=[x]"])
     assert OmegaConf.to_container(ours(["model=mlp"])) == OmegaConf.to_container(theirs(["model=mlp"]))
@@ -111,13 +111,13 @@ def problems_of(*arguments, is_search=False, **how):
     return error.value.problems
 
 
-def test_thread_counts_that_one_process_cannot_have_are_refused_before_the_first_job():
+def test_different_thread_counts_are_refused_before_the_first_job():
     (problem,) = problems_of("trainer.threads=1,2,null")
     assert problem.startswith("trainer.threads=1,2,null: TensorFlow cannot change its number of threads ")
     assert make("trainer.threads=2", "seed=1,2").jobs
 
 
-def test_a_plan_names_every_job_of_a_grid():
+def test_plan_of_a_grid_names_every_job():
     made = make("trainer.epochs=3", "model.filters=16,32", "model.dropout=0.1,0.25")
     assert [job.name for job in made.jobs] == [
         f"filters={filters} dropout={dropout}" for filters in (16, 32) for dropout in (0.1, 0.25)
@@ -132,14 +132,14 @@ def test_a_plan_names_every_job_of_a_grid():
     assert (made.repeated, made.on_test) == (0, False)
 
 
-def test_a_search_has_no_jobs_yet():
+def test_plan_of_a_search_has_no_jobs():
     made = make("model.dropout=interval(0,0.5)", "model.filters=int(interval(8,16))", is_search=True)
     assert (made.jobs, made.repeated) == ((), 0)
     assert made.settings.model.arguments["dropout"] == 0.0
     assert made.settings.model.arguments["filters"] == 8
 
 
-def test_the_bad_point_of_a_grid_is_told_with_its_place():
+def test_message_names_the_job_of_a_grid_with_the_mistake():
     assert problems_of("model.filters=16,32,0", "model.dropout=0.1,0.2") == [
         "job 5 of 6: model.filters=0 is not allowed: it must be a whole number, at least 1"
     ]
@@ -149,7 +149,7 @@ def test_the_bad_point_of_a_grid_is_told_with_its_place():
     ]
 
 
-def test_a_bad_point_among_points_is_told_with_its_place():
+def test_message_names_the_point_with_the_mistake():
     points = [{"model": "mlp", "model.dropout": 0.1}, {"model": "mlp", "model.filters": 3}]
     (problem,) = problems_of(points=points)
     assert problem.startswith("job 2 of 2: model.filters does not exist")
@@ -164,17 +164,17 @@ def test_a_bad_point_among_points_is_told_with_its_place():
         ("interval(nan,0.5)", "corner 1 of 2: model.dropout=nan is not allowed"),
     ],
 )
-def test_the_bad_corner_of_a_search_is_told(interval, problem):
+def test_message_names_the_corner_with_the_mistake(interval, problem):
     (found,) = problems_of(f"model.dropout={interval}", is_search=True)
     assert found.startswith(problem)
 
 
-def test_only_int_gives_whole_numbers_to_search():
+def test_interval_without_int_gives_no_whole_numbers():
     for problem, end in zip(problems_of("model.filters=interval(8,16)", is_search=True), (8, 16), strict=True):
         assert f"model.filters={end}.0 is not allowed: did you mean model.filters={end}? it must be a whole" in problem
 
 
-def test_what_the_data_do_not_have_is_told_with_the_first_job_that_asks_for_it():
+def test_missing_data_are_reported_with_the_first_job_that_needs_them():
     assert problems_of("data.limit=100,5000", "seed=1,2") == [
         "limit=5000 seed=1: data.limit=5000 is more than the 4,000 training images of data=mnist_5k"
     ]
@@ -182,12 +182,12 @@ def test_what_the_data_do_not_have_is_told_with_the_first_job_that_asks_for_it()
     assert problem.startswith("validation=4000: data.validation=4000 would hold out 4,000 of 4,000")
 
 
-def test_a_model_too_deep_for_the_images_is_told_before_anything_runs():
+def test_model_too_deep_for_the_images_is_refused_before_any_run():
     (problem,) = problems_of("model.kernel_size=3,29", "seed=1,2")
     assert problem.startswith("kernel_size=29 seed=1: ")
 
 
-def test_each_data_set_is_loaded_once_and_each_missing_one_asked_for_once(monkeypatch, tmp_path, digits):
+def test_each_data_set_is_loaded_once(monkeypatch, tmp_path, digits):
     calls = []
     load_data = preflight.load_data
     monkeypatch.setattr(preflight, "load_data", lambda *given: calls.append(given) or load_data(*given))
@@ -206,7 +206,7 @@ def test_each_data_set_is_loaded_once_and_each_missing_one_asked_for_once(monkey
     assert sum(len(given) < 2 or given[1] is None for given in calls) == 3
 
 
-def test_points_that_are_the_same_job_are_run_once():
+def test_points_that_are_the_same_job_run_once():
     made = make(points=[{"model.dropout": 0.5}, {"+optimizer.weight_decay": None}, {}, {"model": "cnn"}])
     assert [job.name for job in made.jobs] == ["dropout=0.5", "weight_decay=null"]
     assert made.repeated == 2
@@ -221,7 +221,7 @@ def test_validation_on_the_test_set_is_noticed_in_any_job():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_a_checked_sweep_on_held_out_images(preset):
+def test_every_preset_is_valid_and_uses_held_out_images(preset):
     with composer(None):
         config = hydra_compose("config", [f"sweep={preset}", "data=mnist_5k"], return_hydra_config=True)
     how = sweep_settings(config)
@@ -238,7 +238,7 @@ def test_every_preset_is_a_checked_sweep_on_held_out_images(preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_says_what_it_asks_how_it_is_called_and_what_it_costs(preset):
+def test_every_preset_states_its_question_command_and_cost(preset):
     file = EXPERIMENTS / "sweep" / f"{preset}.yaml"
     lines = file.read_text().splitlines()
     assert lines[0] == "# @package _global_"
@@ -269,7 +269,7 @@ def test_every_preset_says_what_it_asks_how_it_is_called_and_what_it_costs(prese
         ),
     ],
 )
-def test_options_that_do_not_go_together_are_told(arguments, how, sentence):
+def test_options_that_contradict_each_other_are_refused(arguments, how, sentence):
     settings = SweepSettings(**how)
     launcher = OmegaConf.create({"_target_": "hydra_plugins.mnist_exp_plugins.LocalLauncher", "n_workers": 1})
     with pytest.raises(SettingsError) as error:
@@ -278,7 +278,7 @@ def test_options_that_do_not_go_together_are_told(arguments, how, sentence):
     assert sentence in problem
 
 
-def test_what_the_launcher_cannot_do_is_told():
+def test_options_that_the_launcher_lacks_are_refused():
     how = dataclasses.replace(SweepSettings(), job_timeout_s=3.0)
     space = parse({}, ["seed=1,2"], how)
     with pytest.raises(SettingsError, match=r"sweep\.job_timeout_s=3.0 needs hydra/launcher=local"):

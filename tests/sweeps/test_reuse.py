@@ -44,7 +44,7 @@ def plan():
     return Plan(space, tuple(jobs), None, {}, "0", on_test=False, validated_on=100)
 
 
-def test_what_nobody_did_is_left(plan):
+def test_jobs_without_an_earlier_run_are_left(plan):
     rows = reuse.rows_of_grid(plan, [], retry_failed=False)
     assert [(row.outcome, row.run_id, row.reused, row.epochs) for row in rows] == [("left", None, False, 0)] * 2
     assert [row.values for row in rows] == [{"model.filters": "16"}, {"model.filters": "32"}]
@@ -56,7 +56,7 @@ def test_what_nobody_did_is_left(plan):
     assert all(math.isnan(row.objective) for row in rows)
 
 
-def test_a_job_that_is_done_has_the_results_of_its_run(plan):
+def test_done_job_has_the_results_of_its_run(plan):
     first, second = reuse.rows_of_grid(plan, [record("done", "k2")], retry_failed=False)
     assert first.outcome == "left"
     assert (second.outcome, second.run_id, second.reused) == ("done", "done", True)
@@ -70,7 +70,7 @@ KINDS = ("done", "failed", "killed", "pruned", "running", "resultless")
 
 @pytest.mark.parametrize("retry_failed", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_which_record_stands_for_a_job(plan, count, retry_failed):
+def test_which_of_several_runs_counts_for_a_job(plan, count, retry_failed):
     """Done beats all; else the newest decides, and only a failure that is not to be tried again ends the job."""
     for kinds in itertools.product(KINDS, repeat=count):
         records = [record(kind, run_id=f"{kind}{place}") for place, kind in enumerate(kinds)]
@@ -85,19 +85,19 @@ def test_which_record_stands_for_a_job(plan, count, retry_failed):
         assert other.outcome == "left"
 
 
-def test_a_failed_job_says_why(plan):
+def test_failed_job_has_a_reason(plan):
     failed = record("failed")
     assert reuse.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "see its traceback.txt"
     failed.tags["mnist_exp.failure"] = "the loss is NaN"
     assert reuse.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "the loss is NaN"
 
 
-def test_runs_of_other_jobs_are_nothing_to_a_grid(plan):
+def test_runs_of_other_jobs_are_ignored(plan):
     rows = reuse.rows_of_grid(plan, [record("done", "k3"), record("failed", "")], retry_failed=False)
     assert [row.outcome for row in rows] == ["left", "left"]
 
 
-def test_a_search_has_a_row_for_each_trial_that_came_to_an_end_the_oldest_first():
+def test_search_has_a_row_for_each_ended_trial_oldest_first():
     children = [record(kind) for kind in ("running", "pruned", "killed", "failed", "done")]
     rows = reuse.rows_of_search(children, ["seed", "model.filters", "missing"])
     assert [(row.outcome, row.run_id) for row in rows] == [("done", "done"), ("failed", "failed"), ("pruned", "pruned")]
@@ -108,19 +108,19 @@ def test_a_search_has_a_row_for_each_trial_that_came_to_an_end_the_oldest_first(
     assert all(row.reused for row in rows)
 
 
-def test_a_trial_that_came_to_no_run_of_its_own_has_a_row_too():
+def test_trial_without_metrics_has_a_row_too():
     bare = stored("r", "FAILED", {}, {}, {"mnist_exp.failure": "out of memory"})
     (row,) = reuse.rows_of_search([bare], ["seed"])
     assert (row.outcome, row.reason, row.values, row.planned_epochs) == ("failed", "out of memory", {}, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_a_whole_finished_run_with_a_result_is_done(kind):
+def test_only_a_finished_run_with_an_objective_is_done(kind):
     assert record(kind).is_done == (kind == "done")
     assert record(kind).is_pruned == (kind == "pruned")
 
 
-def test_a_run_lives_while_its_process_may():
+def test_run_is_alive_while_its_process_may_run():
     running = record("running")
     assert running.lives, "nobody knows its process"
     running.tags["mnist_exp.process"] = processes.identify()
@@ -151,18 +151,18 @@ def hurried(monkeypatch):
     monkeypatch.setattr(reuse.time, "sleep", lambda seconds: None)
 
 
-def test_orphans_of_a_killed_sweep_are_waited_for(hurried):
+def test_sweep_waits_for_orphans_of_a_killed_one(hurried):
     history = FakeHistory(ends_after=5)
     (found,) = reuse.without_orphans(history, [record("running")], {"k1"})
     assert (found.status, history.left) == ("KILLED", 0)
 
 
-def test_jobs_of_other_sweeps_are_not_waited_for(hurried):
+def test_sweep_does_not_wait_for_jobs_of_others(hurried):
     records = [record("running", "k3"), record("done", "k1")]
     assert reuse.without_orphans(None, records, {"k1", "k2"}) is records
 
 
-def test_a_job_that_runs_on_is_told(hurried):
+def test_job_that_does_not_end_raises_busy_error(hurried):
     running = record("running")
     running.tags["mnist_exp.process"] = processes.identify()
     with pytest.raises(SettingsError, match=r"runs already \(run running, process .*sweep\.reuse=false"):

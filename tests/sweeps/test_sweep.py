@@ -76,7 +76,7 @@ def swept(grid, monkeypatch):
     return grid[0], grid[1], *recorded()
 
 
-def test_grid_is_one_parent_with_a_child_for_each_combination(swept):
+def test_grid_has_a_parent_run_and_a_child_for_each_combination(swept):
     _, _, _, parents, children = swept
     (parent,) = parents
     assert parent.info.status == "FINISHED"
@@ -88,7 +88,7 @@ def test_grid_is_one_parent_with_a_child_for_each_combination(swept):
         assert child.data.params["data.validation"] == "0.2"
 
 
-def test_parent_says_which_is_best_and_how_to_have_it_again(swept):
+def test_parent_run_names_the_best_job_and_its_command(swept):
     _, out, _, parents, children = swept
     (parent,) = parents
     best = max(children.values(), key=lambda run: run.data.metrics["objective"])
@@ -119,7 +119,7 @@ def test_parent_says_which_is_best_and_how_to_have_it_again(swept):
     assert "time left" in out
 
 
-def test_same_command_again_runs_nothing_and_keeps_the_parent(swept):
+def test_same_command_again_runs_nothing_and_keeps_the_parent_run(swept):
     arguments, _, _, parents, children = swept
     again = sweep(*arguments)
     assert "to do   0, 4 done already" in again.stdout
@@ -129,7 +129,7 @@ def test_same_command_again_runs_nothing_and_keeps_the_parent(swept):
     assert {r.info.run_id for r in children_after.values()} == {r.info.run_id for r in children.values()}
 
 
-def test_dry_run_shows_what_a_larger_sweep_would_do(swept):
+def test_dry_run_shows_the_jobs_of_a_larger_sweep(swept):
     arguments, _, _, _, children = swept
     shown = sweep(*arguments, "model.filters=1,2,4", "sweep.dry_run=true").stdout
     assert "6 jobs, 2 to do; nothing was run" in shown
@@ -138,7 +138,7 @@ def test_dry_run_shows_what_a_larger_sweep_would_do(swept):
     assert re.search(r"filters=4 dropout=0.1 +to do", shown)
 
 
-def test_larger_sweep_counts_what_a_smaller_one_did(swept):
+def test_larger_sweep_reuses_the_jobs_of_a_smaller_one(swept):
     arguments, _, _, _, children = swept
     done = sweep(*arguments, "model.filters=2,4", "sweep.fail_fast=true")
     assert "to do   2, 2 done already" in done.stdout
@@ -149,7 +149,7 @@ def test_larger_sweep_counts_what_a_smaller_one_did(swept):
     assert children["filters=2 dropout=0.5"].info.run_id in board
 
 
-def test_dry_run_leaves_no_store_behind(alone):
+def test_dry_run_creates_no_store(alone):
     sweep(*SMALL, "model.filters=1,2", "sweep.dry_run=true")
     assert not Path("mlflow.db").exists()
     assert not Path("mlruns").exists()
@@ -164,7 +164,7 @@ def bad_net(alone):
 
 
 @pytest.mark.slow
-def test_jobs_that_fail_are_told_and_do_not_stop_the_others(bad_net):
+def test_failed_jobs_are_reported_and_the_others_go_on(bad_net):
     arguments = [*bad_net, "model.how=raises,diverges,dies,hangs,well", "sweep.job_timeout_s=12"]
     done = sweep(*arguments, "hydra.launcher.n_workers=2", code=1)
     reasons = {
@@ -203,7 +203,7 @@ def test_folder_of_an_earlier_call_can_be_used_again(bad_net):
 
 
 @pytest.mark.slow
-def test_sweep_gives_up_when_told_to(bad_net):
+def test_sweep_stops_after_too_many_failures(bad_net):
     fast = sweep(*bad_net, "model.how=raises,well", "seed=1,2,3", "sweep.fail_fast=true", code=1).stdout
     assert int(re.search(r"^sweep .*?(\d) left", fast, re.MULTILINE)[1]) >= 3
     rate = sweep(*bad_net, "model.how=raises,well", "seed=4,5,6", "sweep.max_failure_rate=0.4", code=1).stdout
@@ -214,7 +214,7 @@ SEARCH = [*SMALL, "trainer.epochs=4", "model.filters=1,4", "model.dropout=interv
 
 
 @pytest.mark.slow
-def test_search_prunes_goes_on_and_is_shared(alone):
+def test_search_prunes_continues_and_is_shared(alone):
     first = sweep(*SEARCH, "sweep.n_trials=6", "hydra.launcher.n_workers=2").stdout
     client, (parent,), children = recorded()
     assert len(children) == 6
@@ -261,7 +261,7 @@ def test_search_for_two_objectives_draws_the_pareto_front(alone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_other_launchers_carry_sweeps(alone, launcher):
+def test_other_launchers_run_sweeps(alone, launcher):
     arguments = [*SMALL, "model.filters=1,2", f"hydra/launcher={launcher}"]
     assert "2 done" in sweep(*arguments).stdout
     search = [*SMALL, "model.filters=int(interval(1,9))", f"hydra/launcher={launcher}", "sweep.n_trials=2"]
@@ -278,7 +278,7 @@ def test_points_and_zip(alone):
     assert sorted(recorded()[2]) == ["filters=1 dropout=0.1", "filters=2 dropout=0.5", "filters=4 dropout=0.1"]
 
 
-def test_password_of_the_store_is_nowhere_to_be_found(alone):
+def test_password_of_the_store_is_nowhere_recorded(alone):
     secret = uuid.uuid4().hex  # Not written here: the record has the repository's uncommitted changes.
     address = f"sqlite:///{alone}/m.db?timeout=30&password={secret}"
     sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2", f'tracking.uri="{address}"')
@@ -297,14 +297,14 @@ def test_preset_without_m_says_that_it_is_one_run(alone):
 
 
 @pytest.mark.slow
-def test_nothing_recorded_but_swept(alone):
+def test_sweep_without_a_store_runs(alone):
     out = sweep(*SMALL, "model.filters=1,2", "tracking=none").stdout
     assert "2 done" in out
     assert not Path("mlflow.db").exists()
 
 
 @pytest.mark.slow
-def test_jobs_of_another_commit_are_counted_with_a_warning(alone):
+def test_reused_jobs_of_another_commit_give_a_warning(alone):
     def git(*words):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True, capture_output=True)
 
@@ -332,7 +332,7 @@ def net(input_shape, classes, *, units: int = 4, wide: int = 4):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("values", [["model.units=3,4,5"], ["model.units=int(interval(2,99))", "sweep.n_trials=3"]])
-def test_files_that_are_edited_meanwhile_change_no_job(alone, values):
+def test_editing_files_during_a_sweep_changes_no_job(alone, values):
     Path("editor.py").write_text(EDITOR)
     Path("own/model").mkdir(parents=True)
     Path("own/model/edited.yaml").write_text("_target_: editor.net\ntrusted_modules: [editor]\nunits: 4\nwide: 4\n")
@@ -345,7 +345,7 @@ def test_files_that_are_edited_meanwhile_change_no_job(alone, values):
 
 
 @pytest.mark.slow
-def test_options_that_follow_a_searched_one_are_searched_with_it(alone):
+def test_options_interpolated_from_a_searched_one_follow_it(alone):
     how = ["data.validation=0.2", "sweep.n_trials=2", "sweep.sampler=random"]
     tied = sweep(*SMALL, "model.filters=int(interval(2,5))", "model.dense_units=${model.filters}", *how)
     assert re.search(r"^sweep +2 done", tied.stdout, re.MULTILINE), tied.stderr

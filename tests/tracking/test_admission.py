@@ -71,7 +71,7 @@ def told(uri):
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_server_that_answers_is_taken(start, status):
+def test_server_that_answers_is_accepted(start, status):
     store.check(start(status).uri + "/")
 
 
@@ -99,7 +99,7 @@ def test_credentials_are_those_that_mlflow_sends(start, alone, monkeypatch):
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
-def test_no_credentials_cross_a_redirect(start, alone, monkeypatch, code):
+def test_credentials_are_not_sent_after_a_redirect(start, alone, monkeypatch, code):
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "anna")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct horse")
     netrc = alone / ".netrc"
@@ -118,11 +118,11 @@ def test_no_credentials_cross_a_redirect(start, alone, monkeypatch, code):
         ({}, "", "asks for a user and a password; set MLFLOW_TRACKING_USERNAME and"),
         ({"USERNAME": "anna"}, "", "asks for a password; set"),
         ({"TOKEN": "a-secret-token"}, "", "does not accept the token in $MLFLOW_TRACKING_TOKEN; renew it"),
-        ({"USERNAME": "anna", "PASSWORD": "a-secret-word"}, "", "correct what is in $MLFLOW_TRACKING_USERNAME and"),
-        ({}, "machine 127.0.0.1 login anna password a-secret-word\n", "correct what is in ~/.netrc"),
+        ({"USERNAME": "anna", "PASSWORD": "a-secret-word"}, "", "correct them in $MLFLOW_TRACKING_USERNAME and"),
+        ({}, "machine 127.0.0.1 login anna password a-secret-word\n", "correct them in ~/.netrc"),
     ],
 )
-def test_who_is_not_let_in_is_told_where_to_look(start, alone, monkeypatch, environment, netrc, words):
+def test_refused_user_is_told_which_credentials_to_correct(start, alone, monkeypatch, environment, netrc, words):
     for name, value in environment.items():
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
     (alone / ".netrc").write_text(netrc)
@@ -132,7 +132,7 @@ def test_who_is_not_let_in_is_told_where_to_look(start, alone, monkeypatch, envi
     assert "secret" not in said
 
 
-def test_password_in_an_address_that_is_none_is_not_told():
+def test_password_in_a_malformed_address_is_not_shown():
     assert "a-secret-word" not in told("http://anna:a-secret-word@:99999/")
 
 
@@ -141,7 +141,7 @@ def test_long_refusal_is_not_read_to_its_end(start):
     assert "add it to its --allowed-hosts" in told(start(403, body).uri)
 
 
-def test_reason_is_told_without_what_libraries_wrap_around_it(start):
+def test_reason_is_shown_without_the_wrappers_of_libraries(start):
     server = start()
     server.shutdown()
     server.server_close()
@@ -173,7 +173,7 @@ def certificate(tmp_path_factory):
     return file
 
 
-def test_certificate_nobody_has_signed_is_refused_unless_the_user_names_it(start, certificate, monkeypatch):
+def test_self_signed_certificate_is_refused_unless_the_user_names_it(start, certificate, monkeypatch):
     server = start(certificate=certificate)
     assert "CERTIFICATE_VERIFY_FAILED" in told(server.uri)
     assert server.asked == [], "no password is sent to who is not known"
@@ -187,7 +187,7 @@ def test_certificate_nobody_has_signed_is_refused_unless_the_user_names_it(start
     store.check(server.uri)
 
 
-def test_server_that_starts_late_is_waited_for(monkeypatch):
+def test_check_waits_for_a_server_that_starts_late(monkeypatch):
     monkeypatch.setattr("mnist_exp.runtime.retries.RETRY_S", 0.05)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))  # As long as it does not listen, nobody gets through.

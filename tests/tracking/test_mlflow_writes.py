@@ -49,7 +49,7 @@ def whole(client, run_id, model):
 
 
 @pytest.mark.parametrize("died", ["before", "created", "linked", "all but the tag", "after"])
-def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died, monkeypatch):
+def test_model_is_recorded_once_after_any_interruption(run, model, died, monkeypatch):
     import mlflow
 
     client, run_id = run
@@ -85,7 +85,7 @@ def test_model_is_recorded_once_wherever_the_last_process_ended(run, model, died
     ],
     ids=lambda record: record.kind,
 )
-def test_record_that_is_brought_twice_is_there_once(run, record):
+def test_record_that_is_written_twice_exists_once(run, record):
     client, run_id = run
     mlflow_writes.write(client.tracking_uri, run_id, record)
     once = client.get_run(run_id).to_dictionary()
@@ -116,7 +116,7 @@ def fails(times, *errors):
 BUSY = MlflowException("the database is locked", codes.TEMPORARILY_UNAVAILABLE)
 
 
-def test_store_that_is_busy_is_asked_again(no_pauses):
+def test_call_is_repeated_while_the_store_is_busy(no_pauses):
     act, _ = fails(7, BUSY, MlflowException("it broke", codes.INTERNAL_ERROR))
     assert mlflow_writes.call_patiently(act) == 8
 
@@ -125,14 +125,14 @@ def test_store_that_is_busy_is_asked_again(no_pauses):
     "error",
     [MlflowException("no such run", codes.RESOURCE_DOES_NOT_EXIST), OSError("disk full"), ValueError("a bug")],
 )
-def test_refusal_of_a_store_is_raised_at_once(no_pauses, error):
+def test_refusal_by_the_store_is_raised_at_once(no_pauses, error):
     act, calls = fails(3, error)
     with pytest.raises(type(error)):
         mlflow_writes.call_patiently(act)
     assert len(calls) == 1
 
 
-def test_patience_with_a_store_ends(monkeypatch):
+def test_waiting_for_a_store_ends(monkeypatch):
     monkeypatch.setattr("mnist_exp.runtime.retries.PATIENCE_S", 0.3)
     monkeypatch.setattr("mnist_exp.runtime.retries.RETRY_S", 0.05)
     act, calls = fails(1000, BUSY)
@@ -145,7 +145,7 @@ def test_patience_with_a_store_ends(monkeypatch):
     ("told", "times", "calls"),
     [("duplicate key in datasets", 9, 10), ("duplicate key in datasets", 99, 10), ("no such run", 99, 1)],
 )
-def test_data_set_that_two_are_first_to_record_is_recorded_again(run, no_pauses, monkeypatch, told, times, calls):
+def test_data_set_that_two_processes_record_first_is_retried(run, no_pauses, monkeypatch, told, times, calls):
     client, run_id = run
     act, made = fails(times, MlflowException(told))
     monkeypatch.setattr(MlflowClient, "log_inputs", act)

@@ -47,7 +47,7 @@ def unused(found, table):
     return [entry for entry in table if not any(pattern(entry).fullmatch(name) for name in found)]
 
 
-def test_every_tag_is_in_the_table_and_every_tag_of_it_is_set(recorded):
+def test_tags_of_the_table_are_exactly_those_set(recorded):
     parents, runs, _ = recorded
     found = {tag for run in [*parents, *runs] for tag in run.data.tags if not tag.startswith(OF_MLFLOW)}
     assert missing(found, names.TAGS) == []
@@ -58,7 +58,7 @@ def test_every_tag_is_in_the_table_and_every_tag_of_it_is_set(recorded):
     assert {tag for run in runs for tag in always if tag not in run.data.tags} == set()
 
 
-def test_every_metric_is_in_the_table_and_every_metric_of_it_is_logged(recorded):
+def test_metrics_of_the_table_are_exactly_those_logged(recorded):
     parents, runs, steps = recorded
     of_runs = {metric for run in runs for metric in run.data.metrics}
     of_sweeps = {metric for run in parents for metric in run.data.metrics}
@@ -76,7 +76,7 @@ def test_every_param_of_the_table_is_logged(recorded):
     assert unused({param for run in [*parents, *runs] for param in run.data.params}, names.PARAMS) == []
 
 
-def test_no_name_is_written_beside_the_table():
+def test_no_tag_is_written_outside_the_table():
     """Only of tags whose names are no other word: `loss` and `pruned` are."""
     modules = {f.stem for f in PACKAGE.rglob("*") if f.suffix == ".py" or f.is_dir()}
     tag = re.compile(r"[\"'`](mnist_exp\.[a-z_0-9]+|mlflow\.(?:parentRunId|note\.content|runName))[\"'`.]")
@@ -89,7 +89,7 @@ def test_no_name_is_written_beside_the_table():
     ] == []
 
 
-def test_rows_tell_of_every_entry_in_texts():
+def test_rows_hold_every_entry_as_texts():
     rows = names.rows()
     assert [row["name"] for row in rows] == [*names.TAGS, *names.METRICS, *names.PARAMS]
     assert {row["kind"] for row in rows} == {"tag", "metric", "param"}

@@ -48,7 +48,7 @@ def store(tmp_path_factory):
     return uri, client, ids, told
 
 
-def test_only_a_better_model_of_the_same_kind_becomes_the_champion(store):
+def test_only_a_better_comparable_model_becomes_champion(store):
     _, client, ids, told = store
     assert told["first"] == "digits version 1, the champion: there was none"
     assert told["worse"].startswith("digits version 2, not the champion: val_accuracy 0.")
@@ -63,7 +63,7 @@ def test_only_a_better_model_of_the_same_kind_becomes_the_champion(store):
     assert champion.tags["mnist_exp.data_sha256"] == client.get_run(ids["better"]).data.tags["mnist_exp.data_sha256"]
 
 
-def test_version_serves_through_mlflow_as_well(store, digits):
+def test_version_can_be_loaded_with_mlflow(store, digits):
     import mlflow
 
     uri, *_ = store
@@ -80,7 +80,7 @@ def test_version_serves_through_mlflow_as_well(store, digits):
 @pytest.mark.parametrize(
     "written", ["models:/digits@champion", "models:/digits/3", "runs:/{}/model", "{}", "{:.8}", "{uri}"]
 )
-def test_run_is_found_by_what_names_its_model(store, written):
+def test_run_is_found_by_references_to_its_model(store, written):
     uri, client, ids, _ = store
     model_uri = client.get_run(ids["better"]).data.tags["mnist_exp.model_uri"]
     found = references.find(TrackingSettings(uri=uri), written.format(ids["better"], uri=model_uri))
@@ -106,7 +106,7 @@ def test_run_is_found_by_what_names_its_model(store, written):
         ("", "'' is no run id"),
     ],
 )
-def test_wrong_name_is_answered_with_the_nearest(store, written, told):
+def test_wrong_reference_suggests_the_nearest(store, written, told):
     uri, client, ids, _ = store
     client.set_tag(ids["worse"], "mlflow.runName", "better than all")
     run_id = ids["better"]
@@ -117,7 +117,7 @@ def test_wrong_name_is_answered_with_the_nearest(store, written, told):
 
 
 @pytest.mark.parametrize("written", ["0" * 32, "models:/digits@champion"])
-def test_server_of_something_else_is_told_in_words(written):
+def test_server_that_is_not_mlflow_gets_a_message(written):
     class Elsewhere(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_error(404)
@@ -135,7 +135,7 @@ def test_server_of_something_else_is_told_in_words(written):
 
 
 @pytest.mark.parametrize("name", ["", " ", " digits", "a/b", "a:b", "a@b", "it's", "a" * 201])
-def test_name_that_no_store_takes_is_a_mistake(name):
+def test_invalid_name_of_a_model_is_a_mistake(name):
     with pytest.raises(SettingsError, match="a name, without"):
         compose([f"tracking.register_as={json.dumps(name)}", "data.validation=100"])
 
@@ -152,7 +152,7 @@ def test_runs_of_an_experiment_are_searched(store):
         runs.search(TrackingSettings(uri=uri, experiment="mnist_ex"), "")
 
 
-def test_run_holds_its_class_names_and_what_it_read(store, digits):
+def test_run_holds_its_class_names_and_predictions(store, digits):
     uri, _, ids, _ = store
     found = references.find(TrackingSettings(uri=uri), ids["better"])
     assert found.class_names() == tuple("0123456789")
@@ -164,7 +164,7 @@ def test_run_holds_its_class_names_and_what_it_read(store, digits):
     assert (read.labels == read.predicted).mean() == found.metrics["test_accuracy"]
 
 
-def test_registration_that_waited_is_brought_once(store):
+def test_waiting_registration_is_made_once(store):
     uri, client, ids, _ = store
     client.delete_tag(ids["first"], "mnist_exp.registered")
     for _ in range(2):
@@ -174,7 +174,7 @@ def test_registration_that_waited_is_brought_once(store):
     assert client.get_run(ids["first"]).data.tags["mnist_exp.registered"].startswith("late version 1, the champion")
 
 
-def test_deleted_champion_gives_way_by_hand_only(store):
+def test_deleted_champion_is_replaced_by_hand_only(store):
     uri, client, ids, _ = store
     client.delete_run(ids["lowest loss"])
     client.delete_tag(ids["lower loss"], "mnist_exp.registered")

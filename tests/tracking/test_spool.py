@@ -19,7 +19,7 @@ def filled(folder, *records):
     return spool
 
 
-def test_records_come_out_as_they_went_in_also_in_another_process(tmp_path):
+def test_records_are_read_back_unchanged_in_another_process(tmp_path):
     filled(tmp_path / "outbox", METRICS, FILES, END)
     again = Spool(tmp_path / "outbox")
     came = []
@@ -30,14 +30,14 @@ def test_records_come_out_as_they_went_in_also_in_another_process(tmp_path):
     assert len(Spool(tmp_path / "outbox")) == 0
 
 
-def test_new_records_go_behind_those_that_wait(tmp_path):
+def test_new_records_follow_waiting_ones(tmp_path):
     filled(tmp_path, METRICS, FILES).drop_first()
     filled(tmp_path, END)
     again = Spool(tmp_path)
     assert (len(again), again.first()) == (2, FILES)
 
 
-def test_nothing_is_on_disk_before_it_is_stored(tmp_path):
+def test_record_is_on_disk_only_after_store(tmp_path):
     spool = Spool(tmp_path / "outbox")
     spool.put(METRICS)
     assert spool.first() == METRICS
@@ -46,7 +46,7 @@ def test_nothing_is_on_disk_before_it_is_stored(tmp_path):
     assert not (tmp_path / "outbox").exists()
 
 
-def test_what_the_disk_does_not_take_waits_in_memory_until_it_does(tmp_path):
+def test_records_stay_in_memory_while_the_disk_is_full(tmp_path):
     (tmp_path / "outbox").write_text("in the way")
     spool = filled(tmp_path / "outbox", METRICS, FILES)
     assert (len(spool), spool.in_memory) == (2, 2)
@@ -58,7 +58,7 @@ def test_what_the_disk_does_not_take_waits_in_memory_until_it_does(tmp_path):
     assert Spool(tmp_path / "outbox").first() == METRICS
 
 
-def test_half_a_record_of_a_process_that_was_killed_is_none(tmp_path):
+def test_half_written_record_of_a_killed_process_is_ignored(tmp_path):
     (tmp_path / "000001.new").mkdir()
     (tmp_path / "000001.new" / "message.json").write_text('{"kind": "metr')
     assert len(Spool(tmp_path)) == 0
@@ -67,7 +67,7 @@ def test_half_a_record_of_a_process_that_was_killed_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut off", "emptied", "file lost"])
-def test_damaged_record_is_told_and_nothing_behind_it_is_lost(tmp_path, damage):
+def test_damaged_record_is_reported_and_later_ones_survive(tmp_path, damage):
     spool = filled(tmp_path, FILES, END)
     head = tmp_path / "000001" / "message.json"
     if damage == "file lost":

@@ -51,7 +51,7 @@ def without(monkeypatch, name):
     monkeypatch.setattr(backends, "running", lambda: None)
 
 
-def test_job_keys_of_tensorflow_are_those_of_before():
+def test_job_keys_of_tensorflow_stay():
     assert job_key(compose(["data=mnist_5k"]), "0" * 64) == KEY
     assert job_key(compose(["data=mnist_5k", "trainer.backend=tensorflow"]), "0" * 64) == KEY
     others = [["trainer.backend=jax"], ["trainer.backend=torch"], ["trainer.devices=2"], ["trainer.devices=all"]]
@@ -59,7 +59,7 @@ def test_job_keys_of_tensorflow_are_those_of_before():
     assert len(keys | {KEY}) == 5
 
 
-def test_backend_is_that_of_the_option_then_of_the_variable_then_of_keras_own_file(monkeypatch, alone):
+def test_backend_comes_from_option_then_variable_then_keras_file(monkeypatch, alone):
     monkeypatch.setattr(backends, "running", lambda: None)
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     assert compose([]).trainer.backend == "tensorflow"
@@ -77,7 +77,7 @@ def test_backend_is_that_of_the_option_then_of_the_variable_then_of_keras_own_fi
     assert compose([]).trainer.backend == "tensorflow"
 
 
-def test_backend_that_cannot_be_had_is_told(monkeypatch):
+def test_backend_that_is_not_installed_is_refused(monkeypatch):
     assert backends.running() in (None, "tensorflow")
     without(monkeypatch, "jax")
     assert backends.problems("jax") == ["trainer.backend=jax is not installed: pip install 'mnist_exp[jax]'"]
@@ -99,13 +99,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("overrides", MISTAKES)
-def test_what_does_not_go_together_is_told(overrides):
+def test_options_that_contradict_the_backend_are_refused(overrides):
     with pytest.raises(SettingsError) as told:
         compose(["data=mnist_5k", *overrides])
     assert MISTAKES[overrides] in str(told.value)
 
 
-def test_command_without_the_library_ends_before_anything_is_recorded(alone):
+def test_missing_library_is_reported_before_anything_is_recorded(alone):
     """Python is told of a folder that hides the library, if it is there."""
     (alone / "hidden").mkdir()
     hiding = "found = u.find_spec\nu.find_spec = lambda name, *more: None if name == 'jax' else found(name, *more)\n"
@@ -129,7 +129,7 @@ def test_sweep_over_backends_is_refused(monkeypatch):
         plan.make(space, None, is_search=False)
 
 
-def test_record_of_before_means_tensorflow(monkeypatch):
+def test_record_without_a_backend_means_tensorflow(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(backends, "running", lambda: None)
     config = compose(["data=mnist_5k"]).to_config()
@@ -170,7 +170,7 @@ print("RESULT" + json.dumps([keras.backend.backend(), predict(model, x).tolist()
 
 
 @EACH
-def test_run_is_recorded_with_its_backend_and_tensorflow_reads_its_model_alike(backend, alone, digits):
+def test_run_records_its_backend_and_tensorflow_predicts_the_same(backend, alone, digits):
     used, heavy, run_id, read = python(RUN, *SMALL, f"trainer.backend={backend}", "trainer.epochs=2")
     assert used == backend
     assert "tensorflow" not in heavy
@@ -190,7 +190,7 @@ def test_run_is_recorded_with_its_backend_and_tensorflow_reads_its_model_alike(b
 
 @pytest.mark.slow
 @EACH
-def test_model_of_tensorflow_is_read_alike(backend, alone, digits):
+def test_model_of_tensorflow_predicts_the_same(backend, alone, digits):
     run(*SMALL, "trainer.epochs=1", "trainer.backend=tensorflow")
     reads = [python(PREDICTED, only_run().info.run_id, KERAS_BACKEND=each) for each in ("tensorflow", backend)]
     assert [name for name, _ in reads] == ["tensorflow", backend]
@@ -218,7 +218,7 @@ def _said(*words, **environment):
 @pytest.mark.slow
 @EACH
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_run_that_is_stopped_goes_on_to_the_same_last_bit(backend, number, alone):
+def test_stopped_run_resumes_equal_to_the_last_bit(backend, number, alone):
     small = [*SMALL, "trainer.batch_size=20", "trainer.epochs=4", "data.validation=0.25", f"trainer.backend={backend}"]
     small += ["schedule=cosine", "+optimizer.use_ema=true", "trainer.restore_best=true"]
     run(*small)
@@ -249,7 +249,7 @@ def test_diverging_training_and_mixed_precision(backend, alone):
 
 @pytest.mark.slow
 @EACH
-def test_workers_of_a_sweep_run_on_it(backend, alone):
+def test_workers_of_a_sweep_use_the_backend(backend, alone):
     grid = ["-m", *SMALL, f"trainer.backend={backend}", "trainer.epochs=1", "seed=1,2,3", "hydra.launcher.n_workers=2"]
     run(*grid)
     client = client_of()
@@ -280,7 +280,7 @@ TWO = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs("jax"))])
-def test_two_devices_learn_what_one_learns(backend, alone):
+def test_two_devices_train_as_one_does(backend, alone):
     one = python(DEVICES, backend, "1", "data.limit=600", **TWO)
     two = python(DEVICES, backend, "2", "data.limit=600", **TWO)
     every = python(DEVICES, backend, "all", "data.limit=600", **TWO)
@@ -297,7 +297,7 @@ def test_two_devices_learn_what_one_learns(backend, alone):
     assert python(PREDICTED, ids[0], KERAS_BACKEND="tensorflow")[0] == "tensorflow"
 
 
-def test_memory_of_gpus_grows_as_it_is_needed_unless_the_user_says_otherwise(monkeypatch):
+def test_gpu_memory_grows_unless_the_user_says_otherwise(monkeypatch):
     from mnist_exp.runtime import imports
 
     for name in ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE"):

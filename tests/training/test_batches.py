@@ -76,7 +76,7 @@ def test_order_depends_on_seed_and_epoch_only():
     assert first != list(range(100))
 
 
-def test_each_epoch_has_an_order_of_its_own():
+def test_each_epoch_has_its_own_order():
     orders = [order(Batches(*numbered(50), batch_size=10, seed=7), epoch) for epoch in range(10)]
     assert len(set(map(tuple, orders))) == 10
 
@@ -97,7 +97,7 @@ def test_fit_sees_the_orders_of_epochs_0_1_2(count, size):
     assert [len(batch) for batch in seen] == [len(expected[i][1]) for i in range(len(expected))] * 3
 
 
-def test_fit_from_a_later_epoch_goes_on_where_the_whole_training_would_be():
+def test_fit_from_a_later_epoch_sees_that_epochs_order():
     data = numbered(25)
     whole = fit(Batches(*data, batch_size=10, seed=7), epochs=4)
     assert fit(Batches(*data, batch_size=10, seed=7), epochs=4, initial_epoch=2) == whole[6:]

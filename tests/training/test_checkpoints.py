@@ -44,7 +44,7 @@ def same(one, other):
         np.testing.assert_array_equal(array, other.arrays[name], strict=True)
 
 
-def test_what_was_saved_is_what_is_loaded(folder):
+def test_loaded_checkpoint_equals_the_saved_one(folder):
     saved = made(3, 17)
     checkpoints.save(folder / "new", saved)
     loaded, damaged = checkpoints.load(folder / "new")
@@ -52,7 +52,7 @@ def test_what_was_saved_is_what_is_loaded(folder):
     assert damaged == []
 
 
-def test_the_last_two_are_kept_and_the_one_that_came_furthest_is_loaded(folder):
+def test_two_checkpoints_are_kept_and_the_latest_is_loaded(folder):
     for position in ((9, 0), (10, 5), (10, 12), (11, 0)):
         checkpoints.save(folder, made(*position))
     assert [file.name[:27] for file in sorted(folder.iterdir())] == [
@@ -62,7 +62,7 @@ def test_the_last_two_are_kept_and_the_one_that_came_furthest_is_loaded(folder):
     same(checkpoints.load(folder)[0], made(11))
 
 
-def test_damaged_ones_that_are_further_do_not_take_the_place_of_good_ones(folder):
+def test_damaged_later_checkpoints_do_not_replace_good_ones(folder):
     for epoch in (8, 9):
         checkpoints.save(folder, made(epoch)).write_bytes(b"")
     for epoch in (1, 2, 3):
@@ -73,12 +73,12 @@ def test_damaged_ones_that_are_further_do_not_take_the_place_of_good_ones(folder
     assert [file.name[:17] for file in sorted(folder.iterdir())] == ["checkpoint-000002", "checkpoint-000003"]
 
 
-def test_without_any_there_is_none(folder):
+def test_empty_folder_has_no_checkpoint(folder):
     assert checkpoints.load(folder / "none") == (None, [])
 
 
 @pytest.mark.parametrize("way", ["a bit is flipped", "cut off", "emptied", "swapped", "another epoch", "another step"])
-def test_damaged_one_is_named_and_the_one_before_is_used(folder, way):
+def test_damaged_checkpoint_is_reported_and_the_previous_one_used(folder, way):
     older, newest = checkpoints.save(folder, made(1)), checkpoints.save(folder, made(2))
     content = bytearray(newest.read_bytes())
     if way == "a bit is flipped":
@@ -103,7 +103,7 @@ def test_damaged_one_is_named_and_the_one_before_is_used(folder, way):
     assert checkpoints.load(folder) == (None, [newest, older])
 
 
-def test_killed_while_it_saves_a_process_leaves_whole_ones(folder):
+def test_process_killed_while_saving_leaves_whole_checkpoints(folder):
     reached = 0
     for wait_s in (0.1, 0.17, 0.31):
         with subprocess.Popen(
@@ -123,7 +123,7 @@ def test_killed_while_it_saves_a_process_leaves_whole_ones(folder):
     assert list(folder.iterdir()) == []
 
 
-def test_one_that_cannot_be_written_leaves_the_others(folder):
+def test_checkpoint_that_cannot_be_written_leaves_the_others(folder):
     saved = checkpoints.save(folder, made(1))
     folder.joinpath(".checkpoint.new").mkdir()
     with pytest.raises(OSError):

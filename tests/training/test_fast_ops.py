@@ -31,7 +31,7 @@ def assert_equal(arguments, steps=7):
 @given(
     st.floats(1e-5, 0.1), st.floats(0, 0.99), st.floats(0.1, 0.9999), st.sampled_from([1e-7, 1e-3]), st.integers(1, 9)
 )
-def test_updates(learning_rate, beta_1, beta_2, epsilon, steps):
+def test_updates_equal_those_of_keras(learning_rate, beta_1, beta_2, epsilon, steps):
     assert_equal({"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}, steps)
 
 
@@ -47,7 +47,7 @@ def test_updates(learning_rate, beta_1, beta_2, epsilon, steps):
     ],
     ids=lambda arguments: next(iter(arguments)),
 )
-def test_what_keras_adds_to_it(arguments):
+def test_optional_arguments_of_keras_adam_work(arguments):
     assert_equal({"learning_rate": 0.01} | arguments)
 
 
@@ -56,7 +56,7 @@ def quick(rate, seed=1):
 
 
 @pytest.mark.parametrize("rate", [0.003, 0.1, 0.3, 0.5, 0.95])
-def test_share_and_scale(rate):
+def test_dropout_has_the_right_share_and_scale(rate):
     out = np.asarray(quick(rate)(np.ones((1000, 201), np.float32), training=True))
     values = np.unique(out)
     assert len(values) == 2
@@ -67,7 +67,7 @@ def test_share_and_scale(rate):
     assert abs(dropped - n * rate) < 5 * np.sqrt(n * rate * (1 - rate))
 
 
-def test_neighbours_rows_and_steps_are_independent():
+def test_dropout_of_neighbours_rows_and_steps_is_independent():
     layer, ones = quick(0.5), np.ones((1000, 200), np.float32)
     first, second = (np.asarray(layer(ones, training=True)) > 0 for _ in range(2))
     for one, other in ((first[:, 1:], first[:, :-1]), (first[1:], first[:-1]), (first, second)):
@@ -76,7 +76,7 @@ def test_neighbours_rows_and_steps_are_independent():
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 7), min_size=2, max_size=4), st.sampled_from(["float32", "bfloat16", "float16"]))
-def test_any_shape_and_precision(shape, dtype):
+def test_dropout_takes_any_shape_and_precision(shape, dtype):
     layer = QuickDropout(layers.Dropout(0.4, dtype=dtype))
     x = keras.ops.cast(np.ones(shape), dtype)
     out = layer(x, training=True)
@@ -85,7 +85,7 @@ def test_any_shape_and_precision(shape, dtype):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(x)), keras.ops.convert_to_numpy(x))
 
 
-def test_gradient_passes_where_values_did():
+def test_gradient_passes_only_kept_values():
     import tensorflow as tf
 
     x = tf.Variable(np.ones((50, 50), np.float32))
@@ -94,7 +94,7 @@ def test_gradient_passes_where_values_did():
     np.testing.assert_array_equal(np.asarray(tape.gradient(out, x)), np.asarray(out))
 
 
-def test_quickened_model_shares_all_but_its_dropout():
+def test_fast_model_shares_everything_but_its_dropout():
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dropout(0.2)], name="inner")
     inputs = keras.Input((4,))
     network = keras.Model(inputs, layers.Dropout(0.5)(inner(inputs)) + inputs)
@@ -113,7 +113,7 @@ def test_dropout_in_an_inner_model_only_is_found():
     assert type(quicken(keras.Sequential([keras.Input((4,)), inner])).layers[0].layers[0]) is QuickDropout
 
 
-def test_what_is_special_stays():
+def test_special_layers_are_not_replaced():
     class Own(keras.Model):
         def call(self, x):
             return x
@@ -135,7 +135,7 @@ def test_what_is_special_stays():
         assert quicken(network) is network
 
 
-def test_a_model_within_that_has_a_call_of_its_own_stays():
+def test_inner_model_with_its_own_call_is_not_replaced():
     class Net(keras.Model):
         def __init__(self):
             inputs = keras.Input((4,))

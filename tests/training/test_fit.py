@@ -83,7 +83,7 @@ def test_score_agrees_with_keras(dataset):
 
 
 @pytest.mark.parametrize("overrides", [[], ["augment=affine", "augment.shear=0.1"]], ids=["plain", "augmented"])
-def test_the_same_seed_gives_the_same_training_bit_for_bit(overrides, dataset):
+def test_same_seed_gives_the_same_training_bit_for_bit(overrides, dataset):
     def outcome():
         _, built, history = train(overrides, dataset)
         timeless = {name: values for name, values in history.items() if name not in ("epoch_time_s", "images_per_s")}
@@ -95,12 +95,12 @@ def test_the_same_seed_gives_the_same_training_bit_for_bit(overrides, dataset):
     assert first_history == second_history
 
 
-def test_training_stops_when_told_to(dataset):
+def test_training_stops_when_the_callback_asks(dataset):
     _, _, history = train(["trainer.epochs=5"], dataset, lambda epoch, built: "enough" if epoch == 2 else None)
     assert len(history["loss"]) == 2
 
 
-def test_loss_that_is_lost_ends_the_training_with_epoch_and_step(dataset):
+def test_nan_loss_ends_training_with_epoch_and_step(dataset):
     def spoil(epoch, built):
         built.training_model.get_layer(index=-1).set_weights(
             [np.full_like(w, np.nan) for w in built.training_model.get_layer(index=-1).get_weights()]
@@ -113,7 +113,7 @@ def test_loss_that_is_lost_ends_the_training_with_epoch_and_step(dataset):
 
 
 @pytest.mark.slow
-def test_memory_of_a_training_is_given_back(dataset):
+def test_memory_of_a_training_is_released(dataset):
     sizes = []
     for seed in range(12):
         train([f"seed={seed}", "trainer.epochs=1"], dataset)
@@ -133,7 +133,7 @@ def test_another_seed_gives_other_weights(dataset):
     assert np.all(weights(7)[0] != weights(8)[0])
 
 
-def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
+def test_training_lowers_the_loss_and_reports_each_epoch(dataset):
     told, steps = [], []
     settings = compose([*SMALL, "trainer.epochs=3"])
     split = split_of(settings, dataset)
@@ -155,7 +155,7 @@ def test_training_lowers_the_loss_and_tells_of_each_epoch(dataset):
     assert found == pytest.approx(last, rel=1e-4)
 
 
-def test_steps_at_a_time_change_no_bit(dataset, monkeypatch):
+def test_several_steps_at_a_time_change_no_bit(dataset, monkeypatch):
     def outcome(at_a_time):
         monkeypatch.setattr("mnist_exp.training.fit._MOST_STEPS_AT_A_TIME", at_a_time)
         _, built, history = train([], dataset)
@@ -202,7 +202,7 @@ def _layers(model):
             yield from _layers(layer)
 
 
-def test_kept_model_needs_nothing_but_keras(dataset, tmp_path):
+def test_saved_model_needs_only_keras(dataset, tmp_path):
     _, built, _ = train(["augment=affine", "augment.shear=0.1"], dataset)
     assert any(type(layer).__name__.startswith("Random") for layer in _layers(built.training_model))
     built.inference_model.save(tmp_path / "model.keras")
@@ -217,7 +217,7 @@ def test_kept_model_needs_nothing_but_keras(dataset, tmp_path):
     assert expected.dtype == np.float32
 
 
-def test_models_take_raw_pixels(dataset):
+def test_models_accept_raw_pixels(dataset):
     settings = compose(SMALL)
     setup.set_up(settings.seed, settings.trainer)
     built = build(settings, dataset.image_shape, dataset.classes, 400)
@@ -249,7 +249,7 @@ def test_restore_best_ends_with_the_weights_of_the_best_epoch(objective, directi
         np.testing.assert_array_equal(found, expected)
 
 
-def test_early_stopping_ends_after_as_many_epochs_without_a_better_one(dataset):
+def test_early_stopping_ends_after_patience_epochs(dataset):
     overrides = ["trainer.epochs=30", "trainer.early_stopping_patience=2", "optimizer.learning_rate=0.03"]
     weights = []
     _, built, history = train(
@@ -316,7 +316,7 @@ def test_schedule_counts_the_smaller_last_batch_as_a_step():
     assert float(optimizer.learning_rate) == pytest.approx(0.0005, rel=1e-5)
 
 
-def test_schedule_without_a_learning_rate_is_not_dropped_in_silence():
+def test_schedule_without_a_learning_rate_is_used():
     """Whoever names a schedule gets it, or is told; a learning rate left to Keras has a default too."""
     try:
         optimizer = compiled_optimizer(["~optimizer.learning_rate", "schedule=exponential"])
@@ -334,7 +334,7 @@ def test_schedule_without_a_learning_rate_is_not_dropped_in_silence():
         ("own_map", "return Sequential([Input(input_shape), Flatten()])", "must return probabilities"),
     ],
 )
-def test_what_a_users_own_builder_returns_is_checked(name, body, words, tmp_path, monkeypatch):
+def test_result_of_a_users_builder_is_checked(name, body, words, tmp_path, monkeypatch):
     imports = "from keras import Input, Sequential\nfrom keras.layers import Flatten\n"
     (tmp_path / f"{name}.py").write_text(f"{imports}def net(input_shape, classes):\n    {body}\n")
     (tmp_path / "model").mkdir()
@@ -345,13 +345,13 @@ def test_what_a_users_own_builder_returns_is_checked(name, body, words, tmp_path
         build(settings, (28, 28, 1), 10, 400)
 
 
-def test_threads_too_late_are_told():
+def test_thread_count_set_too_late_is_refused():
     keras.ops.convert_to_numpy(keras.ops.zeros(1))  # now TensorFlow runs
     with pytest.raises(SettingsError, match=r"trainer\.threads=3 comes too late"):
         setup.set_up(7, TrainerSettings(threads=3))
 
 
-def test_threads_in_time_are_set():
+def test_thread_count_set_in_time_is_used():
     script = """
 import keras, tensorflow as tf
 from mnist_exp.training import setup

@@ -12,7 +12,7 @@ def of(*stack, shape=(8, 8, 3)):
     return flops.forward(keras.Sequential([keras.Input(shape), *stack]))
 
 
-def test_baseline():
+def test_flops_of_the_baseline():
     convolution, pooled, hidden, read = 2 * 25 * 32 * 24 * 24, 32 * 12 * 12, 2 * 4608 * 128, 2 * 128 * 10
     passed_on = pooled * 3  # by pooling, dropout, flattening
     assert flops.forward(cnn((28, 28, 1), 10)) == convolution + passed_on + hidden + read
@@ -32,16 +32,16 @@ def test_baseline():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_layer(layer, expected):
+def test_flops_of_each_layer(layer, expected):
     assert of(layer) == expected
 
 
-def test_models_within_models_count():
+def test_nested_models_count():
     inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
     assert of(inner, layers.ReLU()) == 2 * 9 * 3 * 4 * 36 + 4 * 36
 
 
-def test_layer_of_ones_own_is_not_guessed():
+def test_layer_of_a_user_is_not_guessed():
     class Own(layers.Layer):
         def call(self, x):
             return x
@@ -50,12 +50,12 @@ def test_layer_of_ones_own_is_not_guessed():
     assert of(layers.Reshape((8, 24)), layers.LSTM(4)) is None
 
 
-def test_layer_that_is_called_twice_counts_twice():
+def test_layer_called_twice_counts_twice():
     inputs, layer = keras.Input((8, 8, 3)), layers.Conv2D(3, 3, padding="same")
     assert flops.forward(keras.Model(inputs, layer(layer(inputs)))) == 2 * (2 * 9 * 3 * 3 * 64)
 
 
-def test_model_that_does_more_than_call_its_layers_is_not_guessed():
+def test_model_with_its_own_call_is_not_guessed():
     class Own(keras.Model):
         def __init__(self):
             super().__init__()

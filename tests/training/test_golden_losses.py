@@ -24,7 +24,7 @@ def found():
 
 
 @pytest.mark.parametrize("name", KEPT["losses"])
-def test_losses_are_those_of_before(name, found):
+def test_losses_equal_the_recorded_ones(name, found):
     if SAME_MACHINE:
         assert found[name] == KEPT["losses"][name]
     for metric, values in KEPT["losses"][name].items():

@@ -93,7 +93,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("stop_at", [(0, 1), (0, 5), (1, 3), (2, 5)])
-def test_stopped_after_a_step_it_goes_on_from_there(stop_at, dataset, tmp_path):
+def test_training_stopped_after_any_step_resumes_there(stop_at, dataset, tmp_path):
     whole = sitting([], dataset, tmp_path / "whole")
     with pytest.raises(signals.Terminated):
         sitting([], dataset, tmp_path / "cut", stop_at)
@@ -101,7 +101,7 @@ def test_stopped_after_a_step_it_goes_on_from_there(stop_at, dataset, tmp_path):
     assert_same(sitting([], dataset, tmp_path / "cut"), whole)
 
 
-def test_stopped_among_steps_done_at_a_time_it_is_the_same_training(dataset, tmp_path, monkeypatch):
+def test_stop_within_several_steps_at_a_time_changes_nothing(dataset, tmp_path, monkeypatch):
     whole = sitting([], dataset, tmp_path / "whole")
     for at_a_time, stop_at in ((3, (0, 3)), (2, (1, 2))):
         monkeypatch.setattr("mnist_exp.training.fit._MOST_STEPS_AT_A_TIME", at_a_time)
@@ -112,7 +112,7 @@ def test_stopped_among_steps_done_at_a_time_it_is_the_same_training(dataset, tmp
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_stopped_twice_it_is_the_same_training(kind, dataset, tmp_path):
+def test_training_stopped_twice_is_the_same(kind, dataset, tmp_path):
     whole = sitting(KINDS[kind], dataset, tmp_path / "whole")
     for stop_at in ((0, 4), (1, 2)):
         with pytest.raises(signals.Terminated):
@@ -121,7 +121,7 @@ def test_stopped_twice_it_is_the_same_training(kind, dataset, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_between_epochs_it_is_the_same_training(kind, dataset, tmp_path):
+def test_training_killed_between_epochs_is_the_same(kind, dataset, tmp_path):
     whole = sitting(KINDS[kind], dataset, tmp_path / "whole")
     for file in sorted((tmp_path / "whole").iterdir())[1:]:  # The last epoch's never came to be.
         file.unlink()
@@ -130,7 +130,7 @@ def test_killed_between_epochs_it_is_the_same_training(kind, dataset, tmp_path):
     assert_same(sitting(KINDS[kind], dataset, tmp_path / "whole"), whole)
 
 
-def test_over_it_trains_no_more(dataset, tmp_path):
+def test_finished_training_trains_no_more(dataset, tmp_path):
     stopped_early = ["trainer.early_stopping_patience=1", "trainer.restore_best=true", "optimizer.learning_rate=1.0"]
     whole = sitting(stopped_early, dataset, tmp_path)
     assert len(whole[1].history["loss"]) == 2
@@ -138,7 +138,7 @@ def test_over_it_trains_no_more(dataset, tmp_path):
     assert_same(again, whole)
 
 
-def test_layer_with_keras_own_generator_goes_on_drawing(dataset, tmp_path, monkeypatch):
+def test_layer_with_a_keras_generator_continues_its_random_numbers(dataset, tmp_path, monkeypatch):
     (tmp_path / "noisy.py").write_text(
         "import keras\n\n\n"
         "class Noise(keras.layers.Layer):\n"
@@ -167,7 +167,7 @@ def test_checkpoint_of_another_model_is_refused(dataset, tmp_path):
         sitting(["model.dense_units=9"], dataset, tmp_path)
 
 
-def test_folder_that_cannot_be_written_costs_the_checkpoint_only(dataset, tmp_path):
+def test_unwritable_folder_loses_the_checkpoint_only(dataset, tmp_path):
     (tmp_path / "file").write_text("in the way")
     _, fitted, told = sitting([], dataset, tmp_path / "file")
     assert len(fitted.history["loss"]) == 3

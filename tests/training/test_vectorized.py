@@ -95,7 +95,7 @@ def assert_equal(one, other, loose=1):
 
 
 @needs_jax
-def test_together_each_is_what_it_is_alone_and_one_that_diverges_fails_by_itself():
+def test_vectorized_jobs_equal_single_ones_and_diverge_alone():
     differ = (
         ["seed=1"],
         ["optimizer.learning_rate=1e38"],
@@ -144,7 +144,7 @@ CASES = {
 @needs_jax
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_whatever_is_trained_together_is_what_it_is_alone(case):
+def test_vectorized_training_equals_single_training(case):
     common, jobs, loose = CASES[case]
     done = joint([[*common, *own] for own in jobs])
     assert done["reasons"] == [None] * len(jobs)
@@ -156,7 +156,7 @@ def test_whatever_is_trained_together_is_what_it_is_alone(case):
 
 @needs_jax
 @pytest.mark.slow
-def test_models_that_are_another_program_are_told_apart():
+def test_models_of_another_program_are_distinguished():
     Path("own_nets.py").write_text(OWN)
     Path("own/model").mkdir(parents=True)
     Path("own/model/own.yaml").write_text(
@@ -190,7 +190,7 @@ def programs(*jobs):
     return [grouping.program(compose([*DATA, "trainer.backend=jax", *job]), "0") for job in jobs]
 
 
-def test_jobs_are_one_program_if_they_differ_in_numbers_only():
+def test_jobs_are_one_program_if_only_numbers_differ():
     alike = programs(
         [], ["seed=1"], ["optimizer.learning_rate=0.1"], ["model.dropout=0.1", "trainer.checkpoint_every=2"]
     )
@@ -207,13 +207,13 @@ def test_jobs_are_one_program_if_they_differ_in_numbers_only():
 @pytest.mark.parametrize(
     "option", ["trainer.devices=2", "trainer.precision=mixed_float16", "+optimizer.gradient_accumulation_steps=2"]
 )
-def test_job_that_a_program_for_many_cannot_train_is_alone(option):
+def test_job_that_cannot_be_vectorized_is_alone(option):
     assert programs([option]) == [None]
     assert grouping.why_alone(compose([*DATA, option])) == option.removeprefix("+")
 
 
 @given(st.lists(st.none() | st.integers(0, 4), max_size=60), st.integers(1, 9))
-def test_groups_are_all_jobs_once_of_one_program_each(programs, at_most):
+def test_groups_hold_each_job_once_and_one_program(programs, at_most):
     groups = grouping.groups(range(len(programs)), programs, at_most)
     assert sorted(job for each in groups for job in each) == list(range(len(programs)))
     assert all(each == sorted(each) and 1 <= len(each) <= at_most for each in groups)
@@ -228,14 +228,14 @@ def test_groups_are_all_jobs_once_of_one_program_each(programs, at_most):
     assert [job for job in first if programs[job] is None] == [job for job, each in enumerate(programs) if each is None]
 
 
-def test_together_without_jax_or_in_a_search_is_refused():
+def test_together_is_refused_without_jax_or_in_a_search():
     how = SweepSettings(together=3)
     with pytest.raises(SettingsError, match=r"sweep.together=3 needs trainer.backend=jax, not tensorflow: add it"):
         rules.check_together(how, compose([*DATA, "trainer.backend=tensorflow"]))
     rules.check_together(SweepSettings(), compose([*DATA, "trainer.backend=tensorflow"]))
 
 
-def test_group_that_is_started_again_leaves_those_that_are_over(tmp_path):
+def test_restarted_group_skips_finished_jobs(tmp_path):
     attempts = [
         Attempt(Assignment("", tmp_path, None, ()), events.Writer(tmp_path, job), ["nothing=1"]) for job in (3, 4)
     ]
@@ -264,7 +264,7 @@ def recorded():
 
 @needs_jax
 @pytest.mark.slow
-def test_sweep_trains_in_groups_and_each_job_is_a_whole_run_of_its_own():
+def test_sweep_trains_in_groups_with_a_whole_run_each():
     arguments = [*SWEEP, "seed=1,2,3", "model.dropout=0.1,0.5", "hydra.launcher.n_workers=2"]
     told = sweep(*arguments)
     assert "6 done" in told
@@ -288,7 +288,7 @@ def test_sweep_trains_in_groups_and_each_job_is_a_whole_run_of_its_own():
 
 @needs_jax
 @pytest.mark.slow
-def test_job_that_diverges_fails_alone_and_what_cannot_be_together_is_told():
+def test_diverging_job_fails_alone_and_single_jobs_are_reported():
     told = sweep(*SWEEP, "optimizer.learning_rate=0.001,1e38,0.01", code=1)
     assert "2 done" in told
     _, runs = recorded()
@@ -305,7 +305,7 @@ def test_job_that_diverges_fails_alone_and_what_cannot_be_together_is_told():
 
 @needs_jax
 @pytest.mark.slow
-def test_group_that_is_interrupted_is_killed_job_by_job_and_goes_on_together():
+def test_interrupted_group_is_killed_and_resumes_together():
     arguments = [*SWEEP, "trainer.epochs=150", "seed=1,2,3"]
     running = Running("mnist_exp.run", "-m", *arguments)
     running.wait_until(lambda: len({*Path("unfinished").glob("*/checkpoint-*")}) >= 6)
