@@ -56,14 +56,14 @@ def deal(values: list[float], configurations: int, seeds: int, *, paired: bool, 
 
 def claims(groups: list[dict], sign: int) -> tuple[bool, bool, bool]:
     """Tell whether the report, no correction, and a correction for the best one's comparisons alone claim anything."""
-    from mnist_exp.evaluation import statistics
+    from mnist_exp.evaluation import statistical_tests
 
-    compared = statistics.compare_all(groups)
+    compared = statistical_tests.compare_all(groups)
     raw = [1.0 if c.p is None else c.p for c in compared.values()]
     best = max(range(len(groups)), key=lambda i: sign * np.mean([*groups[i].values()]))
     with_best = [1.0 if c.p is None else c.p for pair, c in compared.items() if best in pair]
     report = any(c.is_significant for c in compared.values())
-    return report, min(raw) < 0.05, min(statistics.holm(with_best)) < 0.05
+    return report, min(raw) < 0.05, min(statistical_tests.holm(with_best)) < 0.05
 
 
 def main() -> None:
@@ -98,11 +98,11 @@ def main() -> None:
         shares = f"{found[0]:>8.1%} {found[1]:>12.1%} {found[2]:>11.1%}"
         print(f"{name:<14} {test:<7} {configurations:>14} {seeds:>6} {shares}", flush=True)
 
-    from mnist_exp.evaluation import statistics
+    from mnist_exp.evaluation import statistical_tests
 
     right = np.array(values["right"], bool)
     pairs = list(itertools.combinations(range(runs), 2))
-    differ = np.mean([statistics.mcnemar(right[i], right[j]).p < 0.05 for i, j in pairs])
+    differ = np.mean([statistical_tests.mcnemar(right[i], right[j]).p < 0.05 for i, j in pairs])
     print(f"\nMcNemar's test between two runs that differ by the seed: p < 0.05 in {differ:.1%} of {len(pairs)} pairs")
 
 

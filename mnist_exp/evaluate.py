@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mnist_exp import commands
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
 from mnist_exp.evaluation import metrics
@@ -141,7 +141,7 @@ def _images(run: StoredRun, options: argparse.Namespace) -> Images:
 def _folder(run: StoredRun, images: Images, output: str | None) -> Path:
     """Return the folder for the results, without creating it. Raises: SettingsError: it cannot be written to."""
     folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
-    shown = f"--output={fields.show(str(folder))}"
+    shown = f"--output={wording.show(str(folder))}"
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:  # A name that is too long.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp import commands
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural
 from mnist_exp.inference import export_formats, labelled_images, load
@@ -93,7 +93,7 @@ def _check(options: argparse.Namespace) -> None:
         problems.append(f"--images={options.images} is not allowed: it must be a whole number, at least 1")
     suffix = FORMATS[options.format].suffix
     if options.output is not None and suffix and Path(options.output).suffix != suffix:
-        shown = fields.show(options.output)
+        shown = wording.show(options.output)
         problems.append(f"--output={shown} is not allowed: --format={options.format} makes a file {suffix}")
     if problems:
         raise SettingsError(problems)
@@ -103,7 +103,7 @@ def _target(run: StoredRun, options: argparse.Namespace) -> Path:
     """Return the path to write to, and create its folder. Raises: SettingsError: it may not or cannot be written."""
     suffix = FORMATS[options.format].suffix or "-savedmodel"
     target = Path(options.output or Path("exports") / f"{run.run_id[:8]}{suffix}")
-    shown = f"--output={fields.show(str(target))}"
+    shown = f"--output={wording.show(str(target))}"
     is_folder = options.format == "savedmodel"
     try:
         if target.is_file() and is_folder:

@@ -16,7 +16,7 @@ from mnist_exp import commands
 from mnist_exp.commands import DONE, MISTAKE
 from mnist_exp.composition import compose, explain, flags
 from mnist_exp.composition.preflight import check
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.experiment import resume, runner
 from mnist_exp.experiment.record import Job
@@ -96,7 +96,7 @@ def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:
     # Hydra's error for a choice that does not exist is an OSError as well.
     if isinstance(cause, OSError) and not isinstance(cause, HydraException):
         option = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
-        why = f"{cause.strerror or cause}: {fields.show(cause.filename)}"
+        why = f"{cause.strerror or cause}: {wording.show(cause.filename)}"
         return [f"the output folder cannot be written: {why}; change it with {option}"]
     problems = compose.find_problems(options.overrides, options.config_dir, multirun=options.multirun)
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)

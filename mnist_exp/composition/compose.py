@@ -20,7 +20,7 @@ from omegaconf import DictConfig, open_dict
 from mnist_exp.composition import explain, hydra_policy
 from mnist_exp.composition.overrides import first_value, read, read_all, values
 from mnist_exp.composition.preflight import check
-from mnist_exp.config import fields
+from mnist_exp.config import fields, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
 
@@ -102,7 +102,7 @@ def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
 def _check_own_folder(folder: Path) -> None:
     """Raise a SettingsError if it is not a folder, or if files of ours with the same names would hide some of its."""
     if not fields.is_folder(folder):
-        raise SettingsError(f"--config-dir={fields.show(str(folder))} is not a folder")
+        raise SettingsError(f"--config-dir={wording.show(str(folder))} is not a folder")
     if any(folder.resolve().is_relative_to(ours.resolve()) for ours in (CONF, EXPERIMENTS)):
         return
     names = sorted({file.relative_to(ours) for ours in (CONF, EXPERIMENTS) for file in ours.rglob("*.yaml")})

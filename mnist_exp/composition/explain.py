@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp.composition import overrides
 from mnist_exp.composition.preflight import find_problems
-from mnist_exp.config import components, fields
-from mnist_exp.config.fields import show
+from mnist_exp.config import components, wording
+from mnist_exp.config.wording import show
 from mnist_exp.errors import SettingsError
 
 _TEXTS_OF_PYTHON = re.compile(r"^\w+ raised while resolving interpolation: ")
@@ -148,13 +148,13 @@ def _of_a_choice(override: Override, error: Exception, loader: ConfigLoader) -> 
     if (missing := _MISSING_CHOICE.search(text)) and missing[1] in groups(loader):
         text = _no_such_choice(missing[1], missing[2], loader)
     elif (missing := _MISSING_GROUP.search(text)) and missing[1] not in groups(loader):
-        text = fields.unknown(missing[1], missing[1], groups(loader))
+        text = wording.unknown(missing[1], missing[1], groups(loader))
     return f"{plain} cannot be used: {text}"
 
 
 def _no_such_choice(key: str, value: Any, loader: ConfigLoader) -> str:
     choices = loader.get_group_options(key, ObjectType.CONFIG)
-    guess = fields.nearest(str(value), choices)
+    guess = wording.nearest(str(value), choices)
     hint = f"did you mean {key}={guess}? " if guess else ""
     others = "; others come with a plug-in of Hydra's, to be installed" if key.startswith("hydra/") else ""
     return f"{key}={show(value)} does not exist: {hint}it must be one of {', '.join(choices)}{others}"
@@ -177,16 +177,16 @@ def _unknown(override: Override, config: DictConfig, loader: ConfigLoader) -> st
             return f"{show(key)} is not configured: add it with +{show(key)}={show(value)}"
         top = parent.split(".")[0]
         if section is None or top not in config:
-            return fields.unknown(key, top, [str(n) for n in config if n != "hydra"])
+            return wording.unknown(key, top, [str(n) for n in config if n != "hydra"])
         return f"{show(key)} does not exist: {parent} has no options of its own"
     siblings = [s for s in dict.fromkeys(siblings) if s != "hydra" and not s.startswith("_")]
-    if parent in components.KINDS and fields.nearest(name, siblings) is None:
+    if parent in components.KINDS and wording.nearest(name, siblings) is None:
         elsewhere = [
             choice for choice in loader.get_group_options(parent, ObjectType.CONFIG) if name in _options(parent, choice)
         ]
         if elsewhere:
             return f"{key} does not exist here: it is an option of {parent}={f' and {parent}='.join(elsewhere)}"
-    return fields.unknown(key, name, siblings, f"{parent}." if parent else "")
+    return wording.unknown(key, name, siblings, f"{parent}." if parent else "")
 
 
 def _options(group: str, choice: str) -> list[str]:
@@ -203,7 +203,7 @@ def _unknown_inside(key: str, value: dict[Any, Any], config: DictConfig) -> str 
             names = [str(n) for n in section] if isinstance(section, DictConfig) else []
             if not names:
                 return f"{key}.{name} is not configured: add it with +{key}.{name}={show(inner)}"
-            return fields.unknown(f"{key}.{name}", str(name), names, f"{key}.")
+            return wording.unknown(f"{key}.{name}", str(name), names, f"{key}.")
         if isinstance(inner, dict) and (problem := _unknown_inside(f"{key}.{name}", inner, config)):
             return problem
     return None

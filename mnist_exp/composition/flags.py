@@ -12,9 +12,9 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
 from mnist_exp.composition.compose import composer, find_problems
-from mnist_exp.config import fields
-from mnist_exp.config.fields import show
+from mnist_exp.config import wording
 from mnist_exp.config.nested import flatten
+from mnist_exp.config.wording import show
 from mnist_exp.errors import SettingsError
 
 _UNSUPPORTED = ("config_path", "config_name", "experimental_rerun")
@@ -73,13 +73,13 @@ def _refuse(message: str) -> NoReturn:
 def _unknown(word: str, flags: Sequence[str]) -> str:
     """Return the sentence for a word that looks like a flag but is not one."""
     name, _, value = word.lstrip("-").partition("=")
-    flag = fields.nearest(name, [flag[2:] for flag in flags if flag.startswith("--")]) if word[1:2] == "-" else None
+    flag = wording.nearest(name, [flag[2:] for flag in flags if flag.startswith("--")]) if word[1:2] == "-" else None
     if flag is not None:
         return f"{show(word)} does not exist: did you mean --{flag}?"
     options = list(_options())
     last = name.replace("-", "_").rpartition(".")[2]
     named = [option for option in options if option == name or option.rpartition(".")[2] == last]
-    option = named[0] if named else fields.nearest(name, options)
+    option = named[0] if named else wording.nearest(name, options)
     fix = f"did you mean {option}={value[:100] or 'VALUE'}?" if option else "as in trainer.epochs=5"
     return f"{show(word)} is not a flag: options are written without dashes, {fix}"
 

@@ -15,7 +15,7 @@ from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from mnist_exp.composition.compose import composer
-from mnist_exp.config.fields import show
+from mnist_exp.config.wording import show
 
 _OPTION = re.compile(r"^(?P<name>\w+):[^#]*#\s*(?P<meaning>.+)$")
 GROUPS = (

@@ -10,7 +10,7 @@ from hydra.conf import HydraConf
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp.config import fields
+from mnist_exp.config import fields, wording
 
 # Hydra looks its plug-ins up among those that are installed, but instantiates whatever is nested in their options.
 _PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")
@@ -57,12 +57,12 @@ def problems(hydra: DictConfig) -> Iterator[str]:
 def _shapes(section: Any) -> Iterator[str]:
     """Yield a sentence for each option that Hydra does not know, or whose type it asserts."""
     names = ["env", *(field.name for field in dataclasses.fields(HydraConf))]
-    yield from (fields.unknown(f"hydra.{name}", name, names, "hydra.") for name in section if name not in names)
+    yield from (wording.unknown(f"hydra.{name}", name, names, "hydra.") for name in section if name not in names)
     for name in ("launcher", "sweeper"):
         if not isinstance(section[name], dict) or "_target_" not in section[name]:
-            yield f"hydra.{name}={fields.show(section[name])} is not allowed: choose one with hydra/{name}=NAME"
+            yield f"hydra.{name}={wording.show(section[name])} is not allowed: choose one with hydra/{name}=NAME"
         elif not isinstance(section[name].get("params") or {}, dict):
-            value = fields.show(section[name]["params"])
+            value = wording.show(section[name]["params"])
             yield f"hydra.{name}.params={value} is not allowed: it must be a section, {{model.filters: '16,32'}}"
     named = [isinstance(section[n], dict) and _OURS in str(section[n].get("_target_")) for n in ("launcher", "sweeper")]
     if named == [True, False]:
@@ -70,10 +70,10 @@ def _shapes(section: Any) -> Iterator[str]:
     verbose = section["verbose"]
     loggers = verbose if isinstance(verbose, list) else [verbose]
     if not isinstance(verbose, bool) and not all(isinstance(name, str) and "$" not in name for name in loggers):
-        yield f"hydra.verbose={fields.show(verbose)} is not allowed: it must be true, false or a list of loggers"
+        yield f"hydra.verbose={wording.show(verbose)} is not allowed: it must be true, false or a list of loggers"
     for path in section["searchpath"] or ():
         if "://" not in path.removeprefix("file://") and not fields.is_folder(Path(path.removeprefix("file://"))):
-            yield f"hydra.searchpath: {fields.show(path)} is not a folder"
+            yield f"hydra.searchpath: {wording.show(path)} is not a folder"
 
 
 def _targets(path: str, node: Any) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _factories(path: str, node: Any) -> Iterator[str]:
         is_text = isinstance(value, str)
         if name == "level" and value not in logging.getLevelNamesMapping():
             levels = ", ".join(logging.getLevelNamesMapping())
-            yield f"{path}.level={fields.show(value)} is not allowed: it must be one of {levels}"
+            yield f"{path}.level={wording.show(value)} is not allowed: it must be one of {levels}"
         elif allowed is not None and value not in allowed:
             yield f"{path}.{name}={value} is not allowed: it must be one of {', '.join(allowed)}"
         elif is_text and value.startswith(("ext://", "cfg://")) and value not in _LOG_STREAMS:

@@ -9,7 +9,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 
-from mnist_exp.config.fields import show
+from mnist_exp.config.wording import show
 from mnist_exp.errors import SettingsError, first_line
 
 MOST_VALUES = 10_000  # of one sweep: each is composed and checked before the first one starts, 4 ms

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mnist_exp.config import fields, optimizers, signatures
+from mnist_exp.config import fields, optimizers, signatures, wording
 from mnist_exp.config.signatures import REQUIRED, Parameter, Signature
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import imports
@@ -127,12 +127,12 @@ def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tup
     target = section.get("_target_")
     arguments = {name: value for name, value in section.items() if name != "_target_"}
     if target is None:
-        guess = fields.nearest("_target_", arguments)
+        guess = wording.nearest("_target_", arguments)
         hint = f", did you write {guess}?" if guess else ""
         return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {kind.home}.NAME{hint}"]
     if not isinstance(target, str) or "." not in target or not _is_dotted_name(target):
         return Component(group, ""), [
-            f"{group}._target_={fields.show(target)} is not allowed: it must be a dotted name"
+            f"{group}._target_={wording.show(target)} is not allowed: it must be a dotted name"
         ]
     signature, problem = _signature(kind, target, trusted)
     if problem:
@@ -203,7 +203,7 @@ def _check_arguments(
 
 
 def _forbidden(kind: Kind, target: str) -> str:
-    guess = fields.nearest(target, _own_builders(kind))
+    guess = wording.nearest(target, _own_builders(kind))
     hint = f"did you mean {guess}? " if guess and guess != target else ""
     return (
         f"{kind.group}._target_={target} is not allowed: {hint}it must be one of {', '.join(_own_builders(kind))}, "

@@ -1,9 +1,7 @@
 """Check one value against one annotation, and say in words what would have been allowed."""
 
 import contextlib
-import difflib
 import functools
-import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -16,10 +14,9 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from mnist_exp.config.signatures import REQUIRED, Parameter
-from mnist_exp.errors import printable
+from mnist_exp.config.wording import nearest, show, unknown
 
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
-_READS_AS_OTHER = re.compile(r"[+-]?[\d_]*\.?\d+([eE][+-]?\d+)?|true|false|null|nan|[+-]?inf", re.IGNORECASE)
 MISSING = "???"  # what YAML says where a value must be given
 _WORDS = {
     int: "a whole number",
@@ -163,46 +160,6 @@ def check_all(
     missing = [name for name, p in parameters.items() if p.default is REQUIRED and values.get(name, MISSING) == MISSING]
     problems += [f"{prefix}{name} is missing: it must be {describe(parameters[name].annotation)}" for name in missing]
     return checked, problems
-
-
-def unknown(path: str, name: str, names: Iterable[str], prefix: str = "") -> str:
-    """Return the sentence for an option that does not exist, with the nearest one that does."""
-    names = list(names)
-    guess = nearest(name, names)
-    if not names:
-        return f"{show(path)} does not exist: {prefix.rstrip('.') or 'this section'} has no options here"
-    fix = f"did you mean {prefix}{guess}?" if guess else f"there are {', '.join(prefix + n for n in sorted(names))}"
-    return f"{show(path)} does not exist: {fix}"
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that a typo most likely meant, or None; case does not matter."""
-    by_lower = {each.lower(): each for each in reversed(list(names))}
-    # Matching takes time with the square of the length; no name is that long.
-    close = difflib.get_close_matches(name[:100].lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
-
-
-def text(value: Any) -> str:
-    """Return a value as it would be written in YAML."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"'{value}'" if value == "" else str(value)
-
-
-def show(value: Any) -> str:
-    r"""Return a value for a person, shortened to one line, what cannot be seen written out: `\xa0`.
-
-    A text that would be read as something else without quotes has them.
-    """
-    try:
-        whole = text(value)
-    except ValueError:  # Python does not write numbers of more than 4,300 digits.
-        whole = "a number of more than 4,300 digits"
-    if isinstance(value, str) and (_READS_AS_OTHER.fullmatch(value) or value != value.strip()):
-        whole = f"'{value}'"
-    whole = printable(whole[:200])
-    return whole if len(whole) < 200 else f"{whole[:197]}..."
 
 
 def _limits(metadata: Iterable[Any]) -> Iterable[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp.config import components, fields, rules
+from mnist_exp.config import components, fields, rules, wording
 from mnist_exp.config.schema import (
     BUILDER_GROUPS,
     SECTIONS,
@@ -58,7 +58,7 @@ def parse(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
         return Parsed(None, {}, problems)
     resume = values.pop("resume", None)
     if resume is not None:
-        problem = f"resume={fields.show(resume)} is for one run by itself: python -m mnist_exp.run resume=RUN_ID"
+        problem = f"resume={wording.show(resume)} is for one run by itself: python -m mnist_exp.run resume=RUN_ID"
         return Parsed(None, {}, [problem])
     sections, problems = _sections(values)
     if problems:
@@ -156,7 +156,7 @@ def _why_unresolved(node: Node) -> str | None:
 
 def _unresolved(node: Node, why: str) -> str:
     # In public a node tells neither its name nor its text.
-    return f"{node._get_full_key(None)}={fields.show(node._value())} cannot be resolved: {why}"
+    return f"{node._get_full_key(None)}={wording.show(node._value())} cannot be resolved: {why}"
 
 
 def _first_line(error: Exception) -> str:
@@ -168,13 +168,13 @@ def _first_line(error: Exception) -> str:
 def _unknown(name: str) -> str:
     if name == "experiment":
         return "experiment is not a section: the file of an experiment begins with the line `# @package _global_`"
-    return fields.unknown(name, name, _NAMES)
+    return wording.unknown(name, name, _NAMES)
 
 
 def _no_section(name: str, values: Mapping[str, Any]) -> str:
     if name not in values or values[name] is None:
         return f"{name} is missing: choose one with {name}=NAME; --help lists the names"
-    return f"{name}={fields.show(values[name])} is not allowed: it must be a section of options"
+    return f"{name}={wording.show(values[name])} is not allowed: it must be a section of options"
 
 
 def _trusted(modules: list[str], sections: Mapping[str, dict[str, Any]]) -> tuple[tuple[str, ...], list[str]]:

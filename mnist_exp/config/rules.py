@@ -1,6 +1,6 @@
 """Problems that only show when options meet."""
 
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 
 
@@ -26,7 +26,7 @@ def find_problems(settings: Settings) -> list[str]:
     selecting = {
         f"trainer.early_stopping_patience={trainer.early_stopping_patience}": trainer.early_stopping_patience
         is not None,
-        f"trainer.restore_best={fields.show(trainer.restore_best)}": trainer.restore_best,
+        f"trainer.restore_best={wording.show(trainer.restore_best)}": trainer.restore_best,
         f"trainer.plateau_patience={trainer.plateau_patience}": trainer.plateau_patience is not None,
         # Its champion is the version with the best objective.
         f"tracking.register_as={settings.tracking.register_as}": settings.tracking.register_as is not None,

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from mnist_exp.config.fields import Allowed, Count, Share, show
+from mnist_exp.config.fields import Allowed, Count, Share
+from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Pair, Source
 from mnist_exp.data.image_folder import read_folder
 from mnist_exp.data.mnist import exists, expand, find_fashion_mnist, find_mnist, is_named

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_exp.config.fields import show
+from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import SPLITS, Pair, Source
 from mnist_exp.data.download import fetch
 from mnist_exp.data.readers import find_idx, missing_idx, read_idx_files, read_npz

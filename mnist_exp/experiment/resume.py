@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp.config.fields import show
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.parse import tracking_settings
 from mnist_exp.config.schema import Settings, TrackingSettings
+from mnist_exp.config.wording import show
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.experiment import provenance, recall

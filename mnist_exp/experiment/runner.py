@@ -1,6 +1,7 @@
 """One experiment from settings to record: `run` reads as the experiment."""
 
 import contextlib
+import functools
 import math
 import traceback
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError, first_line
 from mnist_exp.experiment import record, resume, summary
+from mnist_exp.experiment.progress import TrainingProgress
 from mnist_exp.experiment.record import Job
 from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.terminal import Screen
@@ -126,6 +128,12 @@ class Run:
         """How many numbers the model has."""
         return int(self.inference_model.count_params())
 
+    @functools.cached_property
+    def progress(self) -> TrainingProgress:
+        """What a person sees of the training."""
+        trainer = self.settings.trainer
+        return TrainingProgress(self.screen, trainer.epochs, math.ceil(len(self.split.x_train) / trainer.batch_size))
+
     def training_request(self) -> "TrainingRequest":
         """Return what is to be trained, each epoch recorded and shown."""
         from mnist_exp.training.fit import TrainingRequest
@@ -140,9 +148,8 @@ class Run:
         """Train it alone, each step shown. Raises: TrainingError: the loss became NaN or infinite."""
         from mnist_exp.training.fit import fit
 
-        trainer = self.settings.trainer
-        with self.screen.training(trainer.epochs, math.ceil(len(self.split.x_train) / trainer.batch_size)):
-            return fit(self.training_request(), self.screen.step if self.screen.is_live else None)
+        with self.progress as progress:
+            return fit(self.training_request(), progress.show_step if self.screen.is_live else None)
 
     def finish(self, fitted: "FitResult") -> Result:
         """Test it, record what came of it, and return that; what a sweep stopped early is not tested.
@@ -181,7 +188,7 @@ class Run:
     def _end_epoch(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Record and show an epoch, and tell whether to go on."""
         self.tracker.log_metrics(metrics, step=epoch)
-        self.screen.epoch(epoch, metrics)
+        self.progress.show_epoch(epoch, metrics)
         return self.job.on_epoch is None or self.job.on_epoch(epoch, metrics)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mnist_exp import data
 from mnist_exp.composition import compose, overrides
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
@@ -55,7 +55,7 @@ class Images:
     def words(self) -> str:
         """Return their name: `test images of mnist`."""
         kind = {"train": "training ", "test": "test ", "validation": "held-out ", "all": ""}[self.split]
-        return f"{kind}images of {fields.show(self.dataset.name)}"
+        return f"{kind}images of {wording.show(self.dataset.name)}"
 
 
 def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[str]) -> Images:
@@ -73,7 +73,7 @@ def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[
     dataset = data.load(settings.data)
     if dataset.sha256 != run.tags.get(names.DATA_SHA256):
         raise DataError(
-            f"data={fields.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
+            f"data={wording.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
             f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get(names.DATA_SHA256, 'recorded')[:12]}…"
         )
     return _choose(dataset, split, run, _split(dataset, settings))
@@ -120,17 +120,17 @@ def check_words(words: Sequence[str], data_name: str | None) -> None:
     """
     problems = []
     if data_name is not None and not _NAME.fullmatch(data_name):
-        problems.append(f"--data={fields.show(data_name)} is no data set: it must be a name, as mnist or npz")
+        problems.append(f"--data={wording.show(data_name)} is no data set: it must be a name, as mnist or npz")
     for word in words:
         key = word.partition("=")[0].lstrip("+")
         if key in _OF_THE_TRAINING:
-            problems.append(f"{fields.show(word)} is for training: say with --split which images are meant")
+            problems.append(f"{wording.show(word)} is for training: say with --split which images are meant")
         elif not key.startswith("data.") or "=" not in word:
             problems.append(
-                f"{fields.show(word)} is not understood: options of the data set are written data.path=/folder"
+                f"{wording.show(word)} is not understood: options of the data set are written data.path=/folder"
             )
         elif overrides.read(word).is_sweep_override():
-            problems.append(f"{fields.show(word)} has several values: give one")
+            problems.append(f"{wording.show(word)} has several values: give one")
     if problems:
         raise SettingsError(problems)
 
@@ -146,7 +146,7 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
     taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (isinstance(taken, tuple) and isinstance(given, tuple) and (len(taken), len(given)) == (4, 2)):
         raise SettingsError(f"the model of run {run.run_id} takes {taken} and gives {given}: it classifies no images")
-    name, problems = fields.show(dataset.name), []
+    name, problems = wording.show(dataset.name), []
     _, height, width, channels = taken
     if (height, width, channels) != dataset.image_shape:
         there = "×".join(map(str, dataset.image_shape))
@@ -174,7 +174,7 @@ def renamed(run: StoredRun, dataset: Dataset) -> str:
     if names is None or names == dataset.class_names:
         return ""
     return (
-        f"the classes have other names here: the run knew {_named(names)}, data={fields.show(dataset.name)} has "
+        f"the classes have other names here: the run knew {_named(names)}, data={wording.show(dataset.name)} has "
         f"{_named(dataset.class_names)}; they are compared by their order"
     )
 
@@ -196,7 +196,7 @@ def _own_settings(run: StoredRun, given: Mapping[str, Any], trusted: Sequence[st
     if not isinstance(section, dict):
         raise SettingsError(f"config.yaml of run {run.run_id} has no section data")
     names = [name for name in section if name not in _FIXED]
-    if problems := [fields.unknown(f"data.{name}", name, names, "data.") for name in given if name not in names]:
+    if problems := [wording.unknown(f"data.{name}", name, names, "data.") for name in given if name not in names]:
         raise SettingsError(problems)
     if "path" in given and "mirrors" in section:
         section["mirrors"] = []
@@ -235,7 +235,7 @@ def _choose(dataset: Dataset, split: str, run: StoredRun, trained: Split | None,
         if not is_own or trained is None:
             raise SettingsError(
                 f"--split=validation is what run {run.run_id} held out of its own training images: data="
-                f"{fields.show(dataset.name)} has none; there are test, train and all"
+                f"{wording.show(dataset.name)} has none; there are test, train and all"
             )
         if trained.validated_on_test:
             raise SettingsError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from mnist_exp.errors import SettingsError
-from mnist_exp.evaluation import statistics
-from mnist_exp.evaluation.statistics import Comparison
+from mnist_exp.evaluation import statistical_tests
+from mnist_exp.evaluation.statistical_tests import Comparison
 from mnist_exp.reports import options
 from mnist_exp.reports.metric import Metric, is_number
 from mnist_exp.tracking import names
@@ -70,7 +70,7 @@ class Group:
     @functools.cached_property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the mean; None for one seed or without spread."""
-        return statistics.interval([*self.scores.values()])
+        return statistical_tests.interval([*self.scores.values()])
 
     def mean_of(self, name: str) -> float | None:
         """Return the mean of another metric; None if a run does not have it."""
@@ -228,6 +228,6 @@ def _family(place: _Place, groups: list[Group], metric: Metric, against: str | N
     comparisons = {}
     if not too_many and (against is None or chosen in several):
         position = several.index(chosen) if chosen is not None else None
-        pairs = statistics.compare_all([groups[i].scores for i in several], position)
+        pairs = statistical_tests.compare_all([groups[i].scores for i in several], position)
         comparisons = {(several[i], several[j]): comparison for (i, j), comparison in pairs.items()}
     return Family(*place, groups, comparisons, chosen, too_many)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
@@ -68,7 +68,7 @@ def choose_metric(runs: Sequence[StoredRun], name: str | None) -> Metric:
         ((objective, direction),) = selected
         return Metric(names.OBJECTIVE, objective, direction)
     if name not in known:
-        guess = fields.nearest(name, known)
+        guess = wording.nearest(name, known)
         hint = f"did you mean {guess}? " if guess else ""
         raise SettingsError(f"--metric={name} is in none of the runs: {hint}they have {', '.join(known) or 'none'}")
     directions = {direction for objective, direction in selected if objective == name}

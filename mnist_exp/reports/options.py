@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.experiment.job_key import defaults_since
 from mnist_exp.reports.metric import LARGEST
 from mnist_exp.search.space import brief, number, short_names
@@ -14,7 +14,7 @@ ABSENT = "–"
 COMMON = "the common configuration"  # has, in every option, the value that most configurations have
 TARGET = "_target_"
 # The values that older runs had for options that did not exist yet.
-_BEFORE = {name: fields.text(value) for name, value in defaults_since().items()}
+_BEFORE = {name: wording.text(value) for name, value in defaults_since().items()}
 _LONGEST = 60  # characters of a value in a label
 # These options do not change a result, or the digest of the data stands for them.
 _NO_OPTIONS = re.compile(

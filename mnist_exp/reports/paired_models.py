@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_exp.errors import SettingsError
-from mnist_exp.evaluation import statistics
+from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.predictions import Predictions
-from mnist_exp.evaluation.statistics import Discordance
+from mnist_exp.evaluation.statistical_tests import Discordance
 from mnist_exp.reports.groups import Grouping
 from mnist_exp.tracking import names
 
@@ -64,10 +64,10 @@ def compare(grouping: Grouping) -> Models | None:
     right = [_is_right(each) for each in predictions]
     labels = _names(grouping)
     pairs = [
-        Pair(labels[i], labels[j], statistics.mcnemar(right[i], right[j]))
+        Pair(labels[i], labels[j], statistical_tests.mcnemar(right[i], right[j]))
         for i, j in itertools.combinations(range(len(runs)), 2)
     ]
-    adjusted = statistics.holm([pair.discordance.p for pair in pairs])
+    adjusted = statistical_tests.holm([pair.discordance.p for pair in pairs])
     return Models(
         [
             replace(pair, discordance=replace(pair.discordance, p_corrected=p))

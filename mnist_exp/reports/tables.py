@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnist_exp.evaluation.statistics import Comparison
+from mnist_exp.evaluation.statistical_tests import Comparison
 from mnist_exp.reports import options
 from mnist_exp.reports.groups import Family, Group, Grouping, LeftOut
 from mnist_exp.reports.paired_models import Models

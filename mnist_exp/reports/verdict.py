@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from mnist_exp.evaluation import statistics
-from mnist_exp.evaluation.statistics import PAIRED, Comparison
+from mnist_exp.evaluation import statistical_tests
+from mnist_exp.evaluation.statistical_tests import PAIRED, Comparison
 from mnist_exp.reports.groups import MOST_COMPARED, Family, Group, Grouping
 from mnist_exp.reports.metric import LARGEST, Metric
 from mnist_exp.reports.options import ABSENT
@@ -88,7 +88,7 @@ def ends(interval: tuple[float, float] | None) -> str:
 def seeds_words(comparison: Comparison) -> str:
     """Return, for people, how many seeds would show a difference of this size."""
     needed = comparison.seeds_needed()
-    return f"more than {statistics.MOST_SEEDS:,}" if needed is None else f"about {needed}"
+    return f"more than {statistical_tests.MOST_SEEDS:,}" if needed is None else f"about {needed}"
 
 
 def _of_family(family: Family, metric: Metric) -> list[str]:

@@ -1,11 +1,9 @@
-"""What a person sees: what is about to run, how it goes, what came out."""
+"""The terminal: tables, warnings and errors, without secrets."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from mnist_exp.runtime.redaction import redact
@@ -28,18 +26,15 @@ def _redacted(shown: Any) -> Any:
 
 
 class Screen:
-    """The terminal: a live bar where there is one, plain lines where the output goes to a file or a notebook."""
+    """The output of a command: stdout and stderr, on a terminal, in a file or in a notebook."""
 
     def __init__(self) -> None:
         self.out = RedactedConsole(highlight=False, soft_wrap=True)
         self.err = RedactedConsole(stderr=True, highlight=False, soft_wrap=True)
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._epochs = 0
 
     @property
     def is_live(self) -> bool:
-        """Whether a bar can be drawn."""
+        """Whether stdout is a terminal, where lines can be drawn anew."""
         return self.out.is_terminal
 
     def warn(self, text: str) -> None:
@@ -70,49 +65,6 @@ class Screen:
         for name, value in rows.items():
             self.out.print(Text(f"{name:<{wide}}", style="bold").append(value, style="not bold"))
         self.out.print()
-
-    @contextmanager
-    def training(self, epochs: int, steps: int) -> Iterator[None]:
-        """Show the progress of a training while it lasts.
-
-        Args:
-            epochs: how many there will be at the most.
-            steps: steps an epoch.
-        """
-        self._epochs = epochs
-        if not self.is_live:
-            yield
-            self.out.print()
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("steps  {task.fields[metrics]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self.out, transient=True, refresh_per_second=5) as self._progress:
-            self._task = self._progress.add_task(f"epoch  1/{epochs}", total=steps, metrics="")
-            yield
-        self._progress = None
-        self.out.print()
-
-    def step(self, done: int, metrics: Mapping[str, float]) -> None:
-        """Move the bar."""
-        if self._progress is not None and self._task is not None:
-            shown = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in ("loss", "accuracy") if name in metrics)
-            self._progress.update(self._task, completed=done, metrics=shown)
-
-    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Print an epoch's line."""
-        wide = len(str(self._epochs))
-        shown = [f"epoch {number:>{wide}}/{self._epochs}"]
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        shown += [f"{name} {metrics[name]:.4f}" for name in names if name in metrics]
-        shown.append(f"{metrics['epoch_time_s']:.1f} s")
-        self.out.print("   ".join(shown))
-        if self._progress is not None and self._task is not None and number < self._epochs:
-            self._progress.reset(self._task, description=f"epoch {number + 1:>{wide}}/{self._epochs}", metrics="")
 
 
 def print_problems(problems: Sequence[str], place: str, *, is_busy: bool = False) -> None:

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from mnist_exp.composition.overrides import read
 from mnist_exp.composition.overrides import values as values_in
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime.redaction import redact
@@ -147,7 +147,7 @@ def parse(
     """
     overrides: dict[str, Override] = {}
     problems: list[str] = []
-    for text in [*(f"{key}={fields.text(value)}" for key, value in params.items()), *arguments]:
+    for text in [*(f"{key}={wording.text(value)}" for key, value in params.items()), *arguments]:
         try:
             override = read(text, loader)
         except SettingsError as error:
@@ -168,7 +168,7 @@ def parse(
             except SettingsError as error:
                 problems += error.problems
             except (HydraException, ValueError) as error:
-                problems.append(f"{fields.show(override.input_line)} cannot be swept over: {error}")
+                problems.append(f"{wording.show(override.input_line)} cannot be swept over: {error}")
     points = [tuple(_point_text(key, value) for key, value in point.items()) for point in settings.points or [{}]]
     listed = dict.fromkeys(_key(text) for point in points for text in point)
     problems += [_same_for_all(key) for key in listed if not _may_vary(key)]

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config.fields import text
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.config.wording import text
 from mnist_exp.runtime import imports, processes
 from mnist_exp.tracking import names, run_folder, runs, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun

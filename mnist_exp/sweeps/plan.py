@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mnist_exp.composition import compose, preflight
 from mnist_exp.composition.compose import PointComposer
 from mnist_exp.composition.preflight import find_problems
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
@@ -82,12 +82,12 @@ def make(space: Space, config_dir: str | None, *, is_search: bool, together: boo
     settings = _check(points, config_dir, "corner" if is_search else "job")
     if len(threads := dict.fromkeys(each.trainer.threads for each in settings)) > 1:
         raise SettingsError(
-            f"trainer.threads={','.join(map(fields.text, threads))}: TensorFlow cannot change its number of threads "
+            f"trainer.threads={','.join(map(wording.text, threads))}: TensorFlow cannot change its number of threads "
             "in a running process, and each process of a sweep runs several jobs: start one sweep for each number"
         )
     if len(names := dict.fromkeys(each.trainer.backend for each in settings)) > 1:
         raise SettingsError(
-            f"trainer.backend={','.join(map(fields.text, names))}: Keras cannot change its backend in a running "
+            f"trainer.backend={','.join(map(wording.text, names))}: Keras cannot change its backend in a running "
             "process, and each process of a sweep runs several jobs: start one sweep for each backend"
         )
     data = _check_data(settings, points, space)

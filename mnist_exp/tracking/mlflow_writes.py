@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp.runtime import retries
 from mnist_exp.tracking import names, registry, store
-from mnist_exp.tracking.background import BackgroundCall
+from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.evaluation.predictions import Predictions
@@ -217,7 +217,7 @@ def _of_experiment(uri: str, experiment: str, condition: str) -> list[StoredRun]
     found = client.get_experiment_by_name(experiment)
     if found is None:
         known = [each.name for each in client.search_experiments(max_results=1000)]
-        guess = fields.nearest(experiment, known)
+        guess = wording.nearest(experiment, known)
         hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(known)[:20])}"
         raise SettingsError(f"there is no experiment {experiment!r} in {redact(uri)}: {hint}")
     runs = each_run(client, [found.experiment_id], condition, oldest_first=True)

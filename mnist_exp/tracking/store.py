@@ -15,7 +15,7 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mnist_exp.config.fields import show
+from mnist_exp.config.wording import show
 from mnist_exp.errors import TrackingError
 from mnist_exp.runtime import retries
 from mnist_exp.runtime.redaction import redact

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.config.fields import text
 from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.config.wording import text
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.runtime import retries

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.errors import RunError, first_line
 from mnist_exp.runtime import retries, signals
 from mnist_exp.tracking import mlflow_writes
-from mnist_exp.tracking.background import BackgroundCall
+from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record, Spool, count_records
 
 if TYPE_CHECKING:

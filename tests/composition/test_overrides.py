@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mnist_exp.composition import overrides
 from mnist_exp.composition.compose import compose
 from mnist_exp.composition.preflight import check
-from mnist_exp.config import fields
+from mnist_exp.config import wording
 from mnist_exp.errors import SettingsError
 from mnist_exp.run_command import launch
 
@@ -280,9 +280,9 @@ def test_valid_settings_survive_their_configuration_unchanged(texts):
 @example(10**5000)
 @example([10**5000])
 def test_any_value_is_shown_on_one_line(value):
-    assert fields.show(value)
-    assert len(fields.show(value)) <= 2000
-    assert fields.show(value).isprintable()
+    assert wording.show(value)
+    assert len(wording.show(value)) <= 2000
+    assert wording.show(value).isprintable()
 
 
 @examples(35)

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from mnist_exp.config import components, fields, signatures
+from mnist_exp.config import components, signatures, wording
 from mnist_exp.config.signatures import REQUIRED
 
 OPTIMIZERS = sorted(
@@ -216,7 +216,7 @@ def test_annotations_of_a_users_builder_are_checked(package, annotation, good, b
     section = {"_target_": f"{name}.nets.net"}
     assert components.check("model", section | {"a": good}, (name,))[1] == []
     (problem,) = components.check("model", section | {"a": bad}, (name,))[1]
-    assert problem.startswith(f"model.a={fields.show(bad)} is not allowed: it must be ")
+    assert problem.startswith(f"model.a={wording.show(bad)} is not allowed: it must be ")
 
 
 def test_accepts_any_allows_undeclared_arguments(package):

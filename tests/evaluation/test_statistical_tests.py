@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_exp.evaluation import statistics
-from mnist_exp.evaluation.statistics import LEVEL, NONE, PAIRED, WELCH, compare, compare_all, interval, mcnemar
+from mnist_exp.evaluation import statistical_tests
+from mnist_exp.evaluation.statistical_tests import LEVEL, NONE, PAIRED, WELCH, compare, compare_all, interval, mcnemar
 
 # Cushny & Peebles 1905, "Student" 1908: extra hours of sleep of ten patients with two drugs; R's data set `sleep`.
 FIRST_DRUG = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -20,7 +20,7 @@ SECOND_DRUG = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 @pytest.fixture(scope="module", autouse=True)
 def frozen():
     """multipletests runs the garbage collector each time: 0.03 to 0.3 s in a process with many imports."""
-    statistics.holm([0.5])
+    statistical_tests.holm([0.5])
     gc.freeze()
     yield
     gc.unfreeze()
@@ -86,27 +86,27 @@ def test_mcnemar_of_models_with_equal_predictions():
 
 def test_holms_correction_on_the_textbook_example():
     """Wikipedia, Holm–Bonferroni method: 0.01, 0.04, 0.03, 0.005; the first and the last are rejected."""
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([]) == []
+    assert statistical_tests.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistical_tests.holm([]) == []
 
 
 @pytest.mark.parametrize(("effect", "seeds"), [(0.2, 394), (0.5, 64), (0.8, 26)])
 def test_sample_sizes_of_cohens_table(effect, seeds):
     """Cohen 1992, Psychological Bulletin 112, table 2: 393, 64 and 26 a group (393.4 before it is rounded)."""
-    assert statistics.seeds_needed(effect, WELCH) == seeds
-    assert statistics.seeds_needed(-effect, WELCH) == seeds
+    assert statistical_tests.seeds_needed(effect, WELCH) == seeds
+    assert statistical_tests.seeds_needed(-effect, WELCH) == seeds
 
 
 def test_sample_size_of_pairs():
     """Faul et al. 2007, G*Power: 34 pairs for an effect of 0.5."""
-    assert statistics.seeds_needed(0.5, PAIRED) == 34
+    assert statistical_tests.seeds_needed(0.5, PAIRED) == 34
 
 
 def test_sample_sizes_at_the_ends():
-    assert statistics.seeds_needed(0.0, PAIRED) is None
-    assert statistics.seeds_needed(0.01, WELCH) is None
-    assert statistics.seeds_needed(1e12, PAIRED) == 2
-    assert statistics.seeds_needed(0.5, WELCH, LEVEL / 10) > 64
+    assert statistical_tests.seeds_needed(0.0, PAIRED) is None
+    assert statistical_tests.seeds_needed(0.01, WELCH) is None
+    assert statistical_tests.seeds_needed(1e12, PAIRED) == 2
+    assert statistical_tests.seeds_needed(0.5, WELCH, LEVEL / 10) > 64
 
 
 def test_seeds_that_show_no_difference_are_not_called_enough():
@@ -264,13 +264,13 @@ def test_the_best_of_equals_is_not_better_than_the_rest():
         groups = [named(rng.normal(size=8)) for _ in range(6)]
         best = max(range(6), key=lambda i: np.mean([*groups[i].values()]))
         raw = [compare(groups[best], groups[i]).p for i in range(6) if i != best]
-        naive.append(min(statistics.holm(raw)) < LEVEL)
+        naive.append(min(statistical_tests.holm(raw)) < LEVEL)
     assert np.mean(naive) > 0.08
 
 
 def test_power_is_as_promised():
     """With as many seeds as `seeds_needed` says, eight of ten pages show the difference."""
-    rng, seeds = np.random.default_rng(11), statistics.seeds_needed(1.0, PAIRED)
+    rng, seeds = np.random.default_rng(11), statistical_tests.seeds_needed(1.0, PAIRED)
     result = [compare(named(rng.normal(1.0, 1.0, seeds)), named(np.zeros(seeds))).p < LEVEL for _ in range(400)]
     assert np.mean(result) == pytest.approx(0.8, abs=0.06) or np.mean(result) > 0.8
 

@@ -1,0 +1,50 @@
+"""How a value is shown to a person, and which name was meant: "did you mean …?"."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from mnist_exp.errors import printable
+
+_READS_AS_OTHER = re.compile(r"[+-]?[\d_]*\.?\d+([eE][+-]?\d+)?|true|false|null|nan|[+-]?inf", re.IGNORECASE)
+
+
+def unknown(path: str, name: str, names: Iterable[str], prefix: str = "") -> str:
+    """Return the sentence for an option that does not exist, with the nearest one that does."""
+    names = list(names)
+    guess = nearest(name, names)
+    if not names:
+        return f"{show(path)} does not exist: {prefix.rstrip('.') or 'this section'} has no options here"
+    fix = f"did you mean {prefix}{guess}?" if guess else f"there are {', '.join(prefix + n for n in sorted(names))}"
+    return f"{show(path)} does not exist: {fix}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that a typo most likely meant, or None; case does not matter."""
+    by_lower = {each.lower(): each for each in reversed(list(names))}
+    # Matching takes time with the square of the length; no name is that long.
+    close = difflib.get_close_matches(name[:100].lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def text(value: Any) -> str:
+    """Return a value as it would be written in YAML."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"'{value}'" if value == "" else str(value)
+
+
+def show(value: Any) -> str:
+    r"""Return a value for a person, shortened to one line, what cannot be seen written out: `\xa0`.
+
+    A text that would be read as something else without quotes has them.
+    """
+    try:
+        whole = text(value)
+    except ValueError:  # Python does not write numbers of more than 4,300 digits.
+        whole = "a number of more than 4,300 digits"
+    if isinstance(value, str) and (_READS_AS_OTHER.fullmatch(value) or value != value.strip()):
+        whole = f"'{value}'"
+    whole = printable(whole[:200])
+    return whole if len(whole) < 200 else f"{whole[:197]}..."

@@ -1,0 +1,68 @@
+"""What a person sees of a training while it runs: a live bar of its steps, and a line for each epoch."""
+
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import names
+
+_IN_LINE = (names.LOSS, names.ACCURACY, names.VAL_LOSS, names.VAL_ACCURACY)
+_IN_BAR = (names.LOSS, names.ACCURACY)
+
+
+class TrainingProgress:
+    """The progress of one training; a context while it trains. Without a terminal there is no bar.
+
+    Args:
+        screen: where it is shown.
+        epochs: number of epochs, at most.
+        steps: steps an epoch.
+    """
+
+    def __init__(self, screen: Screen, epochs: int, steps: int) -> None:
+        self._screen, self._epochs, self._steps = screen, epochs, steps
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "TrainingProgress":
+        """Draw the bar."""
+        if self._screen.is_live:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TextColumn("steps  {task.fields[metrics]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self._screen.out, transient=True, refresh_per_second=5)
+            self._bar.start()
+            self._task = self._bar.add_task(f"epoch  1/{self._epochs}", total=self._steps, metrics="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if error is None:
+            self._screen.out.print()
+
+    def show_step(self, done: int, metrics: Mapping[str, float]) -> None:
+        """Move the bar to the number of steps that are done."""
+        if self._bar is not None and self._task is not None:
+            shown = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in _IN_BAR if name in metrics)
+            self._bar.update(self._task, completed=done, metrics=shown)
+
+    def show_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Print the line of an epoch, counted from 1."""
+        wide = len(str(self._epochs))
+        parts = [f"epoch {number:>{wide}}/{self._epochs}"]
+        parts += [f"{name} {metrics[name]:.4f}" for name in _IN_LINE if name in metrics]
+        parts.append(f"{metrics[names.EPOCH_TIME_S]:.1f} s")
+        self._screen.out.print("   ".join(parts))
+        if self._bar is not None and self._task is not None and number < self._epochs:
+            self._bar.reset(self._task, description=f"epoch {number + 1:>{wide}}/{self._epochs}", metrics="")
