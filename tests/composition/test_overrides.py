@@ -251,7 +251,7 @@ def valid_overrides(draw):
             if draw(st.booleans()) or name == "path":
                 plus, name = ("+", name[1:]) if name.startswith("+") else ("", name)
                 value = draw(values)
-                shown = value if isinstance(value, str) else fields.text(value)
+                shown = value if isinstance(value, str) else wording.text(value)
                 written.append(f"{plus}{group}.{name}={shown}".replace(", ", ","))
     return written
 
