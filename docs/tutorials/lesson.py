@@ -64,8 +64,8 @@ def found(name: str, printed: str) -> str:
 
 
 def show(picture: str) -> None:
-    """Show a picture of that name, which a command left somewhere in the folder."""
-    image = plt.imread(next(FOLDER.rglob(picture)))
+    """Show the newest picture of that name, which a command left somewhere in the folder."""
+    image = plt.imread(max(FOLDER.rglob(picture), key=lambda file: file.stat().st_mtime))
     height, width = image.shape[:2]
     figure = plt.figure(figsize=(width / 150, height / 150), dpi=150)
     axes = figure.add_axes((0, 0, 1, 1))
