@@ -1,4 +1,4 @@
-"""Every mistake: exit code 2, told in words with its name, its value and the fix, no run, nothing heavy imported."""
+"""Every mistake gives exit code 2 and a message with name, value and fix; no run, no heavy import."""
 
 import gzip
 import itertools
@@ -598,8 +598,8 @@ CASES |= {name: ("data.mirrors=[]", case[0], case[1:]) for name, case in ENVIRON
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, digits):
-    """What each command line prints, all told by two processes that stay light."""
+def results(tmp_path_factory, digits):
+    """The output of each command line; two processes that import nothing heavy run all of them."""
     folder = tmp_path_factory.mktemp("mistakes")
     _write_bad_arrays(folder, digits)
     _write_bad_folders(folder, digits)
@@ -638,8 +638,8 @@ def told(tmp_path_factory, digits):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_mistake_is_explained(told, name):
-    result = told[name]
+def test_mistake_is_explained(results, name):
+    result = results[name]
     assert result["code"] == 2, result
     for words in CASES[name][2]:
         assert words in result["err"]
@@ -651,8 +651,8 @@ def test_mistake_is_explained(told, name):
     assert result["heavy"] == []
 
 
-def test_several_mistakes_are_reported_together(told):
-    result = told["several"]
+def test_several_mistakes_are_reported_together(results):
+    result = results["several"]
     assert result["code"] == 2
     assert result["err"].splitlines()[0].startswith("6 mistakes")
     for name in (
@@ -666,15 +666,15 @@ def test_several_mistakes_are_reported_together(told):
         assert name in result["err"]
 
 
-def test_checking_a_sweep_stops_after_ten_mistakes(told):
-    assert told["sweep twice"]["code"] == 2
-    assert "job 1 of 200: model.filters=0 is not allowed" in told["sweep twice"]["err"]
-    assert "190 more jobs were not checked: 10 have mistakes already" in told["sweep twice"]["err"]
+def test_checking_a_sweep_stops_after_ten_mistakes(results):
+    assert results["sweep twice"]["code"] == 2
+    assert "job 1 of 200: model.filters=0 is not allowed" in results["sweep twice"]["err"]
+    assert "190 more jobs were not checked: 10 have mistakes already" in results["sweep twice"]["err"]
 
 
-def test_user_file_that_would_be_ignored_is_a_mistake(told):
-    assert told["folder that hides ours"]["code"] == 2
-    assert "model/cnn.yaml would not be used" in told["folder that hides ours"]["err"]
+def test_user_file_that_would_be_ignored_is_a_mistake(results):
+    assert results["folder that hides ours"]["code"] == 2
+    assert "model/cnn.yaml would not be used" in results["folder that hides ours"]["err"]
 
 
 def test_run_of_another_process_is_no_mistake(tmp_path, capsys):
@@ -687,24 +687,24 @@ def test_run_of_another_process_is_no_mistake(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"nothing was run:\n  run {RUN_ID} is being worked on by another process")
 
 
-def test_nothing_was_recorded(told):
-    assert not [name for name in told["files"] if name.startswith("ml")]
+def test_nothing_was_recorded(results):
+    assert not [name for name in results["files"] if name.startswith("ml")]
 
 
-def test_help_shows_groups_options_and_meanings(told):
-    page = told["help"]["out"]
-    assert told["help"]["code"] == 0
-    assert told["help"]["heavy"] == []
+def test_help_shows_groups_options_and_meanings(results):
+    page = results["help"]["out"]
+    assert results["help"]["code"] == 0
+    assert results["help"]["heavy"] == []
     assert "cnn*, convnet, lenet5, mlp, resnet" in page
     options = [line for line in page.splitlines() if line.startswith("  ") and "." in line.split()[0]]
     assert len([line for line in options if line.split()[0].partition(".")[0] in ("model", "trainer", "data")]) > 12
     assert all(len(line) > 54 for line in options if not line.startswith("  python")), "an option has no meaning"
 
 
-def test_cfg_prints_the_configuration(told):
-    assert told["configuration"]["code"] == 0
-    assert "hidden_units" in told["configuration"]["out"]
-    assert told["configuration"]["heavy"] == []
+def test_cfg_prints_the_configuration(results):
+    assert results["configuration"]["code"] == 0
+    assert "hidden_units" in results["configuration"]["out"]
+    assert results["configuration"]["heavy"] == []
 
 
 def _write_bad_arrays(folder, digits):

@@ -1,4 +1,4 @@
-"""Any text at all as an override: settings or sentences, never another exception, nothing heavy, nothing recorded."""
+"""Any text as an override gives settings or a message: no other exception, no heavy import, no record."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ HEAVY = ("tensorflow", "keras", "mlflow", "matplotlib", "pandas")
 
 
 def examples(count):
-    """So many examples, the same ones each time; MNIST_EXP_EXAMPLES=2000 looks for more, at random."""
+    """Set the number of examples, the same at each call; MNIST_EXP_EXAMPLES=2000 draws other ones at random."""
     return profile(
         max_examples=FEW or count,
         derandomize=not FEW,
@@ -93,7 +93,7 @@ VALID = st.sampled_from([f"{key}={choice}" for key, choices in CHOICES.items() f
 
 @st.composite
 def mutations(draw):
-    """A valid override with a character or two changed."""
+    """Draw a valid override and change one or two of its characters."""
     text = draw(VALID | st.sampled_from(["model.filters=16,32", "seed=range(1,4)", "data.validation=0.1"]))
     for _ in range(draw(st.integers(1, 3))):
         position = draw(st.integers(0, len(text)))
@@ -107,7 +107,7 @@ ANYTHING = st.lists(TEXTS | GRAMMAR | mutations() | VALID, min_size=1, max_size=
 
 @pytest.fixture(scope="module", autouse=True)
 def alone(tmp_path_factory):
-    """A folder without data, store and cache, and no import of anything heavy."""
+    """Work in a folder without data, store and cache, and check that nothing heavy is imported."""
     before = {name for name in HEAVY if name in sys.modules}
     folder = tmp_path_factory.mktemp("overrides")
     with pytest.MonkeyPatch.context() as patch:
@@ -177,8 +177,8 @@ def test_any_overrides_give_settings_or_messages(texts):
 @example(["~sweep"], ["-m"])
 @example(["hydra.job.env_copy=[NOWHERE]"], [])
 def test_command_line_with_a_mistake_exits_with_2(texts, flags):
-    code, told = run(*flags, *(text for text in texts if not text.startswith("-")), "model.no_such_option=1")
-    head, *sentences = told.splitlines()
+    code, output = run(*flags, *(text for text in texts if not text.startswith("-")), "model.no_such_option=1")
+    head, *sentences = output.splitlines()
     assert code == 2
     assert head.endswith("nothing was run:")
     assert sentences
@@ -192,10 +192,10 @@ def test_command_line_with_a_mistake_exits_with_2(texts, flags):
     )
 )
 def test_any_words_with_cfg_exit_with_0_or_2(words):
-    code, told = run("--cfg", "job", *words)
+    code, output = run("--cfg", "job", *words)
     assert code in (0, 2)
-    assert "Traceback" not in told
-    assert (code == 0) == (told == "")
+    assert "Traceback" not in output
+    assert (code == 0) == (output == "")
 
 
 FRACTIONS = st.floats(0, 0.99)
@@ -242,7 +242,7 @@ GROUPS = sorted({choice.partition("=")[0] for choice in OPTIONS})
 
 @st.composite
 def valid_overrides(draw):
-    """A choice of each group, each with some of its options set."""
+    """Draw a choice of each group, and set some of its options."""
     written = [f"seed={draw(st.integers(0, 2**32 - 1))}"]
     for group in GROUPS:
         choice = draw(st.sampled_from([each for each in OPTIONS if each.startswith(f"{group}=")]))

@@ -1,4 +1,4 @@
-"""The allow-list: what a configuration may name, from wherever it names it; and what conf/ names."""
+"""The allow-list: which targets a configuration may name, from whatever source; and the files in conf/."""
 
 import json
 import subprocess
@@ -131,7 +131,7 @@ def test_nested_target_is_a_plain_value():
 
 @pytest.fixture
 def my_pkg(tmp_path, monkeypatch):
-    """A package that a user trusts and that imports what nobody should call."""
+    """A package that the user trusts, which imports functions that nobody should call."""
     (tmp_path / "my_pkg").mkdir()
     (tmp_path / "my_pkg" / "__init__.py").write_text(
         "import os\nfrom os import system\nfrom random import random\nfrom subprocess import Popen\n"
@@ -186,7 +186,7 @@ def test_only_a_whole_module_name_is_trusted(trusted, my_pkg):
 
 
 def test_standard_library_is_never_trusted(tmp_path):
-    """A folder given by --config-dir may name modules, but these hold no builders, only ways to harm."""
+    """A folder given by --config-dir may name modules, but the standard library has no builders, only risks."""
     (tmp_path / "experiment").mkdir()
     recipe = {"trusted_modules": ["subprocess"], "augment": {"_target_": "subprocess.Popen", "args": ["touch", "ran"]}}
     (tmp_path / "experiment" / "theirs.yaml").write_text("# @package _global_\n" + yaml.safe_dump(recipe))
@@ -202,7 +202,7 @@ FORMATTER = {"version": 1, "formatters": {"theirs": {"()": "shutil.copy", "src":
     "section", [CALLBACK, {"job_logging": FORMATTER}, {"hydra_logging": FORMATTER}], ids=lambda s: next(iter(s))
 )
 def test_hydra_section_runs_no_target(section, tmp_path, alone):
-    """Hydra instantiates its callbacks, and logging its formatters, before the run itself is checked."""
+    """Hydra creates its callbacks, and `logging` its formatters, before the run is checked."""
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "theirs.yaml").write_text("# @package _global_\n" + yaml.safe_dump({"hydra": section}))
     (alone / "here").touch()
@@ -253,7 +253,7 @@ def test_config_file_names_an_allowed_builder_and_its_defaults(file):
 
 
 def _options(node):
-    """Yield the keys that hold a value, and their lines, of a YAML mapping."""
+    """Yield the keys of a YAML mapping that hold a value, with their lines."""
     for key, value in node.value:
         if isinstance(value, yaml.MappingNode) and value.value:
             yield from _options(value)

@@ -1,4 +1,4 @@
-"""Nested plain values on one level, and their digest."""
+"""Nested plain values: flattened to one level, and their digest."""
 
 from mnist_exp.config.nested import digest, flatten
 

@@ -1,4 +1,4 @@
-"""Signatures read from source, against those that Python itself reports."""
+"""Signatures parsed from source code equal those that Python itself reports."""
 
 import inspect
 import json
@@ -23,14 +23,14 @@ OPTIMIZERS = sorted(
 
 
 def constructor(name):
-    """Return the names and defaults of a Keras optimizer's own arguments, as the imported class has them."""
+    """Return the names and defaults of the arguments of a Keras optimizer, read from the imported class."""
     named = list(inspect.signature(getattr(keras.optimizers, name).__init__).parameters.values())[1:]
     return {p.name: p.default for p in named if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch, request):
-    """Return a function that writes the files of a package, new to Python, and returns its name."""
+    """Return a function that writes the files of a new package and returns its name."""
     name = "".join(c if c.isalnum() else "_" for c in f"own_{request.node.name}")
     monkeypatch.syspath_prepend(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The row of the screen that tells what was changed."""
+"""The line on the screen that shows which options were changed."""
 
 import dataclasses
 

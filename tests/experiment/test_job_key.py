@@ -1,4 +1,4 @@
-"""Which jobs are the same one; a new option changes no key of a run recorded before it."""
+"""Job keys: equal experiments have equal keys, and a new option changes no key of an earlier run."""
 
 import dataclasses
 import inspect
@@ -92,7 +92,7 @@ SHIFT = Component("augment", "mnist_exp.augmentation.shift")
 
 @dataclass(frozen=True)
 class LaterSettings(Settings):
-    """With an option more of each kind: in a section, a section, a group, a mapping, at the top."""
+    """Settings of a later version, with a new option in a section, a section, a group and a mapping, and at the top."""
 
     loss: Loss = Loss()
     task: Component = SHIFT
@@ -256,7 +256,7 @@ def test_key_depends_on_the_bytes_of_data_not_their_place(tmp_path):
 
 
 def test_changed_builder_default_keeps_keys_with_written_values():
-    """The record of a run has every value; composed again from it, it is the same job."""
+    """The record of a run holds every value, so a job composed from it has the same key."""
     for overrides in (["model=resnet"], ["optimizer=sgd", "schedule=one_cycle"], ["augment=affine"]):
         once = compose(["data=mnist_5k", *overrides])
         again, problems = find_problems(once.to_config())

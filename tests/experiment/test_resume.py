@@ -1,4 +1,4 @@
-"""Runs that are killed and go on, the same to the last bit: real processes, real signals, a real store."""
+"""Killed runs resume, equal to the last bit: real processes, real signals, a real store."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def finish(*arguments, code=0, **environment):
 
 
 def interrupt(number, when, *arguments, after_s=0.0):
-    """Start a run and send it a signal once it prints what is awaited; return its id, code, output, seconds left."""
+    """Start a run and send a signal once it prints a text; return its id, exit code, output and seconds to its end."""
     process = start(*arguments)
     seen = ""
     for line in process.stdout:
@@ -80,7 +80,7 @@ def run_of(run_id):
 
 
 def outcome(run_id):
-    """All that must be the same: the metrics of each step, once each, those at the end, and the weights."""
+    """Return what must be equal: the metrics of each step, those at the end, and the digest of the weights."""
     run = run_of(run_id)
     histories = {name: client().get_metric_history(run_id, name) for name in METRICS}
     found = {name: [(point.step, point.value) for point in points] for name, points in histories.items()}
@@ -94,7 +94,7 @@ def id_in(output):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a run that went through, and one of the same that was killed in its third epoch."""
+    """A folder with an uninterrupted run, and an equal one that was killed in its third epoch."""
     place, before = tmp_path_factory.mktemp("resume"), Path.cwd()
     os.chdir(place)
     try:
@@ -129,8 +129,8 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def told(folder, digits):
-    """What is said to each change of the killed run, and to what is no run that can be resumed."""
+def answers(folder, digits):
+    """The messages for each change of the killed run, and for each text that is no run to resume."""
     import numpy as np
 
     place, whole, killed = folder
@@ -151,8 +151,8 @@ def told(folder, digits):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_change_of_the_result_is_refused(told, change):
-    results, _, killed = told
+def test_change_of_the_result_is_refused(answers, change):
+    results, _, killed = answers
     result = results[f"resume={killed} {change}"]
     assert result["code"] == 2
     assert CHANGES[change] in result["err"]
@@ -160,8 +160,8 @@ def test_change_of_the_result_is_refused(told, change):
     assert result["heavy"] == []
 
 
-def test_anything_but_an_interrupted_run_is_refused(told, runs):
-    results, whole, killed = told
+def test_anything_but_an_interrupted_run_is_refused(answers, runs):
+    results, whole, killed = answers
     assert "is FINISHED: there is nothing to go on with" in results[f"resume={whole}"]["err"]
     assert "there is no run 00000000000000000000000000000000 in" in results[f"resume={'0' * 32}"]["err"]
     assert "resume=../../etc is no run id" in results["resume=../../etc"]["err"]
@@ -171,7 +171,7 @@ def test_anything_but_an_interrupted_run_is_refused(told, runs):
     assert {result["code"] for result in results.values()} == {2}
 
 
-def test_killed_run_resumes_equal_to_the_last_bit(runs, told):
+def test_killed_run_resumes_equal_to_the_last_bit(runs, answers):
     whole, killed = runs
     params = run_of(killed).data.params
     output = finish(f"resume={killed}")

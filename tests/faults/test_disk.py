@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or damaged, and memory that is not enough: each caused for real."""
+"""Full, read-only and damaged disks, and too little memory: each caused for real."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def mount(*words):
 
 @contextlib.contextmanager
 def small_disk(folder):
-    """A disk of 16 MB to work on."""
+    """A disk of 16 MB as the working folder."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("only root can mount a disk")
     before = Path.cwd()
@@ -46,7 +46,7 @@ def disk(alone):
 
 
 def fill(file, leave=0):
-    """Take all room there is, but for some bytes."""
+    """Fill the disk except for some bytes."""
     with contextlib.suppress(OSError), file.open("wb", buffering=0) as opened:
         while True:
             opened.write(b"\1" * 4096)
@@ -61,19 +61,19 @@ def test_full_or_read_only_disk_at_the_start_is_a_mistake(disk, alone):
     started["full for checkpoints"] = Running(
         "mnist_exp.run", *SMALL, f"tracking.uri=sqlite:///{alone}/mlflow.db", f"tracking.local_dir={disk}/kept"
     )
-    told = {name: running.end_with(2) for name, running in started.items()}
-    assert f"{disk}/unfinished cannot be written: No space left on device" in told["full"]
-    assert f"{disk}/kept cannot be written: No space left on device" in told["full for checkpoints"]
-    assert "change tracking.local_dir" in told["full for checkpoints"]
+    outputs = {name: running.end_with(2) for name, running in started.items()}
+    assert f"{disk}/unfinished cannot be written: No space left on device" in outputs["full"]
+    assert f"{disk}/kept cannot be written: No space left on device" in outputs["full for checkpoints"]
+    assert "change tracking.local_dir" in outputs["full for checkpoints"]
     os.truncate(full, full.stat().st_size - 100_000)
-    told["too full for a store"] = run(*SMALL, code=2)
-    assert "the tracking store could not be created: " in told["too full for a store"]
-    assert "disk is full" in told["too full for a store"] or "disk I/O error" in told["too full for a store"]
+    outputs["too full for a store"] = run(*SMALL, code=2)
+    assert "the tracking store could not be created: " in outputs["too full for a store"]
+    assert "disk is full" in outputs["too full for a store"] or "disk I/O error" in outputs["too full for a store"]
     full.unlink()
     mount("-o", "remount,ro", disk)
-    told["read-only"] = run(*SMALL, f"hydra.run.dir={alone}/outputs", code=2)
-    assert "tracking.uri=sqlite:///mlflow.db cannot be written: Read-only file system" in told["read-only"]
-    for text in told.values():
+    outputs["read-only"] = run(*SMALL, f"hydra.run.dir={alone}/outputs", code=2)
+    assert "tracking.uri=sqlite:///mlflow.db cannot be written: Read-only file system" in outputs["read-only"]
+    for text in outputs.values():
         assert "Traceback" not in text
         assert len(text.splitlines()) == 2
     assert {file.name for file in disk.iterdir()} <= {"outputs"}
@@ -94,16 +94,16 @@ def test_folder_of_another_user_is_a_mistake(alone, monkeypatch):
         cases["hydra.run.dir=closed"] = "change it with hydra.run.dir"
         started = {case: Running("mnist_exp.run", *SMALL, case, wrap=other, HOME=folder) for case in cases}
         for case, words in cases.items():
-            told = started[case].end_with(2)
-            assert "cannot be written: Permission denied" in told
-            assert words in told
-            assert len(told.splitlines()) == 2
+            output = started[case].end_with(2)
+            assert "cannot be written: Permission denied" in output
+            assert words in output
+            assert len(output.splitlines()) == 2
         monkeypatch.chdir(alone)
 
 
 @pytest.fixture(scope="module")
 def left_full(tmp_path_factory):
-    """A run whose disk is full; it waits a minute for room, while other tests run."""
+    """A run whose disk is full; it waits a minute for free space while other tests run."""
     with small_disk(tmp_path_factory.mktemp("full") / "disk") as folder:
         running = Running("mnist_exp.run", *SMALL, "trainer.epochs=8")
         running.wait_for_epoch(4)
@@ -118,10 +118,10 @@ def test_temporarily_full_disk_loses_nothing(left_full, disk):
     filler = fill(disk / "filler")
     running.wait_for_epoch(12)
     filler.unlink()
-    told = running.end_with(0)
-    assert re.search(r"no checkpoint at epoch \d+, the last one stays: No space left on device", told)
-    assert told.count("the tracking store does not take records") == 1
-    assert told.count("the tracking store is back") == 1
+    output = running.end_with(0)
+    assert re.search(r"no checkpoint at epoch \d+, the last one stays: No space left on device", output)
+    assert output.count("the tracking store does not take records") == 1
+    assert output.count("the tracking store is back") == 1
     assert_whole(only_run().info.run_id, 25)
     assert not Path("unfinished").exists()
 
@@ -134,11 +134,11 @@ def test_unwritable_checkpoints_do_not_stop_the_run(disk):
     mount("--bind", kept, kept)
     mount("-o", "remount,bind,ro", kept)
     try:
-        told = running.end_with(0)
+        output = running.end_with(0)
     finally:
         subprocess.run(["umount", "-l", str(kept)], check=True)
-    assert "no checkpoint at epoch 9, the last one stays: Read-only file system" in told
-    assert "Traceback" not in told
+    assert "no checkpoint at epoch 9, the last one stays: Read-only file system" in output
+    assert "Traceback" not in output
     assert_whole(only_run().info.run_id, 8)
 
 
@@ -190,7 +190,7 @@ OTHERS = [way for way in WAYS if way not in QUICK]
 
 @pytest.fixture(scope="module", params=[QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)], ids=["quick", "others"])
 def resumed(request, tmp_path_factory):
-    """A run killed once, its checkpoints damaged in each way, each resumed; and the same run uninterrupted."""
+    """A killed run, resumed after each kind of damage to its checkpoints; and the same run uninterrupted."""
     around, before = tmp_path_factory.mktemp("damaged"), Path.cwd()
     killed, whole = around / "killed", around / "whole"
     for folder in (killed, whole):
@@ -229,8 +229,8 @@ def check(way, around, run_id, newest, results):
     assert result["code"] == 0, result["err"]
     begins = newest[way] + 1 - WAYS[way] if way != "both are damaged" else 1
     assert f"resumes    run {run_id}, from epoch {begins}\n" in result["out"]
-    is_told = WAYS[way] and way != "it is renamed"  # It is no checkpoint then.
-    assert result["err"].count("is damaged and not used") == is_told + (way == "both are damaged")
+    is_reported = WAYS[way] and way != "it is renamed"  # A renamed file is no checkpoint.
+    assert result["err"].count("is damaged and not used") == is_reported + (way == "both are damaged")
     assert ("begins with its first epoch again" in result["err"]) == (way == "both are damaged")
     whole = f"sqlite:///{around}/whole/mlflow.db"
     one, other = only_run(whole), assert_whole(run_id, 6, f"sqlite:///{folder}/mlflow.db")
@@ -241,7 +241,7 @@ def check(way, around, run_id, newest, results):
 
 
 GREEDY = '''
-"""A model that takes the memory that it is told to."""
+"""A model that takes the amount of memory that its option says."""
 import os, resource, signal
 from pathlib import Path
 
@@ -272,7 +272,7 @@ def net(input_shape, classes, *, how: str = "well"):
 
 @pytest.fixture
 def small_group():
-    """A control group in which the kernel kills what takes more than 64 MB; no folder where none can be made."""
+    """A control group that kills processes with more than 64 MB; no folder if none can be created."""
     name = f"mnist_exp-{uuid.uuid4().hex}"
     kinds = {"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"}
     for around, limit in kinds.items():
@@ -299,7 +299,7 @@ def test_job_without_memory_fails_alone(left_full, alone, small_group):
     small = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "trainer.epochs=2"]
     words = ["-m", "--config-dir", "own", "model=greedy", *small, "model.how=limited,killed,well", "seed=1,2"]
     running = Running("mnist_exp.run", *words, "hydra.launcher.n_workers=2", SMALL_GROUP=str(small_group))
-    told = running.end_with(1)
+    output = running.end_with(1)
     client = client_of()
     found = client.search_runs([client.get_experiment_by_name("mnist_exp").experiment_id])
     children = {run.info.run_name: run for run in found if "mnist_exp.sweep" not in run.data.tags}
@@ -312,20 +312,20 @@ def test_job_without_memory_fails_alone(left_full, alone, small_group):
             assert reason == "its process was ended by SIGKILL (out of memory?)"
         elif not is_well:
             assert re.search("MemoryError|ResourceExhausted|OOM|[Mm]emory", reason), reason
-    assert "4 of 6 jobs failed" in told
+    assert "4 of 6 jobs failed" in output
 
 
 @pytest.mark.slow
 def test_run_on_a_full_disk_can_be_resumed(left_full, monkeypatch):
     folder, running, filler = left_full
     monkeypatch.chdir(folder)
-    told = running.end_with(1)
+    output = running.end_with(1)
     run_id = next(path.name for path in Path("unfinished").iterdir())
-    last = told.strip().splitlines()[-1]
+    last = output.strip().splitlines()[-1]
     assert "could not be written to" in last
     assert "No space left on device" in last
     assert last.endswith(f"then go on from the last checkpoint with resume={run_id}")
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     kept, damaged = checkpoints.load(Path("unfinished", run_id))
     assert 3 <= kept.position.epoch < 8
     assert damaged == []

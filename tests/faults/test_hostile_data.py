@@ -1,4 +1,4 @@
-"""Data files from a stranger: none runs code, fills the memory, waits for ever or ends in anything but a DataError."""
+"""Hostile data files: none runs code, fills the memory, hangs, or raises anything but a DataError."""
 
 import contextlib
 import gzip
@@ -29,7 +29,7 @@ class Evil:
 
 @pytest.fixture(autouse=True)
 def little_memory():
-    """Let this process have 2 GB more than it has now: what claims more fails at once, whatever this machine has."""
+    """Limit this process to 2 GB more than it has now, so that larger allocations fail on any machine."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + 2_000_000_000, before[1]))
@@ -136,7 +136,7 @@ def test_idx_files_with_huge_sizes_allocate_nothing(pack, sizes):
 
 
 def test_gzip_bombs_are_read_only_to_their_stated_size():
-    """10 GB of zeros in 10 MB: reading them all would take a minute and fail by the limit of memory."""
+    """10 GB of zeros in 10 MB: reading all of it would take a minute and exceed the memory limit."""
     path = Path("bomb.gz")
     squeezed = zlib.compressobj(1, wbits=31)
     with path.open("wb") as file:
@@ -257,7 +257,7 @@ def test_only_real_images_are_read_whatever_their_names(name, suffix):
 
 
 def test_postscript_never_reaches_its_interpreter():
-    """A real EPS file by Pillow; the interpreter is one that leaves its mark."""
+    """A real EPS file by Pillow, and a fake interpreter that leaves a file when it is started."""
     Image.new("L", (9, 9)).save("a.eps")
     Path("a.eps").rename("a.png")
     Path("gs").write_text("#!/bin/sh\ntouch PROOF\n")
@@ -275,7 +275,7 @@ def test_postscript_never_reaches_its_interpreter():
 
 
 def test_pipes_and_devices_are_not_opened():
-    """A named pipe would wait for ever, a device never end."""
+    """Reading a named pipe would wait for ever; reading a device would never end."""
     for name in ("a", "b"):
         Path(name).mkdir()
         Image.new("L", (4, 4)).save(f"{name}/0.png")

@@ -1,4 +1,4 @@
-"""A tracking server that answers what it likes: nothing is written outside, nothing it says is believed unchecked."""
+"""A hostile tracking server: nothing is written outside its folder, and every answer is checked."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ RUN_ID, MODEL_ID = "a" * 32, "m-" + "b" * 32
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server, whose answers are in `says`: the listing of every folder, the content of every file, a run's facts."""
+    """A server with its answers in `says`: the list of each folder, the content of each file, the facts of a run."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     says = {
         "files": [],
@@ -96,7 +96,7 @@ FOLDERS = ["../PROOF", "a/../../PROOF", "..", "%2e%2e/PROOF"]
     ("path", "is_dir"), [*((path, False) for path in ESCAPES), *((path, True) for path in FOLDERS)]
 )
 def test_no_answer_writes_outside_its_folder(server, path, is_dir, tmp_path, monkeypatch):
-    """Of an artifact that the server says is a folder; the folder for downloads is watched, and those around it."""
+    """The server may call the artifact a folder; the folder for downloads and those around it are checked."""
     uri, says = server
     around = tmp_path / "around" / "temporary"
     around.mkdir(parents=True)
@@ -175,7 +175,7 @@ NAMES = ["../PROOF", "/tmp/PROOF", "a/../../../PROOF", "x" * 300, "..", "\0", "a
 
 @pytest.mark.parametrize("name", NAMES)
 def test_artifact_names_are_no_paths_in_the_spool(name, tmp_path):
-    """They are numbered on the disk, and only ever told to the store."""
+    """On the disk the files have numbers; their names are only sent to the store."""
     box = Spool(tmp_path / "around" / "outbox")
     box.put(Record("files", {}, {name: b"content"}))
     box.store()

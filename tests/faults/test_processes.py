@@ -1,4 +1,4 @@
-"""Stores that go away, hang or are locked; clocks that jump; a loss that is none: each caused for real."""
+"""Stores that stop, hang or are locked; clocks that jump; a NaN loss: each caused for real."""
 
 import os
 import shlex
@@ -30,7 +30,7 @@ LOST, BACK = "the tracking store does not take records", "the tracking store is 
 
 
 class Server:
-    """`mlflow server` on a port of its own, with a store that outlives it."""
+    """`mlflow server` on a port of its own; its store stays when it is killed."""
 
     def __init__(self, folder):
         with socket.socket() as free:
@@ -79,13 +79,13 @@ def one_server(tmp_path_factory):
 
 @pytest.fixture
 def server(one_server, monkeypatch):
-    """A server that answers; runs of the test use it, in an experiment of their own."""
+    """A server that answers; the runs of the test use it, with an experiment of their own."""
     return answering(one_server, monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def abandoned(one_server, tmp_path_factory):
-    """A run whose server was killed for good; it waits a minute for it, while other tests run."""
+    """A run whose server was killed; it waits a minute for it while other tests run."""
     folder = tmp_path_factory.mktemp("abandoned")
     with pytest.MonkeyPatch.context() as patch:
         answering(one_server, patch)
@@ -106,7 +106,7 @@ def answering(one_server, monkeypatch):
 
 
 def started_run(uri, name):
-    """The run of an experiment."""
+    """Return the only run of an experiment."""
     client = client_of(uri)
     (found,) = client.search_runs([client.get_experiment_by_name(name).experiment_id])
     return found.info.run_id
@@ -120,9 +120,9 @@ def test_killed_and_restarted_server_loses_nothing(server, digits):
     server.kill()
     running.wait_for_epoch(6)
     server.start()
-    told = running.end_with(0)
-    assert told.count("warning: ") == 2, told
-    assert told.index(LOST) < told.index(BACK)
+    output = running.end_with(0)
+    assert output.count("warning: ") == 2, output
+    assert output.index(LOST) < output.index(BACK)
     found = assert_whole(started_run(server.uri, "back"), 50, server.uri)
     assert_model_predicts(found, digits, server.uri)
     assert not Path("unfinished").exists()
@@ -140,9 +140,9 @@ def test_run_waits_for_a_locked_store(abandoned, alone):
         other.execute("ROLLBACK")
     other.close()
     assert reached > 25, "the training waits for the store"
-    told = running.end_with(0)
-    assert told.count("warning: ") == 2, told
-    assert "database is locked" in told or "no answer" in told
+    output = running.end_with(0)
+    assert output.count("warning: ") == 2, output
+    assert "database is locked" in output or "no answer" in output
     assert_whole(only_run().info.run_id, 50)
 
 
@@ -153,9 +153,9 @@ def test_locked_store_does_not_keep_a_run_from_ending(alone):
     with sqlite3.connect("mlflow.db", isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
         running.wait_for_epoch(8)
-        told = running.stop_with(signal.SIGTERM, 143)
+        output = running.stop_with(signal.SIGTERM, 143)
     other.close()
-    assert "python -m mnist_exp.deliver" in told
+    assert "python -m mnist_exp.deliver" in output
     Running("mnist_exp.deliver").end_with(0)
     assert only_run().info.status == "KILLED"
 
@@ -181,19 +181,19 @@ def breaks(peak, steps):
 def test_nan_loss_fails_the_run_and_keeps_the_good_checkpoint(alone):
     Path("broken.py").write_text(NAN)
     own = ["schedule._target_=broken.breaks", "trusted_modules=[broken]"]
-    told = run(*SMALL, *own, "trainer.epochs=5", code=1)
+    output = run(*SMALL, *own, "trainer.epochs=5", code=1)
     # 3 steps an epoch; the 9th makes the weights NaN, the 10th sees it.
     reason = "the loss became nan in epoch 4, steps 1 to 3"
-    assert f"the run failed: {reason}: lower optimizer.learning_rate" in told
-    assert "no checkpoint at epoch 4, the last one stays: weights are not finite" in told
-    assert "Traceback" not in told
+    assert f"the run failed: {reason}: lower optimizer.learning_rate" in output
+    assert "no checkpoint at epoch 4, the last one stays: weights are not finite" in output
+    assert "Traceback" not in output
     found = only_run()
     assert found.info.status == "FAILED"
     assert reason in found.data.tags["mnist_exp.failure"]
     assert len(history(found.info.run_id)["loss"]) == 3
     kept = sorted(file.name for file in Path("unfinished", found.info.run_id).glob("checkpoint-*"))
     assert [name[:17] for name in kept] == ["checkpoint-000001", "checkpoint-000002"]
-    # Mended, it goes on; that it failed once is told by its traceback only.
+    # With another learning rate it resumes; only its traceback shows that it failed before.
     Path("broken.py").write_text(NAN.replace('float("nan")', "0.001"))
     run(f"resume={found.info.run_id}", "trusted_modules=[broken]")
     again = assert_whole(found.info.run_id, 5)
@@ -207,8 +207,8 @@ def test_only_one_of_two_processes_resumes_a_run(alone):
     while str(first.process.pid) not in owner.read_text():
         assert first.process.poll() is None, first.text()
         time.sleep(0.02)
-    told = run(f"resume={run_id}", code=2)
-    assert f"run {run_id} is being worked on by another process ({owner.read_text()})" in told
+    output = run(f"resume={run_id}", code=2)
+    assert f"run {run_id} is being worked on by another process ({owner.read_text()})" in output
     delivered = Running("mnist_exp.deliver", run_id)
     delivered.end_with(0)
     assert "nothing waits" in delivered.text()
@@ -252,10 +252,10 @@ def test_printed_command_delivers_the_waiting_records(abandoned, one_server, dig
     folder, running, run_id = abandoned
     monkeypatch.chdir(folder)
     server = one_server
-    told = running.end_with(1)
-    assert f"wait in {Path.cwd()}/unfinished/{run_id}/outbox" in told
-    assert "Traceback" not in told
-    command = told.splitlines()[-1].strip()
+    output = running.end_with(1)
+    assert f"wait in {Path.cwd()}/unfinished/{run_id}/outbox" in output
+    assert "Traceback" not in output
+    command = output.splitlines()[-1].strip()
     assert command == f"python -m mnist_exp.deliver {run_id} --tracking-uri {server.uri}"
     refused = subprocess.run(shlex.split(command.replace("python", sys.executable)), capture_output=True, text=True)
     assert refused.returncode == 2, refused.stderr
@@ -298,12 +298,12 @@ def test_hanging_server_delays_neither_training_nor_sigterm(server):
         time.sleep(17)
         reached = len([line for line in running.out if line.startswith("epoch")])
         assert reached > 8, "the training waits for the server"
-        told = running.stop_with(signal.SIGTERM, 143)
+        output = running.stop_with(signal.SIGTERM, 143)
     finally:
         server.signal(signal.SIGCONT)
-    assert LOST in told
-    assert f"python -m mnist_exp.deliver {run_id} --tracking-uri {server.uri}" in told
-    assert "Traceback" not in told
+    assert LOST in output
+    assert f"python -m mnist_exp.deliver {run_id} --tracking-uri {server.uri}" in output
+    assert "Traceback" not in output
 
     delivered = Running("mnist_exp.deliver")
     delivered.end_with(0)

@@ -1,4 +1,4 @@
-"""Secrets planted wherever a user may have them, then looked for in every byte that runs leave behind."""
+"""Secrets are planted wherever a user may have them, then searched for in every byte that runs leave behind."""
 
 import contextlib
 import os
@@ -70,7 +70,7 @@ def finish(process, code):
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory):
-    """The folder that runs of all kinds have left, and what they printed."""
+    """The folder with the files of all kinds of runs, and what the runs printed."""
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "my_pkg.py").write_text(NET)
     (folder / "own" / "model").mkdir(parents=True)
@@ -100,7 +100,7 @@ def left(tmp_path_factory):
 
 
 def contents(folder, printed):
-    """Yield every text there is, by its name: files, members of archives unpacked, what was printed."""
+    """Yield every text with its name: files, members of archives, and printed output."""
     yield from printed.items()
     for file in folder.rglob("*"):
         if file.is_file() and "own" not in file.parts and file.name != "my_pkg.py":
@@ -121,7 +121,7 @@ def test_no_secret_is_anywhere(left):
 
 @pytest.mark.slow
 def test_search_covers_every_kind_of_file(left):
-    """Every kind of file is there, and what hides the secrets as well: else the search would prove nothing."""
+    """Every kind of file exists, with the marks of hidden secrets; without them the search would prove nothing."""
     folder, printed = left
     names = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     for part in (

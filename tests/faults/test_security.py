@@ -1,6 +1,6 @@
 """Attacks by configuration: published ways around Hydra's blocklist and their like, from wherever they may come.
 
-Each would leave a file PROOF if it were run. All are told as mistakes, and nothing heavy is imported for them.
+Each would leave a file PROOF if it were run. All are reported as mistakes, without heavy imports.
 """
 
 import copy
@@ -196,7 +196,7 @@ QUICK = ["data=mnist_5k", "data.limit=300", "trainer=smoke", "tracking=none"]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder to run in, with what an attacker could hope to find, and the user's own folder of configurations."""
+    """A folder with files that an attacker may look for, and with the user's own configuration folder."""
     folder = tmp_path_factory.mktemp("attacked")
     (folder / "here").touch()
     (folder / "evil.py").write_text(EVIL)
@@ -244,7 +244,7 @@ def place(tmp_path_factory):
 
 
 def fives():
-    """Yield the targets five at a time, one for each group, and the modules to be trusted for them."""
+    """Yield five targets at a time, one for each group, with the modules that must be trusted for them."""
     for attacks, trusted in ((ATTACKS, []), (IN_TRUSTED, ["my_pkg"])):
         targets = list(attacks)
         for start in range(0, len(targets), len(KINDS)):
@@ -254,7 +254,7 @@ def fives():
 
 
 def lines():
-    """Every command line that must be refused, by a name for it."""
+    """Return every command line that must be refused, by a name."""
     found = {}
     for row, trusted in fives():
         words = [f"trusted_modules={json.dumps(trusted)}", *(f"{g}._target_={json.dumps(t)}" for g, t in row.items())]
@@ -302,7 +302,7 @@ def lines():
 
 
 def _value(value):
-    """Return a value as Hydra's grammar has it."""
+    """Return a value written in Hydra's grammar."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{_value(name)}:{_value(inner)}" for name, inner in value.items()) + "}"
     return json.dumps([_plain(inner) for inner in value]) if isinstance(value, list) else json.dumps(value)
@@ -316,8 +316,8 @@ LINES = lines()
 
 
 @pytest.fixture(scope="module")
-def told(place):
-    """What became of each command line, all run by one process."""
+def results(place):
+    """The result of each command line; one process runs all of them."""
     done = subprocess.run(
         [sys.executable, "-c", WORKER],
         input=json.dumps(list(LINES.values())),
@@ -331,8 +331,8 @@ def told(place):
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_attack_is_reported_as_a_mistake(told, name):
-    result = told[name]
+def test_attack_is_reported_as_a_mistake(results, name):
+    result = results[name]
     assert not result["proof"]
     assert result["code"] == 2, f"{result['code']}\n{result['err']}"
     assert result["heavy"] == []
@@ -340,27 +340,27 @@ def test_attack_is_reported_as_a_mistake(told, name):
     assert "nothing was run" in result["err"]
 
 
-def test_attacks_are_refused_because_of_their_target(told):
-    """Not because of something else that is wrong with the line."""
+def test_attacks_are_refused_because_of_their_target(results):
+    """They must not be refused because of another mistake on the line."""
     for row, trusted in fives():
         for kind in ("overrides", "files"):
-            error = told[f"{kind} {', '.join(row.values())}"]["err"]
+            error = results[f"{kind} {', '.join(row.values())}"]["err"]
             for group in row:
-                # What shows only when it is imported is not told where other things are wrong already.
+                # Mistakes that only an import shows are not reported if there are others already.
                 is_late = group == "data" or trusted
                 assert f"{group}._target_=" in error or f"{group}: " in error or is_late
-    assert told["sweep over targets"]["err"].count("_target_=") >= 10  # Then no further job is checked.
-    assert told["points"]["err"].count("_target_=") >= 9
+    assert results["sweep over targets"]["err"].count("_target_=") >= 10  # Then no further job is checked.
+    assert results["points"]["err"].count("_target_=") >= 9
     sections = [next(iter(section)) for section in HYDRA.values()]
     for name, section in zip(HYDRA, sections, strict=True):
-        assert f"hydra.{section}" in told[f"recipe {name}"]["err"], name
+        assert f"hydra.{section}" in results[f"recipe {name}"]["err"], name
     for name in ("sweep over recipes", "points of recipes"):
-        assert sum("hydra." in line and "not allowed" in line for line in told[name]["err"].splitlines()) >= 10
-    assert "hydra.job_logging.formatters" in told["preset over recipes"]["err"]
+        assert sum("hydra." in line and "not allowed" in line for line in results[name]["err"].splitlines()) >= 10
+    assert "hydra.job_logging.formatters" in results["preset over recipes"]["err"]
 
 
 def test_config_dir_changes_only_groups_it_names(place):
-    """Its files under the names of Hydra's own choices and its plug-ins are not used."""
+    """Files of the folder named as Hydra's own choices, and its plug-ins, are not used."""
     line = [sys.executable, "-m", "mnist_exp.run", "--config-dir", "own", "--cfg", "hydra"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=place)
     assert done.returncode == 0, done.stderr
@@ -392,7 +392,7 @@ def run_of(uri="sqlite:///mlflow.db"):
 
 
 def checked(config, trusted=()):
-    """Check a configuration as one of a recorded run is."""
+    """Check a configuration as that of a recorded run."""
     text = yaml.safe_dump(config, allow_unicode=True)
     return recall.check_config(run_files.parse(text, "config.yaml of run 0"), set(trusted), run_of(), LOGGED.tracking)
 
@@ -442,7 +442,7 @@ def test_odd_texts_of_a_recorded_run_are_refused(text):
 
 
 def test_yaml_bomb_is_refused_at_once():
-    """A billion laughs: ten lines of aliases that are ten to the ninth items."""
+    """A "billion laughs" file: ten lines of aliases that expand to a billion items."""
     laughs = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]
     with pytest.raises(SettingsError, match="aliases are not allowed"):
         run_files.parse("\n".join(laughs), "config.yaml")

@@ -1,4 +1,4 @@
-"""A team's server: passwords, a crowd of jobs, servers that die meanwhile, a search that several processes share."""
+"""A team's server: passwords, many jobs at once, servers that are killed, a search shared by processes."""
 
 import os
 import signal
@@ -37,14 +37,14 @@ def one_server():
 
 @pytest.fixture
 def server(one_server, alone, monkeypatch):
-    """A server that runs of the test use, as one of the team."""
+    """A server with passwords; the runs of the test use it as a member of the team."""
     for name, value in one_server.environment.items():
         monkeypatch.setenv(name, value)
     return one_server
 
 
 def recorded(server, experiment):
-    """The runs of an experiment, as the database has them."""
+    """Return the runs of an experiment from the database."""
     return server.postgres.rows(
         "mlflow",
         "SELECT run_uuid, r.name, status FROM runs r JOIN experiments e USING (experiment_id) "
@@ -74,7 +74,7 @@ class Crowd:
         return Path("crowd.log").read_text()
 
     def wait_for_epoch(self, number, share):
-        """Wait until so many of them have recorded an epoch."""
+        """Wait until this many processes have recorded an epoch."""
         wait_for(lambda: self.said.count(f"epoch {number}\n") >= share * JOBS)
 
     def end(self):
@@ -112,7 +112,7 @@ def test_many_jobs_lose_nothing_when_the_servers_are_killed(server):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"MLFLOW_TRACKING_PASSWORD": "not-the-password"}, "does not accept this user and password"),
         (
@@ -123,10 +123,10 @@ def test_many_jobs_lose_nothing_when_the_servers_are_killed(server):
     ],
 )
 @pytest.mark.parametrize("sweep", [[], ["-m", "seed=1,2", "data.validation=100"]])
-def test_unknown_user_is_refused_before_anything_runs(server, changed, told, sweep):
+def test_unknown_user_is_refused_before_anything_runs(server, changed, message, sweep):
     said = run(*sweep, *SMALL, code=2, **changed)
     assert said.startswith("1 mistake in the configuration; nothing was run:\n")
-    assert f"$MLFLOW_TRACKING_URI={server.mlflow.uri} {told}" in said
+    assert f"$MLFLOW_TRACKING_URI={server.mlflow.uri} {message}" in said
     assert "Traceback" not in said
     assert "not-the-password" not in said
     assert server.mlflow.password not in said
@@ -187,7 +187,7 @@ def test_run_is_recorded_completely_through_the_server(server, digits):
 
 
 def search(server, experiment, *words):
-    """Start a search as one of several; each leads a group of processes, as in a shell."""
+    """Start one of several processes of a search, each as the leader of a process group, as in a shell."""
     storage = f"sweep.storage={server.postgres.address('optuna')}"
     options = ["data.validation=100", "model.dropout=interval(0.1,0.6)", f"tracking.experiment={experiment}"]
     with Path(f"{experiment}-{time.monotonic()}.log").open("wb") as log:
@@ -200,7 +200,7 @@ def search(server, experiment, *words):
 
 
 def end(launched, experiment):
-    """Wait for the processes that launch a search, which must all do well; return what they said."""
+    """Wait until all launching processes have ended without an error, and return their output."""
     codes = [process.wait(150) for process in launched]
     said = "".join(file.read_text() for file in Path().glob(f"{experiment}-*.log"))
     assert codes == [0] * len(launched), said
@@ -208,12 +208,12 @@ def end(launched, experiment):
 
 
 def begun(count):
-    """Whether so many jobs have done an epoch and not all."""
+    """Return whether at least this many jobs have done an epoch, but not all of them."""
     return lambda: len({file.parent for file in Path("unfinished").glob("*/checkpoint-*")}) >= count
 
 
 def assert_each_once(server, experiment, count):
-    """The search has so many trials and no more, and each is one run that is FINISHED."""
+    """Check that the search has exactly this many trials, each with one FINISHED run."""
     client = client_of(server.mlflow.uri)
     runs = [client.get_run(run_id) for run_id, _, _ in recorded(server, experiment)]
     assert {found.info.status for found in runs} == {"FINISHED"}

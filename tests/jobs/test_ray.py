@@ -1,4 +1,4 @@
-"""Sweeps on a real Ray cluster of two nodes, in a network that reaches nothing but itself."""
+"""Sweeps on a real Ray cluster of two nodes, in a network of its own without access to others."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ pytestmark = [
 
 
 class Cluster:
-    """Two nodes of one CPU each; the second may die."""
+    """Two nodes of one CPU each; a test may kill the second."""
 
     def __init__(self, folder):
         # The network lives as long as a process in it.

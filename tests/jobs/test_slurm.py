@@ -58,7 +58,7 @@ PartitionName=high Nodes={host} PriorityTier=2
 
 
 class Slurm:
-    """Controller and one node of two CPUs, with a partition whose jobs those of another one preempt."""
+    """A controller and one node of two CPUs, with two partitions; jobs of one preempt jobs of the other."""
 
     def __init__(self, folder):
         for name in ("state", "spool"):
@@ -118,20 +118,20 @@ def cluster(alone, started):
 
 
 def queue():
-    """The state of each job that runs or waits, by its id."""
+    """Return the state of each running or waiting job, by its id."""
     lines = slurm("squeue", "--noheader", "--array", "--format=%i %T").splitlines()
     return dict(line.split() for line in lines)
 
 
 def hurry():
-    """Spare jobs that are back in the queue the two minutes that Slurm lets them wait there."""
+    """Start requeued jobs at once; Slurm would let them wait for two minutes."""
     for line in slurm("squeue", "--noheader", "--array", "--format=%i %r").splitlines():
         if line.endswith("BeginTime"):
             subprocess.run(["scontrol", "update", f"JobId={line.split()[0]}", "StartTime=now"], capture_output=True)
 
 
 def go_first(seconds):
-    """Take the whole node for a while, before the jobs of the sweep, which are preempted."""
+    """Occupy the whole node for some seconds, so that the jobs of the sweep are preempted."""
     slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", f"--wrap=sleep {seconds}")
 
 
@@ -159,7 +159,7 @@ def end_of(running, code=0, seconds=240):
 
 
 def wait_for_epochs(running, jobs):
-    """Wait until so many jobs have done one."""
+    """Wait until this many jobs have finished an epoch."""
     wait_for(lambda: len(with_checkpoints()) >= jobs or running.poll() is not None)
     assert running.poll() is None, running.communicate()[0]
 

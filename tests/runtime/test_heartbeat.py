@@ -1,4 +1,4 @@
-"""The heartbeat of a process: whose it is, how old, and where there is none."""
+"""The heartbeat of a process: whose it is, how old it is, and when there is none."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Which processes are gone: real ones, living, ended and zombie, and names that no process has."""
+"""Whether a process is gone: running, ended and zombie processes, and names that belong to none."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ HOST = socket.gethostname()
 
 @pytest.fixture
 def child():
-    """A process and its name for itself."""
+    """A child process, and the name with which it identifies itself."""
     code = (
         "import sys\nfrom mnist_exp.runtime import processes\nprint(processes.identify(), flush=True)\nsys.stdin.read()"
     )

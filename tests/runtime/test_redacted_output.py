@@ -38,12 +38,12 @@ def test_new_print_of_a_command_is_redacted():
         [sys.executable, "-c", PRINTS], capture_output=True, text=True, env=os.environ | {"MY_SERVICE_TOKEN": SECRET}
     )
     assert done.returncode == 1
-    told = done.stdout + done.stderr
-    assert SECRET not in told
-    assert "in_two_pieces" not in told
+    output = done.stdout + done.stderr
+    assert SECRET not in output
+    assert "in_two_pieces" not in output
     assert "half a line" not in done.stdout
     assert "a new line https://***@host/x" in done.stdout
-    assert told.count("https://***@host/x") == 5
+    assert output.count("https://***@host/x") == 5
     assert "ValueError: token=***" in done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
     assert str(json.loads(line)) == str(
@@ -91,6 +91,6 @@ def test_screen_of_a_notebook_is_redacted_without_a_command(capsys, monkeypatch)
     screen.warn(f"from {ADDRESS}")
     screen.out.print(SECRET)
     screen.error(SECRET)
-    told = capsys.readouterr()
-    assert told.err == "warning: from https://***@host/x\n***\n"
-    assert told.out == "***\n"
+    output = capsys.readouterr()
+    assert output.err == "warning: from https://***@host/x\n***\n"
+    assert output.out == "***\n"

@@ -1,4 +1,4 @@
-"""What is a secret is hidden, what is none stays."""
+"""Secrets are hidden; other texts stay as they are."""
 
 import string
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_folders_are_no_secrets(monkeypatch):
 
 @pytest.mark.parametrize("text", ["x", "a.b-", "password", "http://", "a:b@", "token ", "Authorization: "])
 def test_redaction_of_long_texts_is_fast(text):
-    """A hostile server's answer may be megabytes: at 300 kB this took minutes, and takes a second."""
+    """A hostile server may send megabytes: 300 kB once took minutes, and now take a second."""
     import time
 
     began = time.monotonic()

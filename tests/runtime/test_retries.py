@@ -1,4 +1,4 @@
-"""What is asked again, how long, and what is not."""
+"""Which calls are repeated, for how long, and which are not."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from mnist_exp.runtime import retries
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """The pauses that were made; none takes any time but by the clock that is asked."""
+    """The pauses that were made; they take no real time, only that of a replaced clock."""
     made, now = [], itertools.count()
 
     def sleep(seconds):
@@ -21,7 +21,7 @@ def pauses(monkeypatch):
 
 
 class Failing:
-    """Fails so often with this error, then returns."""
+    """Raises an error a number of times, then returns."""
 
     def __init__(self, times, error):
         self.left, self.error, self.calls = times, error, 0

@@ -1,4 +1,4 @@
-"""What a sweep goes through: Hydra's grammar read as axes, points and intervals, and written as overrides again."""
+"""The space of a sweep: Hydra's overrides are parsed to axes, points and intervals, and written back."""
 
 import re
 

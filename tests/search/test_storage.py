@@ -1,4 +1,4 @@
-"""A database of a search that is away, that others are setting up, or that cannot be used."""
+"""A search's database that is away, is being set up by another process, or cannot be used."""
 
 import optuna
 import pytest
@@ -18,7 +18,7 @@ def no_pauses(monkeypatch):
 
 
 def broken(kind, wrapped=False):
-    """An error as SQLAlchemy raises it, or as Optuna does around that."""
+    """Return an error of SQLAlchemy; if wrapped, inside an error of Optuna."""
     error = kind("SELECT 1", {}, Exception("the database says so"))
     if not wrapped:
         return error
@@ -28,7 +28,7 @@ def broken(kind, wrapped=False):
 
 
 def use_after(*errors):
-    """Return what fails with these, one after the other, then works; and the list of its calls."""
+    """Return a function that raises these errors in turn and then works, and the list of its calls."""
     left, calls = list(errors), []
 
     def use(made):
@@ -74,7 +74,7 @@ def test_any_other_error_is_raised_at_once(tmp_path):
 
 @pytest.fixture
 def away(monkeypatch, tmp_path):
-    """A study in a database, one of whose calls fails with what is put into the list, one error a call."""
+    """A study in a database, and a list: each error put into it makes one call fail."""
     errors: list[Exception] = []
     storage._patient.cache_clear()
 
@@ -146,7 +146,7 @@ def test_after_a_signal_no_call_waits_for_a_database(away, monkeypatch):
 
 
 def test_database_that_appears_late_is_opened(tmp_path, monkeypatch):
-    """The folder of an SQLite file is made between two attempts."""
+    """The folder of the SQLite file is created between two attempts."""
     folder = tmp_path / "late"
     monkeypatch.setattr("time.sleep", lambda seconds: folder.mkdir())
     study = storage.opened(f"sqlite:///{folder}/s.db", lambda made: optuna.create_study(storage=made), 10.0)

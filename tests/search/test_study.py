@@ -1,4 +1,4 @@
-"""The search: its trials are the same however it is run, none is lost, and what cannot be continued is refused."""
+"""The study of a search: trials can be repeated, none is lost, and a study of another search is refused."""
 
 import multiprocessing
 import pickle
@@ -45,7 +45,7 @@ def score(overrides):
 
 
 def go(searched, count):
-    """Ask and answer so many trials through one opening, and return their overrides."""
+    """Open the study once, run a number of trials, and return their overrides."""
     opened = searched.open()
     asked = []
     for _ in range(count):
@@ -129,20 +129,20 @@ def test_search_draws_the_same_trials_in_another_process(tmp_path):
     assert elsewhere(searched) + elsewhere(searched) == whole
 
 
-def _claim_at_once(searched, barrier, told):
+def _claim_at_once(searched, barrier, queue):
     opened = searched.open()
     barrier.wait()
     claimed = []
     while (trial := searched.claim(opened)) is not None:
         claimed.append(trial[0].number)
         opened.tell(trial[0], 0.5)  # Else it would be taken up again when this process has ended.
-    told.put(claimed)
+    queue.put(claimed)
 
 
-def _ask_at_once(searched, barrier, told):
+def _ask_at_once(searched, barrier, queue):
     opened = searched.open()
     barrier.wait()
-    told.put([searched.ask(opened)[1] for _ in range(5)])
+    queue.put([searched.ask(opened)[1] for _ in range(5)])
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -154,13 +154,13 @@ def test_two_openings_of_a_study_draw_different_trials(sampler):
 
 def test_processes_that_start_together_draw_different_trials():
     context = multiprocessing.get_context("spawn")
-    barrier, told = context.Barrier(2), context.Queue()
+    barrier, queue = context.Barrier(2), context.Queue()
     searched = search(*SPACE[:2], sampler="tpe")
     searched.open()
-    both = [context.Process(target=_ask_at_once, args=(searched, barrier, told)) for _ in range(2)]
+    both = [context.Process(target=_ask_at_once, args=(searched, barrier, queue)) for _ in range(2)]
     for process in both:
         process.start()
-    asked = [tuple(overrides) for _ in both for overrides in told.get(timeout=60)]
+    asked = [tuple(overrides) for _ in both for overrides in queue.get(timeout=60)]
     for process in both:
         process.join()
     assert len(set(asked)) == 10
@@ -170,14 +170,14 @@ def test_processes_that_start_together_draw_different_trials():
 @pytest.mark.parametrize("kind", ["journal", "database"])
 def test_concurrent_claims_start_no_trial_too_many(kind, tmp_path):
     context = multiprocessing.get_context("spawn")
-    barrier, told = context.Barrier(3), context.Queue()
+    barrier, queue = context.Barrier(3), context.Queue()
     address = None if kind == "journal" else f"sqlite:///{tmp_path}/study.db"
     searched = search("model.dropout=interval(0,0.7)", sampler="random", storage=address, n_trials=4)
     storage.close(searched.open())
-    all_of_them = [context.Process(target=_claim_at_once, args=(searched, barrier, told)) for _ in range(3)]
+    all_of_them = [context.Process(target=_claim_at_once, args=(searched, barrier, queue)) for _ in range(3)]
     for process in all_of_them:
         process.start()
-    claimed = [number for _ in all_of_them for number in told.get(timeout=60)]
+    claimed = [number for _ in all_of_them for number in queue.get(timeout=60)]
     for process in all_of_them:
         process.join()
     assert len(claimed) == len(set(claimed)) == 4
@@ -243,7 +243,7 @@ def test_left_counts_every_started_trial():
 
 @pytest.fixture
 def gone(monkeypatch):
-    """Give names of processes that are to be taken for dead; add to it."""
+    """A set of process names that count as dead; tests add to it."""
     names = set()
     monkeypatch.setattr(processes, "is_gone", lambda name: name in names)
     return names

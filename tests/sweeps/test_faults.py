@@ -1,4 +1,4 @@
-"""Sweeps that are killed, interrupted, crowded: real processes, real signals, a real store."""
+"""Sweeps that are killed or interrupted, and many workers at once: real processes, signals and store."""
 
 import os
 import random
@@ -18,7 +18,7 @@ GRID = [*SMALL, "trainer.epochs=2", "model.filters=1,2,3,4", "model.dropout=0.1,
 
 
 def start(*arguments, wrap=()):
-    """Start a sweep as the leader of a process group, as a shell does, with Ctrl-C in force."""
+    """Start a sweep as the leader of a process group, as a shell does, so that Ctrl-C reaches it."""
     return subprocess.Popen(
         [*wrap, sys.executable, "-m", "mnist_exp.run", "-m", *arguments],
         stdout=subprocess.PIPE,
@@ -37,13 +37,13 @@ def finish(*arguments, code=0):
 
 
 def reached(epoch):
-    """How many unfinished runs have a checkpoint of that epoch or of a later one."""
+    """Return how many unfinished runs have a checkpoint of this epoch or a later one."""
     files = Path("unfinished").glob("*/checkpoint-*")
     return len({file.parent for file in files if int(file.name.split("-")[1]) >= epoch})
 
 
 def outcomes(client, children):
-    """All that must be the same, by what the jobs stand for: each step's metrics, once each, and the weights."""
+    """Return what must be equal, by the options of each job: metrics of each step, and digest of the weights."""
     found = {}
     for run in children:
         points = {

@@ -1,4 +1,4 @@
-"""A sweep of before is known again: a new option at its default makes no other sweep and no other study."""
+"""Keys of sweeps: a new option at its default changes no key, and so no study, of an earlier sweep."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who came out best, and how it is shown: tables, files, pictures, the words for a time, the events of jobs."""
+"""The leaderboard, the figures, the display of durations, and the events of jobs."""
 
 import csv
 import itertools
@@ -294,24 +294,24 @@ def test_reader_returns_each_event_once_and_in_order(alone):
 def test_half_written_line_is_read_when_it_is_complete(alone):
     reader = events.Reader(alone)
     whole = '{"job": 0, "event": "a"}\n{"job": 0, "event": "é"}\n'.encode()
-    told = []
+    seen = []
     for size in range(len(whole) + 1):
         (alone / "one.jsonl").write_bytes(whole[:size])
-        told += [(size, event["event"]) for event in reader.read()]
-    assert told == [(whole.index(b"\n") + 1, "a"), (len(whole), "é")]
+        seen += [(size, event["event"]) for event in reader.read()]
+    assert seen == [(whole.index(b"\n") + 1, "a"), (len(whole), "é")]
 
 
 def test_events_of_several_processes_are_read(alone):
     reader = events.Reader(alone)
     lines = [f'{{"job": {job}, "event": "epoch", "epoch": {epoch}}}\n' for epoch in (1, 2, 3) for job in (0, 1)]
-    told = []
+    seen = []
     for i, line in enumerate(lines):
         with (alone / f"host-{i % 2}.jsonl").open("a") as opened:
             opened.write(line)
         if i % 3 == 2:
-            told += reader.read()
+            seen += reader.read()
     for job in (0, 1):
-        assert [event["epoch"] for event in told if event["job"] == job] == [1, 2, 3]
+        assert [event["epoch"] for event in seen if event["job"] == job] == [1, 2, 3]
     (alone / "host-0.lock").write_text("not an event")
     assert list(reader.read()) == []
 

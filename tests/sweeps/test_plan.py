@@ -1,4 +1,4 @@
-"""Every job composed as Hydra would and checked before the first one starts; which of them are the same job."""
+"""The plan of a sweep: jobs are composed as Hydra would, checked before the first starts, and run only once."""
 
 import dataclasses
 
@@ -54,7 +54,7 @@ def combinations(*rows):
 
 
 def outcome(function, overrides):
-    """What composing comes to: the configuration, all but Hydra's own part of it; or that it is refused."""
+    """Return the composed configuration without Hydra's own section, or that it is refused."""
     try:
         config = function(overrides)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What earlier calls have made of a sweep: which record stands for a job, and what it says."""
+"""Reuse of earlier results: which run counts for a job, and what its row says."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ NOBODY = f"{socket.gethostname()}/1/1.00"  # Process 1 started at another time.
 
 
 def record(kind, key="k1", run_id=None):
-    """A record as the store would give it, of a run that came to this."""
+    """Return a run as the store has it, with an outcome of this kind."""
     status = {"done": "FINISHED", "pruned": "FINISHED", "resultless": "FINISHED"}.get(kind, kind.upper())
     metrics = {"epochs": 3.0, "test_accuracy": 0.8}
     if kind in ("done", "pruned"):
@@ -71,7 +71,7 @@ KINDS = ("done", "failed", "killed", "pruned", "running", "resultless")
 @pytest.mark.parametrize("retry_failed", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_which_of_several_runs_counts_for_a_job(plan, count, retry_failed):
-    """Done beats all; else the newest decides, and only a failure that is not to be tried again ends the job."""
+    """A run that is done wins; else the newest counts, and only a failure without `retry_failed` ends the job."""
     for kinds in itertools.product(KINDS, repeat=count):
         records = [record(kind, run_id=f"{kind}{place}") for place, kind in enumerate(kinds)]
         row, other = reuse.rows_of_grid(plan, records, retry_failed=retry_failed)
@@ -133,7 +133,7 @@ def test_run_is_alive_while_its_process_may_run():
 
 
 class FakeHistory:
-    """A history whose runs end when they were asked for so many times."""
+    """A history whose runs end after it was read a number of times."""
 
     def __init__(self, ends_after):
         self.left = ends_after
@@ -145,7 +145,7 @@ class FakeHistory:
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """No waiting; each look at the clock is a second later."""
+    """Replace waiting: each call of the clock returns a second more."""
     clock = itertools.count()
     monkeypatch.setattr(reuse.time, "monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(reuse.time, "sleep", lambda seconds: None)

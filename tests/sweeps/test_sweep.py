@@ -1,4 +1,4 @@
-"""Sweeps from the command line to what lies in the store: what a user does and what they find."""
+"""Sweeps from the command line to the store: what a user types, sees and finds recorded."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.dense_units=8", "trainer.epochs=2"]
 BAD_NET = '''
-"""A model that breaks in the way it is told."""
+"""A model that breaks in the way that its option says."""
 import os, signal, time
 
 def net(input_shape, classes, *, how: str = "well"):
@@ -46,7 +46,7 @@ def sweep(*arguments, code=0, **environment):
 
 
 def recorded(uri=None):
-    """The store's client, the parent runs, and the children by what differs."""
+    """Return the store's client, the parent runs, and the children by their swept values."""
     client = MlflowClient(uri or f"sqlite:///{Path.cwd()}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("mnist_exp").experiment_id])
     parents = [run for run in found if "mnist_exp.sweep" in run.data.tags]
@@ -59,7 +59,7 @@ def artifacts(run):
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    """A preset's grid, cut to 2×2, swept once."""
+    """The grid of a preset, reduced to 2×2 jobs, run once."""
     folder = tmp_path_factory.mktemp("grid")
     before = Path.cwd()
     os.chdir(folder)

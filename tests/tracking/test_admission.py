@@ -1,4 +1,4 @@
-"""What is asked of a server before a run: real servers on 127.0.0.1, plain and with TLS."""
+"""The check of a tracking server before a run: real servers on 127.0.0.1, with and without TLS."""
 
 import base64
 import datetime
@@ -18,7 +18,7 @@ BASIC = "Basic " + base64.b64encode(b"anna:correct horse").decode()
 
 @pytest.fixture(autouse=True)
 def no_credentials(alone, monkeypatch):
-    """A home without any, where requests go straight to the server."""
+    """A home folder without credentials, and no proxy."""
     monkeypatch.setenv("HOME", str(alone))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in ("USERNAME", "PASSWORD", "TOKEN", "INSECURE_TLS", "SERVER_CERT_PATH"):
@@ -27,7 +27,7 @@ def no_credentials(alone, monkeypatch):
 
 @pytest.fixture
 def start():
-    """Start a server that answers so; what it was asked is in `asked`, as path and Authorization header."""
+    """Start a server with a fixed answer; `asked` lists the path and the Authorization header of each request."""
     running = []
 
     def _start(status=200, body=b"", location="", certificate=None):
@@ -64,7 +64,7 @@ def start():
         thread.join()
 
 
-def told(uri):
+def error_of(uri):
     with pytest.raises(TrackingError) as error:
         store.check(uri)
     return str(error.value)
@@ -127,30 +127,30 @@ def test_refused_user_is_told_which_credentials_to_correct(start, alone, monkeyp
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
     (alone / ".netrc").write_text(netrc)
     (alone / ".netrc").chmod(0o600)
-    said = told(start(401).uri)
+    said = error_of(start(401).uri)
     assert words in said
     assert "secret" not in said
 
 
 def test_password_in_a_malformed_address_is_not_shown():
-    assert "a-secret-word" not in told("http://anna:a-secret-word@:99999/")
+    assert "a-secret-word" not in error_of("http://anna:a-secret-word@:99999/")
 
 
 def test_long_refusal_is_not_read_to_its_end(start):
     body = b"Invalid Host header" + b"x" * 10_000_000
-    assert "add it to its --allowed-hosts" in told(start(403, body).uri)
+    assert "add it to its --allowed-hosts" in error_of(start(403, body).uri)
 
 
 def test_reason_is_shown_without_the_wrappers_of_libraries(start):
     server = start()
     server.shutdown()
     server.server_close()
-    assert "nothing answers there ([Errno 111] Connection refused); start it" in told(server.uri)
+    assert "nothing answers there ([Errno 111] Connection refused); start it" in error_of(server.uri)
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A file with a certificate that nobody has signed, and its key."""
+    """A file with a self-signed certificate, and its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -175,7 +175,7 @@ def certificate(tmp_path_factory):
 
 def test_self_signed_certificate_is_refused_unless_the_user_names_it(start, certificate, monkeypatch):
     server = start(certificate=certificate)
-    assert "CERTIFICATE_VERIFY_FAILED" in told(server.uri)
+    assert "CERTIFICATE_VERIFY_FAILED" in error_of(server.uri)
     assert server.asked == [], "no password is sent to who is not known"
     with monkeypatch.context() as patch:
         patch.setenv("REQUESTS_CA_BUNDLE", str(certificate))

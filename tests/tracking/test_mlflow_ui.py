@@ -30,7 +30,7 @@ def mlflow_ui():
 
 
 def printed_page(*words):
-    """Run a command to its end; return the page that it says to look at."""
+    """Run a command to its end and return the page whose address it prints."""
     running = Running("mnist_exp.run", *words)
     running.end_with(0)
     (line,) = [line for line in running.out if line.startswith("look")]
@@ -38,7 +38,7 @@ def printed_page(*words):
 
 
 def columns_of(opened, awaited):
-    """The columns' names from left to right, once one is there."""
+    """Return the names of the columns from left to right, once this one is there."""
     opened.locator(f'[col-id="{awaited}"]').first.wait_for()
     cells = opened.locator(".ag-header-cell:is([col-id^='metrics.'], [col-id^='params.'])").all()
     left_to_right = sorted(cells, key=lambda cell: cell.bounding_box()["x"])
@@ -46,18 +46,18 @@ def columns_of(opened, awaited):
 
 
 def top_down(names):
-    """The names as they are seen, which need not be the order of the elements."""
+    """Return the names in the order on the screen, which may differ from that of the elements."""
     return [name.inner_text() for name in sorted(names.all(), key=lambda name: name.bounding_box()["y"])]
 
 
 def assert_sorted(names, values, *, reverse=True):
-    """The runs of these values are shown, in their order."""
+    """Check that the runs with these values are shown in this order."""
     names.nth(len(values) - 1).wait_for()
     assert [values[name] for name in top_down(names)] == sorted(values.values(), reverse=reverse)
 
 
 def values_of(metric, condition=""):
-    """What the runs came to, by their names; not the parents."""
+    """Return the results of the runs by their names, without parent runs."""
     client = client_of()
     experiment = client.get_experiment_by_name("mnist_exp").experiment_id
     found = client.search_runs([experiment], condition)

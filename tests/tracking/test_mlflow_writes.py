@@ -1,4 +1,4 @@
-"""Records brought to a real store: bringing one twice does no harm, wherever the process that began it ended."""
+"""Records written to a real store: writing one twice does no harm, wherever the first process ended."""
 
 import keras
 import numpy as np
@@ -34,7 +34,7 @@ def model():
 
 
 def begun(client, run_id):
-    """A model that a process began to record."""
+    """Create the logged model of a run, as a process does that begins to record it."""
     return client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
 
 
@@ -101,7 +101,7 @@ def no_pauses(monkeypatch):
 
 
 def fails(times, *errors):
-    """Return what fails so often with one of these in turn, then returns its number; and the list of its calls."""
+    """Return a function that raises these errors in turn, then returns its call's number; and the list of calls."""
     calls = []
 
     def act(*_):
@@ -142,18 +142,18 @@ def test_waiting_for_a_store_ends(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("told", "times", "calls"),
+    ("message", "times", "calls"),
     [("duplicate key in datasets", 9, 10), ("duplicate key in datasets", 99, 10), ("no such run", 99, 1)],
 )
-def test_data_set_that_two_processes_record_first_is_retried(run, no_pauses, monkeypatch, told, times, calls):
+def test_data_set_that_two_processes_record_first_is_retried(run, no_pauses, monkeypatch, message, times, calls):
     client, run_id = run
-    act, made = fails(times, MlflowException(told))
+    act, made = fails(times, MlflowException(message))
     monkeypatch.setattr(MlflowClient, "log_inputs", act)
     facts = {"name": "mnist", "digest": "abc", "source_type": "local", "source": "{}"}
     record = Record("inputs", {"train": facts})
     if times < calls:
         mlflow_writes.write(client.tracking_uri, run_id, record)
     else:
-        with pytest.raises(MlflowException, match=told):
+        with pytest.raises(MlflowException, match=message):
             mlflow_writes.write(client.tracking_uri, run_id, record)
     assert len(made) == calls

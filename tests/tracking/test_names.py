@@ -1,4 +1,4 @@
-"""The table of names holds all that is recorded, and nothing that is not."""
+"""The table of names holds exactly the tags, metrics and params that are recorded."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ OF_TRIALS = {"mnist_exp.run_id", "mnist_exp.interrupted", "mnist_exp.goes_on_wit
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """The parents, the runs and one's steps that a run, an evaluation, a repetition, a grid and a search leave."""
+    """Records of a run, an evaluation, a rerun, a grid and a search: parent runs, runs, and the steps of one run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("names"))
         small = [*SMALL, "data.validation=0.2", "trainer.epochs=2", "model.pool_size=4"]
@@ -35,7 +35,7 @@ def recorded(tmp_path_factory):
 
 
 def pattern(name):
-    """What an entry of the table stands for: words in capitals differ."""
+    """Return the pattern of an entry of the table; its words in capitals stand for any text."""
     return re.compile(re.sub(r"\b[A-Z]+\b", lambda _: "[^.]+", re.escape(name)))
 
 
@@ -77,7 +77,7 @@ def test_every_param_of_the_table_is_logged(recorded):
 
 
 def test_no_tag_is_written_outside_the_table():
-    """Only of tags whose names are no other word: `loss` and `pruned` are."""
+    """Only names that cannot be other words are searched for: `loss` and `pruned` could be."""
     modules = {f.stem for f in PACKAGE.rglob("*") if f.suffix == ".py" or f.is_dir()}
     tag = re.compile(r"[\"'`](mnist_exp\.[a-z_0-9]+|mlflow\.(?:parentRunId|note\.content|runName))[\"'`.]")
     assert [

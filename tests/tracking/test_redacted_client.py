@@ -26,7 +26,7 @@ def run_id(client):
 
 
 def planted(folder):
-    """Text files of every kind and a picture, each with the secret; yields them as well."""
+    """Write text files of every kind and a picture, each with the secret, and yield them."""
     for name in ("a.yaml", "a.csv", "a.json", "a.txt", "a.diff", "a.md", "a.html"):
         text = f'{{"at": "{ADDRESS}", "value": 1}}' if name == "a.json" else f"at: {ADDRESS}\n"
         (folder / name).write_text(text)
@@ -78,8 +78,8 @@ def test_records_that_wait_on_disk_are_redacted(alone, monkeypatch):
     spool.put(Record("invented", {"deep": [{"er": SECRET}]}))
     spool.put(Record("metrics", {"metrics": {"token": 0.5}, "step": 1, "time": 2}))
     spool.store()
-    told = b"".join(file.read_bytes() for file in Path("waiting").rglob("*") if file.is_file())
-    assert told.count(SECRET.encode()) == 1, "in the picture"
+    content = b"".join(file.read_bytes() for file in Path("waiting").rglob("*") if file.is_file())
+    assert content.count(SECRET.encode()) == 1, "in the picture"
     first = spool.first()
     assert first.facts == {"new": "postgresql://***@host/db", "my.token": "***"}
     assert first.files == {"a.txt": b"***", "p.png": PICTURE}

@@ -1,4 +1,4 @@
-"""Models under a name: who is the champion, and how a run is named by it."""
+"""Registered models: which version becomes the champion, and how a reference to a model finds its run."""
 
 import http.server
 import json
@@ -19,7 +19,7 @@ HELD_OUT = "data.validation=0.2"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """A store with five versions of one name, each a run that was trained: (uri, client, run ids, what was told)."""
+    """A store with trained and registered runs: address, client, run ids, and the tag of each registration."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"
 
@@ -44,20 +44,21 @@ def store(tmp_path_factory):
         "lowest loss": train("objective=val_loss", "direction=minimize", "trainer.epochs=5", name="losses"),
     }
     client = client_of(uri)
-    told = {what: client.get_run(run_id).data.tags["mnist_exp.registered"] for what, run_id in ids.items()}
-    return uri, client, ids, told
+    registered = {what: client.get_run(run_id).data.tags["mnist_exp.registered"] for what, run_id in ids.items()}
+    return uri, client, ids, registered
 
 
 def test_only_a_better_comparable_model_becomes_champion(store):
-    _, client, ids, told = store
-    assert told["first"] == "digits version 1, the champion: there was none"
-    assert told["worse"].startswith("digits version 2, not the champion: val_accuracy 0.")
-    assert told["better"].startswith("digits version 3, the champion: val_accuracy 0.")
+    _, client, ids, registered = store
+    assert registered["first"] == "digits version 1, the champion: there was none"
+    assert registered["worse"].startswith("digits version 2, not the champion: val_accuracy 0.")
+    assert registered["better"].startswith("digits version 3, the champion: val_accuracy 0.")
     assert (
-        told["other hold-out"] == "digits version 4, not the champion: version 3 is, and it has another data.validation"
+        registered["other hold-out"]
+        == "digits version 4, not the champion: version 3 is, and it has another data.validation"
     )
-    assert told["other objective"].endswith("version 3 is, and it has another objective")
-    assert told["lowest loss"].startswith("losses version 2, the champion: val_loss ")
+    assert registered["other objective"].endswith("version 3 is, and it has another objective")
+    assert registered["lowest loss"].startswith("losses version 2, the champion: val_loss ")
     champion = client.get_model_version_by_alias("digits", "champion")
     assert (champion.version, champion.run_id) == (3, ids["better"])
     assert champion.tags["mnist_exp.data_sha256"] == client.get_run(ids["better"]).data.tags["mnist_exp.data_sha256"]
@@ -88,7 +89,7 @@ def test_run_is_found_by_references_to_its_model(store, written):
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("models:/digit@champion", "did you mean models:/digits@champion?"),
         ("models:/digits@champoin", "did you mean models:/digits@champion?"),
@@ -106,14 +107,14 @@ def test_run_is_found_by_references_to_its_model(store, written):
         ("", "'' is no run id"),
     ],
 )
-def test_wrong_reference_suggests_the_nearest(store, written, told):
+def test_wrong_reference_suggests_the_nearest(store, written, message):
     uri, client, ids, _ = store
     client.set_tag(ids["worse"], "mlflow.runName", "better than all")
     run_id = ids["better"]
     slip = run_id[:5] + ("0" if run_id[5] != "0" else "1") + run_id[6:]
     with pytest.raises(SettingsError) as caught:
         references.find(TrackingSettings(uri=uri), written.format(id=run_id, slip=slip, other=slip[:12]))
-    assert told.format(id=run_id, named=ids["worse"], other=slip[:12]) in str(caught.value)
+    assert message.format(id=run_id, named=ids["worse"], other=slip[:12]) in str(caught.value)
 
 
 @pytest.mark.parametrize("written", ["0" * 32, "models:/digits@champion"])

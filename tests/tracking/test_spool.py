@@ -1,4 +1,4 @@
-"""Records that wait on disk: in their order, whole or not at all, told when they are damaged."""
+"""Records that wait on disk: they keep their order, are whole or absent, and damage is reported."""
 
 import pytest
 
@@ -76,9 +76,9 @@ def test_damaged_record_is_reported_and_later_ones_survive(tmp_path, damage):
         head.write_text(head.read_text()[:20] if damage == "cut off" else "")
     with pytest.raises(RunError, match=r"the record .*000001 is damaged .*: move it away"):
         spool.first()
-    told = []
-    uploader = Uploader("sqlite:///none.db", "0" * 32, Spool(tmp_path), told.append)
+    warnings = []
+    uploader = Uploader("sqlite:///none.db", "0" * 32, Spool(tmp_path), warnings.append)
     assert not uploader.flush(patience_s=30)
     assert "is damaged" in uploader.reason
-    assert len(told) == 1
+    assert len(warnings) == 1
     assert len(Spool(tmp_path)) == 2

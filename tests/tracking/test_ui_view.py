@@ -1,4 +1,4 @@
-"""What MLflow is told to show, and that it is told once."""
+"""The view that MLflow's page opens: what it shows, and that it is stored only once."""
 
 import json
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ PARAMS = {"model._target_", "model.filters", "optimizer._target_", "data.name", 
 
 
 class Client:
-    """Keeps what it is asked to, or refuses."""
+    """A client that stores tags, or refuses them."""
 
     def __init__(self, refuses=False):
         self.kept, self.refuses = {}, refuses

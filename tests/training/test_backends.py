@@ -36,7 +36,7 @@ ALL = pytest.mark.parametrize("backend", [pytest.param(name, marks=needs(name)) 
 
 
 def python(code, *arguments, **environment):
-    """Run code in a process of its own and return what it printed as JSON after RESULT."""
+    """Run code in a process of its own and return the JSON that it prints after RESULT."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=os.environ | environment
     )
@@ -45,7 +45,7 @@ def python(code, *arguments, **environment):
 
 
 def without(monkeypatch, name):
-    """Make Python find no module of a name."""
+    """Hide a module from Python."""
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda each, *more: None if each == name else found(each, *more))
     monkeypatch.setattr(backends, "running", lambda: None)
@@ -100,19 +100,19 @@ MISTAKES = {
 
 @pytest.mark.parametrize("overrides", MISTAKES)
 def test_options_that_contradict_the_backend_are_refused(overrides):
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as caught:
         compose(["data=mnist_5k", *overrides])
-    assert MISTAKES[overrides] in str(told.value)
+    assert MISTAKES[overrides] in str(caught.value)
 
 
 def test_missing_library_is_reported_before_anything_is_recorded(alone):
-    """Python is told of a folder that hides the library, if it is there."""
+    """A folder on Python's path hides the library if it is installed."""
     (alone / "hidden").mkdir()
     hiding = "found = u.find_spec\nu.find_spec = lambda name, *more: None if name == 'jax' else found(name, *more)\n"
     (alone / "hidden" / "sitecustomize.py").write_text(f"import importlib.util as u\n{hiding}")
     path = os.pathsep.join([str(alone / "hidden"), os.environ.get("PYTHONPATH", "")])
-    told = run(*SMALL, "trainer.backend=jax", code=2, PYTHONPATH=path)
-    assert "trainer.backend=jax is not installed: pip install 'mnist_exp[jax]'" in told
+    output = run(*SMALL, "trainer.backend=jax", code=2, PYTHONPATH=path)
+    assert "trainer.backend=jax is not installed: pip install 'mnist_exp[jax]'" in output
     assert not Path("mlflow.db").exists()
 
 
@@ -231,8 +231,8 @@ def test_stopped_run_resumes_equal_to_the_last_bit(backend, number, alone):
         running.process.kill()
         running.end_with(-number)
     (folder,) = Path("unfinished").iterdir()
-    told = run(f"resume={folder.name}", f"trainer.backend={'jax' if backend == 'torch' else 'tensorflow'}", code=2)
-    assert re.search(rf"trainer.backend=\w+ was {backend}: leave it as it was, or begin a new run", told)
+    output = run(f"resume={folder.name}", f"trainer.backend={'jax' if backend == 'torch' else 'tensorflow'}", code=2)
+    assert re.search(rf"trainer.backend=\w+ was {backend}: leave it as it was, or begin a new run", output)
     run(f"resume={folder.name}")
     assert history(folder.name) == history(whole)
     weights = {client_of().get_run(each).data.tags["mnist_exp.weights_sha256"] for each in (whole, folder.name)}
@@ -243,8 +243,8 @@ def test_stopped_run_resumes_equal_to_the_last_bit(backend, number, alone):
 @EACH
 def test_diverging_training_and_mixed_precision(backend, alone):
     run(*SMALL, f"trainer.backend={backend}", "trainer.precision=mixed_bfloat16", "trainer.epochs=1")
-    told = run(*SMALL, f"trainer.backend={backend}", "optimizer=sgd", "optimizer.learning_rate=1e30", code=1)
-    assert re.search(r"the loss became (nan|inf) in epoch 1, step \d+", told)
+    output = run(*SMALL, f"trainer.backend={backend}", "optimizer=sgd", "optimizer.learning_rate=1e30", code=1)
+    assert re.search(r"the loss became (nan|inf) in epoch 1, step \d+", output)
 
 
 @pytest.mark.slow

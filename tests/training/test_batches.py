@@ -1,4 +1,4 @@
-"""The order of the images: by itself, and as `model.fit` really sees it."""
+"""The order of the images: as `Batches` gives it, and as `model.fit` sees it."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def order(batches, epoch=0):
 
 
 class Recorder(keras.Model):
-    """Learns nothing; notes the numbers of the images in each step."""
+    """A model that learns nothing and notes the numbers of the images in each step."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: what was saved is loaded, the last good one is never lost, no damaged one is believed."""
+"""Checkpoints on disk: they load as saved, a good one is never lost, a damaged one is never used."""
 
 import os
 import signal

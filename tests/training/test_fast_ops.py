@@ -1,4 +1,4 @@
-"""Fast dropout and Adam: what they compute is what Keras's compute."""
+"""Fast dropout and Adam compute what those of Keras compute."""
 
 import keras
 import numpy as np

@@ -134,20 +134,20 @@ def test_another_seed_gives_other_weights(dataset):
 
 
 def test_training_lowers_the_loss_and_reports_each_epoch(dataset):
-    told, steps = [], []
+    reported, steps = [], []
     settings = compose([*SMALL, "trainer.epochs=3"])
     split = split_of(settings, dataset)
     setup.set_up(settings.seed, settings.trainer)
     built = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     request = TrainingRequest(
-        built.training_model, split, settings, lambda epoch, metrics: told.append((epoch, metrics)) is None
+        built.training_model, split, settings, lambda epoch, metrics: reported.append((epoch, metrics)) is None
     )
     history = fit(request, lambda step, metrics: steps.append(step)).history
-    assert [epoch for epoch, _ in told] == [1, 2, 3]
+    assert [epoch for epoch, _ in reported] == [1, 2, 3]
     assert steps == [STEPS] * 3  # All of a small model's few steps are done at a time.
     names = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"}
     assert set(history) == names
-    assert history == {name: [metrics[name] for _, metrics in told] for name in names}
+    assert history == {name: [metrics[name] for _, metrics in reported] for name in names}
     assert history["loss"] == sorted(history["loss"], reverse=True)
     assert min(history["epoch_time_s"]) > 0
     found = score(predict(built.inference_model, split.x_val), split.y_val)
@@ -170,7 +170,7 @@ def test_several_steps_at_a_time_change_no_bit(dataset, monkeypatch):
 
 
 def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):
-    """Each epoch sees the order that (seed, epoch) says, counted from 0; epoch k can then be trained by itself."""
+    """The order of each epoch follows from (seed, epoch), counted from 0, so epoch k can be trained alone."""
     settings = compose(SMALL)
     split = split_of(settings, dataset)
     seen = []
@@ -317,7 +317,7 @@ def test_schedule_counts_the_smaller_last_batch_as_a_step():
 
 
 def test_schedule_without_a_learning_rate_is_used():
-    """Whoever names a schedule gets it, or is told; a learning rate left to Keras has a default too."""
+    """A schedule is used even if the learning rate is left to Keras, which has a default."""
     try:
         optimizer = compiled_optimizer(["~optimizer.learning_rate", "schedule=exponential"])
     except SettingsError:

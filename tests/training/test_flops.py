@@ -1,4 +1,4 @@
-"""Operations of a model: the known layers to the operation, the others not guessed."""
+"""Floating-point operations of a model: exact for known layers, never guessed for others."""
 
 import keras
 import pytest

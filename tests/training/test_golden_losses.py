@@ -1,4 +1,4 @@
-"""The mathematics of the recipes has not changed: the first steps lose what they lost at commit 5e05cfd."""
+"""The losses of the first steps of the recipes equal those of commit 5e05cfd."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A training that is stopped and goes on is the same training, to the last bit; in one process, at any step."""
+"""A training that is stopped and resumed is the same to the last bit: in one process, stopped at any step."""
 
 import signal
 
@@ -27,7 +27,7 @@ def dataset():
 
 @pytest.fixture(autouse=True)
 def one_step_at_a_time(monkeypatch):
-    """So that a training can be stopped after any."""
+    """Run one step at a time, so that a training can be stopped after any step."""
     monkeypatch.setattr("mnist_exp.training.fit._MOST_STEPS_AT_A_TIME", 1)
 
 
@@ -38,7 +38,7 @@ def full_precision():
 
 
 def sitting(overrides, dataset, folder, stop_at=None):
-    """Train until the end, or until a signal comes in an epoch at a step; return model, history and what was told."""
+    """Train to the end, or until a signal comes at a step of an epoch; return model, history and warnings."""
     settings = compose([*SMALL, *overrides])
     split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
     setup.set_up(settings.seed, settings.trainer)
@@ -46,7 +46,7 @@ def sitting(overrides, dataset, folder, stop_at=None):
     start, _ = checkpoints.load(folder)
     if start is not None:
         check_fits(model.training_model, start)
-    epochs, told = [start.position.epoch if start else 0], []
+    epochs, messages = [start.position.epoch if start else 0], []
 
     def on_epoch(epoch, metrics):
         epochs[0] = epoch
@@ -56,16 +56,16 @@ def sitting(overrides, dataset, folder, stop_at=None):
         if (epochs[0], step) == stop_at:
             signals._asked.append(signal.SIGTERM)
 
-    policy = CheckpointPolicy(folder, settings.trainer.checkpoint_every, start, told.append)
+    policy = CheckpointPolicy(folder, settings.trainer.checkpoint_every, start, messages.append)
     try:
         fitted = fit(TrainingRequest(model.training_model, split, settings, on_epoch, policy), on_step)
     finally:
         signals._asked.clear()
-    return model, fitted, told
+    return model, fitted, messages
 
 
 def state(model):
-    """All that training changed."""
+    """Return everything that training has changed."""
     named = variables(model.training_model)
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in named.items()}
 
@@ -169,7 +169,7 @@ def test_checkpoint_of_another_model_is_refused(dataset, tmp_path):
 
 def test_unwritable_folder_loses_the_checkpoint_only(dataset, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    _, fitted, told = sitting([], dataset, tmp_path / "file")
+    _, fitted, messages = sitting([], dataset, tmp_path / "file")
     assert len(fitted.history["loss"]) == 3
-    assert len(told) == 3
-    assert "no checkpoint at epoch 2, the last one stays: " in told[0]
+    assert len(messages) == 3
+    assert "no checkpoint at epoch 2, the last one stays: " in messages[0]

@@ -1,4 +1,4 @@
-"""Jobs that one program trains are the jobs that they are alone; what cannot be one program is trained by itself."""
+"""Jobs trained as one program equal single trainings; jobs that cannot be vectorized are trained alone."""
 
 import importlib.util
 import json
@@ -78,7 +78,7 @@ def joint(jobs, what="both"):
 
 
 def assert_equal(one, other, loose=1):
-    """Nothing but the last digits differs."""
+    """Check that only the last digits differ."""
     assert one.keys() == other.keys()
     if "error" in one:
         assert one == other
@@ -266,8 +266,8 @@ def recorded():
 @pytest.mark.slow
 def test_sweep_trains_in_groups_with_a_whole_run_each():
     arguments = [*SWEEP, "seed=1,2,3", "model.dropout=0.1,0.5", "hydra.launcher.n_workers=2"]
-    told = sweep(*arguments)
-    assert "6 done" in told
+    output = sweep(*arguments)
+    assert "6 done" in output
     parent, runs = recorded()
     assert parent.info.status == "FINISHED"
     assert sorted(runs) == [f"seed={seed} dropout={rate}" for seed in (1, 2, 3) for rate in (0.1, 0.5)]
@@ -289,8 +289,8 @@ def test_sweep_trains_in_groups_with_a_whole_run_each():
 @needs_jax
 @pytest.mark.slow
 def test_diverging_job_fails_alone_and_single_jobs_are_reported():
-    told = sweep(*SWEEP, "optimizer.learning_rate=0.001,1e38,0.01", code=1)
-    assert "2 done" in told
+    output = sweep(*SWEEP, "optimizer.learning_rate=0.001,1e38,0.01", code=1)
+    assert "2 done" in output
     _, runs = recorded()
     (name,) = [name for name, run in runs.items() if run.info.status == "FAILED"]
     failed = runs.pop(name)
