@@ -22,51 +22,67 @@ if TYPE_CHECKING:
 
 _MODEL_FILE = "model.keras"
 _ENVIRONMENT = {
-    # MLflow's own would take minutes to give up: 7 retries, 120 s each.
+    # With its defaults MLflow gives up after minutes: 7 retries of 120 s each.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    # MLflow draws them over our own lines each time it sends or fetches files.
+    # MLflow would draw them over our own lines whenever it sends or fetches files.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-# They log a traceback, or a line for each retry, where we show one sentence.
+# These log a traceback, or a line for each retry; we show one sentence instead.
 _LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool", "mlflow.utils.requests_utils")
-# HTTP statuses below 500 of a store that may take the same record later.
+# HTTP statuses below 500 after which the store may still take the same record later.
 TRANSIENT = (401, 403, 408, 429)
 
 
 def write_errors() -> tuple[type[Exception], ...]:
-    """Return the errors that a write may end with. Imports MLflow."""
+    """Return the classes of the errors that a write may raise. Imports MLflow."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, SQLAlchemyError, OSError  # The last is the first ancestor of those of `requests`.
+    return MlflowException, SQLAlchemyError, OSError  # Those of `requests` are subclasses of OSError.
 
 
 def read_errors() -> tuple[type[Exception], ...]:
-    """Return the errors that a download may end with; RecursionError comes from folders that contain each other."""
+    """Return the classes of the errors that a download may raise.
+
+    RecursionError is one of them: a server may list folders that contain each other.
+    """
     return (*write_errors(), RecursionError)
 
 
 def limit_waits() -> None:
-    """Let MLflow give up on a server after seconds and draw no progress bars, unless the user chose otherwise."""
+    """Make MLflow give up on a server after seconds, without progress bars, unless the user has set it otherwise."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 def write(uri: str, run_id: str, record: Record, model: "keras.Model | None" = None) -> None:
-    """Write one record; to write it twice does no harm. Raises: one of `write_errors`."""
+    """Write one record to the store; writing it twice does no harm.
+
+    Args:
+        uri: address of the store.
+        run_id: of the run.
+        record: to write.
+        model: the model of a record of kind `model`; None if the record holds it as a file.
+    Raises: one of `write_errors`.
+    """
     with _quiet():
         _WRITERS[record.kind](store.client(uri), run_id, record, model)
 
 
 def call_patiently(action: Callable[[], Any]) -> Any:
-    """Make a call that a run cannot begin without; wait for a store that is busy. Raises: one of `write_errors`."""
+    """Make a call that must succeed before a run can begin, and repeat it for a while if the store is busy.
+
+    Args:
+        action: called in a thread; its result is returned.
+    Raises: one of `write_errors`.
+    """
     from mlflow.exceptions import MlflowException
 
     def in_background() -> Any:
-        # A signal would not come through to a thread that waits for SQLite.
+        # While SQLite waits for a lock, the thread that waits handles no signals.
         call = BackgroundCall(_quiet()(action))
         call.wait()
         return call.result()
@@ -117,8 +133,8 @@ def _files(client: "mlflow.MlflowClient", run_id: str, record: Record, model: An
 def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
     """Log the model in Keras's format, with its signature and fixed requirements.
 
-    Step by step, each of which can be done again: MLflow's `log_model` cannot go on where an earlier process ended, and
-    fails. Requirements are named here because it infers them by importing the model in a child process, 10 s.
+    Each step can be repeated, so a process can continue where an earlier one ended; MLflow's `log_model` fails then.
+    The requirements are fixed here, because MLflow takes 10 s to find them: it imports the model in a child process.
     """
     import mlflow.keras
     import numpy as np
@@ -176,7 +192,7 @@ _WRITERS: dict[str, Callable[..., None]] = {
 
 @contextlib.contextmanager
 def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Yield a folder with these files; it is gone afterwards."""
+    """Yield a temporary folder with these files."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
         for inner, content in files.items():
             file = Path(name) / inner
@@ -186,12 +202,12 @@ def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
 
 
 def packed(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder."""
+    """Return the content of every file below a folder, by its relative path."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
 def packed_model(record: Record, model: "keras.Model") -> Record:
-    """Return the record with the model in it. Raises: OSError: there is no room for that."""
+    """Return the record with the model as a file in it. Raises: OSError: the disk is full."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
         model.save(Path(folder) / _MODEL_FILE)
         return Record(record.kind, record.facts, packed(Path(folder)))
@@ -201,14 +217,14 @@ def _unpacked(record: Record) -> "keras.Model":
     import keras
 
     for module in record.facts["trusted_modules"]:
-        importlib.import_module(module)  # Where Keras finds the layers that the user has made.
+        importlib.import_module(module)  # Registers the user's own layers with Keras.
     with unpacked(record.files) as folder:
         return keras.saving.load_model(folder / _MODEL_FILE, compile=False, safe_mode=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what MLflow logs about errors in this thread out of the log."""
+    """Hide what MLflow logs about errors in this thread."""
     for name in _LOUD:
         logging.getLogger(name).addFilter(_is_audible)
     _silenced.add(threading.get_ident())

@@ -1,8 +1,8 @@
 """Every tag, metric and param name that this package writes to MLflow, in one table.
 
-Other programs and older records rely on these names: the table grows, an entry never changes. Code uses the constants
-(`names.JOB_KEY`), which are plain texts. Metrics of an epoch are named where Keras makes them, in `training`; their
-entries here say what they mean.
+Other programs and older records rely on these names: new ones may be added, but none is changed. Code uses the
+constants (`names.JOB_KEY`), which are plain texts. Keras names the metrics of each epoch, in `training`; the entries
+here say what they mean.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Param:
-    """A param that the code reads by its name, or that is no option; every other one is an option, named by dots.
+    """A param that the code reads by its name, or that is not an option. All other params are options.
 
     Args:
         name: in MLflow.
@@ -105,17 +105,20 @@ def _param(name: str, meaning: str, only_if: str = "") -> str:
 
 # Tags of runs.
 JOB_KEY = _tag(
-    "mnist_exp.job_key", "What decides the result: equal keys mean equal experiments.", _BEGIN, "SHA-256, hex"
+    "mnist_exp.job_key",
+    "Digest of all that decides the result: equal keys mean equal experiments.",
+    _BEGIN,
+    "SHA-256, hex",
 )
 DATA_SHA256 = _tag(
     "mnist_exp.data_sha256",
-    "The bytes of the data set's arrays.",
+    "Digest of the bytes of the data set's arrays.",
     f"{_BEGIN} or sweep; a registered model's version has it too",
     "SHA-256, hex",
 )
 CODE_SHA256 = _tag(
     "mnist_exp.code_sha256",
-    "This package's code, the modules that the run trusts, and the version of Keras.",
+    "Digest of this package's code, of the modules that the run trusts, and of the version of Keras.",
     _BEGIN,
     "SHA-256, hex",
 )
@@ -126,7 +129,7 @@ PROCESS = _tag(
     "host/process id/start in seconds",
 )
 COMMAND = _tag("mnist_exp.command", "The command line that runs it again.", f"{_BEGIN} or sweep", "shell command")
-OVERRIDES = _tag("mnist_exp.overrides", "What was changed on the command line.", _BEGIN, "Hydra overrides")
+OVERRIDES = _tag("mnist_exp.overrides", "The options changed on the command line.", _BEGIN, "Hydra overrides")
 GIT_COMMIT = _tag(
     "mnist_exp.git_commit", "The commit of the code; `none` outside a repository.", f"{_BEGIN} or sweep", "SHA-1, hex"
 )
@@ -137,7 +140,10 @@ GIT_DIRTY = _tag(
     "true, false or unknown",
 )
 WEIGHTS_SHA256 = _tag(
-    "mnist_exp.weights_sha256", "All weights of the trained model, in their order.", "after training", "SHA-256, hex"
+    "mnist_exp.weights_sha256",
+    "Digest of all weights of the trained model, in order.",
+    "after training",
+    "SHA-256, hex",
 )
 MODEL_URI = _tag(
     "mnist_exp.model_uri",
@@ -147,7 +153,7 @@ MODEL_URI = _tag(
 )
 DATA_FALLBACK = _tag(
     "mnist_exp.data_fallback",
-    "Why the data are not those that were asked for.",
+    "Why other data were used than those asked for.",
     _BEGIN,
     only_if="the bundled digits stand in for data that could not be found",
 )
@@ -173,7 +179,13 @@ REGISTERED = _tag(
 )
 
 # Tags of sweeps and their jobs.
-SWEEP = _tag("mnist_exp.sweep", "What decides which jobs the sweep has.", _SWEEP, "SHA-256, hex", "the run is a sweep")
+SWEEP = _tag(
+    "mnist_exp.sweep",
+    "The key of the sweep: the same command has the same key.",
+    _SWEEP,
+    "SHA-256, hex",
+    "the run is a sweep",
+)
 STUDY = _tag("mnist_exp.study", "The name of the Optuna study.", _SWEEP, only_if="the sweep is a search")
 POINT = _tag(
     "mnist_exp.point", "The options that differ between the jobs, with their values.", _BEGIN, "JSON", "it is a job"
@@ -196,14 +208,16 @@ NOTE = _tag(
     "Markdown",
     only_if="the run is a sweep with a job that is done",
 )
-CONTEXT = "mlflow.data.context"  # A tag of a data set, no run's: training or testing.
+CONTEXT = "mlflow.data.context"  # A tag of a data set, not of a run: training or testing.
 
 # Metrics of each epoch.
 LOSS = _metric("loss", "The mean loss of the training images.", "epoch", "nats", more_is_better=False)
-ACCURACY = _metric("accuracy", "The share of training images that is right.", "epoch", _A_SHARE, more_is_better=True)
+ACCURACY = _metric(
+    "accuracy", "The share of training images classified correctly.", "epoch", _A_SHARE, more_is_better=True
+)
 VAL_LOSS = _metric("val_loss", "The mean loss of the validation images.", "epoch", "nats", more_is_better=False)
 VAL_ACCURACY = _metric(
-    "val_accuracy", "The share of validation images that is right.", "epoch", _A_SHARE, more_is_better=True
+    "val_accuracy", "The share of validation images classified correctly.", "epoch", _A_SHARE, more_is_better=True
 )
 LEARNING_RATE = _metric("learning_rate", "The learning rate at the end of the epoch.", "epoch", "1")
 EPOCH_TIME_S = _metric(
@@ -249,17 +263,22 @@ TEST_LOSS = _metric(
     "test_loss", "The mean cross-entropy of the test images.", "end", "nats", more_is_better=False, only_if=_UNPRUNED
 )
 TEST_ACCURACY = _metric(
-    "test_accuracy", "The share of test images that is right.", "end", _A_SHARE, more_is_better=True, only_if=_UNPRUNED
+    "test_accuracy",
+    "The share of test images classified correctly.",
+    "end",
+    _A_SHARE,
+    more_is_better=True,
+    only_if=_UNPRUNED,
 )
 
 # Metrics of a sweep, on its parent run.
 _JOBS = {
     "done": "are done",
-    "repeated": "had the result of another one",
+    "repeated": "had the values of an earlier trial and reused its result",
     "pruned": "were stopped early",
     "failed": "failed",
     "killed": "were interrupted",
-    "left": "were not begun",
+    "left": "were not started",
 }
 for _outcome, _words in _JOBS.items():
     _metric(f"jobs_{_outcome}", f"How many jobs {_words}.", "sweep", _A_COUNT)
@@ -276,7 +295,7 @@ BEST_OBJECTIVE = _metric(
 EVALUATION = "evaluation."
 _EVALUATED = f"{EVALUATION}DATA.SPLIT."
 for _metric_of, _meaning, _unit, _is_good in (
-    ("accuracy", "The share of the images that is right.", _A_SHARE, True),
+    ("accuracy", "The share of the images classified correctly.", _A_SHARE, True),
     ("accuracy_low", "The lower end of the accuracy's interval.", _A_SHARE, True),
     ("accuracy_high", "The upper end of the accuracy's interval.", _A_SHARE, True),
     ("loss", "The mean cross-entropy of the images.", "nats", False),
@@ -289,7 +308,7 @@ _metric(
     "How many of the images the model was trained on.",
     "evaluation",
     _A_COUNT,
-    only_if="it can be told",
+    only_if="the training images are known",
 )
 
 # Params.
@@ -305,33 +324,33 @@ PRUNER = _param("sweep.pruner", "How a search stops poor trials early.", "the ru
 
 
 def resumption(number: int) -> str:
-    """Return the tag of a resumption, from 1."""
+    """Return the name of the tag of a resumption; the first has number 1."""
     return f"{_RESUMPTION}{number}"
 
 
 def jobs(outcome: str) -> str:
-    """Return the metric that counts the jobs of one outcome."""
+    """Return the name of the metric that counts the jobs with an outcome."""
     return f"jobs_{outcome}"
 
 
 def evaluated(images: str, name: str) -> str:
-    """Return the metric of an evaluation, as `evaluation.mnist.test.accuracy` of the images `mnist.test`."""
+    """Return the name of a metric of an evaluation: `evaluation.mnist.test.accuracy` for the images `mnist.test`."""
     return f"{EVALUATION}{images}.{name}"
 
 
 def is_compared(name: str) -> bool:
-    """Tell whether a repeated run must have the same value; a metric that the table does not know must."""
+    """Tell whether a rerun must have the same value of a metric; times and evaluations may differ."""
     known = METRICS.get(name)
     return not (name.startswith(EVALUATION) or (known is not None and known.measures_time))
 
 
 def is_of_epochs(name: str) -> bool:
-    """Tell whether the table has it as a metric of each epoch."""
+    """Tell whether a metric is logged after each epoch."""
     return name in METRICS and METRICS[name].when == "epoch"
 
 
 def rows() -> list[dict[str, str]]:
-    """Return the table for a page of the documentation: a row an entry, its kind and its fields as texts."""
+    """Return the table for the documentation: one row for each entry, with its kind and its fields as texts."""
     entries: list[Tag | Metric | Param] = [*TAGS.values(), *METRICS.values(), *PARAMS.values()]
     words = {None: "", True: "yes", False: "no"}
     return [

@@ -1,4 +1,4 @@
-"""The one reader of the store: what it says of a run, of a sweep's runs, and of those that meet a condition."""
+"""Read recorded runs from the store: one run, the runs of a sweep, or those that meet a condition."""
 
 import csv
 import io
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _PAGE = 1000  # runs in one answer of the store
-_AT_ONCE = 500  # runs asked for by their ids
+_AT_ONCE = 500  # run ids in one request
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What the store says of one run.
+    """One run as the store has it.
 
     Args:
         run_id: of the run.
         name: of the run.
-        experiment: its name.
+        experiment: name of its experiment.
         status: RUNNING, FINISHED, FAILED or KILLED.
         params: as logged.
-        metrics: last value of each.
-        tags: all of them.
+        metrics: the last value of each metric.
+        tags: all tags.
         uri: address of the store.
         seconds: from its start to its end; 0 while it runs.
-        folders: where unfinished runs keep theirs, which tell whether a process on another machine lives; None if
-            nobody asks that.
+        folders: the folder of all unfinished runs, whose heartbeats show whether a process on another machine still
+            runs; None if that is not needed.
     """
 
     run_id: str
@@ -54,27 +54,27 @@ class StoredRun:
 
     @property
     def key(self) -> str:
-        """Its job key; empty if it has none."""
+        """The job key of the run; empty if it has none."""
         return self.tags.get(names.JOB_KEY, "")
 
     @property
     def is_sweep(self) -> bool:
-        """Whether it is the parent of a sweep's runs."""
+        """Whether the run is the parent run of a sweep."""
         return names.SWEEP in self.tags
 
     @property
     def is_pruned(self) -> bool:
-        """Whether a sweep stopped it early, so that it stands for no whole run."""
+        """Whether a sweep stopped the run early, so that it counts as no finished job."""
         return names.PRUNED in self.tags
 
     @property
     def is_done(self) -> bool:
-        """Whether it has the result that its job key promises."""
+        """Whether the run is finished and has an objective, so that a sweep can reuse it."""
         return self.status == "FINISHED" and not self.is_pruned and names.OBJECTIVE in self.metrics
 
     @property
     def lives(self) -> bool:
-        """Whether it says RUNNING, and its process may be at it."""
+        """Whether the status is RUNNING and the process of the run may still be running."""
         process = self.tags.get(names.PROCESS, "")
         if self.status != "RUNNING" or processes.is_gone(process):
             return False
@@ -83,19 +83,19 @@ class StoredRun:
         return not run_folder.is_silent(self.folders, self.run_id, process)
 
     def config(self) -> dict[str, Any]:
-        """Return its configuration as nested plain values, unchecked. Raises: SettingsError: it has none."""
+        """Return the configuration as nested plain values, unchecked. Raises: SettingsError: the run has none."""
         return run_files.read_sections(self.uri, self.run_id, "config.yaml")
 
     def environment(self) -> dict[str, Any]:
-        """Return the machine, versions and threads that it began with. Raises: SettingsError: it has none."""
+        """Return the machine, versions and threads at its start, unchecked. Raises: SettingsError: the run has none."""
         return run_files.read_sections(self.uri, self.run_id, "environment.yaml")
 
     def history(self, metric: str) -> dict[int, float]:
-        """Return a metric's values by their steps."""
+        """Return the values of a metric by step."""
         return metric_history(self.uri, self.run_id, metric)
 
     def class_names(self) -> tuple[str, ...] | None:
-        """Return one name a class, by label; None where it did not come to record them."""
+        """Return the names of the classes, in the order of their labels; None if the run ended before recording them."""
         try:
             classes = run_files.read_sections(self.uri, self.run_id, "classes.yaml").get("classes")
         except SettingsError:
@@ -103,20 +103,20 @@ class StoredRun:
         return tuple(map(str, classes)) if isinstance(classes, list) and classes else None
 
     def predictions(self) -> Predictions:
-        """Return what it predicted for the test set. Raises: SettingsError: it was not tested, or that is damaged."""
+        """Return the predictions for the test set. Raises: SettingsError: there are none, or they are damaged."""
         return run_files.read_predictions(self.uri, self.run_id)
 
     def leaderboard(self) -> str:
-        """Return a sweep's table as CSV. Raises: SettingsError: it has none."""
+        """Return the leaderboard of a sweep as CSV. Raises: SettingsError: the run has none."""
         return run_files.read_leaderboard(self.uri, self.run_id)
 
 
 def open_store(settings: TrackingSettings, missing: str) -> str:
-    """Return the address of a store that is there and answers. Imports MLflow.
+    """Return the address of an existing store that answers. Imports MLflow.
 
     Args:
-        settings: which store.
-        missing: what an error says where there is none.
+        settings: name the store.
+        missing: message of the error if there is no such store.
     Raises: SettingsError: there is no such store. TrackingError: it does not answer.
     """
     uri = store.locate(settings.uri)
@@ -133,13 +133,13 @@ def open_store(settings: TrackingSettings, missing: str) -> str:
 def each_run(
     client: "MlflowClient", experiments: Sequence[str], condition: str = "", *, oldest_first: bool = False
 ) -> "Iterator[Run]":
-    """Yield MLflow's runs that meet a condition, asked for page by page.
+    """Yield MLflow's runs that meet a condition, page by page.
 
     Args:
         client: of the store.
-        experiments: their ids.
-        condition: in MLflow's words; empty is met by all.
-        oldest_first: in what order; else the newest first.
+        experiments: ids of the experiments.
+        condition: a filter in MLflow's syntax; empty for all runs.
+        oldest_first: whether the oldest run comes first; else the newest.
     """
     order = ["attributes.start_time ASC"] if oldest_first else None
     token = None
@@ -152,13 +152,13 @@ def each_run(
 
 
 def stored(run: "Run", experiment: str, uri: str, folders: Path | None = None) -> StoredRun:
-    """Return what MLflow tells of a run.
+    """Convert a run of MLflow to a `StoredRun`.
 
     Args:
-        run: as MLflow gives it.
+        run: from MLflow.
         experiment: name of its experiment.
         uri: address of the store.
-        folders: where unfinished runs keep theirs.
+        folders: the folder of all unfinished runs; None if heartbeats are not needed.
     """
     info, data = run.info, run.data
     return StoredRun(
@@ -176,14 +176,14 @@ def stored(run: "Run", experiment: str, uri: str, folders: Path | None = None) -
 
 
 def metric_history(uri: str, run_id: str, metric: str) -> dict[int, float]:
-    """Return the values of a run's metric by their steps, in the order of these."""
+    """Return the values of a run's metric by step, sorted by step."""
     with tracker.understood(uri):
         points = store.client(uri).get_metric_history(run_id, metric)
     return {point.step: point.value for point in sorted(points, key=lambda point: point.step)}
 
 
 def of_sweep(parent: StoredRun) -> list[StoredRun]:
-    """Return the runs of a sweep, its own oldest first, then those of earlier sweeps that it counts."""
+    """Return the runs of a sweep: first its own, the oldest first, then those of earlier sweeps that it reuses."""
     with tracker.understood(parent.uri):
         runs = _of_experiment(parent.uri, parent.experiment, f"tags.`{names.PARENT}` = '{parent.run_id}'")
         missing = sorted(_on_board(parent) - {run.run_id for run in runs})
@@ -194,9 +194,12 @@ def of_sweep(parent: StoredRun) -> list[StoredRun]:
 
 
 def search(settings: TrackingSettings, condition: str) -> list[StoredRun]:
-    """Return the runs of the experiment that meet a condition in MLflow's words, oldest first, without sweeps' parents.
+    """Return the runs of the experiment that meet a condition, oldest first, without the parent runs of sweeps.
 
-    Raises: SettingsError: there is no such experiment, or the condition is not understood.
+    Args:
+        settings: name the store and the experiment.
+        condition: a filter in MLflow's syntax.
+    Raises: SettingsError: there is no such experiment, or MLflow does not understand the condition.
     """
     shown = redact(store.locate(settings.uri))
     uri = open_store(settings, f"there is no store {shown}: name the one that has the runs")
@@ -225,7 +228,7 @@ def _of_experiment(uri: str, experiment: str, condition: str) -> list[StoredRun]
 
 
 def _on_board(parent: StoredRun) -> set[str]:
-    """Return the ids on a sweep's leaderboard; none while it has no such table."""
+    """Return the run ids on a sweep's leaderboard; none if it has no leaderboard yet."""
     try:
         found = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(parent.leaderboard()))}
     except (csv.Error, SettingsError):

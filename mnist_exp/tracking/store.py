@@ -1,7 +1,7 @@
-"""The tracking store: its address, whether it answers, and its creation.
+"""The tracking store: find its address, check that it answers, and create it.
 
-A new SQLite store takes MLflow 3 to 4 s to create, and two processes that do it at once break it. So it is made
-by one process, under a lock, and while the caller imports Keras: `python -m mnist_exp.tracking.store URI EXPERIMENT`.
+MLflow takes 3 to 4 s to create an SQLite store, and two processes that do it at once damage it. So one process creates
+it under a lock, while the caller imports Keras: `python -m mnist_exp.tracking.store URI EXPERIMENT`.
 """
 
 import hashlib
@@ -36,17 +36,17 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 def locate(uri: str | None) -> str:
-    """Return the address of the store: the one configured, else `$MLFLOW_TRACKING_URI`, else MLflow's default."""
+    """Return the address of the store: the configured one, else `$MLFLOW_TRACKING_URI`, else MLflow's default."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 def check(uri: str, patience_s: float = 0.0) -> None:
-    """Make sure that a store answers, or can be made, without importing MLflow.
+    """Check that a store answers, or can be created, without importing MLflow.
 
     Args:
-        uri: its address.
-        patience_s: how long to wait for one that does not answer.
-    Raises: TrackingError: it does not, with the reason and what to do.
+        uri: address of the store.
+        patience_s: how long to wait for a store that does not answer.
+    Raises: TrackingError: it does not answer, or cannot be created; the message says why and what to do.
     """
     retries.while_away(patience_s, lambda error: isinstance(error, TrackingError))(_check, uri)
 
@@ -76,7 +76,7 @@ def _check(uri: str) -> None:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the file of an SQLite store, absolute; None for any other store."""
+    """Return the absolute path of an SQLite store's file; None for any other store."""
     if not uri.partition("://")[0].startswith("sqlite"):
         return None
     path = uri.partition(":///")[2].partition("?")[0]
@@ -84,7 +84,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def absolute(uri: str) -> str:
-    """Return the address of a store, with an absolute path, so that it means the same in every folder."""
+    """Return the address of a store with an absolute path, so that it is the same in every working folder."""
     file = sqlite_file(uri)
     if file is None:
         return uri
@@ -104,7 +104,7 @@ def client(uri: str) -> "MlflowClient":
 
 
 def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
-    """Start a process that creates a new SQLite store; None if there is nothing to create."""
+    """Start a process that creates an SQLite store; return None if the store exists, or is not SQLite."""
     file = sqlite_file(uri)
     if file is None or _is_made(file):
         return None
@@ -113,13 +113,13 @@ def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
 
 
 def finish_creation(creation: "subprocess.Popen[str] | None") -> None:
-    """Wait for `begin_creation`. Raises: TrackingError: the store could not be made."""
+    """Wait for the process of `begin_creation`. Raises: TrackingError: the store could not be created."""
     if creation is None:
         return
     _, errors = creation.communicate()
     if creation.returncode != 0:
         lines = errors.strip().splitlines() or ["no reason given"]
-        # SQLAlchemy's statement and advice come behind what went wrong.
+        # After the error, SQLAlchemy prints the SQL statement and advice.
         reason = next((line for line in reversed(lines) if _IS_ERROR.match(line)), lines[-1])
         raise TrackingError(f"the tracking store could not be created: {redact(reason)}")
 
@@ -138,7 +138,7 @@ def experiment(uri: str, name: str) -> "Experiment":
             found = opened.get_experiment_by_name(name)
             if found is None:
                 file = sqlite_file(uri)
-                # Without one MLflow would put the artifacts below the folder that the process runs in.
+                # Without a location MLflow would put the artifacts into the working folder.
                 location = (file.parent / ARTIFACTS).as_uri() if file else None
                 try:
                     return opened.get_experiment(opened.create_experiment(name, artifact_location=location))
@@ -188,7 +188,7 @@ def _is_made(file: Path) -> bool:
 
 
 def lock(uri: str) -> "filelock.BaseFileLock":
-    """Return the lock of a store, for processes of this machine and user."""
+    """Return the lock of a store. It holds for the processes of one user on this machine."""
     import filelock
 
     name = hashlib.sha256(str(sqlite_file(uri) or uri).encode()).hexdigest()[:16]
@@ -197,7 +197,7 @@ def lock(uri: str) -> "filelock.BaseFileLock":
 
 
 def _create(uri: str, name: str) -> None:
-    """Create a new store under another name and rename it, so that a killed process leaves no half store."""
+    """Create a store under another name, then rename it, so that a killed process leaves no incomplete store."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     file = sqlite_file(uri)
@@ -210,7 +210,7 @@ def _create(uri: str, name: str) -> None:
                 SqlAlchemyStore(f"sqlite:///{new}", (file.parent / ARTIFACTS).as_uri()).engine.dispose()
                 new.replace(file)
             finally:
-                new.unlink(missing_ok=True)  # A full disk needs its room.
+                new.unlink(missing_ok=True)  # It must not stay on a disk that is full.
     experiment(uri, name)
 
 

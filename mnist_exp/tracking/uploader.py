@@ -1,4 +1,4 @@
-"""Upload the records of a run to its store without holding the run up; records that the store refuses wait on disk."""
+"""Upload the records of a run in the background; records that the store does not take wait on disk."""
 
 import functools
 import math
@@ -15,23 +15,23 @@ from mnist_exp.tracking.spool import Record, Spool, count_records
 if TYPE_CHECKING:
     import keras
 
-# A training waits for the store so long, then goes on, and does not wait again before ten times as long.
+# A training waits this long for the store, then goes on; it waits again only after ten times as long.
 _HOLD_S = 5.0
 _REST = 10.0
 _LONGEST_REST_S = 60.0
-# A store that is only slow is not worth a warning.
+# A shorter silence is no reason for a warning: the store may be slow.
 _SILENCE_S = 15.0
 _TRAINING = "the training goes on"
 
 
 class UploadError(RunError):
-    """The store did not take all records of a run; the rest is on disk."""
+    """The store did not take all records of a run; the others wait on disk."""
 
 
 class Uploader:
     """Uploads the records of one run, in their order.
 
-    One upload runs at a time, in the background. If it takes too long, the training goes on beside it.
+    One upload runs at a time, in the background. If it takes too long, the training goes on meanwhile.
 
     Args:
         uri: address of the store.
@@ -48,16 +48,16 @@ class Uploader:
         self._uri, self._run_id, self._warn = uri, run_id, warn
         self._call: BackgroundCall | None = None
         self._rest_s, self._next_try = retries.RETRY_S, 0.0
-        self._late = 0  # records that had waited
+        self._late = 0  # records uploaded since the store is back
         self._meanwhile = _TRAINING
 
     def send(self, record: Record, model: "keras.Model | None" = None) -> None:
-        """Upload a record, after those that wait; it waits too if the store does not take it now.
+        """Upload a record after those that wait; if the store does not take it now, it waits too.
 
         Args:
             record: to upload.
-            model: of the run, for the kind `model`: the training is over then, and waits for the upload.
-        Raises: UploadError: the model can be neither recorded nor kept on disk.
+            model: the model of a record of kind `model`; the training is over then, so the call waits for the upload.
+        Raises: UploadError: the model can neither be recorded nor be kept on disk.
         """
         if model is not None:
             if self._advance(_HOLD_S, signals.is_asked) and self._upload_model(record, model):
@@ -68,19 +68,20 @@ class Uploader:
                 reason = error.strerror or error
                 raise UploadError(f"the model can be neither recorded nor kept: {reason}") from error
         self.spool.put(record)
-        # A call that is under way already is checked, not waited for.
+        # An upload that has begun earlier is only checked, without waiting.
         is_busy = self._call is not None and not self._call.wait(0)
         self._advance(0.0 if is_busy else _HOLD_S, signals.is_asked)
         self.spool.store()
 
     def flush(self, patience_s: float = 0.0, at_most_s: float = math.inf) -> bool:
-        """Upload the records that wait, and return whether none is left; what is left is on disk, if there is room.
+        """Upload the records that wait. Those that are left are on disk, unless the disk is full.
 
-        The loop is our own: many uploads share one deadline, and one of them may still hang when it is over.
+        No retry library is used here: many uploads share one deadline, and one of them may still hang at its end.
 
         Args:
             patience_s: how long to try again, if another try may help.
             at_most_s: how long to wait for an upload that hangs.
+        Returns: whether no record is left.
         """
         self._meanwhile = "it is tried again"
         now = time.monotonic()
@@ -107,11 +108,12 @@ class Uploader:
             self.spool.store()
 
     def _advance(self, hold_s: float, is_asked: Callable[[], bool] = bool) -> bool:
-        """Upload waiting records one by one, and return whether none is left.
+        """Upload waiting records one by one.
 
         Args:
-            hold_s: how long to wait for it.
-            is_asked: true ends the waiting.
+            hold_s: how long to wait.
+            is_asked: called while waiting; if it returns true, the waiting ends.
+        Returns: whether no record is left.
         """
         began = time.monotonic()
         while len(self.spool):
@@ -139,14 +141,14 @@ class Uploader:
         return True
 
     def _has_succeeded(self, call: BackgroundCall, began: float) -> bool:
-        """Note the result of a call that uploaded the oldest record."""
+        """Note the result of the upload of the oldest record, and return whether it succeeded."""
         try:
             call.result()
         except mlflow_writes.write_errors() as error:
             self._note_failure(error, time.monotonic() - began)
             return False
         except Exception:
-            # A bug, which the next try would meet again; the run's status must not wait behind it.
+            # This is a bug: another try would fail too, and the run's status must not wait behind this record.
             self.spool.drop_first(only_from_memory=True)
             raise
         self.spool.drop_first()
@@ -186,7 +188,7 @@ def _silence(call: BackgroundCall) -> str:
 
 
 def _short(error: BaseException) -> str:
-    """Return the record of an error without the wrappers that `requests` and SQLAlchemy put around it."""
+    """Return the message of an error without what `requests` and SQLAlchemy add to it."""
     text = first_line(error).removeprefix("MlflowException: ")
     for sign in ("Max retries exceeded", "(Background on this error"):
         text = text.partition(sign)[0]
