@@ -95,7 +95,7 @@ class StoredRun:
         return metric_history(self.uri, self.run_id, metric)
 
     def class_names(self) -> tuple[str, ...] | None:
-        """Return the names of the classes, in the order of their labels; None if the run ended before recording them."""
+        """Return the names of the classes, ordered by label; None if the run ended before recording them."""
         try:
             classes = run_files.read_sections(self.uri, self.run_id, "classes.yaml").get("classes")
         except SettingsError:

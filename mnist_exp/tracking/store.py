@@ -125,9 +125,9 @@ def finish_creation(creation: "subprocess.Popen[str] | None") -> None:
 
 
 def experiment(uri: str, name: str) -> "Experiment":
-    """Return an experiment, made if it is not there; safe among processes.
+    """Return an experiment; create it if it is new. Several processes may call this at once.
 
-    Raises: TrackingError: it was deleted.
+    Raises: TrackingError: the experiment was deleted.
     """
     from mlflow.exceptions import MlflowException
 

@@ -21,7 +21,7 @@ def client(alone, monkeypatch):
 
 @pytest.fixture
 def run_id(client):
-    experiment = store.experiment_id(client.tracking_uri, "here")
+    experiment = store.experiment(client.tracking_uri, "here").experiment_id
     return client.create_run(experiment, run_name=f"a run of {ADDRESS}", tags={"new": SECRET}).info.run_id
 
 
