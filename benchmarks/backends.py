@@ -1,4 +1,4 @@
-"""Do the backends come to the same accuracy, and at what cost? The baseline on each that is installed, over seeds.
+"""Do the backends reach the same accuracy, and in what time? The baseline with each installed backend, over seeds.
 
     python benchmarks/backends.py [OVERRIDE ...]          # three seeds of data=mnist_5k, about 3 minutes
     SEEDS=1,2,3,4,5 python benchmarks/backends.py data=mnist_5k trainer.epochs=5

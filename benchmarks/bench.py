@@ -1,19 +1,19 @@
-"""This package and its peers at the same work: one table, ready for a README.
+"""Compare this package with its peers at the same work, in one table for the README.
 
     make bench                                  # all rows, about 42 minutes on two CPU threads
     make bench ARGS="run-1 start --rounds 5"    # or: python benchmarks/bench.py run-1 start --rounds 5
     python benchmarks/bench.py --list
 
-Whole processes, measured one after the other, in rounds, so that what disturbs the machine disturbs all alike; each on
-the same images of the full MNIST ($MNIST_EXP_DATA or the Keras cache). Peers that are missing are left out, with a line
-that says how to get them: `make bench` installs them into a folder of their own.
+Whole processes are measured one after the other, in rounds, so that other work on the machine disturbs all programs
+alike. All use the same images of the full MNIST ($MNIST_EXP_DATA or the Keras cache). Peers that are not installed are
+left out, with a line that says how to install them: `make bench` installs them into a folder of their own.
 
-About, on two quiet threads: run-1 4 min, run-10 9 min (two rounds), grid 14 min (one round; half of it the autolog
-loop), search 6 min (one round), start 1 min, reject 1 min, jobs 7 min (one round). Before a number is claimed: that
-row alone, `--rounds 5`.
+Time on two threads of a quiet machine: run-1 4 min, run-10 9 min (two rounds), grid 14 min (one round; half of it the
+autolog loop), search 6 min (one round), start 1 min, reject 1 min, jobs 7 min (one round). Before you claim a number,
+run that row alone with `--rounds 5`.
 
-What is the same, and what is not:
-  - run-1 and run-10: the store is there already, as it is on every day but the first. All test at the end.
+What is equal, and what is not:
+  - run-1 and run-10: the store exists already, as on every day but the first. All programs test at the end.
   - grid and search: each begins in an empty folder, and validates after each epoch on the same held-out images. This
     package also tests and records each job, with its model and pictures; the others but the autolog loop do not.
     `mnist_exp` has two workers of one thread each, as Ray Tune has; the others train one model at a time on all
@@ -51,7 +51,7 @@ RULE = ["---", "---", *["---:"] * 6, "---"]
 
 
 def main() -> int:
-    """Measure what was asked for, print the table, and return 1 if a program failed."""
+    """Measure the chosen rows, print the table, and return 1 if a program failed."""
     options = _read()
     if options.list:
         for name, make in ROWS.items():
@@ -102,7 +102,7 @@ def _count(text: str) -> int:
 
 
 def _row(name: str, row: Row, folder: Path, rounds: int, peers: Path) -> tuple[dict[str, list[Outcome]], int]:
-    """Measure the programs of a row in rounds; one that fails is told and left out of the table."""
+    """Measure the programs of a row in rounds; a program that fails is reported and left out of the table."""
     _say(f"{name}: {row.title}")
     data = folder / "images.npz"
     peer_data.write(data, row.images)
@@ -121,7 +121,7 @@ def _row(name: str, row: Row, folder: Path, rounds: int, peers: Path) -> tuple[d
 
 
 def _outcome(program: Program, folder: Path, data: Path, peers: Path | None) -> Outcome | None:
-    """Run a program once, in a folder that is new unless it has a store to be filled again."""
+    """Run a program once, in a new folder, or in the same one if it must find an existing store."""
     environment = _environment(peers)
     words = [word.replace("{data}", str(data)) for word in [*(ALONE if program.is_alone else []), *program.words]]
     try:
@@ -142,7 +142,7 @@ def _outcome(program: Program, folder: Path, data: Path, peers: Path | None) -> 
 
 
 def _environment(peers: Path | None) -> dict[str, str]:
-    """Return the environment without the user's store; only a peer finds the peers' packages."""
+    """Return the environment without the user's store; only for a peer it has the path of the peers' packages."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     paths = [os.environ.get("PYTHONPATH"), str(comparisons.PEERS), str(peers or "")]
     return environment | {
@@ -152,7 +152,7 @@ def _environment(peers: Path | None) -> dict[str, str]:
 
 
 def _missing(program: Program, peers: Path) -> str | None:
-    """Return what a program lacks and how to get it."""
+    """Return which packages a program lacks and how to install them."""
     for package in program.needs:
         if not (peers / package).is_dir() and util.find_spec(package) is None:
             requirements = comparisons.PEERS / "requirements.txt"
@@ -182,7 +182,7 @@ def _say(text: str) -> None:
 
 
 def _lines(title: str, outcomes: dict[str, list[Outcome]]) -> list[list[str]]:
-    """Return a row's lines of the table, one a program."""
+    """Return the lines of a row in the table, one for each program."""
     our = outcomes.get(OURS, [])
     lines = []
     for label, values in outcomes.items():
@@ -205,7 +205,7 @@ def _lines(title: str, outcomes: dict[str, list[Outcome]]) -> list[list[str]]:
 
 
 def _besides(label: str, facts: Sequence[Facts], our: Sequence[Facts]) -> str:
-    """Return what a program said of its work; the time of the training alone with its ratio too."""
+    """Return the figures that a program reported; for the training time alone also the ratio."""
     said = []
     for name in facts[0]:
         values = [one[name] for one in facts]

@@ -1,10 +1,10 @@
-"""What checkpoints cost: the share of an epoch's time that goes into them.
+"""What checkpoints cost: the share of an epoch's time spent on them.
 
     python benchmarks/checkpoints.py [--epochs 6] [--folder .]
 
 The baseline on the full MNIST ($MNIST_EXP_DATA or the Keras cache), a checkpoint after each epoch, in one process. The
-time is taken around all of it: gathering weights and optimizer state, writing, fsync, digest, removing the old one.
-The first epoch is left out: TensorFlow makes its graphs in it.
+time includes all steps: gathering weights and optimizer state, writing, fsync, digest, removing the old checkpoint.
+The first epoch is left out, because TensorFlow builds its graphs in it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The rows of the table: which programs do the same work, with which words, and what they say of it."""
+"""The rows of the table: programs that do the same work, their command lines, and the figures that they report."""
 
 import json
 import shlex
@@ -30,7 +30,7 @@ Facts = dict[str, float | str]
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says.
+    """The options of the command line.
 
     Args:
         epochs: of each training of the grid.
@@ -51,13 +51,13 @@ class Program:
 
     Args:
         words: program and arguments; `{data}` is the file with the images.
-        read: what it says of its work, beyond time and memory, from what was measured and the folder it ran in.
-        needs: packages of the peers' folder without which it is left out.
-        is_alone: whether it gets a network of its own, and is left out where there can be none.
-        before: a command that is run once, unmeasured, so that a store is there; with it all rounds share a folder,
-            without it each has a new one.
-        exit_code: that it ends with.
-        says: what its output must have in it, where the exit code does not tell.
+        read: returns figures beyond time and memory, from the measurement and the folder in which the program ran.
+        needs: packages that it needs from the peers' folder; without them it is left out.
+        is_alone: whether it gets a network of its own; it is left out if there can be none.
+        before: a command that is run once, unmeasured, to create a store; then all rounds share a folder, else each
+            round has a new one.
+        exit_code: the expected exit code.
+        says: a text that its output must contain, if the exit code alone does not show success.
     """
 
     words: list[str]
@@ -222,7 +222,7 @@ def _images(limit: int | None, validation: str | float) -> list[str]:
 
 
 def _told(measured: Measured, folder: Path) -> Facts:
-    """Return what a peer's program printed last."""
+    """Return the last line that a peer's program printed."""
     facts: Facts = json.loads(measured.output.strip().splitlines()[-1])
     return _in_order(facts)
 

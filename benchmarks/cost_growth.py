@@ -1,9 +1,9 @@
-"""How the cost of a sweep grows with its jobs: 10, 100, 1,000, 10,000 of them that train nothing.
+"""How the cost of a sweep grows with its number of jobs: 10, 100, 1,000 or 10,000 jobs that train nothing.
 
     python benchmarks/cost_growth.py 10 100 1000 --workers 2
 
-For each: the sweep, the same command once more (all is done), and the report. The launching process is told apart from
-its workers; the store is the SQLite file, and the artifacts beside it.
+For each number it measures the sweep, the same command once more (all jobs are done), and the report. The launching
+process and its workers are measured separately. The size of the store is that of the SQLite file and the artifacts.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def _launching_cpu_s(measured: Measured) -> float:
 
 
 def _pace(folder: Path) -> tuple[float, float]:
-    """Return seconds from the start of a job to that of the next, of the first and of the last tenth of them."""
+    """Return the seconds from the start of a job to that of the next, for the first and the last tenth of the jobs."""
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as store:
         jobs = "select run_uuid from tags where key = 'mnist_exp.job_key'"
         asked = f"select start_time from runs where run_uuid in ({jobs}) order by start_time"

@@ -1,4 +1,4 @@
-"""How often a report claims a difference where there is none: runs that differ only by their seeds, split at random.
+"""How often a report claims a difference that does not exist: runs that differ only by their seeds, split at random.
 
     python benchmarks/false_positives.py --runs 60 --splits 2000 [--values values.json]
 
@@ -27,7 +27,7 @@ DEALS = [(2, 3), (2, 5), (2, 10), (4, 5), (6, 5), (12, 5)]  # configurations, se
 
 
 def train(runs: int) -> dict[str, list]:
-    """Return each metric, and which test images were read right, of runs with seeds 1, 2, …"""
+    """Return the metrics of runs with seeds 1, 2, …, and which test images each run classified correctly."""
     from mnist_exp import compose, data, run
     from mnist_exp.evaluation import predictions
     from mnist_exp.runtime.terminal import Screen
@@ -48,14 +48,14 @@ def train(runs: int) -> dict[str, list]:
 
 
 def deal(values: list[float], configurations: int, seeds: int, *, paired: bool, chance: random.Random) -> list[dict]:
-    """Return values dealt into configurations; with seeds in common, so that they are paired, or of their own."""
+    """Deal values into configurations, with common seeds (paired) or with different ones."""
     cards = chance.sample(values, configurations * seeds)
     groups = [cards[i * seeds : (i + 1) * seeds] for i in range(configurations)]
     return [{str(i if paired else (place, i)): v for i, v in enumerate(group)} for place, group in enumerate(groups)]
 
 
 def claims(groups: list[dict], sign: int) -> tuple[bool, bool, bool]:
-    """Tell whether the report, no correction, and a correction for the best one's comparisons alone claim anything."""
+    """Tell which rules claim a difference: the report's, no correction, and a correction for the best one alone."""
     from mnist_exp.evaluation import statistical_tests
 
     compared = statistical_tests.compare_all(groups)

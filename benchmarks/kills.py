@@ -1,4 +1,4 @@
-"""Kill runs with -9 at random moments, go on with them until they are done, and compare with uninterrupted ones.
+"""Kill runs with -9 at random moments, resume them until they are done, and compare them with uninterrupted ones.
 
     python benchmarks/kills.py --runs 20 --sweep-kills 5
 
@@ -40,7 +40,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
 
 
 def finish(folder: Path, *arguments: str) -> float:
-    """Run a command to its end; return how long it took from the moment at which its run had begun."""
+    """Run a command to its end and return the seconds from the moment at which its run had begun."""
     process = start(folder, *arguments)
     wait_for_begin(folder, process)
     began = time.perf_counter()
@@ -88,7 +88,7 @@ def client(folder: Path) -> tuple[MlflowClient, list]:
 
 
 def result(folder: Path, run) -> dict:
-    """Everything about a run that must not depend on interruptions, and that no step is there twice."""
+    """Return everything of a run that must not depend on interruptions; check that no step is recorded twice."""
     store, _ = client(folder)
     facts = {"status": run.info.status, "weights": run.data.tags.get("mnist_exp.weights_sha256")}
     for name in METRICS:
@@ -98,7 +98,7 @@ def result(folder: Path, run) -> dict:
 
 
 def only_run(folder: Path) -> str:
-    """The id of the run that a killed command left, from what lies on disk."""
+    """Return the id of the run that a killed command left on disk."""
     return next(path.name for path in (folder / "unfinished").iterdir() if re.fullmatch("[0-9a-f]{32}", path.name))
 
 

@@ -1,4 +1,4 @@
-"""What a whole process takes: wall time, CPU time and memory, of it and of the processes that it starts."""
+"""Measure a whole process with the processes that it starts: wall time, CPU time and memory."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Sample:
-    """Resident memory at one moment, MB; what processes share is counted in each of them.
+    """Resident memory at one moment, in MB; memory that processes share is counted for each of them.
 
     Args:
         at: s since the epoch.
@@ -69,11 +69,11 @@ class Measured:
 
 
 class FailedError(Exception):
-    """A program did not end as it should; says which, and the end of what it wrote."""
+    """A program did not end as expected; the message has its name and the end of its output."""
 
 
 def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], *, exit_code: int = 0) -> Measured:
-    """Run a command and return what it took.
+    """Run a command and return its times and memory.
 
     Args:
         words: program and arguments.
@@ -152,7 +152,7 @@ class _Sampler:
 def in_rounds(
     actions: Mapping[str, Callable[[], Result]], rounds: int, told: Callable[[int, str, Result], None]
 ) -> dict[str, list[Result]]:
-    """Do each action once a round, one after the other, so that what disturbs the machine disturbs all of them alike.
+    """Run each action once in each round, so that other work on the machine disturbs all actions alike.
 
     Args:
         actions: by name.
@@ -181,7 +181,7 @@ def median_and_range(values: Sequence[float], digits: int = 1) -> str:
 
 
 def machine() -> str:
-    """Return what the numbers belong to: processor, memory, system, and how busy it was beforehand."""
+    """Describe the machine of the figures: processor, memory, system, and how busy it was before."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, IndexError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

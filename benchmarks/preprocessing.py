@@ -1,4 +1,4 @@
-"""What it is worth to prepare an image as MNIST was made: accuracy on pages of real test digits.
+"""What it is worth to prepare images as those of MNIST were prepared: accuracy on pages of real test digits.
 
     python benchmarks/preprocessing.py RUN_ID [--tracking-uri URI] [--images 2000]
 

@@ -1,9 +1,9 @@
-"""What the next trial of a search costs, by how many there are: to open the study, to ask, to tell; s each.
+"""What the next trial of a search costs when it has many: seconds to open the study, to ask, and to report results.
 
     python benchmarks/search_growth.py 100 1000 10000
     python benchmarks/search_growth.py 100 1000 --storage postgresql+psycopg://USER@HOST/DATABASE
 
-As in a job that starts in a process that has not seen the study yet, with two options, ten epochs and a pruner.
+Each trial is measured as in a job in a new process: two options, ten epochs and a pruner.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def _fill(search: Study, trials: int) -> None:
 
 
 def _take(search: Study) -> tuple[float, float, float, float]:
-    """Return the seconds that a trial takes to open the study, to be asked for, to report an epoch, to be told."""
+    """Return the seconds that a trial takes to open the study, ask for values, report an epoch, and report its end."""
     at = [time.perf_counter()]
     study = search.open()
     at.append(time.perf_counter())

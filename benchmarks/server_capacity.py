@@ -1,4 +1,4 @@
-"""How many requests a second a tracking server takes: metrics of an epoch, as runs send them.
+"""How many requests a second a tracking server can handle: metrics of an epoch, as runs send them.
 
     python benchmarks/server_capacity.py --clients 16 --seconds 10 [--tracking-uri URI]
 
@@ -59,7 +59,7 @@ def _started(workers: int) -> Iterator[None]:
 
 
 def _open(number: int) -> None:
-    """Begin a run in this process, which waits a moment so that each gets one."""
+    """Begin a run in this process; it waits a moment, so that each process gets one."""
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -72,7 +72,7 @@ def _open(number: int) -> None:
 
 
 def _send(seconds: float) -> list[float]:
-    """Send epochs, each once the last one is taken, and return how long each took."""
+    """Send the metrics of epochs one after the other, and return the seconds of each request."""
     from mlflow.entities import Metric
 
     ((client, run_id),) = _opened

@@ -1,4 +1,4 @@
-"""Does it pay to train the jobs of a sweep as one program? The same grid one by one and together, real commands each.
+"""Is it faster to train the jobs of a sweep as one program? The same grid, one by one and together, with real commands.
 
     python benchmarks/together.py                  # 8 seeds of a small perceptron, 3 rounds, about 15 minutes
     python benchmarks/together.py --jobs 16 --rounds 1 model=cnn model.filters=8
@@ -24,7 +24,7 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": 
 
 
 def sweep(jobs: int, overrides: list[str]) -> dict[str, float]:
-    """Run the grid in a folder of its own, and return its seconds by what they are of."""
+    """Run the grid in a folder of its own, and return the seconds of process, fit and epoch."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
         folder = Path(name)
         words = [sys.executable, "-m", "mnist_exp.run", "-m", f"seed=range(0,{jobs})", *overrides]
