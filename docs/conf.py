@@ -40,9 +40,6 @@ python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Source", "params_style")]
 
-# `--help` has two dashes.
-smartquotes = False
-
 html_theme = "furo"
 html_title = "mnist_exp"
 html_static_path = ["static"]

@@ -24,7 +24,7 @@ def exit_codes() -> str:
 
 
 def _help(name: str) -> str:
-    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "COLUMNS": "92", "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-m", f"mnist_exp.{name}", "--help"]
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 

@@ -7,6 +7,10 @@ from typing import Any
 _SECTION = re.compile(r"(?P<name>Returns|Yields|Raises|Source): (?P<text>.+)")
 _IN_ONE_LINE = re.compile(r"(?P<sentence>.*[.)]) (?P<section>Raises: .+)")
 
+# `Annotated[list[int], FieldInfo(…)]` up to its last bracket, of which two may be open within it.
+_INNER = r"(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])"
+_RANGE = re.compile(rf"Annotated\[(?P<kind>[~\w.]+(?:\[[^\[\]]*\])?), {_INNER}*\]")
+
 
 def split_sections(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Put the text of `Returns: …`, `Raises: …` and `Source: …` on a line of its own, where Sphinx expects it."""
@@ -16,8 +20,11 @@ def split_sections(app: Any, what: str, name: str, thing: Any, options: Any, lin
 def readable_defaults(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Return a signature that Sphinx can parse: with a dataclass's `<factory>` in it, every comma breaks a line."""
-    return signature and signature.replace("<factory>", "..."), returns
+    """Return a signature that a person and Sphinx can read: without ranges, which the reference of options has.
+
+    With a dataclass's `<factory>` in it, Sphinx breaks a line at every comma.
+    """
+    return signature and _RANGE.sub(r"\g<kind>", signature).replace("<factory>", "..."), returns
 
 
 def _apart(lines: Iterable[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 from generate.links import ROOT
-from generate.markdown import code, table
+from generate.markdown import code, flags, table
 
 
 def text() -> str:
@@ -22,4 +22,4 @@ def _modules(folder: Path) -> str:
 
 
 def _docstring(file: Path) -> str:
-    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return flags(ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "")

@@ -110,6 +110,19 @@ def test_sections_of_one_line_are_given_a_name_of_their_own():
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("(n: Annotated[int, FieldInfo(annotation=NoneType, metadata=[Ge(ge=1)])] = 32)", "(n: int = 32)"),
+        ("(n: Annotated[list[int], FieldInfo(metadata=[MinLen(min_length=1)])] = [5, 3])", "(n: list[int] = [5, 3])"),
+        ("(n: dict[str, Annotated[~int, Allowed(words='a, [28, 28]')] | None])", "(n: dict[str, ~int | None])"),
+        ("(n: list = <factory>)", "(n: list = ...)"),
+    ],
+)
+def test_signatures_are_shown_without_ranges(written, shown):
+    assert docstrings.readable_defaults(None, "function", "f", None, None, written, None) == (shown, None)
+
+
 @pytest.mark.slow
 def test_sphinx_builds_the_site_without_warnings(tmp_path):
     pytest.importorskip("sphinx")
