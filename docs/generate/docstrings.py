@@ -24,7 +24,10 @@ def readable_defaults(
 
     With a dataclass's `<factory>` in it, Sphinx breaks a line at every comma.
     """
-    return signature and _RANGE.sub(r"\g<kind>", signature).replace("<factory>", "..."), returns
+    shown = (signature or "").replace("<factory>", "...")
+    for _ in range(2):  # Those of a list's elements first.
+        shown = _RANGE.sub(r"\g<kind>", shown)
+    return signature and shown, returns
 
 
 def _apart(lines: Iterable[str]) -> Iterator[str]:

@@ -94,6 +94,10 @@ def test_links_lead_to_the_pages_of_the_site(written, shown):
     assert links.rewrite(written, page, page) == shown
 
 
+def test_no_page_has_the_name_of_one_that_sphinx_makes():
+    assert not {"search", "genindex", "modindex", "py-modindex"} & {page.stem for page in (ROOT / "docs").glob("*.md")}
+
+
 def test_sections_of_one_line_are_given_a_name_of_their_own():
     lines = ["Do it. Raises: DataError: why.", "", "Returns: a sum", "of all.", "Source: a book.", "", "More."]
     docstrings.split_sections(None, "function", "f", None, None, lines)
@@ -115,6 +119,7 @@ def test_sections_of_one_line_are_given_a_name_of_their_own():
     [
         ("(n: Annotated[int, FieldInfo(annotation=NoneType, metadata=[Ge(ge=1)])] = 32)", "(n: int = 32)"),
         ("(n: Annotated[list[int], FieldInfo(metadata=[MinLen(min_length=1)])] = [5, 3])", "(n: list[int] = [5, 3])"),
+        ("(n: Annotated[list[Annotated[int, F(m=[Ge(1)])]], F(m=[MinLen(1)])] = [5])", "(n: list[int] = [5])"),
         ("(n: dict[str, Annotated[~int, Allowed(words='a, [28, 28]')] | None])", "(n: dict[str, ~int | None])"),
         ("(n: list = <factory>)", "(n: list = ...)"),
     ],
