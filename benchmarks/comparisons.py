@@ -105,8 +105,8 @@ def single(options: Options, epochs: int, rounds: int) -> Row:
         images,
         {
             OURS: Program(ours(*images, f"trainer.epochs={epochs}"), _fit_of_store, before=ours(*one)),
-            "plain Keras script": Program(plain, _told),
-            "the same with autolog": Program([*plain, "--autolog"], _told, needs=("tensorboard",), before=auto),
+            "plain Keras script": Program(plain, _last_line),
+            "the same with autolog": Program([*plain, "--autolog"], _last_line, needs=("tensorboard",), before=auto),
         },
         rounds,
     )
@@ -125,9 +125,9 @@ def grid(options: Options) -> Row:
         {
             OURS: Program([*sweep, "hydra.launcher.n_workers=2"], _sweep_of_store),
             f"{OURS}, one worker": Program(sweep, _sweep_of_store),
-            "KerasTuner": Program(theirs("tuner.py", "grid", *epochs), _told, needs=("keras_tuner",)),
-            "Optuna loop": Program(theirs("optuna_loop.py", "grid", *epochs), _told),
-            "Ray Tune": Program(theirs("ray_tune.py", "grid", *epochs), _told, needs=("ray",), is_alone=True),
+            "KerasTuner": Program(theirs("tuner.py", "grid", *epochs), _last_line, needs=("keras_tuner",)),
+            "Optuna loop": Program(theirs("optuna_loop.py", "grid", *epochs), _last_line),
+            "Ray Tune": Program(theirs("ray_tune.py", "grid", *epochs), _last_line, needs=("ray",), is_alone=True),
             "shell loop over autolog": Program(["sh", "-c", loop], needs=("tensorboard",)),
         },
         1,
@@ -150,12 +150,12 @@ def search(options: Options) -> Row:
         {
             OURS: Program([*sweep, "hydra.launcher.n_workers=2"], _sweep_of_store),
             f"{OURS}, one worker": Program(sweep, _sweep_of_store),
-            "Optuna loop (TPE, ASHA)": Program(theirs("optuna_loop.py", "asha", *most, *trials), _told),
+            "Optuna loop (TPE, ASHA)": Program(theirs("optuna_loop.py", "asha", *most, *trials), _last_line),
             "KerasTuner (Hyperband)": Program(
-                theirs("tuner.py", "hyperband", *most, *iterations), _told, needs=("keras_tuner",)
+                theirs("tuner.py", "hyperband", *most, *iterations), _last_line, needs=("keras_tuner",)
             ),
             "Ray Tune (random, ASHA)": Program(
-                theirs("ray_tune.py", "asha", *most, *trials), _told, needs=("ray",), is_alone=True
+                theirs("ray_tune.py", "asha", *most, *trials), _last_line, needs=("ray",), is_alone=True
             ),
         },
         1,
@@ -181,7 +181,7 @@ def start(options: Options) -> Row:
 def reject(options: Options) -> Row:
     """From the command to the message that an option does not exist."""
     return Row(
-        "until a misspelt option is told",
+        "until a misspelt option is reported",
         _images(options.limit, "test"),
         {
             OURS: Program(ours("model.dorpout=0.5"), exit_code=2, says="did you mean model.dropout?"),
@@ -200,7 +200,7 @@ def jobs(options: Options) -> Row:
         images,
         {
             OURS: Program(ours("-m", *sweep, *images), _jobs_of_store),
-            "Optuna loop": Program(theirs("optuna_loop.py", "nothing", "--trials", options.jobs), _jobs_told),
+            "Optuna loop": Program(theirs("optuna_loop.py", "nothing", "--trials", options.jobs), _jobs_printed),
         },
         1,
     )
@@ -221,7 +221,7 @@ def _images(limit: int | None, validation: str | float) -> list[str]:
     return [f"data.limit={'null' if limit is None else limit}", f"data.validation={validation}"]
 
 
-def _told(measured: Measured, folder: Path) -> Facts:
+def _last_line(measured: Measured, folder: Path) -> Facts:
     """Return the last line that a peer's program printed."""
     facts: Facts = json.loads(measured.output.strip().splitlines()[-1])
     return _in_order(facts)
@@ -255,9 +255,9 @@ def _jobs_of_store(measured: Measured, folder: Path) -> Facts:
     return _jobs(measured, starts, end, [value for (value,) in fits])
 
 
-def _jobs_told(measured: Measured, folder: Path) -> Facts:
-    told = json.loads(measured.output.strip().splitlines()[-1])
-    return _jobs(measured, told["starts"], told["end"], told["fits"])
+def _jobs_printed(measured: Measured, folder: Path) -> Facts:
+    printed = json.loads(measured.output.strip().splitlines()[-1])
+    return _jobs(measured, printed["starts"], printed["end"], printed["fits"])
 
 
 def _jobs(measured: Measured, starts: Sequence[float], end: float, fits: Sequence[float]) -> Facts:

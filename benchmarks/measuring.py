@@ -111,7 +111,7 @@ def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
 
 
 class _Sampler:
-    """Looks at a process and its children until told to stop."""
+    """Samples a process and its children until `stop` is called."""
 
     def __init__(self, pid: int) -> None:
         self.samples: list[Sample] = []
@@ -150,20 +150,20 @@ class _Sampler:
 
 
 def in_rounds(
-    actions: Mapping[str, Callable[[], Result]], rounds: int, told: Callable[[int, str, Result], None]
+    actions: Mapping[str, Callable[[], Result]], rounds: int, on_result: Callable[[int, str, Result], None]
 ) -> dict[str, list[Result]]:
     """Run each action once in each round, so that other work on the machine disturbs all actions alike.
 
     Args:
         actions: by name.
         rounds: how many.
-        told: called with round, name and result.
+        on_result: called with round, name and result.
     """
     results: dict[str, list[Result]] = {name: [] for name in actions}
     for number in range(1, rounds + 1):
         for name, action in actions.items():
             results[name].append(action())
-            told(number, name, results[name][-1])
+            on_result(number, name, results[name][-1])
     return results
 
 

@@ -84,8 +84,8 @@ def _take(search: Study) -> tuple[float, float, float, float]:
     at.append(time.perf_counter())
     study.tell(trial, 0.95)
     at.append(time.perf_counter())
-    opened, asked, epochs, told = (after - before for before, after in itertools.pairwise(at))
-    return opened, asked, epochs / EPOCHS, told
+    opened, asked, epochs, reported = (after - before for before, after in itertools.pairwise(at))
+    return opened, asked, epochs / EPOCHS, reported
 
 
 if __name__ == "__main__":
