@@ -111,10 +111,10 @@ def find_running(call: SweepCall, history: SweepHistory) -> StoredRun | None:
 
     Raises: BusyError: it is a grid, and another process runs it. A search is joined instead.
     """
-    found = history.find_parent(call.key) if call.how.reuse else None
-    if found is not None and found.lives and call.study is None:
-        raise BusyError(reuse.running_already(found))
-    return found
+    parent = history.find_parent(call.key) if call.how.reuse else None
+    if parent is not None and parent.lives and call.study is None:
+        raise BusyError(reuse.running_already(parent))
+    return parent
 
 
 def open_parent(call: SweepCall, history: SweepHistory, earlier: Sequence[StoredRun]) -> ParentRun:
@@ -123,15 +123,15 @@ def open_parent(call: SweepCall, history: SweepHistory, earlier: Sequence[Stored
     Raises: BusyError: it is a grid, and another process runs it.
     """
     with store.lock(history.uri):
-        found = find_running(call, history)
-        if found is not None and found.lives:
-            return ParentRun(call, history, earlier, found.run_id, is_new=False, is_ours=False)
-        run_id = history.open_parent(found, *_facts(call))
-    if found is None and call.how.reuse and (other := history.yield_to_other_parent(call.key, run_id)):
+        parent = find_running(call, history)
+        if parent is not None and parent.lives:
+            return ParentRun(call, history, earlier, parent.run_id, is_new=False, is_ours=False)
+        run_id = history.open_parent(parent, *_facts(call))
+    if parent is None and call.how.reuse and (other := history.yield_to_other_parent(call.key, run_id)):
         if call.study is None:
             raise BusyError(reuse.running_already(other))
         return ParentRun(call, history, earlier, other.run_id, is_new=True, is_ours=False)
-    return ParentRun(call, history, earlier, run_id, is_new=found is None, is_ours=True)
+    return ParentRun(call, history, earlier, run_id, is_new=parent is None, is_ours=True)
 
 
 def _facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""MLflow's client, through which all goes to a store; what it writes has no secrets."""
+"""The only client of MLflow in this package: it removes secrets from everything that it writes."""
 
 import contextlib
 import copy
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     import mlflow
 
 _READS = ("get_", "search_", "list_", "download_", "load_", "delete_")
-# By these something is found again, or they are addresses that must lead there.
+# These identify something, or are addresses, so they must not be changed.
 _IDENTITIES = ("key", "alias", "version", "source", "artifact_path", "artifact_file", "artifact_location")
 _FILES = ("local_path", "local_dir")
 _OF_MODELS = "log_model_artifact"  # A model's files must stay as they are.
 
 
 class RedactedClient:
-    """An `MlflowClient`; each method of it that writes takes what is written without its secrets.
+    """An `MlflowClient` whose writing methods remove secrets from their arguments.
 
-    Texts are redacted wherever they stand, also in what a later version writes: in tags, params, notes, names of runs,
-    in text files below a folder that is logged. Ids, numbers, pictures and models are left as they are.
+    All texts are redacted: tags, params, notes, names of runs, and text files in a folder that is logged. A method that
+    is used later is covered too. Ids, numbers, pictures and models are not changed.
     """
 
     def __init__(self, client: "mlflow.MlflowClient") -> None:
         self._client = client
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        is_written = callable(found) and not name.startswith((*_READS, "_"))
-        return functools.partial(_write, found) if is_written else found
+        attribute = getattr(self._client, name)
+        is_written = callable(attribute) and not name.startswith((*_READS, "_"))
+        return functools.partial(_write, attribute) if is_written else attribute
 
 
 def _write(method: Callable[..., Any], *values: Any, **named: Any) -> Any:

@@ -61,8 +61,8 @@ def find(settings: TrackingSettings, reference: str) -> StoredRun:
 
 def _run_id(client: "MlflowClient", reference: str) -> str:
     """Return the run id of a reference. Raises: SettingsError: it names no run; with a similar one if there is one."""
-    if found := _OF_A_RUN.fullmatch(reference):
-        return found[1]
+    if match := _OF_A_RUN.fullmatch(reference):
+        return match[1]
     if reference.startswith(SCHEME):
         return _of_model(client, reference)
     return reference if run_folder.is_run_id(reference) else _of_start(client, reference)
@@ -88,9 +88,9 @@ def _names(client: "MlflowClient", condition: str = "") -> dict[str, str]:
     """Return the names of the runs that meet a condition, by run id; only the newest 5,000."""
     from mlflow.entities import ViewType
 
-    experiments = [found.experiment_id for found in client.search_experiments(ViewType.ACTIVE_ONLY)]
-    found = itertools.islice(runs.each_run(client, experiments, condition), _MOST_RUNS)
-    return {run.info.run_id: run.info.run_name or "" for run in found}
+    experiments = [experiment.experiment_id for experiment in client.search_experiments(ViewType.ACTIVE_ONLY)]
+    newest = itertools.islice(runs.each_run(client, experiments, condition), _MOST_RUNS)
+    return {run.info.run_id: run.info.run_name or "" for run in newest}
 
 
 def _of_start(client: "MlflowClient", start: str) -> str:
@@ -116,12 +116,12 @@ def _of_model(client: "MlflowClient", reference: str) -> str:
 
     shown = repr(reference[:_LONGEST])
     try:
-        if found := _LOGGED.fullmatch(reference):
-            named = client.get_logged_model(found[1]).source_run_id
-        elif found := _VERSION.fullmatch(reference):
-            named = client.get_model_version(found[1], found[2]).run_id
-        elif found := _ALIAS.fullmatch(reference):
-            named = client.get_model_version_by_alias(found[1], found[2]).run_id
+        if match := _LOGGED.fullmatch(reference):
+            named = client.get_logged_model(match[1]).source_run_id
+        elif match := _VERSION.fullmatch(reference):
+            named = client.get_model_version(match[1], match[2]).run_id
+        elif match := _ALIAS.fullmatch(reference):
+            named = client.get_model_version_by_alias(match[1], match[2]).run_id
         else:
             raise SettingsError(f"{shown} names no model: write {SCHEME}NAME@champion or {SCHEME}NAME/VERSION")
     except MlflowException as error:

@@ -132,8 +132,8 @@ def is_silent(around: Path, run_id: str, process: str) -> bool:
 def folders(settings: TrackingSettings) -> list[RunFolder]:
     """Return the folders of all runs that have one."""
     around = root(settings)
-    found = sorted(around.iterdir()) if around.is_dir() else []
-    return [RunFolder(path) for path in found if path.is_dir() and _RUN_ID.fullmatch(path.name)]
+    paths = sorted(around.iterdir()) if around.is_dir() else []
+    return [RunFolder(path) for path in paths if path.is_dir() and _RUN_ID.fullmatch(path.name)]
 
 
 def is_run_id(text: str) -> bool:

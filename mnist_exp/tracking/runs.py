@@ -206,31 +206,31 @@ def search(settings: TrackingSettings, condition: str) -> list[StoredRun]:
     from mlflow.exceptions import MlflowException
 
     try:
-        found = _of_experiment(uri, settings.experiment, condition)
+        matching = _of_experiment(uri, settings.experiment, condition)
     except MlflowException as error:
         if error.get_http_status_code() != 400:
             with tracker.understood(uri):
                 raise
         raise SettingsError(f"{condition!r} is no condition that MLflow understands: {first_line(error)}") from error
-    return [run for run in found if not run.is_sweep]
+    return [run for run in matching if not run.is_sweep]
 
 
 def _of_experiment(uri: str, experiment: str, condition: str) -> list[StoredRun]:
     client = store.client(uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
+    in_store = client.get_experiment_by_name(experiment)
+    if in_store is None:
         known = [each.name for each in client.search_experiments(max_results=1000)]
         guess = wording.nearest(experiment, known)
         hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(known)[:20])}"
         raise SettingsError(f"there is no experiment {experiment!r} in {redact(uri)}: {hint}")
-    runs = each_run(client, [found.experiment_id], condition, oldest_first=True)
+    runs = each_run(client, [in_store.experiment_id], condition, oldest_first=True)
     return [stored(run, experiment, uri) for run in runs]
 
 
 def _on_board(parent: StoredRun) -> set[str]:
     """Return the run ids on a sweep's leaderboard; none if it has no leaderboard yet."""
     try:
-        found = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(parent.leaderboard()))}
+        run_ids = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(parent.leaderboard()))}
     except (csv.Error, SettingsError):
         return set()
-    return {run_id for run_id in found if run_folder.is_run_id(run_id)}
+    return {run_id for run_id in run_ids if run_folder.is_run_id(run_id)}

@@ -132,26 +132,26 @@ def experiment(uri: str, name: str) -> "Experiment":
     from mlflow.exceptions import MlflowException
 
     opened = client(uri)
-    found = opened.get_experiment_by_name(name)
-    if found is None:
+    existing = opened.get_experiment_by_name(name)
+    if existing is None:
         with lock(uri):
-            found = opened.get_experiment_by_name(name)
-            if found is None:
+            existing = opened.get_experiment_by_name(name)
+            if existing is None:
                 file = sqlite_file(uri)
                 # Without a location MLflow would put the artifacts into the working folder.
                 location = (file.parent / ARTIFACTS).as_uri() if file else None
                 try:
                     return opened.get_experiment(opened.create_experiment(name, artifact_location=location))
                 except MlflowException:
-                    found = opened.get_experiment_by_name(name)  # Another machine was quicker.
-                    if found is None:
+                    existing = opened.get_experiment_by_name(name)  # Another machine was quicker.
+                    if existing is None:
                         raise
-    if found.lifecycle_stage != "active":
+    if existing.lifecycle_stage != "active":
         raise TrackingError(
             f"tracking.experiment={name} was deleted in MLflow: restore it with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}` or choose another name"
+            f"`mlflow experiments restore --experiment-id {existing.experiment_id}` or choose another name"
         )
-    return found
+    return existing
 
 
 def _check_sqlite(uri: str, shown: str) -> None:

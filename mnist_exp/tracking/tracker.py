@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
-# How long a run that was told to end waits for its store: see `runtime.signals`.
+# How long a run waits for its store after a signal has asked it to end: see `runtime.signals`.
 _LAST_WORDS_S = 4.0
 
 
 class Tracker:
-    """Where a run is recorded: this one records nothing, for `tracking=none`; `MlflowTracker` records in MLflow.
+    """Records a run. This class records nothing (`tracking=none`); its subclass `MlflowTracker` records in MLflow.
 
-    `open_tracker` makes one. `start` or `resume` comes first, and `end` last.
+    `open_tracker` makes a tracker. Call `start` or `resume` first, and `end` last.
 
     Attributes:
-        run_id: of the run; None where it is not recorded.
-        folder: of the run on disk, claimed; None where nothing is kept.
-        how_to_look: how to see the run in a browser; empty where there is nothing to see.
-        registered: after the end, the version under which the model was registered, and why it is the champion or not.
+        run_id: of the run; None if the run is not recorded.
+        folder: the folder of the run on disk, locked for this process; None if the run is not recorded.
+        how_to_look: how to see the run in a browser; empty if the run is not recorded.
+        registered: after the end, the registered version of the model, and why it is the champion or not.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Tracker:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics at one step; those that a resumed run has at this step already are left as they are."""
+        """Log metrics at one step; a resumed run keeps the values that it has at this step already."""
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
@@ -72,7 +72,7 @@ class Tracker:
         """Log the model in Keras's format, with its signature and fixed requirements."""
 
     def register_model(self) -> None:
-        """Register the model that was logged, if the settings say so; `registered` tells what came of it at the end."""
+        """Register the logged model if `tracking.register_as` is set; at the end, `registered` holds the result."""
 
     def end(self, status: str, patience_s: float = 0.0) -> None:
         """Close the run as FINISHED, FAILED or KILLED.
@@ -207,7 +207,7 @@ class MlflowTracker(Tracker):
         self._uploader.send(Record("model", facts | {"trusted_modules": trusted_modules}), model)
 
     def register_model(self) -> None:
-        """Register the model that was logged, if the settings say so; `registered` tells what came of it at the end."""
+        """Register the logged model if `tracking.register_as` is set; at the end, `registered` holds the result."""
         if self._settings.register_as is not None:
             self._send("registration", {"name": self._settings.register_as})
 
@@ -266,13 +266,13 @@ class MlflowTracker(Tracker):
         self._uploader.send(Record(kind, facts, files or {}))
 
     def _now_ms(self) -> int:
-        """Return the time, never an earlier one than before: a clock that is set back must not turn records around."""
+        """Return the time in ms, never less than before, so that records keep their order if the clock is set back."""
         self._latest_ms = max(self._latest_ms, round(time.time() * 1000))
         return self._latest_ms
 
 
 def _context_tags() -> dict[str, str]:
-    """Return what MLflow notes of user and program, and the run that is active already, as its parent."""
+    """Return MLflow's own tags of user and program; an active run of MLflow becomes the parent."""
     import mlflow
     from mlflow.tracking.context import registry
 
@@ -282,14 +282,14 @@ def _context_tags() -> dict[str, str]:
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """Yield a folder for files on their way to the tracker; it is gone afterwards."""
+    """Yield a temporary folder for files that are to be logged."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
         yield Path(name)
 
 
 @contextlib.contextmanager
 def understood(uri: str) -> Iterator[None]:
-    """Turn what MLflow says when a store cannot be opened into one sentence."""
+    """Turn an error of MLflow that a store cannot be opened into a TrackingError of one sentence."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -302,7 +302,13 @@ def understood(uri: str) -> Iterator[None]:
 
 
 def how_to(command: str, words: Sequence[str], uri: str) -> str:
-    """Return how a command of this package is called with some words, on a run of a store."""
+    """Return the command line of a command of this package.
+
+    Args:
+        command: its name, such as `report`.
+        words: its arguments.
+        uri: address of the store.
+    """
     place = [] if uri == store.DEFAULT_URI else ["--tracking-uri", redact(uri)]
     return shlex.join(["python", "-m", f"mnist_exp.{command}", *words, *place])
 

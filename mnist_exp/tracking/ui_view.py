@@ -1,8 +1,8 @@
-"""The page of MLflow on which runs are looked at: its columns, its order and its charts.
+"""The view of runs on MLflow's page: its columns, its order and its charts.
 
 MLflow keeps such a view as JSON in a tag of the experiment, `mlflow.sharedViewState.KEY`, and an address that names the
-key opens it. This is no public interface, so tests/tracking/test_mlflow_ui.py looks at the page in a browser (3.17).
-Where the tag cannot be written, the address itself sorts the runs, and MLflow chooses the columns.
+key opens it. This is not a public interface, so tests/tracking/test_mlflow_ui.py checks the page in a browser (3.17).
+If the tag cannot be written, the address itself sorts the runs, and MLflow chooses the columns.
 """
 
 import contextlib
@@ -31,15 +31,15 @@ _MOST_NAMED = 300  # runs: MLflow keeps 20,000 characters
 
 @dataclass(frozen=True)
 class View:
-    """Which runs of an experiment are shown, and what of them.
+    """A view: which runs of an experiment are shown, with which columns and charts.
 
     Args:
-        metric: by which they are sorted, the best first.
-        direction: what is best: maximize or minimize.
-        columns: shown from left to right, as MLflow names them.
-        condition: which the runs fulfil, in MLflow's words; empty for all.
-        name: under which MLflow's menu of views lists it; None keeps it out of there, where MLflow allows 40.
-        charted: params that the charts hold against the metric; without any, MLflow chooses the charts.
+        metric: by which the runs are sorted, the best first.
+        direction: maximize or minimize.
+        columns: from left to right, as MLflow names them.
+        condition: a filter in MLflow's syntax; empty for all runs.
+        name: of the view in MLflow's menu; None leaves it out of the menu, which can hold 40 views.
+        charted: params that the charts plot against the metric; if empty, MLflow chooses the charts.
     """
 
     metric: str
@@ -51,7 +51,7 @@ class View:
 
     @property
     def key(self) -> str:
-        """What the address calls it: a digest of its state, so that the same view has the same key."""
+        """The key of the view in an address: a digest of its state, so that equal views have the same key."""
         return "mnist_exp-" + hashlib.sha256(self.state.encode()).hexdigest()[:_KEY_LENGTH]
 
     @property
@@ -73,7 +73,7 @@ class View:
 
     @property
     def address(self) -> str:
-        """What sorts and filters the runs without a tag, as the end of an address."""
+        """The end of an address that sorts and filters the runs if the tag cannot be written."""
         facets = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self._facets.items()}
         return urllib.parse.urlencode({name: value for name, value in facets.items() if value})
 
@@ -87,7 +87,7 @@ class View:
 
 
 def of_runs(objective: str, direction: str) -> View:
-    """Return the view of an experiment's runs; it is the same for all that have the same objective."""
+    """Return the view of an experiment's runs; runs with the same objective share one view."""
     columns = [*map(_metric, (objective, *_OUTCOME)), *map(_param, _CHOSEN)]
     return View(objective, direction, _distinct(columns), name=f"mnist_exp: best {objective} first")
 
@@ -98,31 +98,31 @@ def of_jobs(condition: str, swept: Sequence[str], params: Collection[str], objec
     Args:
         condition: from `children` or `among`.
         swept: the options that differ between the jobs.
-        params: names of those that are recorded of a job; of a choice of a group it is what the choice names.
+        params: names of the params recorded for a job; for a choice of a group, the params of that choice.
         objective: the metric that ranks.
         direction: of the objective.
     """
-    found = [next((p for p in (key, f"{key}.name", f"{key}._target_") if p in params), None) for key in swept]
-    shown = _distinct(param for param in found if param is not None)
+    recorded = [next((p for p in (key, f"{key}.name", f"{key}._target_") if p in params), None) for key in swept]
+    shown = _distinct(param for param in recorded if param is not None)
     columns = [_metric(objective), *map(_param, shown), *map(_metric, (*_OUTCOME, names.PARAMETERS))]
     return View(objective, direction, _distinct(columns), condition, charted=shown)
 
 
 def children(parent: str) -> str:
-    """Return the condition of being a job of a sweep."""
+    """Return the filter for the jobs of a sweep."""
     return f"tags.`{names.PARENT}` = '{parent}'"
 
 
 def among(run_ids: Sequence[str]) -> str:
-    """Return the condition of being one of some runs; of very many, one of the first."""
+    """Return the filter for these runs; of more than 300, for the first 300."""
     return f"attributes.run_id IN ({', '.join(map(repr, run_ids[:_MOST_NAMED]))})"
 
 
 def page(client: "MlflowClient", experiment: "Experiment", view: View) -> str:
-    """Return the page of MLflow that shows a view, behind the address of its server; keep the view for it.
+    """Store a view in MLflow, and return the part of the page's address that follows the address of the server.
 
-    One that is there already is left as it is: someone may have changed it in the browser. So the first run of an
-    experiment costs a request, and the next ones none.
+    A view that is stored already is not changed, because a user may have edited it in the browser. So the first run of
+    an experiment costs one request, and the next ones none.
     """
     tag = _TAG + view.key
     is_kept = tag in experiment.tags
