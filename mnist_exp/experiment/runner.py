@@ -57,7 +57,10 @@ def run(settings: Settings, screen: Screen | None = None, job: Job | None = None
         settings: from `compose` or `check`.
         screen: where to show it; the terminal if None.
         job: its part in a sweep; None for a run of its own.
-    Raises: as `open_run`; TrainingError: the loss became NaN or infinite.
+    Raises:
+        SettingsError: data, model or store are not as the settings need them; nothing was recorded.
+        TrainingError: the loss became NaN or infinite.
+        UploadError: the run is finished, but the store did not take all records; they wait on disk.
     """
     with open_run(settings, screen or Screen(), job or Job()) as opened:
         fitted = opened.fit()
