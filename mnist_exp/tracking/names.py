@@ -21,7 +21,7 @@ class Tag:
         meaning: in a sentence.
         when: it is set.
         unit: of its text.
-        only_if: what must be so that it is set at all; empty where it always is.
+        only_if: the condition under which it is set; empty if it always is.
     """
 
     name: str
@@ -42,8 +42,8 @@ class Metric:
             sweep, on its parent run. `evaluation`: added to a finished run by `evaluate --log`.
         unit: of its number.
         more_is_better: None where neither more nor less is better.
-        measures_time: so that it differs when a run is repeated, and `rerun` does not compare it.
-        only_if: what must be so that it is logged at all; empty where it always is.
+        measures_time: whether it is a time or a speed; then a repeated run differs, and `rerun` does not compare it.
+        only_if: the condition under which it is logged; empty if it always is.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Param:
     Args:
         name: in MLflow.
         meaning: in a sentence.
-        only_if: what must be so that it is logged at all; empty where it always is.
+        only_if: the condition under which it is logged; empty if it always is.
     """
 
     name: str

@@ -80,7 +80,7 @@ class Tracker:
         Args:
             status: of the run.
             patience_s: how long to wait for a store that does not take records; a KILLED run has no time for that.
-        Raises: UploadError: it did not take all of a FINISHED run; of any other one that is told as a warning.
+        Raises: UploadError: the store did not take all records of a FINISHED run. For other runs this is a warning.
         """
 
 
@@ -243,11 +243,11 @@ class MlflowTracker(Tracker):
         if unsaved:
             return (
                 f"the tracking store does not take records ({uploader.reason}), and {unsaved} of the {waiting} that "
-                f"wait could not be written to {uploader.spool.folder} either ({uploader.spool.reason}): mend that, "
+                f"wait could not be written to {uploader.spool.folder} either ({uploader.spool.reason}): repair that, "
                 f"then go on from the last checkpoint with resume={self.run_id}"
             )
         return (
-            f"the tracking store did not take all that there is of the run ({uploader.reason}); nothing is lost: "
+            f"the tracking store did not take all records of the run ({uploader.reason}); nothing is lost: "
             f"{'1 record waits' if waiting == 1 else f'{waiting} records wait'} in {uploader.spool.folder}. "
             f"When it is back:\n  {self._how_to_deliver()}"
         )
