@@ -102,7 +102,7 @@ def _of_slurm(timeout_min: int, signal_delay_s: int) -> list[str]:
         return []
     return [
         f"hydra.launcher.timeout_min={timeout_min} is not allowed with hydra.launcher.signal_delay_s={signal_delay_s}: "
-        f"Slurm could ask a job to end as it begins, because its signal may come "
+        "Slurm could ask a job to end as it begins, because its signal may come "
         f"{_SLURM_IS_EARLY_S} s early; give it more minutes"
     ]
 
