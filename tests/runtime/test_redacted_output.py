@@ -94,3 +94,16 @@ def test_screen_of_a_notebook_is_redacted_without_a_command(capsys, monkeypatch)
     output = capsys.readouterr()
     assert output.err == "warning: from https://***@host/x\n***\n"
     assert output.out == "***\n"
+
+
+def test_absl_does_not_close_the_stderr_that_is_redacted(monkeypatch, tmp_path):
+    """absl-py closes a handler's stream unless it equals sys.stderr; in a worker of Ray's that is no stream of Python's."""
+    from absl.logging import PythonHandler
+
+    with (tmp_path / "stderr").open("w") as own:
+        monkeypatch.setattr("sys.stderr", own)
+        handler = PythonHandler()
+        with redacted_output():
+            handler.close()
+            assert not own.closed
+        assert handler.stream is own
