@@ -9,7 +9,7 @@ ARGS ?=
 # For Linux that of PyPI is for GPUs, with gigabytes of CUDA; pytorch.org tells what to name for one of the CPU alone.
 TORCH ?= torch==2.13.0
 
-.PHONY: run test test-all services-test torch check audit format docs docs-serve bench lock clean
+.PHONY: run test slow-test test-all services-test torch check audit format docs docs-serve bench lock clean
 
 run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
 	$(BIN)/python -m mnist_exp.run $(ARGS)
@@ -17,8 +17,10 @@ run: $(INSTALLED)  ## train the baseline: make run ARGS="model.dropout=0.5"
 test: $(INSTALLED)  ## the default tests, some minutes
 	$(BIN)/python -m pytest $(ARGS)
 
-test-all: $(INSTALLED)  ## all tests that need no GPU and no servers
-	$(BIN)/python -m pytest -m "not gpu and not services" $(ARGS)
+slow-test: $(INSTALLED)  ## those that take minutes each, and need no GPU and no servers
+	$(BIN)/python -m pytest -m "slow and not gpu and not services" $(ARGS)
+
+test-all: test slow-test  ## both
 
 # PostgreSQL and the like are the system's: what a test misses, it says, as `apt-get install postgresql`.
 services-test: $(INSTALLED)  ## those that start servers of their own: PostgreSQL, MLflow, Ray, Slurm

@@ -97,7 +97,7 @@ def test_screen_of_a_notebook_is_redacted_without_a_command(capsys, monkeypatch)
 
 
 def test_absl_does_not_close_the_stderr_that_is_redacted(monkeypatch, tmp_path):
-    """absl-py 2.5 closes its handler's stream unless it equals sys.stderr (findings/absl-closes-a-replaced-stderr.sh)."""
+    """absl-py 2.5 closes its stream unless that equals sys.stderr: findings/absl-closes-a-replaced-stderr.sh."""
     from absl.logging import PythonHandler
 
     with (tmp_path / "stderr").open("w") as own:
