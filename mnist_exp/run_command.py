@@ -31,7 +31,7 @@ def main() -> None:
 
 def launch() -> int:
     """Run the command line in `sys.argv`, which Hydra reads too, and return its exit code."""
-    # Hydra turns errors into its own words and leaves with 1, unless it is told to pass them on.
+    # Otherwise Hydra would reword errors and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     options = argparse.Namespace(overrides=[], config_dir=None, multirun=False)
     try:
@@ -83,7 +83,7 @@ def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
 
 
 def _warn_of_unswept() -> None:
-    """Say that a preset of a sweep sweeps with -m only, unless the run was told where in it it stands."""
+    """Warn that a preset sweeps only with -m, unless the overrides give each of its options a value."""
     hydra = HydraConfig.get()
     given = {text.partition("=")[0].lstrip("+") for text in hydra.overrides.task}
     unswept = [key for key in hydra.sweeper.get("params") or {} if key not in given]

@@ -346,7 +346,7 @@ def test_fallback_is_not_used_in_place_of_the_named_data(here, monkeypatch):
     code, _, err = call(*words)
     assert settings.data.name == "mnist"
     assert code == 2
-    assert "--data=mnist is not to be had" in err
+    assert "--data=mnist cannot be found" in err
 
 
 def test_data_options_may_stand_before_and_after_flags(here):

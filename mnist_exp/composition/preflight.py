@@ -20,7 +20,7 @@ def check(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
     """Return the settings that a composed configuration means.
 
     Nothing heavy is imported, and nothing named in it is run. Data and store are looked at only if there are problems
-    already, so that all of them are told at once.
+    already, so that a person sees all of them at once.
 
     Args:
         config: the composed configuration.

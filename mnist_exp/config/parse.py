@@ -33,7 +33,7 @@ _OPTIONAL = {name for name, each in parameters(Settings).items() if each.default
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a configuration means, as far as it can be told.
+    """What a configuration means, as far as it is valid.
 
     Args:
         settings: None where an option has a problem of its own.

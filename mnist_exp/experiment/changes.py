@@ -11,7 +11,7 @@ _NO_CHANGE = ("hydra", "resume=")  # of the experiment
 def shown(settings: Settings) -> dict[str, str]:
     """Return what was changed as a row of the screen, as it was typed and without secrets; none if nothing was.
 
-    The values that it had before are not told: to compose a second time, without the changes, takes 70 ms.
+    The values from before are not shown: composing a second time, without the overrides, takes 70 ms.
     """
     changes = [redact(text) for text in settings.overrides if not text.lstrip("+~").startswith(_NO_CHANGE)]
     return {"changed": shlex.join(changes)} if changes else {}

@@ -40,7 +40,7 @@ class Images:
         x: raw pixels, shape (n, height, width, channels).
         y: labels, shape (n,).
         is_own: whether the run was trained on this data set, the same to the byte.
-        seen: bool (n,), whether the run was trained on each image; None where its own data are not to be had.
+        seen: bool (n,), whether the run was trained on each image; None where its own data cannot be found.
         why_unknown: why they are not.
     """
 
@@ -66,7 +66,7 @@ def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[
         split: one of `SPLITS`.
         given: options of the data set that are different here, as `path`.
         trusted: modules whose code its record may name.
-    Raises: DataError: the data set is not to be had here, or is another one.
+    Raises: DataError: the data set cannot be found here, or is another one.
         SettingsError: an option is mistaken, or the record.
     """
     settings = _own_settings(run, given, trusted)
@@ -91,13 +91,13 @@ def other(
         words: its options, `data.path=/file.npz`.
         trusted: modules whose code the run's record may name.
         config_dir: a folder of the user's own with a group `data`.
-    Raises: SettingsError: it is not to be had, or an option is mistaken.
+    Raises: SettingsError: it cannot be found, or an option is wrong.
     """
     settings = compose.compose([f"data={name}", *words], config_dir=config_dir)
     dataset = data.load(settings.data)
     is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
     if dataset.fallback and not is_own:
-        raise SettingsError(f"--data={name} is not to be had: {dataset.fallback}; there is --data=mnist_5k")
+        raise SettingsError(f"--data={name} cannot be found: {dataset.fallback}; there is --data=mnist_5k")
     try:
         own_settings = _own_settings(run, {}, trusted)
         trained_on = dataset if is_own else _loaded_without_network(own_settings)

@@ -1,4 +1,4 @@
-"""What every job of a sweep is told."""
+"""What the launching process gives to every job of a sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,20 +22,19 @@ class NumberedJob:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What every job of a sweep is told; small and picklable, for it travels with each.
+    """What every job of a sweep gets; small and picklable, since it is sent with each job.
 
     Args:
-        sweep_id: tells this sweep from any other that the process may have worked for.
+        sweep_id: unique among the sweeps that a worker process may have worked for.
         folder: where events are written.
         parent: run id of the sweep, if it is recorded.
-        keys: the options that differ between jobs.
+        keys: options that differ between jobs.
         study: where a search keeps its trials.
-        deadline: no trial starts later, seconds since 1970.
-        config_dir: a folder of the user's with groups of their own.
-        fixed: overrides that all trials of a search have, as they were written.
+        deadline: time after which no trial starts, seconds since 1970.
+        config_dir: the user's folder of configuration files.
+        fixed: overrides that all trials of a search share, as written.
         common: what decides the results of its trials, as `job_key.common` says.
-        groups: of jobs that are trained together, one for each that a launcher starts; empty where it starts each job
-            by itself.
+        groups: of jobs that are trained together, one for each job of the launcher; empty if each is trained alone.
     """
 
     sweep_id: str

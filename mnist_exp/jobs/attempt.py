@@ -1,4 +1,4 @@
-"""One try at one job of a sweep: its run opened, trained and finished, and the sweep told what happens."""
+"""One attempt at one job of a sweep: open its run, train, finish, and report to the sweep what happens."""
 
 import contextlib
 import json
@@ -39,15 +39,15 @@ NO_RESULT = float("nan")
 
 @dataclass
 class Attempt:
-    """One try at one job: `run` does all of it; `open` and `close` are for jobs that are trained together.
+    """One attempt at one job: `run` does all of it; `open` and `close` are for jobs that are trained together.
 
-    What goes wrong is told to the sweep and not raised; what ends the process is told and raised.
+    Errors are reported to the sweep and not raised. Signals that end the process are reported and raised.
 
     Args:
         assignment: of the sweep.
-        out: where it tells what happens.
-        overrides: all that lead to its configuration.
-        trial: of the search, asked after each epoch whether to go on.
+        out: writes its events.
+        overrides: of its configuration, all of them.
+        trial: of the search, asked after each epoch whether to continue.
         trained_together: how many train at once, and share the seconds.
 
     Attributes:
@@ -90,7 +90,7 @@ class Attempt:
 
     def open(self, make_settings: Callable[[], Settings]) -> Run | None:
         """Return its run, built and its record begun; None where that went wrong, or an earlier run has its result."""
-        with self._telling(), contextlib.ExitStack() as ending:
+        with self._reporting(), contextlib.ExitStack() as ending:
             settings = make_settings()
             if settings.tracking.store == "mlflow":  # It answered when the sweep began.
                 store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S)
@@ -117,14 +117,14 @@ class Attempt:
             opened: by `open`.
             train: returns what came of the training, or raises what went wrong.
         """
-        with self._telling():
+        with self._reporting():
             with self._ending:
                 result = opened.finish(train(opened))
-            self._tell_result(result)
+            self._report_result(result)
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell the sweep what goes wrong."""
+    def _reporting(self) -> Iterator[None]:
+        """Report errors to the sweep."""
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
@@ -138,7 +138,7 @@ class Attempt:
             trace = "" if isinstance(error, MnistExpError) else traceback.format_exc()
             self.out.write("failed", reason=first_line(error), traceback=trace, **self._facts)
 
-    def _tell_result(self, result: Result) -> None:
+    def _report_result(self, result: Result) -> None:
         self.outcome = "pruned" if result.pruned else "done"
         self._note_values(result.objective, result.metrics)
         epochs = len(result.history[names.LOSS])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run(attempts: Sequence[Attempt]) -> None:
     """Open the run of each job, train together those that are one program and the rest one by one, finish each run.
 
-    What goes wrong with one of them is told to the sweep by that one; what ends the process, by each that is open.
+    The error of a job is reported to the sweep as that of this job; the end of the process, as that of all open jobs.
     """
     opened: list[tuple[Attempt, Run]] = []
     try:

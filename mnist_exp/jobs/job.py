@@ -19,7 +19,7 @@ from mnist_exp.jobs.attempt import NO_RESULT, Attempt
 
 @dataclass
 class Task:
-    """What a launcher calls for each job; told its assignment after the launcher was made, before it launches."""
+    """What a launcher calls for each job. It gets its assignment after the launcher is made, before it launches."""
 
     assignment: Assignment | None = None
 
@@ -32,7 +32,7 @@ class Task:
 def run_job(assignment: Assignment, config: DictConfig) -> float:
     """Run one point, or the next trial, and return its objective; NaN where there is none.
 
-    What goes wrong is told to the sweep and not raised: Hydra's launchers would give up the rest.
+    Errors are reported to the sweep and not raised: Hydra's launchers would give up the other jobs.
     """
     hydra = HydraConfig.get()
     number = int(hydra.job.num)

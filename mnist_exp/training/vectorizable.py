@@ -139,7 +139,7 @@ def _is_of_keras(model: keras.Model) -> bool:
 
 
 def _description(model: keras.Model) -> str | None:
-    """Return all that makes a program but the numbers that may differ; None if they cannot all be told apart."""
+    """Return all that makes a program but the numbers that may differ; None if some of these cannot be found."""
     config = model.get_config()
     named = [each for each in _sections(config) if each.get("class_name") == "Dropout"]
     found = [each["config"] for each in named if each["config"].get("rate")]
