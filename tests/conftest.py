@@ -14,6 +14,22 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 FULL_MNIST = Path(os.environ.get("MNIST_EXP_FULL_MNIST") or Path(__file__).parents[2] / "shared" / "data")
 
 
+# A file goes to one worker as a whole, so a long one that begins last keeps the other worker waiting.
+LONGEST_FIRST = [
+    "test_run",
+    "test_fit",
+    "test_golden_losses",
+    "test_sweep",
+    "test_past_store",
+    "test_models",
+    "test_rerun",
+]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.stem) if item.path.stem in LONGEST_FIRST else 99)
+
+
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
     """Run each test in an empty folder, with an empty Keras cache and no choices from the environment."""

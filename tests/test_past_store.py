@@ -98,6 +98,7 @@ def test_finished_sweep_issued_again_runs_nothing(name, store):
     assert {run.info.run_id for run in real_runs.recorded()[2]} == before
 
 
+@pytest.mark.slow
 def test_interrupted_grid_is_finished_and_done_jobs_are_not_run_again(store):
     _, _, before = real_runs.recorded()
     done = {
@@ -125,11 +126,13 @@ def test_interrupted_run_is_resumed_to_the_same_bits(store):
     assert_as_uninterrupted(run_id, "interrupted_run/9")
 
 
+@pytest.mark.slow
 def test_rerun_is_equal_and_tells_that_the_code_differs(store):
     told = command("rerun", run_of({}), *NEARLY)
     assert "equal to run" in told
 
 
+@pytest.mark.slow
 def test_run_is_evaluated_with_the_logged_accuracy(looked_at, monkeypatch):
     monkeypatch.chdir(looked_at)
     run_id = run_of({})
@@ -138,6 +141,7 @@ def test_run_is_evaluated_with_the_logged_accuracy(looked_at, monkeypatch):
     assert "accuracy and loss are as the run recorded them" in told
 
 
+@pytest.mark.slow
 def test_registered_model_predicts(looked_at, monkeypatch, digits, tmp_path):
     from PIL import Image
 
@@ -150,12 +154,14 @@ def test_registered_model_predicts(looked_at, monkeypatch, digits, tmp_path):
     ) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_run_is_exported(looked_at, monkeypatch):
     monkeypatch.chdir(looked_at)
     command("export", run_of({}), "--format", "onnx")
     assert list(Path("exports").glob("*.onnx"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [4, 3], ids=["grid", "search"])
 def test_sweep_is_reported(jobs, store):
     _, parents, _ = real_runs.recorded()

@@ -262,6 +262,7 @@ def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
     assert result.notes == ()
 
 
+@pytest.mark.slow
 def test_command_ends_quietly_on_a_closed_pipe(recorded):
     place, run_id, _ = recorded
     words = [sys.executable, "-m", "mnist_exp.predict", run_id, "digits", "--json"]

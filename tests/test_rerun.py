@@ -68,6 +68,7 @@ def run_id(folder, monkeypatch):
     return folder[1]
 
 
+@pytest.mark.slow
 def test_rerun_is_equal_to_the_last_bit_with_the_threads_of_the_record(run_id):
     client().log_metric(run_id, "evaluation.mnist_5k.test.accuracy", 0.5)  # As `evaluate --log` does.
     done = command("rerun", run_id)
@@ -85,6 +86,7 @@ def test_rerun_is_equal_to_the_last_bit_with_the_threads_of_the_record(run_id):
     assert threads["intra_op"] == 1
 
 
+@pytest.mark.slow
 def test_difference_is_reported_and_fails(run_id):
     store = client()
     store.log_metric(run_id, "val_loss", 0.5, step=2)  # As if it had been another value.

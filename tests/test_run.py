@@ -127,6 +127,7 @@ def test_logged_configuration_can_be_composed_again(recorded):
     assert settings.model.arguments["dropout"] == 0.5
 
 
+@pytest.mark.slow
 def test_logged_model_predicts_what_was_logged_without_this_package(recorded, digits):
     run = recorded[1][0]
     (_, _), (x, y) = digits
@@ -155,6 +156,7 @@ def test_job_of_a_sweep_equals_the_same_run_alone(first, recorded, alone, monkey
     assert same.data.tags["mnist_exp.job_key"] == recorded[1][0].data.tags["mnist_exp.job_key"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_leaves_the_run_killed(alone, number, code):
     # A shell that puts these tests into the background lets them, and their children, ignore SIGINT.
@@ -178,6 +180,7 @@ def test_signal_leaves_the_run_killed(alone, number, code):
     assert [run.info.status for run in runs()[1]] == ["KILLED"]
 
 
+@pytest.mark.slow
 def test_bug_in_a_run_shows_its_traceback_and_leaves_it_failed(alone):
     Path("my_pkg.py").write_text(
         "import keras\n"
@@ -203,6 +206,7 @@ def test_bug_in_a_run_shows_its_traceback_and_leaves_it_failed(alone):
     assert "abc123" not in saved
 
 
+@pytest.mark.slow
 def test_fallback_is_told_twice_and_tagged(alone):
     done = command("trainer=smoke", "data.mirrors=[http://127.0.0.1:9/mnist.npz]")
     assert done.returncode == 0, done.stderr
@@ -212,6 +216,7 @@ def test_fallback_is_told_twice_and_tagged(alone):
     assert done.stderr.index("warning") == 0
 
 
+@pytest.mark.slow
 def test_no_tracking_records_nothing_and_needs_no_mlflow(alone):
     script = (
         "import sys; from mnist_exp import compose, run; result = run(compose(sys.argv[1:])); "
@@ -222,6 +227,7 @@ def test_no_tracking_records_nothing_and_needs_no_mlflow(alone):
     assert not Path("mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_library_use_returns_the_result_and_leaves_mlflow_as_it_was(alone):
     import mlflow
 
@@ -248,6 +254,7 @@ def test_two_first_runs_at_once_share_one_new_store(alone):
     assert sorted(run.data.params["seed"] for run in found) == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_deleted_experiment_is_a_mistake(alone):
     assert command(*SMOKE, "trainer.epochs=1").returncode == 0
     client, found = runs()

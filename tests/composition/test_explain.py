@@ -637,6 +637,7 @@ def results(tmp_path_factory, digits):
     return dict(itertools.chain(*halves)) | {"files": files}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_mistake_is_explained(results, name):
     result = results[name]
@@ -651,6 +652,7 @@ def test_mistake_is_explained(results, name):
     assert result["heavy"] == []
 
 
+@pytest.mark.slow
 def test_several_mistakes_are_reported_together(results):
     result = results["several"]
     assert result["code"] == 2
@@ -666,12 +668,14 @@ def test_several_mistakes_are_reported_together(results):
         assert name in result["err"]
 
 
+@pytest.mark.slow
 def test_checking_a_sweep_stops_after_ten_mistakes(results):
     assert results["sweep twice"]["code"] == 2
     assert "job 1 of 200: model.filters=0 is not allowed" in results["sweep twice"]["err"]
     assert "190 more jobs were not checked: 10 have mistakes already" in results["sweep twice"]["err"]
 
 
+@pytest.mark.slow
 def test_user_file_that_would_be_ignored_is_a_mistake(results):
     assert results["folder that hides ours"]["code"] == 2
     assert "model/cnn.yaml would not be used" in results["folder that hides ours"]["err"]
@@ -687,10 +691,12 @@ def test_run_of_another_process_is_no_mistake(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"nothing was run:\n  run {RUN_ID} is being worked on by another process")
 
 
+@pytest.mark.slow
 def test_nothing_was_recorded(results):
     assert not [name for name in results["files"] if name.startswith("ml")]
 
 
+@pytest.mark.slow
 def test_help_shows_groups_options_and_meanings(results):
     page = results["help"]["out"]
     assert results["help"]["code"] == 0
@@ -701,6 +707,7 @@ def test_help_shows_groups_options_and_meanings(results):
     assert all(len(line) > 54 for line in options if not line.startswith("  python")), "an option has no meaning"
 
 
+@pytest.mark.slow
 def test_cfg_prints_the_configuration(results):
     assert results["configuration"]["code"] == 0
     assert "hidden_units" in results["configuration"]["out"]

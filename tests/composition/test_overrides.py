@@ -157,6 +157,7 @@ def test_any_text_is_parsed_or_explained(text):
         assert first == text or override.is_sweep_override()
 
 
+@pytest.mark.slow
 @examples(35)
 @given(ANYTHING)
 def test_any_overrides_give_settings_or_messages(texts):
@@ -169,6 +170,7 @@ def test_any_overrides_give_settings_or_messages(texts):
         assert check(made.to_config()) == replace(made, overrides=())
 
 
+@pytest.mark.slow
 @examples(25)
 @given(ANYTHING, st.sampled_from([[], ["-m"]]))
 @example(["hydra.verbose=3"], [])
@@ -185,6 +187,7 @@ def test_command_line_with_a_mistake_exits_with_2(texts, flags):
     assert all(is_sentence(sentence.removeprefix("  ")) for sentence in sentences), sentences
 
 
+@pytest.mark.slow
 @examples(20)
 @given(
     st.lists(

@@ -30,6 +30,7 @@ def own_code(alone):
     return alone
 
 
+@pytest.mark.slow
 def test_own_model_optimizer_data_and_experiment_run(own_code):
     (commands,) = blocks("docs/your-own.md", "bash")
     outputs = [run(line) for line in commands.splitlines()]

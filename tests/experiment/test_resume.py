@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["data=mnist_5k", "data.limit=600", "model.filters=4", "model.dense_units=16", "trainer.epochs=12"]
 SMALL += ["trainer.batch_size=20"]
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")

@@ -16,6 +16,8 @@ from real_runs import NOT_TIMES, SMALL, Running, assert_whole, client_of, histor
 
 from mnist_exp.training import checkpoints
 
+pytestmark = pytest.mark.slow
+
 
 def mount(*words):
     done = subprocess.run(["mount", *map(str, words)], capture_output=True, text=True)

@@ -200,6 +200,7 @@ def test_nan_loss_fails_the_run_and_keeps_the_good_checkpoint(alone):
     assert "traceback.txt" in {file.path for file in client_of().list_artifacts(again.info.run_id)}
 
 
+@pytest.mark.slow
 def test_only_one_of_two_processes_resumes_a_run(alone):
     run_id = kill_after_epoch(2, *SMALL, "trainer.epochs=12")
     first = Running("mnist_exp.run", f"resume={run_id}")

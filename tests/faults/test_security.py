@@ -330,6 +330,7 @@ def results(place):
     return dict(zip(LINES, json.loads(done.stdout.rpartition("RESULTS")[2]), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LINES)
 def test_attack_is_reported_as_a_mistake(results, name):
     result = results[name]
@@ -340,6 +341,7 @@ def test_attack_is_reported_as_a_mistake(results, name):
     assert "nothing was run" in result["err"]
 
 
+@pytest.mark.slow
 def test_attacks_are_refused_because_of_their_target(results):
     """They must not be refused because of another mistake on the line."""
     for row, trusted in fives():

@@ -163,6 +163,7 @@ def test_digit_lies_in_its_box_with_its_mass_in_the_middle(x, number, zoom, top)
     assert pixels.max() == 255
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

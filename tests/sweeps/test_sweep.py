@@ -119,6 +119,7 @@ def test_parent_run_names_the_best_job_and_its_command(swept):
     assert "time left" in out
 
 
+@pytest.mark.slow
 def test_same_command_again_runs_nothing_and_keeps_the_parent_run(swept):
     arguments, _, _, parents, children = swept
     again = sweep(*arguments)
@@ -138,6 +139,7 @@ def test_dry_run_shows_the_jobs_of_a_larger_sweep(swept):
     assert re.search(r"filters=4 dropout=0.1 +to do", shown)
 
 
+@pytest.mark.slow
 def test_larger_sweep_reuses_the_jobs_of_a_smaller_one(swept):
     arguments, _, _, _, children = swept
     done = sweep(*arguments, "model.filters=2,4", "sweep.fail_fast=true")
@@ -278,6 +280,7 @@ def test_points_and_zip(alone):
     assert sorted(recorded()[2]) == ["filters=1 dropout=0.1", "filters=2 dropout=0.5", "filters=4 dropout=0.1"]
 
 
+@pytest.mark.slow
 def test_password_of_the_store_is_nowhere_recorded(alone):
     secret = uuid.uuid4().hex  # Not written here: the record has the repository's uncommitted changes.
     address = f"sqlite:///{alone}/m.db?timeout=30&password={secret}"

@@ -47,6 +47,7 @@ def unused(found, table):
     return [entry for entry in table if not any(pattern(entry).fullmatch(name) for name in found)]
 
 
+@pytest.mark.slow
 def test_tags_of_the_table_are_exactly_those_set(recorded):
     parents, runs, _ = recorded
     found = {tag for run in [*parents, *runs] for tag in run.data.tags if not tag.startswith(OF_MLFLOW)}
@@ -58,6 +59,7 @@ def test_tags_of_the_table_are_exactly_those_set(recorded):
     assert {tag for run in runs for tag in always if tag not in run.data.tags} == set()
 
 
+@pytest.mark.slow
 def test_metrics_of_the_table_are_exactly_those_logged(recorded):
     parents, runs, steps = recorded
     of_runs = {metric for run in runs for metric in run.data.metrics}
@@ -71,6 +73,7 @@ def test_metrics_of_the_table_are_exactly_those_logged(recorded):
             assert found == ({1, 2} if names.METRICS[metric].when == "epoch" else {2}), metric
 
 
+@pytest.mark.slow
 def test_every_param_of_the_table_is_logged(recorded):
     parents, runs, _ = recorded
     assert unused({param for run in [*parents, *runs] for param in run.data.params}, names.PARAMS) == []

@@ -48,6 +48,7 @@ def store(tmp_path_factory):
     return uri, client, ids, registered
 
 
+@pytest.mark.slow
 def test_only_a_better_comparable_model_becomes_champion(store):
     _, client, ids, registered = store
     assert registered["first"] == "digits version 1, the champion: there was none"

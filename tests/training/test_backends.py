@@ -169,6 +169,7 @@ print("RESULT" + json.dumps([keras.backend.backend(), predict(model, x).tolist()
 """
 
 
+@pytest.mark.slow
 @EACH
 def test_run_records_its_backend_and_tensorflow_predicts_the_same(backend, alone, digits):
     used, heavy, run_id, read = python(RUN, *SMALL, f"trainer.backend={backend}", "trainer.epochs=2")

@@ -155,6 +155,7 @@ def test_training_lowers_the_loss_and_reports_each_epoch(dataset):
     assert found == pytest.approx(last, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_several_steps_at_a_time_change_no_bit(dataset, monkeypatch):
     def outcome(at_a_time):
         monkeypatch.setattr("mnist_exp.training.fit._MOST_STEPS_AT_A_TIME", at_a_time)
@@ -351,6 +352,7 @@ def test_thread_count_set_too_late_is_refused():
         setup.set_up(7, TrainerSettings(threads=3))
 
 
+@pytest.mark.slow
 def test_thread_count_set_in_time_is_used():
     script = """
 import keras, tensorflow as tf

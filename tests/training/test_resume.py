@@ -15,6 +15,8 @@ from mnist_exp.training.checkpointing import check_fits, variables
 from mnist_exp.training.checkpoints import CheckpointPolicy, Position
 from mnist_exp.training.fit import TrainingRequest, fit
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.batch_size=64", "trainer.epochs=3"]  # 5 steps an epoch, the last one smaller
 NOT_TIMES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")

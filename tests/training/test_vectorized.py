@@ -94,6 +94,7 @@ def assert_equal(one, other, loose=1):
         np.testing.assert_allclose(array, another, rtol=0, atol=WEIGHT * loose)
 
 
+@pytest.mark.slow
 @needs_jax
 def test_vectorized_jobs_equal_single_ones_and_diverge_alone():
     differ = (
