@@ -19,6 +19,8 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.inference import export_formats
 from mnist_exp.runtime import signals
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ("onnx", "litert", "savedmodel", "keras")
 
 
@@ -202,7 +204,6 @@ def test_output_of_converters_is_hidden_unless_they_fail(capfd):
     assert capfd.readouterr().out == "afterwards\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -220,7 +221,6 @@ def test_other_models(run_id, capfd, options):
         assert ("float32 here; against the 16 bits of the training" in capfd.readouterr().out) == is_other
 
 
-@pytest.mark.slow
 def test_savedmodel_is_replaced_by_force(run_id, capfd):
     assert call(run_id, "--format", "savedmodel", "--output", "model") == 0
     Path("model/stale").write_text("of the old one")
@@ -229,7 +229,6 @@ def test_savedmodel_is_replaced_by_force(run_id, capfd):
     assert not Path("model/stale").exists()
 
 
-@pytest.mark.slow
 def test_all_test_images_of_the_full_mnist(alone, full_mnist, capfd, monkeypatch):
     monkeypatch.setenv("MNIST_EXP_DATA", str(full_mnist))
     made = run(compose(["trainer.epochs=1", "model.filters=4", "data.limit=6000"])).run_id
@@ -240,7 +239,6 @@ def test_all_test_images_of_the_full_mnist(alone, full_mnist, capfd, monkeypatch
         assert "10,000 of 10,000 labels as Keras has them, largest" in capfd.readouterr().out
 
 
-@pytest.mark.slow
 def test_command_prints_only_its_results(run_id):
     needs("onnx")
     words = [sys.executable, "-m", "mnist_exp.export", run_id, "--format", "onnx", "--output", "quiet.onnx"]

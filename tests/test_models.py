@@ -103,6 +103,7 @@ def test_is_the_same_after_saving_and_loading(name, images, tmp_path):
     np.testing.assert_array_equal(loaded(images[0]), model(images[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILDERS)
 def test_learns(name, images):
     model = build(name)
@@ -136,11 +137,13 @@ def test_check_cnn_agrees_with_keras(shape):
         assert _keras_builds(models.cnn, shape, 2, filters=1, dense_units=1, **options) == (not problems), options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(side, side, 1) for side in range(8, 15)] + [(11, 40, 3), (40, 11, 3), (12, 40, 3)])
 def test_check_lenet5_agrees_with_keras(shape):
     assert _keras_builds(models.lenet5, shape, 2) == (not list(models.check_lenet5(shape)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(side, side, 1) for side in range(1, 16)] + [(9, 40, 3), (40, 9, 3)])
 def test_check_convnet_agrees_with_keras(shape):
     for size, depth, padding in itertools.product((1, 2, 3, 5), (1, 2), ("valid", "same")):

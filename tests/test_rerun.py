@@ -16,6 +16,8 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.experiment.runner import Result
 from mnist_exp.tracking import names
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.epochs=3", "augment=shift"]
 EVIL = """
@@ -68,7 +70,6 @@ def run_id(folder, monkeypatch):
     return folder[1]
 
 
-@pytest.mark.slow
 def test_rerun_is_equal_to_the_last_bit_with_the_threads_of_the_record(run_id):
     client().log_metric(run_id, "evaluation.mnist_5k.test.accuracy", 0.5)  # As `evaluate --log` does.
     done = command("rerun", run_id)
@@ -86,7 +87,6 @@ def test_rerun_is_equal_to_the_last_bit_with_the_threads_of_the_record(run_id):
     assert threads["intra_op"] == 1
 
 
-@pytest.mark.slow
 def test_difference_is_reported_and_fails(run_id):
     store = client()
     store.log_metric(run_id, "val_loss", 0.5, step=2)  # As if it had been another value.
@@ -274,7 +274,6 @@ def test_run_that_cannot_be_repeated_is_refused_before_anything_runs(foreign, fo
     assert not (folder[0] / "proof").exists()
 
 
-@pytest.mark.slow
 def test_code_that_the_user_trusts_is_run(alone):
     Path("my_pkg.py").write_text(EVIL.replace('write_text("run")', 'write_text("mine")'))
     Path("own/model").mkdir(parents=True)

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 from generate import commands, docstrings, links, options, tree  # noqa: E402
 
 
+@pytest.mark.slow
 def test_every_choice_and_option_is_in_the_reference():
     page = options.text()
     for file in [*(ROOT / "conf").glob("[!h]*/*.yaml"), *(ROOT / "experiments").glob("*/*.yaml")]:
@@ -26,6 +27,7 @@ def test_every_choice_and_option_is_in_the_reference():
     assert "| `hydra.launcher.max_restarts` | `3` |" in page
 
 
+@pytest.mark.slow
 def test_every_command_is_in_the_reference_with_its_options():
     page = commands.text()
     for name in ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver"):

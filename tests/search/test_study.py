@@ -167,6 +167,7 @@ def test_processes_that_start_together_draw_different_trials():
     assert sorted(trial.number for trial in searched.open().trials) == list(range(10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["journal", "database"])
 def test_concurrent_claims_start_no_trial_too_many(kind, tmp_path):
     context = multiprocessing.get_context("spawn")

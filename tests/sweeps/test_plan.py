@@ -69,6 +69,7 @@ def composers():
         yield PointComposer(loader).compose, lambda overrides: hydra_compose("config", list(overrides))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(overrides=combinations(*CHOICES))
 @example(overrides=["+model.extra={a:1}", "model.extra.a=2", "++model.extra.a=3"])

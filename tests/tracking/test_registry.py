@@ -14,6 +14,8 @@ from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.tracking import mlflow_writes, references, registry, runs
 from mnist_exp.tracking.spool import Record
 
+pytestmark = pytest.mark.slow
+
 HELD_OUT = "data.validation=0.2"
 
 
@@ -48,7 +50,6 @@ def store(tmp_path_factory):
     return uri, client, ids, registered
 
 
-@pytest.mark.slow
 def test_only_a_better_comparable_model_becomes_champion(store):
     _, client, ids, registered = store
     assert registered["first"] == "digits version 1, the champion: there was none"
