@@ -236,7 +236,7 @@ def test_all_test_images_of_the_full_mnist(alone, full_mnist, capfd, monkeypatch
         needs(name)
         capfd.readouterr()
         assert call(made, "--format", name) == 0
-        assert "10,000 of 10,000 labels as Keras has them, largest" in capfd.readouterr().out
+        assert "10,000 of 10,000 labels equal to those of Keras; largest difference" in capfd.readouterr().out
 
 
 def test_command_prints_only_its_results(run_id):
