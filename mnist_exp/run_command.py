@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +21,7 @@ from mnist_exp.config import wording
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.experiment import resume, runner
 from mnist_exp.experiment.record import Job
+from mnist_exp.runtime import start_folder
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
 
@@ -44,7 +46,8 @@ def launch() -> int:
             print(help_page.text(options.overrides, options.config_dir))
             return DONE
         compose.register_search_path()
-        hydra.main(version_base="1.3", config_path=str(compose.CONF), config_name="config")(train)()
+        with start_folder.started_in(Path.cwd()):
+            hydra.main(version_base="1.3", config_path=str(compose.CONF), config_name="config")(train)()
     except (SettingsError, RunError, KeyboardInterrupt) as error:
         return commands.tell(error, "configuration")
     except SystemExit as leaving:

@@ -23,6 +23,7 @@ from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
+from mnist_exp.runtime import start_folder
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -84,7 +85,7 @@ def _explained(overrides: Sequence[str], error: Exception) -> Exception:
 
 @contextmanager
 def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
-    """Set Hydra up to compose, and restore what was set up before."""
+    """Set Hydra up to compose in the folder that the command was started in, and restore what was set up before."""
     register_search_path()
     if config_dir is not None:
         _check_own_folder(Path(config_dir))
@@ -92,7 +93,7 @@ def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
     running = GlobalHydra.instance().hydra  # Within a sweep or a job Hydra runs already.
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
+        with start_folder.working_there(), initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
             yield GlobalHydra.instance().config_loader()
     finally:
         ExperimentsSearchPath.own_folder = None

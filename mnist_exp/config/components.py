@@ -20,7 +20,7 @@ from typing import Any
 from mnist_exp.config import fields, optimizers, signatures, wording
 from mnist_exp.config.signatures import REQUIRED, Parameter, Signature
 from mnist_exp.errors import SettingsError
-from mnist_exp.runtime import imports
+from mnist_exp.runtime import imports, start_folder
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,16 @@ class Component:
     def build(self, *given: Any, **extra: Any) -> Any:
         """Import the builder and call it: `given` by position, `extra` in place of configured arguments.
 
+        It is called in the folder that the command was started in, so that it finds what a relative path names.
+
         Raises: SettingsError: it cannot be imported, or is not what its group takes, or refuses its arguments.
         """
-        builder = self._resolve()
+        with start_folder.working_there():
+            return self._call(self._resolve(), given, self.arguments | extra)
+
+    def _call(self, builder: Callable[..., Any], given: Sequence[Any], arguments: Mapping[str, Any]) -> Any:
         try:
-            return builder(*given, **(self.arguments | extra))
+            return builder(*given, **arguments)
         except (TypeError, ValueError) as error:
             # Keras refuses arguments with ValueErrors from deep inside; in a user's own code these may be bugs.
             refused = isinstance(error, ValueError) and not _within(self.target, self.trusted)

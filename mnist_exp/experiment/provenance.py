@@ -16,6 +16,7 @@ from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
 from mnist_exp.runtime import backends, threads
 from mnist_exp.runtime.redaction import redact, redact_config
+from mnist_exp.runtime.start_folder import start_folder
 from mnist_exp.tracking import names
 
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
@@ -57,7 +58,7 @@ def config_without_secrets(settings: Settings) -> dict[str, Any]:
 
 def commit() -> Commit | None:
     """Return the commit of the repository that the command runs in, else of the package's own; None without one."""
-    for folder in (Path.cwd(), Path(__file__).resolve().parent):
+    for folder in (start_folder(), Path(__file__).resolve().parent):
         sha = _git(folder, "rev-parse", "HEAD")
         if sha:
             return Commit(sha.strip(), _git(folder, "diff", "--no-ext-diff", "--no-color", "HEAD", "--") or "")
@@ -83,7 +84,7 @@ def environment() -> dict[str, Any]:
         "gpus": _gpus(backend),
         "hostname": socket.gethostname(),
         "pid": os.getpid(),
-        "working_folder": str(Path.cwd()),
+        "working_folder": str(start_folder()),
     }
 
 

@@ -15,6 +15,7 @@ from mnist_exp.composition.preflight import check
 from mnist_exp.jobs import events, group, trial
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.attempt import NO_RESULT, Attempt
+from mnist_exp.runtime import start_folder
 
 
 @dataclass
@@ -26,7 +27,8 @@ class Task:
     def __call__(self, config: DictConfig) -> float:
         """Run one job."""
         assert self.assignment is not None
-        return run_job(self.assignment, config)
+        with start_folder.started_in(HydraConfig.get().runtime.cwd):
+            return run_job(self.assignment, config)
 
 
 def run_job(assignment: Assignment, config: DictConfig) -> float:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.runtime import retries, signals
+from mnist_exp.runtime import retries, signals, start_folder
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import store
 
 if TYPE_CHECKING:
     import optuna
@@ -22,7 +23,7 @@ def default(store_file: Path | None, name: str) -> str:
         name: of the study.
     Returns: a path in the folder `studies`, beside the SQLite store, else in the working folder.
     """
-    folder = (store_file.parent if store_file else Path.cwd()) / "studies"
+    folder = (store_file.parent if store_file else start_folder.start_folder()) / "studies"
     return str(folder / f"{name}.journal")
 
 
@@ -69,9 +70,10 @@ def _storage(address: str) -> "optuna.storages.BaseStorage":
 
     if "://" in address:
         # A connection that was open before the database was restarted does not work any more.
-        return optuna.storages.get_storage(_patient()(address, engine_kwargs={"pool_pre_ping": True}))
-    Path(address).parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(address))
+        return optuna.storages.get_storage(_patient()(store.absolute(address), engine_kwargs={"pool_pre_ping": True}))
+    file = start_folder.absolute(address)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(file)))
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, SettingsError
-from mnist_exp.runtime import heartbeat
+from mnist_exp.runtime import heartbeat, start_folder
 from mnist_exp.runtime.heartbeat import Heartbeat
 from mnist_exp.tracking import store
 
@@ -85,9 +85,9 @@ class RunFolder:
 def root(settings: TrackingSettings) -> Path:
     """Return the folder of all unfinished runs: beside an SQLite store, else in the working folder."""
     if settings.local_dir is not None:
-        return Path(settings.local_dir).absolute()
+        return start_folder.absolute(settings.local_dir)
     file = store.sqlite_file(store.locate(settings.uri))
-    return (file.parent if file else Path.cwd()) / "unfinished"
+    return (file.parent if file else start_folder.start_folder()) / "unfinished"
 
 
 def folder_of(settings: TrackingSettings, run_id: str) -> RunFolder:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from mnist_exp.config.wording import show
 from mnist_exp.errors import TrackingError
-from mnist_exp.runtime import retries
+from mnist_exp.runtime import retries, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import admission
 from mnist_exp.tracking.redacted_client import RedactedClient
@@ -80,7 +80,7 @@ def sqlite_file(uri: str) -> Path | None:
     if not uri.partition("://")[0].startswith("sqlite"):
         return None
     path = uri.partition(":///")[2].partition("?")[0]
-    return Path(path).absolute() if path else None
+    return start_folder.absolute(path) if path else None
 
 
 def absolute(uri: str) -> str:
@@ -108,7 +108,7 @@ def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
     file = sqlite_file(uri)
     if file is None or _is_made(file):
         return None
-    words = [sys.executable, "-m", "mnist_exp.tracking.store", uri, experiment]
+    words = [sys.executable, "-m", "mnist_exp.tracking.store", absolute(uri), experiment]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
