@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run(assignment: Assignment, search: Study, out: events.Writer) -> float:
     """Ask the study for a trial, run it, and return its objective; NaN where there is none."""
-    opened = search.open(retries.PATIENCE_S)
+    opened = search.open(retries.PATIENCE_S, lambda text: out.write("warning", text=text))
     try:
         return _run(assignment, search, opened, out)
     finally:

@@ -27,14 +27,25 @@ def default(store_file: Path | None, name: str) -> str:
     return str(folder / f"{name}.journal")
 
 
-def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.Study]", patience_s: float) -> Any:
+def journal_file(address: str) -> Path | None:
+    """Return the absolute path of a journal file; None for a database."""
+    return None if "://" in address else start_folder.absolute(address)
+
+
+def opened(
+    address: str,
+    use: "Callable[[optuna.storages.BaseStorage], optuna.Study]",
+    patience_s: float,
+    tell: Callable[[str], None],
+) -> Any:
     """Open a storage, call a function with it, and return the result.
 
     Args:
         address: a journal file, or the address of a database.
         use: called with the storage.
         patience_s: how long to wait for a database that does not answer.
-    Raises: SettingsError: the storage cannot be used.
+        tell: called with a sentence when the end of a journal file was mended, now or at a later record.
+    Raises: SettingsError: the storage cannot be used. DamagedError: it is a journal file that Optuna cannot read.
     """
     from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
@@ -45,10 +56,12 @@ def opened(address: str, use: "Callable[[optuna.storages.BaseStorage], optuna.St
         return isinstance(error, IntegrityError | ProgrammingError)
 
     def once() -> "optuna.Study":
-        return retries.after_race(5, (0.1, 1.0), is_lost)(lambda: use(_storage(address)))
+        return retries.after_race(5, (0.1, 1.0), is_lost)(lambda: use(_storage(address, tell)))
 
     try:
         return retries.while_away(patience_s, is_away)(once)
+    except SettingsError:
+        raise
     except Exception as error:  # Each database driver has its own exceptions.
         driver = "; install the database's driver, such as psycopg[binary]" if isinstance(error, ImportError) else ""
         reason = redact(first_line(error)) + driver
@@ -64,16 +77,15 @@ def close(study: "optuna.Study") -> None:
         engine.dispose()
 
 
-def _storage(address: str) -> "optuna.storages.BaseStorage":
+def _storage(address: str, tell: Callable[[str], None]) -> "optuna.storages.BaseStorage":
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-    if "://" in address:
-        # A connection that was open before the database was restarted does not work any more.
-        return optuna.storages.get_storage(_patient()(store.absolute(address), engine_kwargs={"pool_pre_ping": True}))
-    file = start_folder.absolute(address)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(file)))
+    from mnist_exp.search import journal
+
+    if (file := journal_file(address)) is not None:
+        return journal.opened(file, tell)
+    # A connection that was open before the database was restarted does not work any more.
+    return optuna.storages.get_storage(_patient()(store.absolute(address), engine_kwargs={"pool_pre_ping": True}))
 
 
 @functools.cache

@@ -6,15 +6,16 @@ free worker starts the next trial at once, which takes all results so far into a
 
 import time
 import warnings
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes
-from mnist_exp.search import storage
+from mnist_exp.runtime.terminal import Screen
+from mnist_exp.search import distributions, storage
 from mnist_exp.search.space import Axis
 from mnist_exp.tracking import names, run_folder
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     import optuna
 
 _OWNER_IS_RECORDED_S = 60.0  # A process records itself as the owner of its trial within this time.
-_PROCESS, _RUN, _INTERRUPTED = names.PROCESS, "mnist_exp.run_id", "mnist_exp.interrupted"
-_RESUMES = "mnist_exp.goes_on_with"
+# Attributes of a trial.
+RUN, RESUMES = "mnist_exp.run_id", "mnist_exp.goes_on_with"
+_PROCESS, _INTERRUPTED = names.PROCESS, "mnist_exp.interrupted"
 _FIXED = "fixed_params"  # Optuna sets this attribute for a trial whose values were queued.
 
 
@@ -51,12 +53,15 @@ class Study:
     epochs: int
     unfinished: Path
 
-    def open(self, patience_s: float = 0.0) -> "optuna.Study":
+    def open(self, patience_s: float = 0.0, tell: Callable[[str], None] | None = None) -> "optuna.Study":
         """Open the study; create it if it is new.
 
         Args:
             patience_s: how long to wait for a database that does not answer.
+            tell: called with a sentence when the end of its journal file was mended, now or at a later record; None
+                warns on the terminal.
         Raises: SettingsError: the storage cannot be used, or the study in it belongs to another search.
+            DamagedError: it is a journal file that Optuna cannot read.
         """
         import optuna
 
@@ -74,7 +79,7 @@ class Study:
                 load_if_exists=True,
             )
 
-        study = storage.opened(self.storage, create, patience_s)
+        study = storage.opened(self.storage, create, patience_s, tell or Screen().warn)
         self._check(study)
         return study
 
@@ -101,23 +106,29 @@ class Study:
 
     def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
         """Start a new trial in this process, and return it with its overrides."""
-        trial = study.ask({axis.key: _distribution(axis) for axis in self.axes})
+        trial = study.ask({axis.key: distributions.of(axis) for axis in self.axes})
         trial.set_user_attr(_PROCESS, processes.identify())
-        return trial, [f"{axis.prefix}={_written(axis, trial.params[axis.key])}" for axis in self.axes]
+        return trial, [f"{axis.prefix}={distributions.written(axis, trial.params[axis.key])}" for axis in self.axes]
 
     def requeue_dead(self, study: "optuna.Study") -> int:
         """Queue the trials of dead processes again, and return how many there were."""
+        dead = self.dead_trials(study)
+        for trial in dead:
+            self.interrupt(study, trial)
+        return len(dead)
+
+    def dead_trials(self, study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+        """Return the trials that a process began which has ended since."""
         import optuna
 
-        count = 0
+        dead = []
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             owner = trial.user_attrs.get(_PROCESS, "")
             # A process that was killed before it recorded itself as the owner will never do so.
             has_no_owner = not owner and time.time() - trial.datetime_start.timestamp() > _OWNER_IS_RECORDED_S
             if has_no_owner or processes.is_gone(owner) or self._is_silent(trial):
-                self.interrupt(study, trial)
-                count += 1
-        return count
+                dead.append(trial)
+        return dead
 
     def give_back(self, study: "optuna.Study", number: int) -> None:
         """Queue a trial again whose machine is lost, unless the trial has ended.
@@ -140,7 +151,7 @@ class Study:
         import optuna
 
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            if trial.user_attrs.get(_RUN) in run_ids:
+            if trial.user_attrs.get(RUN) in run_ids:
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
 
     def interrupt(
@@ -162,11 +173,11 @@ class Study:
         except (RuntimeError, ValueError):  # Another process was quicker.
             return
         if again:
-            run = trial.user_attrs.get(_RUN) or trial.user_attrs.get(_RESUMES)
-            study.enqueue_trial(dict(trial.params), user_attrs={_RESUMES: run} if run else None)
+            run = trial.user_attrs.get(RUN) or trial.user_attrs.get(RESUMES)
+            study.enqueue_trial(dict(trial.params), user_attrs={RESUMES: run} if run else None)
 
     def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
-        run = trial.user_attrs.get(_RUN)
+        run = trial.user_attrs.get(RUN)
         process = trial.user_attrs.get(_PROCESS, "")
         is_elsewhere = run is not None and not processes.is_here(process)
         return is_elsewhere and run_folder.is_silent(self.unfinished, run, process)
@@ -185,7 +196,7 @@ class Study:
             for axis in self.axes:
                 try:
                     if axis.key in trial.distributions:
-                        check_distribution_compatibility(trial.distributions[axis.key], _distribution(axis))
+                        check_distribution_compatibility(trial.distributions[axis.key], distributions.of(axis))
                 except ValueError as error:
                     raise SettingsError(
                         f"sweep.study={self.name} was made for other values of {axis.key} ({first_line(error)}): "
@@ -199,19 +210,25 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
 
     for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
         if other.params == trial.params:
-            note_run(trial, other.user_attrs.get(_RUN))
+            note_run(trial, other.user_attrs.get(RUN))
             return list(other.values)
     return None
 
 
 def note_run(trial: "optuna.Trial", run_id: str | None) -> None:
     """Store the id of a trial's run in the trial."""
-    trial.set_user_attr(_RUN, run_id)
+    trial.set_user_attr(RUN, run_id)
+
+
+def note_run_of(study: "optuna.Study", trial: "optuna.trial.FrozenTrial", run_id: str) -> None:
+    """Store the id of a trial's run in a trial of another process."""
+    # Optuna lets only the process that asked for a trial set its attributes.
+    study._storage.set_trial_user_attr(trial._trial_id, RUN, run_id)
 
 
 def begun_run(trial: "optuna.Trial") -> str | None:
     """Return the id of the interrupted run that this trial resumes; None for a new trial."""
-    run: str | None = trial.user_attrs.get(_RESUMES)
+    run: str | None = trial.user_attrs.get(RESUMES)
     return run
 
 
@@ -246,24 +263,6 @@ def _pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner"
     if settings.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=first)
     return pruners.NopPruner()
-
-
-def _distribution(axis: Axis) -> "optuna.distributions.BaseDistribution":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    row = axis.interval
-    if row is None:
-        return CategoricalDistribution(axis.values)
-    if isinstance(row.low, int) and isinstance(row.high, int):
-        return IntDistribution(row.low, row.high, log=row.log, step=1 if row.step is None else int(row.step))
-    return FloatDistribution(float(row.low), float(row.high), log=row.log, step=row.step)
-
-
-def _written(axis: Axis, value: Any) -> Any:
-    """Return a value as the command line has it; Optuna turns the 0.3 of a range into 0.30000000000000004."""
-    if axis.interval is None or axis.is_continuous:
-        return value
-    return min(axis.values, key=lambda written: abs(float(written) - value))
 
 
 def _is_interrupted(trial: "optuna.trial.FrozenTrial") -> bool:

@@ -66,4 +66,5 @@ def make_study(plan: Plan, how: SweepSettings) -> Study:
     address = how.storage or storage.default(store.sqlite_file(store.locate(settings.tracking.uri)), name)
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
     folders = run_folder.root(settings.tracking)
+    address = str(storage.journal_file(address) or address)  # Jobs may have another working folder.
     return Study(name, address, plan.space.axes, how, directions, settings.trainer.epochs, folders)

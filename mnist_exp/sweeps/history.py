@@ -14,7 +14,7 @@ from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.config.wording import text
 from mnist_exp.runtime import imports, processes
-from mnist_exp.tracking import names, run_folder, runs, store, tracker, ui_view
+from mnist_exp.tracking import mlflow_writes, names, run_folder, runs, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.ui_view import View
 
@@ -40,6 +40,7 @@ class SweepHistory:
         self._folders = run_folder.root(settings)
         store.check(self.uri)
         creation = store.begin_creation(self.uri, self._experiment)
+        mlflow_writes.limit_waits()
         with imports.quick_imports():
             import mlflow  # noqa: F401  while the store is being made
         store.finish_creation(creation)

@@ -17,7 +17,7 @@ from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import plan, reuse, rules, summary
+from mnist_exp.sweeps import plan, recovery, reuse, rules, summary
 from mnist_exp.sweeps.call import SweepCall, make_study
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
@@ -72,13 +72,13 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
 
 def _run(call: SweepCall, launch: Launch) -> float | None:
     study = call.study
-    opened = study.open() if study is not None else None
-    if study is not None and opened is not None:
-        study.requeue_dead(opened)
+    opened = recovery.open_study(call, study) if study is not None else None
     earlier, parent = _open_record(call)
     if study is None or opened is None:
         rows = call.rows_of_grid(earlier)
     else:
+        recovery.complete(call, study, opened, parent, earlier)
+        study.requeue_dead(opened)
         rows = parent.finished_trials() if parent is not None else []
         rows += [Row("", planned_epochs=study.epochs) for _ in range(study.left(opened))]
     summary.warn_of_reused(call.screen, rows, earlier, call.tracking.register_as)

@@ -43,14 +43,14 @@ def use_after(*errors):
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_opening_waits_for_a_database_that_is_away(tmp_path, wrapped):
     use, calls = use_after(*[broken(OperationalError, wrapped)] * 9)
-    assert storage.opened(str(tmp_path / "s.journal"), use, retries.PATIENCE_S) == "a study"
+    assert storage.opened(str(tmp_path / "s.journal"), use, retries.PATIENCE_S, print) == "a study"
     assert len(calls) == 10
 
 
 def test_without_patience_a_database_that_is_away_fails(tmp_path):
     use, calls = use_after(broken(OperationalError))
     with pytest.raises(SettingsError, match=r"sweep\.storage=.* cannot be used: .*the database says so"):
-        storage.opened(str(tmp_path / "s.journal"), use, 0.0)
+        storage.opened(str(tmp_path / "s.journal"), use, 0.0, print)
     assert len(calls) == 1
 
 
@@ -58,17 +58,17 @@ def test_without_patience_a_database_that_is_away_fails(tmp_path):
 def test_opening_is_tried_again_while_another_process_creates_tables(tmp_path, kind, times, works):
     use, calls = use_after(*[broken(kind)] * times)
     if works:
-        assert storage.opened(str(tmp_path / "s.journal"), use, 0.0) == "a study"
+        assert storage.opened(str(tmp_path / "s.journal"), use, 0.0, print) == "a study"
     else:
         with pytest.raises(SettingsError):
-            storage.opened(str(tmp_path / "s.journal"), use, 0.0)
+            storage.opened(str(tmp_path / "s.journal"), use, 0.0, print)
     assert len(calls) == 5
 
 
 def test_any_other_error_is_raised_at_once(tmp_path):
     use, calls = use_after(ImportError("no module named psycopg"))
     with pytest.raises(SettingsError, match="no module named psycopg; install the database's driver"):
-        storage.opened(str(tmp_path / "s.journal"), use, retries.PATIENCE_S)
+        storage.opened(str(tmp_path / "s.journal"), use, retries.PATIENCE_S, print)
     assert len(calls) == 1
 
 
@@ -94,7 +94,7 @@ def away(monkeypatch, tmp_path):
     for name in ("set_trial_state_values", "set_trial_user_attr"):
         may_fail(name, getattr(RDBStorage, name))
     address = f"sqlite:///{tmp_path}/s.db"
-    study = storage.opened(address, lambda made: optuna.create_study(storage=made), 0.0)
+    study = storage.opened(address, lambda made: optuna.create_study(storage=made), 0.0, print)
     yield study, errors
     storage.close(study)
     storage._patient.cache_clear()
@@ -149,6 +149,6 @@ def test_database_that_appears_late_is_opened(tmp_path, monkeypatch):
     """The folder of the SQLite file is created between two attempts."""
     folder = tmp_path / "late"
     monkeypatch.setattr("time.sleep", lambda seconds: folder.mkdir())
-    study = storage.opened(f"sqlite:///{folder}/s.db", lambda made: optuna.create_study(storage=made), 10.0)
+    study = storage.opened(f"sqlite:///{folder}/s.db", lambda made: optuna.create_study(storage=made), 10.0, print)
     assert study.trials == []
     storage.close(study)

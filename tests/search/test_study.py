@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
-from mnist_exp.search import storage, study
+from mnist_exp.search import distributions, storage, study
 from mnist_exp.search.space import Interval, number, parse
 from mnist_exp.search.storage import default
 from mnist_exp.search.study import Study
@@ -402,15 +402,15 @@ def test_range_is_searched_in_its_steps(low, step, count):
     stop = round(low + count * step, 2)
     (axis,) = parse({}, [f"x=range({low!r},{stop!r},{step!r})"], SweepSettings()).axes
     # Optuna warns of an end that no number of steps reaches; warnings are errors here.
-    found = study._distribution(axis)
+    found = distributions.of(axis)
     assert (found.low, found.high, found.step) == (axis.interval.low, axis.interval.high, axis.interval.step)
     for i, written in enumerate(axis.values):
-        assert study._written(axis, found.low + i * found.step) == written
+        assert distributions.written(axis, found.low + i * found.step) == written
 
 
 def test_interval_of_whole_numbers_gives_whole_numbers():
     (axis,) = parse({}, ["x=tag(log,int(interval(8,64)))"], SweepSettings()).axes
-    found = study._distribution(axis)
+    found = distributions.of(axis)
     assert (found.low, found.high, found.log, found.step) == (8, 64, True, 1)
     assert axis.interval == Interval(8, 64, log=True)
 
@@ -436,7 +436,7 @@ def test_sqlite_database_can_hold_a_study(tmp_path):
 def storages(folder):
     (folder / "file").write_text("not a journal\n")
     return {
-        f"{folder}/file": "JSONDecodeError",
+        f"{folder}/file": "the file is no journal of Optuna",
         f"{folder}/file/study.journal": "FileExistsError",
         f"{folder}": "IsADirectoryError",
         f"sqlite:///{folder}/gone/x.db": "unable to open database file",

@@ -1,0 +1,168 @@
+"""The journal file of a study, which survives what ends its writers: a kill, a full disk, a power cut.
+
+Optuna appends one line of JSON for each change of a study. It reads over a last line that is not whole, appends the
+next record to that very line, and can never read the file again. So each process mends the end of the file while it
+holds Optuna's own lock, before it reads the file and before it writes to it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
+
+from mnist_exp.errors import BusyError, SettingsError, first_line
+from mnist_exp.runtime import processes
+from mnist_exp.tracking import names
+
+_BLOCK = 1 << 16
+_BEGINNING = b'{"op_code":'
+# What reading a line, or applying what it says, raises where it is not what Optuna wrote.
+_NOT_OPTUNAS = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
+
+
+class DamagedError(SettingsError):
+    """A journal file is damaged in another place than at its end: Optuna cannot read it."""
+
+
+class MendingLock(JournalFileSymlinkLock):  # type: ignore[misc]
+    """Optuna's lock of a journal file. Who gets it finds a file that ends with a whole line.
+
+    Args:
+        file: the journal.
+        tell: called with a sentence when the end of the file was mended.
+    """
+
+    def __init__(self, file: Path, tell: Callable[[str], None]) -> None:
+        super().__init__(str(file))
+        self._file, self._tell = file, tell
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and mend the file. Raises: DamagedError: the last whole line is no record."""
+        held = bool(super().acquire())
+        try:
+            if what := _mend(self._file):
+                self._tell(what)
+        except BaseException:
+            self.release()
+            raise
+        return held
+
+
+def opened(file: Path, tell: Callable[[str], None]) -> JournalStorage:
+    """Open a journal file; create it, and its folder, if it is new.
+
+    Args:
+        file: absolute: Optuna's lock is a link to it, and without its target a dead process would hold it for ever.
+        tell: called with a sentence when the end of the file was mended.
+    Raises: DamagedError: Optuna cannot read the file. SettingsError: it is some other file.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not _may_be_mended(file):
+        if file.suffix != ".journal":  # Of a user's own file, which Optuna would write into, nothing is touched.
+            raise SettingsError(f"sweep.storage={file} cannot be used: the file is no journal of Optuna")
+        raise _damaged(file, ValueError("it does not begin with a record"))
+    lock = MendingLock(file, tell)
+    backend = JournalFileBackend(str(file), lock_obj=lock)
+    lock.acquire()
+    lock.release()
+    try:
+        return JournalStorage(backend)
+    except _NOT_OPTUNAS as error:
+        raise _damaged(file, error) from error
+
+
+def set_aside(file: Path) -> Path:
+    """Rename a damaged journal, so that a new one can take its place.
+
+    Returns: where it is kept, beside its old place.
+    Raises: BusyError: a process that the journal names still runs.
+    """
+    content = file.read_bytes()
+    for process in _processes(content):
+        if processes.is_here(process) and not processes.is_gone(process):
+            raise BusyError(f"{file} is damaged, and process {process} still works with it: wait for it or stop it")
+    lock = JournalFileSymlinkLock(str(file))
+    lock.acquire()
+    try:
+        kept = file.with_name(f"{file.name}.damaged-{time.time_ns():x}")
+        file.rename(kept)
+    finally:
+        lock.release()
+    return kept
+
+
+def _may_be_mended(file: Path) -> bool:
+    """Tell whether a file is new, or begins as a journal does."""
+    if not file.exists():
+        return True
+    with file.open("rb") as opened:
+        begins = opened.read(len(_BEGINNING))
+    return _BEGINNING.startswith(begins)
+
+
+def _mend(file: Path) -> str:
+    """Make a journal end with a whole line. The caller holds its lock.
+
+    Returns: what was done, as a sentence; empty if there was nothing to do.
+    Raises: DamagedError: the last whole line is no record.
+    """
+    with file.open("r+b") as journal:
+        size = journal.seek(0, os.SEEK_END)
+        line = _last_line(journal, size)
+        if line.endswith(b"\n") or not line:
+            _check(file, line)
+            return ""
+        if _is_record(line):
+            journal.seek(size)
+            journal.write(b"\n")
+            done = "its last record was whole, and is kept"
+        else:
+            journal.truncate(size - len(line))
+            done = f"the {len(line)} bytes of a record that was not whole are removed"
+        journal.flush()
+        os.fsync(journal.fileno())
+        _check(file, _last_line(journal, journal.seek(0, os.SEEK_END)))
+    return (
+        f"the study in {file} ended within a line, as it does when its writer is killed or the disk is full: {done}; "
+        "the search goes on"
+    )
+
+
+def _last_line(journal: IO[bytes], size: int) -> bytes:
+    """Return what follows the last line break but one at the end; of a file that ends within a line, that beginning."""
+    start, read = size, b""
+    while start > 0 and b"\n" not in read[:-1]:
+        start = max(start - _BLOCK, 0)
+        journal.seek(start)
+        read = journal.read(size - start)
+    return read[read[:-1].rfind(b"\n") + 1 :]
+
+
+def _check(file: Path, line: bytes) -> None:
+    if line and not _is_record(line):
+        raise _damaged(file, ValueError("its last line is no record"))
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _damaged(file: Path, error: Exception) -> DamagedError:
+    why = str(error) if type(error) is ValueError else first_line(error)
+    return DamagedError(f"the study in {file} is damaged ({why})")
+
+
+def _processes(content: bytes) -> set[str]:
+    """Return the processes that a journal names, also in lines that are glued together or cut off."""
+    found = set()
+    mark = f'"{names.PROCESS}":"'.encode()
+    for part in content.split(mark)[1:]:
+        found.add(part.partition(b'"')[0].decode(errors="replace"))
+    return found
