@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp import commands
 from mnist_exp.commands import DONE, MISTAKE
-from mnist_exp.composition import compose, explain, flags
+from mnist_exp.composition import compose, explain, flags, hydra_section
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import wording
 from mnist_exp.errors import RunError, SettingsError, TrainingError
@@ -62,7 +62,7 @@ def launch() -> int:
 def train(config: DictConfig) -> float:
     """Run one composed configuration and return its objective to the sweeper."""
     try:
-        overrides = HydraConfig.get().overrides.task
+        overrides = hydra_section.written(HydraConfig.get(), "task")
         if config.get("resume") is not None:
             return _resume(config, overrides)
         settings = check(config, overrides)
@@ -88,7 +88,7 @@ def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
 def _warn_of_unswept() -> None:
     """Warn that a preset sweeps only with -m, unless the overrides give each of its options a value."""
     hydra = HydraConfig.get()
-    given = {text.partition("=")[0].lstrip("+") for text in hydra.overrides.task}
+    given = {text.partition("=")[0].lstrip("+") for text in hydra_section.written(hydra, "task")}
     unswept = [key for key in hydra.sweeper.get("params") or {} if key not in given]
     if unswept:
         Screen().warn(f"this is one run, not a sweep over {', '.join(unswept)}: for that add -m")

@@ -1,6 +1,5 @@
 """From YAML groups and overrides to one configuration."""
 
-import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,17 +7,15 @@ from pathlib import Path
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, open_dict
 
-from mnist_exp.composition import explain, hydra_policy
-from mnist_exp.composition.overrides import first_value, read, read_all, values
+from mnist_exp.composition import explain, hydra_policy, hydra_section
+from mnist_exp.composition.overrides import first_value, read_all, values
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields, wording
 from mnist_exp.config.schema import Settings
@@ -71,16 +68,11 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     overrides = [overrides] if isinstance(overrides, str) else list(overrides)
     with composer(config_dir):
         try:
-            config = hydra_compose("config", overrides)
+            config = hydra_compose("config", overrides, return_hydra_config=True)
         except Exception as error:
-            raise _explained(overrides, error) from error
-        return check(config, overrides)
-
-
-def _explained(overrides: Sequence[str], error: Exception) -> Exception:
-    """Return the problems for which Hydra refused to compose; its own error if there are none."""
-    problems = explain.find(overrides, multirun=False)
-    return SettingsError(problems) if problems else error
+            raise explain.understood(overrides, error) from error
+        with hydra_section.resolving(config) as bare:
+            return check(bare, overrides)
 
 
 @contextmanager
@@ -158,49 +150,3 @@ def _variants(parsed: Sequence[Override], loader: ConfigLoader) -> Iterator[list
         if override.is_discrete_sweep() and override.key_or_group in explain.groups(loader):
             for value in values(override)[1:]:
                 yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
-
-
-class PointComposer:
-    """Compose many override lists that are much alike: 4 ms each instead of 60 ms (docs/decisions/0005-sweeps.md).
-
-    Each choice of groups is composed once; plain values are then set by Hydra's own function.
-    Use it within `composer`.
-    """
-
-    def __init__(self, loader: ConfigLoader) -> None:
-        self._groups = set(explain.groups(loader))
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
-
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return the configuration that the overrides lead to.
-
-        Raises: SettingsError: with every problem in them.
-        """
-        try:
-            parsed = [read(text) for text in overrides]
-            values = [o for o in parsed if not self._chooses(o)]
-            chosen = tuple(o.input_line or "" for o in parsed if self._chooses(o))
-            if chosen not in self._composed:
-                self._composed[chosen] = _without_hydra(hydra_compose("config", list(chosen), return_hydra_config=True))
-            config = copy.deepcopy(self._composed[chosen])
-            # Hydra has no public way to put overrides into what is composed already.
-            ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        except SettingsError:
-            raise
-        except Exception as error:
-            raise _explained(overrides, error) from error
-        return config
-
-    def _chooses(self, override: Override) -> bool:
-        key = override.key_or_group
-        return key.startswith("hydra") or (key in self._groups and not isinstance(override.value(), dict))
-
-
-def _without_hydra(config: DictConfig) -> DictConfig:
-    """Return a configuration without the section `hydra`, which must not name code either."""
-    problems = list(hydra_policy.problems(config.hydra))
-    if problems:
-        raise SettingsError(problems)
-    with open_dict(config):
-        del config["hydra"]
-    return config

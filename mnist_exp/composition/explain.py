@@ -13,7 +13,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp.composition import overrides
+from mnist_exp.composition import hydra_section, overrides
 from mnist_exp.composition.preflight import find_problems
 from mnist_exp.config import components, wording
 from mnist_exp.config.wording import show
@@ -38,7 +38,8 @@ def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
     chosen = set(groups(loader))
     config: DictConfig | None = None
     accepted: list[str] = []
-    for override in sorted(parsed, key=lambda o: o.key_or_group not in chosen):
+    # A folder of groups comes before the choices in it.
+    for override in sorted(parsed, key=lambda o: (o.key_or_group != "hydra.searchpath", o.key_or_group not in chosen)):
         try:
             problem, text = _of_several_values(override, multirun=multirun), overrides.first_value(override)
         except SettingsError as error:
@@ -53,14 +54,25 @@ def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
         except Exception as error:  # For what a user wrote, Hydra also raises AssertionError, TypeError and others.
             config = config or _compose_or_none(accepted)
             problems.append(_describe(override, error, loader, config))
-    if config is None:
-        try:
-            config = compose("config", accepted)
-        except Exception as error:
-            return problems or [reason(error)]
+    try:
+        config = compose("config", accepted, return_hydra_config=True)
+    except Exception as error:
+        return problems or [reason(error)]
     if problems and config.get("resume") is not None:
         return problems  # The configuration of a run to resume is in the store.
-    return problems + find_problems(config)[1]
+    with hydra_section.resolving(config) as bare:
+        return problems + find_problems(bare)[1]
+
+
+def understood(texts: Sequence[str], error: Exception) -> Exception:
+    """Return the problems for which Hydra refused to compose; its own error if there are none.
+
+    Args:
+        texts: the overrides of one run.
+        error: that Hydra raised.
+    """
+    problems = find(texts, multirun=False)
+    return SettingsError(problems) if problems else error
 
 
 @functools.lru_cache(maxsize=2)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mnist_exp.composition.hydra_section import Alone
 from mnist_exp.search.study import Study
 
 
@@ -35,6 +36,8 @@ class Assignment:
         fixed: overrides that all trials of a search share, as written.
         common: what decides the results of its trials, as `job_key.common` says.
         groups: of jobs that are trained together, one for each job of the launcher; empty if each is trained alone.
+        run_name: `tracking.run_name` where it is the same in all jobs, which is the name of the sweep.
+        alone: what a command of its own needs, beside a job's overrides, to be the same experiment.
     """
 
     sweep_id: str
@@ -47,3 +50,5 @@ class Assignment:
     fixed: tuple[str, ...] = ()
     common: Mapping[str, str | None] = field(default_factory=dict)
     groups: tuple[tuple[NumberedJob, ...], ...] = ()
+    run_name: str | None = None
+    alone: Alone = field(default_factory=Alone)

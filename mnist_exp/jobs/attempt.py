@@ -3,14 +3,17 @@
 import contextlib
 import json
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from mnist_exp import data
+from mnist_exp.composition import hydra_section
 from mnist_exp.composition.compose import composer
+from mnist_exp.composition.points import PointComposer
 from mnist_exp.composition.preflight import check
 from mnist_exp.config.nested import digest
 from mnist_exp.config.schema import Settings
@@ -24,6 +27,7 @@ from mnist_exp.experiment.runner import Result, Run
 from mnist_exp.jobs import events
 from mnist_exp.jobs.assignment import Assignment
 from mnist_exp.runtime import retries
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.search.space import label, values_of
@@ -73,13 +77,36 @@ class Attempt:
         self._facts = {
             "name": label(self.overrides, self.assignment.keys),
             "values": values_of(self.overrides, self.assignment.keys),
-            "command": provenance.command_of(self.overrides, self.assignment.config_dir),
+            "command": provenance.command_of(
+                self.assignment.alone.overrides(self.overrides, self._number), self.assignment.config_dir
+            ),
         }
 
     def compose(self) -> Settings:
-        """Return its settings, composed here and not by Hydra."""
-        with composer(self.assignment.config_dir):
-            return check(compose("config", list(self.overrides)), self.overrides)
+        """Return its settings, composed here and not by Hydra. Raises: SettingsError: with every problem."""
+        of_hydra: Any = HydraConfig.instance().cfg
+        with composer(self.assignment.config_dir) as loader:
+            settings, problems = PointComposer(loader, of_hydra).check(self.overrides, self._number)
+        if settings is None or problems:
+            raise SettingsError(problems)
+        return settings
+
+    def check(self, config: DictConfig) -> Settings:
+        """Return its settings, which Hydra has composed. Raises: SettingsError: with every problem."""
+        with hydra_section.numbered(self._number):
+            return check(config, self.overrides)
+
+    @property
+    def _number(self) -> int:
+        """Its number in the sweep; that of the launcher counts only what is left to do."""
+        if self.trial is not None:
+            return int(self.trial.number)
+        return int(self._planned.get("number", self.out.job))
+
+    @property
+    def _planned(self) -> Mapping[str, Any]:
+        known = events.read_known(self.assignment.folder, events.PLANNED)
+        return known.get(digest(list(self.overrides)), {})  # type: ignore[no-any-return]
 
     def run(self, make_settings: Callable[[], Settings]) -> float:
         """Run it, and return its objective; NaN where there is none."""
@@ -157,9 +184,8 @@ class Attempt:
         if self.trial is not None:
             changed = differences(settings, self.assignment.common)
         else:
-            known = events.read_known(self.assignment.folder, events.PLANNED)
-            planned = known.get(digest(list(self.overrides)))
-            changed = [] if planned in (None, self._key) else ["this job would be another one than was planned"]
+            planned = self._planned.get("key", self._key)
+            changed = [] if planned == self._key else ["this job would be another one than was planned"]
         if changed:
             raise SettingsError(
                 f"the configuration files, or the data, were changed while the sweep ran: {'; '.join(changed)}; put "
@@ -198,7 +224,7 @@ class Attempt:
             return not (self.trial is not None and self._is_hopeless(epoch, epochs, value))
 
         return Job(
-            name=facts["name"],
+            name=self._run_name(settings),
             command=facts["command"],
             tags={names.POINT: json.dumps(facts["values"])} | ({names.PARENT: parent} if parent else {}),
             dataset=_dataset(self.assignment.sweep_id, settings),
@@ -206,6 +232,11 @@ class Attempt:
             on_epoch=on_epoch,
             resumption=resumption,
         )
+
+    def _run_name(self, settings: Settings) -> str:
+        """Return what differs from other jobs; where `tracking.run_name` differs from job to job, that."""
+        own = settings.tracking.run_name
+        return str(self._facts["name"]) if own is None or own == self.assignment.run_name else redact(own)[:200]
 
     def _is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
         assert self.trial is not None

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from mnist_exp.composition.preflight import check
+from mnist_exp.composition import hydra_section
 from mnist_exp.jobs import events, group, trial
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.attempt import NO_RESULT, Attempt
@@ -27,6 +28,9 @@ class Task:
     def __call__(self, config: DictConfig) -> float:
         """Run one job."""
         assert self.assignment is not None
+        # The time that `${now:…}` means; HydraConfig copies the rest only.
+        of_hydra: Any = HydraConfig.instance().cfg
+        OmegaConf.copy_cache(from_config=config, to_config=of_hydra)
         with start_folder.started_in(HydraConfig.get().runtime.cwd):
             return run_job(self.assignment, config)
 
@@ -38,7 +42,7 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
     """
     hydra = HydraConfig.get()
     number = int(hydra.job.num)
-    alone = NumberedJob(number, tuple(hydra.overrides.task))
+    alone = NumberedJob(number, tuple(hydra_section.written(hydra, "task")))
     jobs = assignment.groups[number] if assignment.groups else (alone,)
     attempts = [Attempt(assignment, events.Writer(assignment.folder, job.number), job.overrides) for job in jobs]
     late = assignment.deadline is not None and time.time() > assignment.deadline
@@ -55,7 +59,7 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
         if len(attempts) > 1:
             group.run(attempts)
             return NO_RESULT
-        return attempts[0].run(lambda: check(config, attempts[0].overrides))
+        return attempts[0].run(lambda: attempts[0].check(config))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ Pebble's pool keeps them: a worker that dies takes only its own job with it, and
 import contextlib
 import functools
 import os
-import pickle
 import signal
 import threading
 import time
@@ -41,7 +40,8 @@ class LocalWorkers(worker.Workers):
     """
 
     def __init__(self, count: int, task: HydraTask) -> None:
-        self._count, self._task = count, task
+        super().__init__(task)
+        self._count = count
         self._folder = Path(str(task.config.hydra.sweep.dir))
         self._pool: pebble.ProcessPool | None = None
 
@@ -68,7 +68,7 @@ class LocalWorkers(worker.Workers):
         """Run jobs, each in the next free worker; return their results in the order of the jobs."""
         self.start()
         assert self._pool is not None
-        task = pickle.dumps(self._task)
+        task = self.packed_task()
         returned: dict[int, JobReturn] = {}
         try:
             futures = [
@@ -150,7 +150,7 @@ def _start_worker(count: int, folder: str) -> None:
 
 def _work(job: int, overrides: list[str], task: bytes) -> JobReturn:
     try:
-        return worker.run(job, overrides, pickle.loads(task))  # noqa: S301  It comes from our parent process.
+        return worker.run(job, overrides, worker.unpacked(task))
     except Terminated as ended:
         worker.exit_with(ended)  # The pool would start the next job.
 

@@ -30,7 +30,8 @@ class RayWorkers(worker.Workers):
     """
 
     def __init__(self, address: str | None, num_cpus: int, num_gpus: float, max_restarts: int, task: HydraTask) -> None:
-        self._address, self._max_restarts, self._task = address, max_restarts, task
+        super().__init__(task)
+        self._address, self._max_restarts = address, max_restarts
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._running: dict[Any, tuple[int, int]] = {}
 
@@ -65,7 +66,7 @@ class RayWorkers(worker.Workers):
         self.start()
         work = ray.remote(**self._resources, max_retries=0)(_work)
         # By Ray's object store: the arguments of a job are shown in Ray's logs and pages.
-        task = ray.put(pickle.dumps((LaunchContext.of_this_process(), self._task)))
+        task = ray.put(pickle.dumps((LaunchContext.of_this_process(), self.packed_task())))
 
         def submit(job: int, restarts: int) -> None:
             wanted = first + job, list(job_overrides[job]), task, self._resources["num_cpus"], self.job_timeout_s
@@ -129,11 +130,11 @@ def _reason(error: Exception) -> str:
 
 def _work(job: int, overrides: list[str], task: bytes, cpus: int, timeout_s: float | None) -> JobReturn:
     """Run one job in a worker process of Ray's."""
-    context, hydra_task = pickle.loads(task)  # noqa: S301  It comes from the launching process.
+    context, packed = pickle.loads(task)  # noqa: S301  It comes from the launching process.
     context.apply(cpus)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
-        return worker.run_within(timeout_s, job, overrides, hydra_task)
+        return worker.run_within(timeout_s, job, overrides, worker.unpacked(packed))
     except Terminated as ended:
         worker.exit_with(ended)
     finally:

@@ -59,7 +59,8 @@ class SlurmWorkers(worker.Workers):
     """
 
     def __init__(self, options: Mapping[str, Any], folder: Path, task: HydraTask) -> None:
-        self._options, self._task = dict(options), task
+        super().__init__(task)
+        self._options = dict(options)
         self._folder = folder.absolute() / "slurm"
         self._waiting: dict[int, submitit.Job[JobReturn]] = {}
         self._held: set[str] = set()
@@ -133,7 +134,7 @@ class SlurmWorkers(worker.Workers):
 
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)  # The files may hold passwords.
-        self._task_file.write_bytes(pickle.dumps((LaunchContext.of_this_process(), self._task)))
+        self._task_file.write_bytes(pickle.dumps((LaunchContext.of_this_process(), self.packed_task())))
         executor = submitit.SlurmExecutor(self._folder, max_num_timeout=self._options["max_num_timeout"])
         given = {name: value for name, value in self._options.items() if value is not None}
         del given["max_num_timeout"]
@@ -238,9 +239,9 @@ class _Job:
         try:
             signals.end_on_signals()
             signals.end_on(_NEARLY_OVER)
-            context, task = pickle.loads(self.task_file.read_bytes())  # noqa: S301  Our own launching process wrote it.
+            context, packed = pickle.loads(self.task_file.read_bytes())  # noqa: S301  Our own launching process wrote it.
             context.apply(self.cpus)
-            return worker.run_within(self.timeout_s, self.number, list(self.overrides), task)
+            return worker.run_within(self.timeout_s, self.number, list(self.overrides), worker.unpacked(packed))
         except Terminated as ended:
             if ended.code == 128 + _NEARLY_OVER or _is_preempted():
                 requeue(_NEARLY_OVER, None)  # This ends the process, or raises the reason why it cannot.

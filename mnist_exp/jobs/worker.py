@@ -2,18 +2,21 @@
 
 import abc
 import contextlib
+import functools
 import os
+import pickle
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from hydra import version
+import cloudpickle
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -41,11 +44,28 @@ class HydraTask:
         context: composes the configuration of a job.
         function: is called with that.
         config: of the sweep.
+        keeps_configurations: whether the result of a job has its configuration.
     """
 
     context: HydraContext
     function: TaskFunction
     config: DictConfig
+    keeps_configurations: bool = True
+
+    def packed(self) -> bytes:
+        """Return it for other processes, with the state of Hydra in this one: its plug-ins' sources and resolvers.
+
+        By value where it must be: a function may be a closure, or of the script that runs.
+        """
+        return cloudpickle.dumps((self, Singleton.get_state()))  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=1)
+def unpacked(packed: bytes) -> HydraTask:
+    """Return what `HydraTask.packed` returned, and put Hydra into its state; once for all jobs of this process."""
+    task, state = pickle.loads(packed)  # noqa: S301  It comes from the process that launched the sweep.
+    Singleton.set_state(state)
+    return task  # type: ignore[no-any-return]
 
 
 def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
@@ -57,9 +77,6 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
         task: of the sweep.
     """
     end_on_signals()
-    setup_globals()
-    version.setbase("1.3")
-    JobRuntime.instance().set("name", task.config.hydra.job.name)
     composed = task.context.config_loader.load_sweep_config(task.config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = job
@@ -72,7 +89,8 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
-    done.cfg = done.hydra_cfg = None  # They are large, and nobody asks for them.
+    if not task.keeps_configurations:
+        done.cfg = done.hydra_cfg = None
     return done
 
 
@@ -83,11 +101,20 @@ class Workers(abc.ABC):
         name: of the sweep; unique among those that run.
         job_timeout_s: how long a job may take; None for as long as it takes.
         on_lost: called with the number of a job whose process ended early, and the reason.
+        keeps_configurations: whether results have the configurations of their jobs, which are large.
     """
 
     name = "mnist_exp"
+    keeps_configurations = True
     job_timeout_s: float | None = None
     on_lost: Callable[[int, JobLostError], None] | None = None
+
+    def __init__(self, task: HydraTask) -> None:
+        self._task = task
+
+    def packed_task(self) -> bytes:
+        """Return what each process that runs a job needs of Hydra."""
+        return replace(self._task, keeps_configurations=self.keeps_configurations).packed()
 
     @abc.abstractmethod
     def start(self) -> None:

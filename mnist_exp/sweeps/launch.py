@@ -60,6 +60,7 @@ class Launch:
         if isinstance(self.launcher, WorkersLauncher):
             workers = self.launcher.workers
             workers.on_lost = note_lost
+            workers.keeps_configurations = False
             # Several processes may launch one search, so each has a name of its own.
             workers.name = f"mnist_exp-{call.key[:12]}" + (f"-{time.time_ns():x}" if call.study else "")
         jobs = [list(group[0].overrides or call.plan.space.fixed) for group in groups]
@@ -126,13 +127,15 @@ def _assignment(call: SweepCall, parent: str | None, numbered: tuple[tuple[Numbe
         fixed=plan.space.fixed,
         common=plan.common,
         groups=numbered if how.together > 1 else (),
+        run_name=plan.run_name,
+        alone=plan.alone,
     )
 
 
 def _write_known(call: SweepCall, earlier: Sequence[StoredRun]) -> None:
     """Write into the sweep's folder what its jobs must know: their keys, runs to resume, and results to reuse."""
     call.folder.mkdir(parents=True, exist_ok=True)
-    planned = {digest(list(job.overrides)): job.key for job in call.plan.jobs}
+    planned = {digest(list(job.overrides)): {"key": job.key, "number": job.number} for job in call.plan.jobs}
     events.write_known(call.folder, events.PLANNED, planned)
     if call.how.reuse:
         events.write_known(call.folder, events.INTERRUPTED, call.interrupted(earlier))

@@ -147,4 +147,4 @@ def _facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
     if study is not None:
         params |= {names.SAMPLER: call.how.sampler or "tpe", names.PRUNER: call.how.pruner}
         tags[names.STUDY] = study.name
-    return call.tracking.run_name or f"sweep {plan.space.words}"[:200], params, tags
+    return plan.run_name or f"sweep {plan.space.words}"[:200], params, tags

@@ -2,21 +2,28 @@
 
 import dataclasses
 import json
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from omegaconf import DictConfig
 
 from mnist_exp.composition import compose, preflight
-from mnist_exp.composition.compose import PointComposer
-from mnist_exp.composition.preflight import find_problems
+from mnist_exp.composition.hydra_section import Alone
+from mnist_exp.composition.points import PointComposer
 from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance
 from mnist_exp.experiment.job_key import common, job_key
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.search.space import Space, label
 from mnist_exp.sweeps import grouping
 
+_SAME_FOR_ALL = (
+    "tracking.store", "tracking.uri", "tracking.experiment", "tracking.local_dir", "objective", "direction",
+)  # fmt: skip
 _MOST_MISTAKEN = 10  # jobs with a mistake, then checking stops: finding the mistakes of a job takes half a second
 
 
@@ -28,6 +35,7 @@ class Planned:
         overrides: all overrides of the job.
         name: the swept options that make this job differ from the others, such as `filters=16`.
         key: its job key.
+        number: of its point in the grid, from 0: `${hydra:job.num}`, whichever jobs are left to do.
         epochs: number of epochs that it trains.
         command: the command that runs this job alone.
         program: digest of its program; jobs with the same one can be trained together. None if it is trained alone.
@@ -37,6 +45,7 @@ class Planned:
     overrides: tuple[str, ...]
     name: str
     key: str
+    number: int
     epochs: int
     command: str
     program: str | None = None
@@ -56,6 +65,8 @@ class Plan:
         on_test: whether any job is validated on the test set.
         validated_on: number of images that the first job is validated on.
         repeated: number of points of the grid that are the same job as another point.
+        run_name: `tracking.run_name` where it is the same in all jobs; else each job has its own.
+        alone: what a command of its own needs, beside a job's overrides, to be the same experiment.
     """
 
     space: Space
@@ -66,20 +77,32 @@ class Plan:
     on_test: bool
     validated_on: int
     repeated: int = 0
+    run_name: str | None = None
+    alone: Alone = field(default_factory=Alone)
 
 
-def make(space: Space, config_dir: str | None, *, is_search: bool, together: bool = False) -> Plan:
+def make(
+    space: Space,
+    config_dir: str | None,
+    sweep: DictConfig | None = None,
+    *,
+    is_search: bool,
+    together: bool = False,
+) -> Plan:
     """Make the plan of a sweep: load the data, and check every job of a grid, or every corner of a search space.
 
     Args:
         space: the options that the sweep varies.
         config_dir: the user's folder with configuration groups; None if there is none.
+        sweep: the configuration of the sweep, with what the section `hydra` has in all its jobs.
         is_search: whether the sweep is a search; else a grid.
         together: whether to find out which jobs can be trained together.
     Raises: SettingsError: jobs have mistakes; each mistake is named once, with the first job that has it.
     """
     points = list(space.corners() if is_search else space.grid())
-    settings = _check(points, config_dir, "corner" if is_search else "job")
+    settings, asks_number = _check(points, config_dir, sweep, "corner" if is_search else "job")
+    alone = Alone.of(sweep, is_numbered=asks_number) if sweep is not None else Alone()
+    _check_same(settings)
     if len(threads := dict.fromkeys(each.trainer.threads for each in settings)) > 1:
         raise SettingsError(
             f"trainer.threads={','.join(map(wording.text, threads))}: TensorFlow cannot change its number of threads "
@@ -92,15 +115,15 @@ def make(space: Space, config_dir: str | None, *, is_search: bool, together: boo
         )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
-    for overrides, each, (digest, _) in zip(points, settings, data, strict=True):
+    for number, (overrides, each, (digest, _)) in enumerate(zip(points, settings, data, strict=True)):
         key = job_key(each, digest)
-        command = provenance.command_of(overrides, config_dir)
+        command = provenance.command_of(alone.overrides(overrides, number), config_dir)
         if key not in jobs:
-            facts = label(overrides, space.keys), key, each.trainer.epochs, command
-            program, alone = None, None
+            facts = label(overrides, space.keys), key, number, each.trainer.epochs, command
+            program, why = None, None
             if together:
-                program, alone = grouping.program(each, digest), grouping.why_alone(each)
-            jobs[key] = Planned(tuple(overrides), *facts, program, alone)
+                program, why = grouping.program(each, digest), grouping.why_alone(each)
+            jobs[key] = Planned(tuple(overrides), *facts, program, why)
     return Plan(
         space,
         () if is_search else tuple(jobs.values()),
@@ -110,18 +133,23 @@ def make(space: Space, config_dir: str | None, *, is_search: bool, together: boo
         any(each.data.validation == "test" for each in settings),
         data[0][1],
         0 if is_search else len(points) - len(jobs),
+        settings[0].tracking.run_name if len({each.tracking.run_name for each in settings}) == 1 else None,
+        alone,
     )
 
 
-def _check(points: Sequence[Sequence[str]], config_dir: str | None, word: str) -> list[Settings]:
+def _check(
+    points: Sequence[Sequence[str]], config_dir: str | None, sweep: DictConfig | None, word: str
+) -> tuple[list[Settings], bool]:
+    """Return the settings of each point, and whether any asks for its number."""
     problems: dict[str, str] = {}
     checked: list[Settings] = []
     mistaken = 0
     with compose.composer(config_dir) as loader:
-        composer = PointComposer(loader)
+        composer = PointComposer(loader, sweep)
         for number, overrides in enumerate(points, start=1):
             try:
-                settings, of_job = find_problems(composer.compose(overrides), overrides)
+                settings, of_job = composer.check(overrides, number - 1)
             except SettingsError as error:
                 settings, of_job = None, error.problems
             for problem in of_job:
@@ -136,7 +164,22 @@ def _check(points: Sequence[Sequence[str]], config_dir: str | None, word: str) -
                 break
     if problems:
         raise SettingsError(list(problems.values()))
-    return checked
+    return checked, composer.asks_number
+
+
+def _check_same(settings: Sequence[Settings]) -> None:
+    """Make sure that all jobs are recorded in one place and ranked by one number.
+
+    Raises: SettingsError: an interpolation makes them differ; or an option does, which is swept over.
+    """
+    problems = []
+    for name in _SAME_FOR_ALL:
+        values = [operator.attrgetter(name)(each) for each in settings]
+        if len(different := dict.fromkeys(values)) > 1:
+            shown = ", ".join(redact(wording.text(value)) for value in list(different)[:3])
+            problems.append(f"{name} must be the same in all jobs of a sweep, not {shown}")
+    if problems:
+        raise SettingsError(problems)
 
 
 def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space) -> list[tuple[str, int]]:

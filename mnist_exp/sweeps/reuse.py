@@ -7,7 +7,7 @@ from collections.abc import Collection, Container, Sequence
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError
-from mnist_exp.search.space import values_of
+from mnist_exp.search.space import label, values_of
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
@@ -55,7 +55,7 @@ def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str]) -> list[R
             continue
         values = json.loads(child.tags.get(names.POINT, "{}"))
         row = Row(
-            child.tags.get(names.RUN_NAME, ""),
+            label([f"{key}={value}" for key, value in values.items()], keys),
             {key: values[key] for key in keys if key in values},
             command=child.tags.get(names.COMMAND, ""),
             planned_epochs=int(child.params.get(names.PLANNED_EPOCHS, 0)),

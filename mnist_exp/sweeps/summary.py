@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from mnist_exp.composition import compose
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.experiment import provenance
 from mnist_exp.runtime.terminal import Screen
@@ -37,7 +36,6 @@ class Outcome:
         how: the options `sweep.*`.
         rows: one for each job.
         parent: id of the parent run; None if the sweep is not recorded.
-        config_dir: the user's folder with configuration groups; None if there is none.
         study: of a search; None for a grid.
         opened: Optuna's study of a search, opened; None for a grid.
     """
@@ -46,7 +44,6 @@ class Outcome:
     how: SweepSettings
     rows: list[Row]
     parent: str | None
-    config_dir: str | None = None
     study: Study | None = None
     opened: "optuna.Study | None" = None
 
@@ -215,7 +212,7 @@ def record(history: SweepHistory, outcome: Outcome) -> None:
     with tracker.folder() as folder:
         leaderboard.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
         if ranked:
-            _write_best(folder / "best.yaml", ranked[0], outcome)
+            _write_best(folder / "best.yaml", ranked[0], outcome, history)
             _draw(folder, history, outcome)
         history.log(outcome.parent, metrics, folder)
     if ranked:
@@ -248,12 +245,10 @@ def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
     )
 
 
-def _write_best(file: Path, best: Row, outcome: Outcome) -> None:
-    space = outcome.plan.space
-    searched = [f"{axis.prefix}={best.values[axis.key]}" for axis in space.axes if axis.key in best.values]
-    overrides = best.overrides or [*space.fixed, *searched]
-    config = provenance.config_without_secrets(compose.compose(overrides, config_dir=outcome.config_dir))
-    text = OmegaConf.to_yaml(OmegaConf.create(config))
+def _write_best(file: Path, best: Row, outcome: Outcome, history: SweepHistory) -> None:
+    """Write the configuration that the best job has recorded."""
+    assert best.run_id is not None
+    text = OmegaConf.to_yaml(OmegaConf.create(history.get(best.run_id).config()))
     head = f"# {outcome.objective} {best.objective:.6g}, run {best.run_id}\n# {best.command}\n"
     file.write_text(head + text, encoding="utf-8")
 

@@ -1,15 +1,19 @@
 """A sweep from end to end: `sweep` plans it, launches its jobs, follows them and prints the summary."""
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import env_override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+from mnist_exp.composition import hydra_section
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.errors import RunError
 from mnist_exp.jobs import events
@@ -47,13 +51,27 @@ def sweep(
     Raises: SettingsError: a job has a mistake, or cannot be run. Then no job was started.
         RunError: a job failed or was killed.
     """
-    call = _check(params, arguments, config, loader)
-    if call.how.dry_run:
-        summary.show_jobs(call.screen, [] if call.study else call.rows_of_grid(_peek(call)), call.plan)
-        return None
-    backends.choose(call.plan.settings.trainer.backend)  # For the processes of the jobs, which import Keras at once.
-    with launching(make_launcher, call.how.job_timeout_s) as launch:
-        return _run(call, launch)
+    str(config.hydra.sweep.dir)  # From now on its `${now:…}` is this time, in every job.
+    # As Hydra does for each job; the workers of the jobs get the environment of this process when they start.
+    with env_override(_variables(config)), hydra_section.resolving(copy.deepcopy(config)):
+        call = _check(params, arguments, config, loader)
+        if call.how.dry_run:
+            summary.show_jobs(call.screen, [] if call.study else call.rows_of_grid(_peek(call)), call.plan)
+            return None
+        backends.choose(
+            call.plan.settings.trainer.backend
+        )  # For the processes of the jobs, which import Keras at once.
+        with launching(make_launcher, call.how.job_timeout_s) as launch:
+            return _run(call, launch)
+
+
+def _variables(config: DictConfig) -> dict[str, str]:
+    """Return the environment variables that are the same in all jobs."""
+    variables: dict[str, str] = {}
+    for name in config.hydra.job.env_set:
+        with contextlib.suppress(OmegaConfBaseException):
+            variables[name] = str(config.hydra.job.env_set[name])
+    return variables
 
 
 def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConfig, loader: ConfigLoader) -> SweepCall:
@@ -62,7 +80,7 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     rules.check(how, space, config.hydra.launcher)
     is_search = rules.is_search(how, space)
     config_dir = _config_dir(loader)
-    made = plan.make(space, config_dir, is_search=is_search, together=how.together > 1)
+    made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
     rules.check_together(how, made.settings)
     rules.check_selection(made.settings, screen, on_test=made.on_test, search=is_search, jobs=len(made.jobs))
     # Each call has its own folder: the one that Hydra names may have been used before.
@@ -83,7 +101,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
         rows += [Row("", planned_epochs=study.epochs) for _ in range(study.left(opened))]
     summary.warn_of_reused(call.screen, rows, earlier, call.tracking.register_as)
     parent_id = parent.run_id if parent is not None else None
-    outcome = Outcome(call.plan, call.how, rows, parent_id, call.config_dir, study, opened)
+    outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened)
     summary.announce(call.screen, outcome, call.tracking.experiment)
 
     def on_failure(row: Row) -> None:

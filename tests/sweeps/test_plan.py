@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mnist_exp.composition import preflight
-from mnist_exp.composition.compose import EXPERIMENTS, PointComposer, compose, composer
+from mnist_exp.composition.compose import EXPERIMENTS, compose, composer
+from mnist_exp.composition.points import PointComposer
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
@@ -66,7 +67,13 @@ def outcome(function, overrides):
 @pytest.fixture(scope="module")
 def composers():
     with composer(None) as loader:
-        yield PointComposer(loader).compose, lambda overrides: hydra_compose("config", list(overrides))
+        points = PointComposer(loader)
+
+        def ours(overrides):
+            with points.composed(overrides, 0) as config:
+                return config
+
+        yield ours, lambda overrides: hydra_compose("config", list(overrides))
 
 
 @pytest.mark.slow

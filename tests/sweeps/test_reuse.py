@@ -38,7 +38,7 @@ def stored(run_id, status, metrics, params, tags):
 def plan():
     space = parse({}, ["seed=3", "model.filters=16,32"], SweepSettings())
     jobs = [
-        Planned(tuple(overrides), f"filters={number}", f"k{number}", 10, f"python {number}")
+        Planned(tuple(overrides), f"filters={number}", f"k{number}", number, 10, f"python {number}")
         for number, overrides in enumerate(space.grid(), start=1)
     ]
     return Plan(space, tuple(jobs), None, {}, "0", on_test=False, validated_on=100)
