@@ -45,7 +45,7 @@ class SweepHistory:
             import mlflow  # noqa: F401  while the store is being made
         store.finish_creation(creation)
         self._client = store.client(self.uri)
-        with tracker.understood(self.uri):
+        with store.understood(self.uri):
             self._stored_in = store.experiment(self.uri, self._experiment)
         self._id = str(self._stored_in.experiment_id)
 

@@ -81,6 +81,8 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     is_search = rules.is_search(how, space)
     config_dir = _config_dir(loader)
     made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
+    if made.settings.tracking.store == "mlflow":  # Before the workers start.
+        store.check(store.locate(made.settings.tracking.uri))
     rules.check_together(how, made.settings)
     rules.check_selection(made.settings, screen, on_test=made.on_test, search=is_search, jobs=len(made.jobs))
     # Each call has its own folder: the one that Hydra names may have been used before.

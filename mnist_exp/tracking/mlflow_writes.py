@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_exp.errors import TrackingError
 from mnist_exp.runtime import retries
 from mnist_exp.tracking import names, registry, store
 from mnist_exp.tracking.background_call import BackgroundCall
@@ -41,7 +42,8 @@ def write_errors() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, SQLAlchemyError, OSError  # Those of `requests` are subclasses of OSError.
+    # Those of `requests` are subclasses of OSError; `store.client` raises TrackingError.
+    return MlflowException, SQLAlchemyError, TrackingError, OSError
 
 
 def read_errors() -> tuple[type[Exception], ...]:

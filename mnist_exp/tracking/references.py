@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import run_folder, runs, store, tracker
+from mnist_exp.tracking import run_folder, runs, store
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def find(settings: TrackingSettings, reference: str) -> StoredRun:
         if error.get_http_status_code() == 404:
             hint = _nearest(client, reference)
             raise SettingsError(f"{missing}; {hint}" if hint else missing) from error
-        with tracker.understood(uri):
+        with store.understood(uri):
             raise
     if run.info.lifecycle_stage != "active":
         raise SettingsError(f"run {run_id} was deleted: `mlflow runs restore --run-id {run_id}` brings it back")

@@ -13,7 +13,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import imports, processes
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, store, tracker
+from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -177,14 +177,14 @@ def stored(run: "Run", experiment: str, uri: str, folders: Path | None = None) -
 
 def metric_history(uri: str, run_id: str, metric: str) -> dict[int, float]:
     """Return the values of a run's metric by step, sorted by step."""
-    with tracker.understood(uri):
+    with store.understood(uri):
         points = store.client(uri).get_metric_history(run_id, metric)
     return {point.step: point.value for point in sorted(points, key=lambda point: point.step)}
 
 
 def of_sweep(parent: StoredRun) -> list[StoredRun]:
     """Return the runs of a sweep: first its own, the oldest first, then those of earlier sweeps that it reuses."""
-    with tracker.understood(parent.uri):
+    with store.understood(parent.uri):
         runs = _of_experiment(parent.uri, parent.experiment, f"tags.`{names.PARENT}` = '{parent.run_id}'")
         missing = sorted(_on_board(parent) - {run.run_id for run in runs})
         for start in range(0, len(missing), _AT_ONCE):
@@ -209,7 +209,7 @@ def search(settings: TrackingSettings, condition: str) -> list[StoredRun]:
         matching = _of_experiment(uri, settings.experiment, condition)
     except MlflowException as error:
         if error.get_http_status_code() != 400:
-            with tracker.understood(uri):
+            with store.understood(uri):
                 raise
         raise SettingsError(f"{condition!r} is no condition that MLflow understands: {first_line(error)}") from error
     return [run for run in matching if not run.is_sweep]

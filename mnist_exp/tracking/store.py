@@ -4,6 +4,7 @@ MLflow takes 3 to 4 s to create an SQLite store, and two processes that do it at
 it under a lock, while the caller imports Keras: `python -m mnist_exp.tracking.store URI EXPERIMENT`.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +21,7 @@ from mnist_exp.config.wording import show
 from mnist_exp.errors import TrackingError
 from mnist_exp.runtime import retries, start_folder
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import admission
+from mnist_exp.tracking import admission, schema_version
 from mnist_exp.tracking.redacted_client import RedactedClient
 
 if TYPE_CHECKING:
@@ -97,10 +99,28 @@ def client(uri: str) -> "MlflowClient":
     """Return MLflow's client of a store, which writes no secrets. This is the one place that makes one.
 
     The address is made absolute: MLflow caches stores by their address.
+    Raises: TrackingError: the store cannot be opened.
     """
     from mlflow import MlflowClient
 
-    return cast("MlflowClient", RedactedClient(MlflowClient(tracking_uri=absolute(uri))))
+    with understood(uri):
+        return cast("MlflowClient", RedactedClient(MlflowClient(tracking_uri=absolute(uri))))
+
+
+@contextlib.contextmanager
+def understood(uri: str) -> Iterator[None]:
+    """Turn an error of MLflow, or of its database, into a TrackingError of one sentence."""
+    try:
+        yield
+    except Exception as error:
+        from alembic.util import CommandError
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if not isinstance(error, MlflowException | SQLAlchemyError | CommandError):
+            raise
+        text = schema_version.explain(str(error).splitlines()[0][:500], uri)
+        raise TrackingError(f"tracking.uri={redact(uri)} cannot be used: {redact(text)}") from error
 
 
 def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
@@ -166,6 +186,7 @@ def _check_sqlite(uri: str, shown: str) -> None:
                 start = opened.read(len(_SQLITE_MAGIC))
             if start and start != _SQLITE_MAGIC:
                 raise TrackingError(f"{shown}: {file} is not an SQLite database")
+            schema_version.check_file(file, uri, shown)
         for folder in (file.parent, file.parent / ARTIFACTS):
             if folder == file.parent or folder.exists():
                 with tempfile.TemporaryFile(dir=folder):

@@ -130,7 +130,7 @@ class MlflowTracker(Tracker):
             run = client.create_run(experiment.experiment_id, start_time=self._now_ms(), run_name=name, tags=tags)
             return str(run.info.run_id)
 
-        with understood(self._uri):
+        with store.understood(self._uri):
             self.run_id = mlflow_writes.call_patiently(create)
         try:
             self._open(run_folder.folder_of(self._settings, self.run_id))
@@ -163,7 +163,7 @@ class MlflowTracker(Tracker):
             self.how_to_look = how_to_look(self._settings, ui_view.page(client, experiment, view))
             return run
 
-        with understood(self._uri):
+        with store.understood(self._uri):
             run = mlflow_writes.call_patiently(reopen)
         missing = {key: text(value) for key, value in params.items() if key not in run.data.params}
         if missing:
@@ -285,20 +285,6 @@ def folder() -> Iterator[Path]:
     """Yield a temporary folder for files that are to be logged."""
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
         yield Path(name)
-
-
-@contextlib.contextmanager
-def understood(uri: str) -> Iterator[None]:
-    """Turn an error of MLflow that a store cannot be opened into a TrackingError of one sentence."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        text = str(error).splitlines()[0][:500]
-        if "out-of-date database schema" in text:
-            text = f"it was made by another version of MLflow; run `mlflow db upgrade {redact(uri)}`"
-        raise TrackingError(f"tracking.uri={redact(uri)} refuses the run: {redact(text)}") from error
 
 
 def how_to(command: str, words: Sequence[str], uri: str) -> str:
