@@ -96,6 +96,11 @@ class PointComposer:
                 # The time that `${now:…}` means is one time in all jobs, as Hydra has it.
                 OmegaConf.copy_cache(from_config=bare, to_config=self._sweep)
 
+    def with_hydra(self, overrides: Sequence[str]) -> DictConfig:
+        """Return what the choices of groups among overrides lead to, with the section `hydra`; not to be changed."""
+        chosen = [parsed for parsed in map(read, overrides) if self._chooses(parsed)]
+        return self._choice(tuple(each.input_line or "" for each in chosen)).whole
+
     def _choice(self, chosen: tuple[str, ...]) -> _Choice:
         if chosen not in self._choices:
             whole = hydra_compose("config", [*self._of_hydra, *chosen], return_hydra_config=True)

@@ -131,13 +131,15 @@ def _name(tracking: TrackingSettings, before: Mapping[str, Any]) -> Any:
 
 
 @contextlib.contextmanager
-def of_job(run_id: str | None, settings: Settings, screen: Screen) -> Iterator[Resumption | None]:
+def of_job(run_id: str | None, key: str, settings: Settings, screen: Screen) -> Iterator[Resumption | None]:
     """Yield where an interrupted job of a sweep continues; None if it must begin again.
 
-    That is so if this machine has nothing of it, if the code has changed, or if another process works on it.
+    That is so if this machine has nothing of it, if the code has changed, if it has another job key, as in a study that
+    several searches share, or if another process works on it.
 
     Args:
-        run_id: of the interrupted run with the same job key; None if there is none.
+        run_id: of the interrupted run; None if there is none.
+        key: of the job.
         settings: of the job.
         screen: shows what is different now.
     """
@@ -146,13 +148,13 @@ def of_job(run_id: str | None, settings: Settings, screen: Screen) -> Iterator[R
         if run_id is not None and (folder := run_folder.folder_of(settings.tracking, run_id)).path.is_dir():
             with contextlib.suppress(SettingsError):  # Another process works on it.
                 held.enter_context(claimed(folder))
-                resumption = _job_again(folder, settings, screen)
+                resumption = _job_again(folder, key, settings, screen)
         yield resumption
 
 
-def _job_again(folder: RunFolder, settings: Settings, screen: Screen) -> Resumption | None:
+def _job_again(folder: RunFolder, key: str, settings: Settings, screen: Screen) -> Resumption | None:
     run = references.find(settings.tracking, folder.path.name)
-    if run.status == "FINISHED":
+    if run.status == "FINISHED" or run.key != key:
         return None
     if run.tags.get(names.CODE_SHA256) != code_sha256(settings):
         screen.warn("interrupted jobs begin anew: the code was changed since")

@@ -100,7 +100,7 @@ class Attempt:
     def _number(self) -> int:
         """Its number in the sweep; that of the launcher counts only what is left to do."""
         if self.trial is not None:
-            return int(self.trial.number)
+            return study.number(self.trial)
         return int(self._planned.get("number", self.out.job))
 
     @property
@@ -131,7 +131,7 @@ class Attempt:
             interrupted = events.begun(self.assignment.folder, self._key) or self._earlier(events.INTERRUPTED)
             if self.trial is not None:  # Or by another launching process, which is gone.
                 interrupted = interrupted or study.begun_run(self.trial)
-            resumption = ending.enter_context(resume.of_job(interrupted, settings, screen))
+            resumption = ending.enter_context(resume.of_job(interrupted, self._key, settings, screen))
             opened = ending.enter_context(runner.open_run(settings, screen, self._job(settings, resumption)))
             self._ending = ending.pop_all()
             return opened

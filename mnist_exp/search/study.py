@@ -26,6 +26,7 @@ _OWNER_IS_RECORDED_S = 60.0  # A process records itself as the owner of its tria
 # Attributes of a trial.
 RUN, RESUMES = "mnist_exp.run_id", "mnist_exp.goes_on_with"
 _PROCESS, _INTERRUPTED = names.PROCESS, "mnist_exp.interrupted"
+_NUMBER = "mnist_exp.number"
 _FIXED = "fixed_params"  # Optuna sets this attribute for a trial whose values were queued.
 
 
@@ -174,7 +175,8 @@ class Study:
             return
         if again:
             run = trial.user_attrs.get(RUN) or trial.user_attrs.get(RESUMES)
-            study.enqueue_trial(dict(trial.params), user_attrs={RESUMES: run} if run else None)
+            attributes = {_NUMBER: number(trial)} | ({RESUMES: run} if run else {})
+            study.enqueue_trial(dict(trial.params), user_attrs=attributes)
 
     def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
         run = trial.user_attrs.get(RUN)
@@ -224,6 +226,11 @@ def note_run_of(study: "optuna.Study", trial: "optuna.trial.FrozenTrial", run_id
     """Store the id of a trial's run in a trial of another process."""
     # Optuna lets only the process that asked for a trial set its attributes.
     study._storage.set_trial_user_attr(trial._trial_id, RUN, run_id)
+
+
+def number(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> int:
+    """Return the number of a trial in its search; one that goes on with an interrupted trial has the number of that."""
+    return int(trial.user_attrs.get(_NUMBER, trial.number))
 
 
 def begun_run(trial: "optuna.Trial") -> str | None:

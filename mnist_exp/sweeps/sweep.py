@@ -21,7 +21,7 @@ from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import plan, recovery, reuse, rules, summary
+from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary
 from mnist_exp.sweeps.call import SweepCall, make_study
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
@@ -77,9 +77,10 @@ def _variables(config: DictConfig) -> dict[str, str]:
 def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConfig, loader: ConfigLoader) -> SweepCall:
     how, screen = sweep_settings(config), Screen()
     space = parse(params, arguments, how, loader)
+    config_dir = _config_dir(loader)
+    space = own_lists.expanded(space, arguments, how, config, config_dir)
     rules.check(how, space, config.hydra.launcher)
     is_search = rules.is_search(how, space)
-    config_dir = _config_dir(loader)
     made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
     if made.settings.tracking.store == "mlflow":  # Before the workers start.
         store.check(store.locate(made.settings.tracking.uri))

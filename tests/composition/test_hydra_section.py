@@ -1,12 +1,13 @@
 """What composes alone composes in a sweep: `${hydra:…}`, `${now:…}`, and what the section `hydra` says of every job."""
 
 import shlex
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hydra.core.hydra_config import HydraConfig
-from real_runs import recorded, run
+from real_runs import Running, recorded, run, with_checkpoints
 
 from mnist_exp import compose
 from mnist_exp.composition import explain
@@ -51,6 +52,20 @@ def test_trials_of_a_search_resolve_their_own_choices():
     targets = {child.data.params["tracking.run_name"]: child.data.params["model._target_"] for child in recorded()[2]}
     assert all(target.endswith(name.split()[1]) for name, target in targets.items())
     assert len({words[1] for words in named}) == len(named) == 2
+
+
+@pytest.mark.slow
+def test_trial_that_goes_on_keeps_its_number():
+    words = ["-m", *SMALL[:2], "model=mlp", "trainer.epochs=80", "seed=${hydra:job.num}", "data.validation=50"]
+    words += ["model.dropout=interval(0,0.5)", "sweep.n_trials=1"]
+    running = Running("mnist_exp.run", *words)
+    running.wait_until(with_checkpoints)
+    running.process.send_signal(signal.SIGTERM)
+    running.end_with(143)
+    run(*words)
+    (child,) = recorded()[2]
+    assert child.data.tags["mnist_exp.resumed"] == "1"
+    assert (child.data.params["seed"], child.info.status) == ("0", "FINISHED")
 
 
 def test_section_hydra_of_the_command_line_holds_for_every_job(digits):
