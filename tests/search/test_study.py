@@ -74,6 +74,13 @@ def test_each_sampler_stays_inside_the_space(sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
+def test_another_seed_draws_other_trials(sampler):
+    first, again, other = (go(search(sampler=sampler, seed=seed, name=f"{n}"), 5) for n, seed in enumerate((1, 1, 2)))
+    assert first == again
+    assert other != first
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("arguments", [SPACE[:1], SPACE[2:3], SPACE[4:]], ids=["one", "choice", "ranges"])
 def test_each_sampler_searches_small_spaces(sampler, arguments):
     assert len(go(search(*arguments, sampler=sampler), 6)) == 6

@@ -251,6 +251,13 @@ def test_search_prunes_continues_and_is_shared(alone):
 
 
 @pytest.mark.slow
+def test_search_starts_no_trial_after_its_time(alone):
+    words = [*SMALL, "tracking=none", "model.dropout=interval(0,0.5)", "sweep.n_trials=2"]
+    assert re.search(r"^sweep  2 left$", sweep(*words, "sweep.timeout_s=0.01").stdout, re.MULTILINE)
+    assert re.search(r"^sweep +2 done", sweep(*words, "sweep.timeout_s=100").stdout, re.MULTILINE)
+
+
+@pytest.mark.slow
 def test_search_for_two_objectives_draws_the_pareto_front(alone):
     out = sweep(
         *SMALL, "model.filters=1,2,4", "sweep.sampler=random", "sweep.n_trials=5", "sweep.minimize_too=parameters"
