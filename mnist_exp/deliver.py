@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from mnist_exp import commands
 from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import backlog, run_folder
 
 
@@ -32,6 +33,8 @@ def launch(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
+    if options.local_dir is not None and not run_folder.root(settings).is_dir():
+        raise SettingsError(f"--local-dir={options.local_dir}: there is no such folder")
     run_ids = list(dict.fromkeys(options.run_ids)) or None
     done = backlog.upload_waiting(settings, lambda _: None, run_ids)  # The line of each run says it all.
     if not done:

@@ -30,6 +30,10 @@ class TrackingError(SettingsError):
     """The tracking store cannot be reached or written to."""
 
 
+class StoreAwayError(TrackingError):
+    """The tracking store does not answer now; it may do so later."""
+
+
 class BusyError(SettingsError):
     """Another process is using what was asked for; nothing is wrong with the configuration."""
 

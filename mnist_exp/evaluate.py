@@ -25,7 +25,7 @@ from mnist_exp.inference import ensemble, labelled_images, load
 from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.runtime import imports, redacted_files
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_writes, names, store, tracker
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, store, tracker
 from mnist_exp.tracking.runs import StoredRun
 
 REPORT = "evaluation.json"
@@ -226,7 +226,7 @@ def _log(run: StoredRun, images: Images, measured: Evaluation, folder: Path) -> 
         client.log_batch(run.run_id, metrics=[Metric(names.evaluated(name, k), v, now, 0) for k, v in values.items()])
         client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
     except mlflow_writes.write_errors() as error:
-        raise RunError(f"the tracking store refused the results: {first_line(error)}") from error
+        raise RunError(f"the tracking store refused the results: {mlflow_log.reason(error)}") from error
 
 
 def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from mnist_exp.reports.selection import Selection
 from mnist_exp.reports.tables import Table
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_writes, names, references, store
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, store
 from mnist_exp.tracking.runs import StoredRun
 
 ARTIFACTS = "report"
@@ -181,7 +181,7 @@ def _log(run: StoredRun, files: Sequence[Path]) -> None:
             client.log_artifact(run.run_id, str(file), ARTIFACTS)
     except mlflow_writes.write_errors() as error:
         raise RunError(
-            f"{files[0]} was written, but could not be attached to run {run.run_id}: {first_line(error)}"
+            f"{files[0]} was written, but could not be attached to run {run.run_id}: {mlflow_log.reason(error)}"
         ) from error
 
 

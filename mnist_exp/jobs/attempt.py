@@ -18,7 +18,7 @@ from mnist_exp.composition.preflight import check
 from mnist_exp.config.nested import digest
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
-from mnist_exp.errors import MnistExpError, SettingsError, first_line
+from mnist_exp.errors import MnistExpError, SettingsError, TrackingError, first_line
 from mnist_exp.experiment import provenance, resume, runner
 from mnist_exp.experiment.job_key import differences, job_key
 from mnist_exp.experiment.record import Job
@@ -55,7 +55,7 @@ class Attempt:
         trained_together: how many train at once, and share the seconds.
 
     Attributes:
-        outcome: done, pruned, failed or killed, once it is over.
+        outcome: done, pruned, failed, killed, or `no store` if its run could not begin, once it is over.
         objective: of its run; NaN where there is none.
         second_objective: of a search for two; NaN where there is none.
     """
@@ -120,7 +120,7 @@ class Attempt:
         with self._reporting(), contextlib.ExitStack() as ending:
             settings = make_settings()
             if settings.tracking.store == "mlflow":  # It answered when the sweep began.
-                store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S)
+                store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S, must_exist=True)
             self._key = job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
             self._check_planned(settings)
             if self.trial is not None and (earlier := self._earlier(events.DONE)):
@@ -159,6 +159,10 @@ class Attempt:
             self.out.write("killed", **self._facts)
             raise
         except Exception as error:
+            if isinstance(error, TrackingError) and "run_id" not in self._facts:
+                self.outcome = "no store"
+                self.out.write("no store", reason=first_line(error), **self._facts)
+                return
             self.outcome = "failed"
             if self._key:
                 events.forget_begun(self.assignment.folder, self._key)

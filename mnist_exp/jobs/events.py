@@ -33,7 +33,7 @@ class Writer:
         self._folder = folder
 
     def write(self, event: str, **facts: Any) -> None:
-        """Write an event: started, epoch, done, repeated, pruned, failed, killed, skipped or warning."""
+        """Write an event: started, epoch, done, repeated, pruned, failed, killed, no store, skipped or warning."""
         line = redact(json.dumps({"job": self.job, "event": event, "time": time.time(), **facts}))
         file = self._folder / f"{socket.gethostname()}-{os.getpid()}{_EVENTS}"
         with file.open("a", encoding="utf-8") as opened:

@@ -54,7 +54,9 @@ def _run(assignment: Assignment, search: Study, opened: "optuna.Study", out: eve
     except (KeyboardInterrupt, SystemExit):
         search.interrupt(opened, trial)
         raise
-    if attempt.outcome == "failed":
+    if attempt.outcome == "no store":
+        search.interrupt(opened, trial)  # It is queued again.
+    elif attempt.outcome == "failed":
         opened.tell(trial, state=TrialState.FAIL)
     elif attempt.outcome == "pruned":
         opened.tell(trial, state=TrialState.PRUNED)

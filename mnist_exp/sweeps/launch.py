@@ -34,6 +34,7 @@ class Launch:
         earlier: Sequence[StoredRun],
         parent: str | None,
         on_failure: Callable[[Row], None],
+        is_store_lost: Callable[[], bool],
     ) -> None:
         """Run the jobs that are left, and write their results into their rows.
 
@@ -43,6 +44,7 @@ class Launch:
             earlier: earlier runs of the experiment.
             parent: id of the parent run; None if the sweep is not recorded.
             on_failure: called with the row of each job that fails.
+            is_store_lost: called where a job could not begin its record; tells whether the sweep is to stop for that.
         """
         groups = _groups(call, [row for row in rows if row.outcome == "left"])
         numbered = _numbered(groups)
@@ -51,7 +53,8 @@ class Launch:
         positions = {id(row): position for position, row in enumerate(rows)}
         to_run = [positions[id(row)] for group in groups for row in group]
         settings = call.plan.settings
-        progress = Progress(call.folder, call.screen, rows, to_run, settings.direction, settings.objective, on_failure)
+        direction, objective = settings.direction, settings.objective
+        progress = Progress(call.folder, call.screen, rows, to_run, direction, objective, on_failure, is_store_lost)
 
         def note_lost(group: int, error: object) -> None:
             for job in numbered[group]:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.config.nested import flatten
-from mnist_exp.errors import BusyError
+from mnist_exp.errors import BusyError, TrackingError
 from mnist_exp.experiment import provenance
 from mnist_exp.sweeps import reuse, summary
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.summary import Outcome
-from mnist_exp.tracking import names, run_folder, store, ui_view
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, run_folder, store, ui_view
 from mnist_exp.tracking.runs import StoredRun
 
 
@@ -63,6 +63,13 @@ class ParentRun:
 
     def close(self, outcome: Outcome, status: str) -> None:
         """Complete the run and set its status, unless another living process owns it. Errors become warnings."""
+        try:
+            store.check(self.history.uri, must_exist=True)
+        except TrackingError as error:
+            self.call.screen.warn(
+                f"the parent run is not complete: {error}; repair that and run the same command again"
+            )
+            return
 
         def end() -> None:
             now = self.history.get(self.run_id)
@@ -76,6 +83,8 @@ class ParentRun:
         for step in (settle, record, view, end):
             try:
                 step()
+            except mlflow_writes.write_errors() as error:
+                self.call.screen.warn(f"the parent run is not complete: {mlflow_log.reason(error)}")
             except Exception:  # The jobs are done: an error here must not look like a failure of theirs.
                 self.call.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
 

@@ -33,6 +33,7 @@ class Progress:
         direction: maximize or minimize.
         objective: name of the objective.
         on_failure: called with the row of each job that fails, before its line is printed.
+        is_store_lost: called where a job could not begin its record; tells whether the whole sweep is to stop for that.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Progress:
         direction: str,
         objective: str,
         on_failure: Callable[[Row], None],
+        is_store_lost: Callable[[], bool],
     ) -> None:
         self.rows = list(rows)
         self._jobs = {number: self.rows[position] for number, position in enumerate(to_run)}
         self._reader = events.Reader(folder)
-        self._screen, self._on_failure = screen, on_failure
+        self._screen, self._on_failure, self._is_store_lost = screen, on_failure, is_store_lost
         self._maximizes, self._objective = direction == "maximize", objective
         self._epoch_s: deque[float] = deque(maxlen=50)
         self._began: dict[int, float] = {}
@@ -128,8 +130,11 @@ class Progress:
             row.outcome, row.name = "repeated", event["name"]
         elif kind == "killed":  # The sweep was interrupted, or only this process died: then `mark_lost` is called.
             row.outcome = "killed"
-        elif kind == "skipped":
+        elif kind == "skipped" or (kind == "no store" and self._is_store_lost()):
             self._skipped.add(number)
+        elif kind == "no store":  # Of the machine of this job alone.
+            self._describe(row, event)
+            self._end(number, row, event | {"event": "failed"})
         else:
             self._describe(row, event)
             self._end(number, row, event)

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp.composition import hydra_section
 from mnist_exp.config.parse import sweep_settings
-from mnist_exp.errors import RunError
+from mnist_exp.errors import RunError, TrackingError
 from mnist_exp.jobs import events
 from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends
@@ -112,16 +112,32 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
             parent.record_failure(row)
         _give_up_if_too_many(call, rows)
 
+    lost: list[str] = []
+
+    def is_store_lost() -> bool:
+        """Give up the sweep if this process cannot use the store either: no job that is left could be recorded."""
+        try:
+            store.check(store.locate(call.tracking.uri), must_exist=True)
+        except TrackingError as error:
+            lost.append(str(error))
+            events.give_up(call.folder, str(error))
+        return bool(lost)
+
     status = "KILLED"
     try:
         with parent.heartbeat() if parent is not None else contextlib.nullcontext():
             if outcome.count("left"):
-                launch.run(call, rows, earlier, parent_id, on_failure)
+                launch.run(call, rows, earlier, parent_id, on_failure, is_store_lost)
         status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
     finally:
-        if parent is not None:
+        if parent is not None and not lost:
             parent.close(outcome, status)
         summary.show(call.screen, outcome, call.tracking.experiment, parent.history if parent else None)
+    if lost:
+        raise RunError(
+            f"{lost[0]}: {outcome.count('left')} of {len(rows)} jobs were not started; repair that, then run the same "
+            "command again"
+        )
     if outcome.failed:
         raise RunError(f"{len(outcome.failed)} of {len(rows)} jobs failed")
     if killed := outcome.count("killed"):

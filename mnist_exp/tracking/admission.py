@@ -14,7 +14,7 @@ from base64 import b64encode
 from http import HTTPStatus
 from pathlib import Path
 
-from mnist_exp.errors import TrackingError
+from mnist_exp.errors import StoreAwayError
 from mnist_exp.runtime.redaction import redact
 
 _TIMEOUT_S = 5.0
@@ -34,7 +34,7 @@ def check(uri: str, shown: str) -> None:
     Args:
         uri: address of the server.
         shown: option and address, as the error message shows them.
-    Raises: TrackingError: it does not; the message says why and what to do.
+    Raises: StoreAwayError: it does not; the message says why and what to do.
     """
     import requests
 
@@ -42,7 +42,7 @@ def check(uri: str, shown: str) -> None:
     try:
         _get(f"{address}/health")  # Any status will do: a server that refuses is running.
     except (requests.RequestException, ValueError) as error:
-        raise TrackingError(
+        raise StoreAwayError(
             f"{shown}: nothing answers there ({_reason(error)}); start it, or unset it to use a local file"
         ) from error
     if any(os.environ.get(name) for name in _OTHER_WAYS):
@@ -52,10 +52,10 @@ def check(uri: str, shown: str) -> None:
     except (requests.RequestException, ValueError):
         return  # It has answered once; a slow answer is no reason to stop, since later calls wait longer.
     if status == HTTPStatus.UNAUTHORIZED:
-        raise TrackingError(f"{shown} {_unknown(address)}")
+        raise StoreAwayError(f"{shown} {_unknown(address)}")
     if status == HTTPStatus.FORBIDDEN and _WRONG_HOST in text:
         host = urllib.parse.urlsplit(address).netloc.rpartition("@")[2]
-        raise TrackingError(
+        raise StoreAwayError(
             f"{shown}: the server refuses requests under the name {host}: add it to its --allowed-hosts, with the "
             "port, or use a name that is there"
         )

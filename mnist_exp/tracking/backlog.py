@@ -81,8 +81,6 @@ def upload_waiting(
 
 
 def _waiting(settings: TrackingSettings) -> list[RunFolder]:
-    if settings.local_dir is not None and not run_folder.root(settings).is_dir():
-        raise SettingsError(f"--local-dir={settings.local_dir}: there is no such folder")
     return [folder for folder in run_folder.folders(settings) if len(Spool(folder.spool))]
 
 

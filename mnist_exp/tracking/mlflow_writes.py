@@ -3,17 +3,15 @@
 import contextlib
 import importlib
 import importlib.metadata
-import logging
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.errors import TrackingError
 from mnist_exp.runtime import retries
-from mnist_exp.tracking import names, registry, store
+from mnist_exp.tracking import mlflow_log, names, registry, store
 from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record
 
@@ -31,8 +29,6 @@ _ENVIRONMENT = {
     # MLflow would draw them over our own lines whenever it sends or fetches files.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-# These log a traceback, or a line for each retry; we show one sentence instead.
-_LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool", "mlflow.utils.requests_utils")
 # HTTP statuses below 500 after which the store may still take the same record later.
 TRANSIENT = (401, 403, 408, 429)
 
@@ -70,7 +66,7 @@ def write(uri: str, run_id: str, record: Record, model: "keras.Model | None" = N
         model: the model of a record of kind `model`; None if the record holds it as a file.
     Raises: one of `write_errors`.
     """
-    with _quiet():
+    with mlflow_log.quiet():
         _WRITERS[record.kind](store.client(uri), run_id, record, model)
 
 
@@ -85,7 +81,7 @@ def call_patiently(action: Callable[[], Any]) -> Any:
 
     def in_background() -> Any:
         # While SQLite waits for a lock, the thread that waits handles no signals.
-        call = BackgroundCall(_quiet()(action))
+        call = BackgroundCall(mlflow_log.quiet()(action))
         call.wait()
         return call.result()
 
@@ -222,22 +218,3 @@ def _unpacked(record: Record) -> "keras.Model":
         importlib.import_module(module)  # Registers the user's own layers with Keras.
     with unpacked(record.files) as folder:
         return keras.saving.load_model(folder / _MODEL_FILE, compile=False, safe_mode=True)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what MLflow logs about errors in this thread."""
-    for name in _LOUD:
-        logging.getLogger(name).addFilter(_is_audible)
-    _silenced.add(threading.get_ident())
-    try:
-        yield
-    finally:
-        _silenced.discard(threading.get_ident())
-
-
-_silenced: set[int] = set()
-
-
-def _is_audible(record: logging.LogRecord) -> bool:
-    return record.thread not in _silenced

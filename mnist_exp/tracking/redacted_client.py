@@ -1,4 +1,4 @@
-"""The only client of MLflow in this package: it removes secrets from everything that it writes."""
+"""The only client of MLflow in this package: it removes secrets from what it writes, and keeps MLflow's log quiet."""
 
 import contextlib
 import copy
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp.runtime import redacted_files
 from mnist_exp.runtime.redaction import redact_record
+from mnist_exp.tracking import mlflow_log
 
 if TYPE_CHECKING:
     import mlflow
@@ -35,14 +36,21 @@ class RedactedClient:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._client, name)
-        is_written = callable(attribute) and not name.startswith((*_READS, "_"))
-        return functools.partial(_write, attribute) if is_written else attribute
+        if not callable(attribute) or name.startswith("_"):
+            return attribute
+        return functools.partial(_read if name.startswith(_READS) else _write, attribute)
+
+
+def _read(method: Callable[..., Any], *values: Any, **named: Any) -> Any:
+    with mlflow_log.quiet():
+        return method(*values, **named)
 
 
 def _write(method: Callable[..., Any], *values: Any, **named: Any) -> Any:
     """Call a method without the secrets in its arguments."""
     bound = inspect.signature(method).bind(*values, **named)
     with contextlib.ExitStack() as made:
+        made.enter_context(mlflow_log.quiet())
         for name, value in bound.arguments.items():
             if name in _FILES and not method.__name__.startswith(_OF_MODELS):
                 folder = made.enter_context(tempfile.TemporaryDirectory(prefix="mnist_exp-"))

@@ -5,6 +5,7 @@ it under a lock, while the caller imports Keras: `python -m mnist_exp.tracking.s
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -18,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mnist_exp.config.wording import show
-from mnist_exp.errors import TrackingError
+from mnist_exp.errors import StoreAwayError, TrackingError
 from mnist_exp.runtime import retries, start_folder
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import admission, schema_version
+from mnist_exp.tracking import admission, mlflow_log, schema_version
 from mnist_exp.tracking.redacted_client import RedactedClient
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
 _TIMEOUT_S = 5.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IS_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -42,18 +44,31 @@ def locate(uri: str | None) -> str:
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def check(uri: str, patience_s: float = 0.0) -> None:
+def check(uri: str, patience_s: float = 0.0, *, must_exist: bool = False) -> None:
     """Check that a store answers, or can be created, without importing MLflow.
 
     Args:
         uri: address of the store.
         patience_s: how long to wait for a store that does not answer.
-    Raises: TrackingError: it does not answer, or cannot be created; the message says why and what to do.
+        must_exist: whether the file of an SQLite store must be there.
+    Raises: TrackingError: it cannot be used, or not be created; the message says why and what to do.
+        StoreAwayError: it does not answer.
     """
-    retries.while_away(patience_s, lambda error: isinstance(error, TrackingError))(_check, uri)
+    retries.while_away(patience_s, lambda error: isinstance(error, StoreAwayError))(_check, uri, must_exist)
 
 
-def _check(uri: str) -> None:
+def is_unusable(uri: str) -> bool:
+    """Tell whether an SQLite store has a fault that does not pass: it is gone, or this user may not write it."""
+    if sqlite_file(uri) is None:
+        return False
+    try:
+        _check(uri, must_exist=True)
+    except TrackingError as error:
+        return not isinstance(error, StoreAwayError)
+    return False
+
+
+def _check(uri: str, must_exist: bool) -> None:
     option = "$MLFLOW_TRACKING_URI" if uri == os.environ.get("MLFLOW_TRACKING_URI") else "tracking.uri"
     shown = f"{option}={show(redact(uri))}"
     try:
@@ -62,7 +77,7 @@ def _check(uri: str) -> None:
         raise TrackingError(f"{shown} is no address: {error}") from error
     kind = scheme.partition("+")[0]
     if kind == "sqlite":
-        _check_sqlite(uri, shown)
+        _check_sqlite(uri, shown, must_exist)
     elif kind in ("http", "https"):
         admission.check(uri, shown)
     elif kind in _DATABASE_PORTS:
@@ -103,7 +118,7 @@ def client(uri: str) -> "MlflowClient":
     """
     from mlflow import MlflowClient
 
-    with understood(uri):
+    with understood(uri), mlflow_log.quiet():
         return cast("MlflowClient", RedactedClient(MlflowClient(tracking_uri=absolute(uri))))
 
 
@@ -119,7 +134,7 @@ def understood(uri: str) -> Iterator[None]:
 
         if not isinstance(error, MlflowException | SQLAlchemyError | CommandError):
             raise
-        text = schema_version.explain(str(error).splitlines()[0][:500], uri)
+        text = schema_version.explain(mlflow_log.reason(error), uri)
         raise TrackingError(f"tracking.uri={redact(uri)} cannot be used: {redact(text)}") from error
 
 
@@ -174,7 +189,7 @@ def experiment(uri: str, name: str) -> "Experiment":
     return existing
 
 
-def _check_sqlite(uri: str, shown: str) -> None:
+def _check_sqlite(uri: str, shown: str, must_exist: bool) -> None:
     file = sqlite_file(uri)
     if file is None:
         raise TrackingError(f"{shown} names no file: it must be sqlite:///FILE.db")
@@ -187,12 +202,15 @@ def _check_sqlite(uri: str, shown: str) -> None:
             if start and start != _SQLITE_MAGIC:
                 raise TrackingError(f"{shown}: {file} is not an SQLite database")
             schema_version.check_file(file, uri, shown)
+        elif must_exist:
+            raise TrackingError(f"{shown}: there is no file {file} any more")
         for folder in (file.parent, file.parent / ARTIFACTS):
             if folder == file.parent or folder.exists():
                 with tempfile.TemporaryFile(dir=folder):
                     pass
     except OSError as error:
-        raise TrackingError(f"{shown} cannot be written: {error.strerror}: {error.filename or file.parent}") from error
+        kind = TrackingError if error.errno in _FORBIDDEN else StoreAwayError
+        raise kind(f"{shown} cannot be written: {error.strerror}: {error.filename or file.parent}") from error
 
 
 def _check_port(uri: str, shown: str, default_port: int) -> None:
@@ -201,7 +219,7 @@ def _check_port(uri: str, shown: str, default_port: int) -> None:
         with socket.create_connection((parts.hostname or "localhost", parts.port or default_port), timeout=_TIMEOUT_S):
             pass
     except (OSError, ValueError) as error:
-        raise TrackingError(f"{shown}: nothing answers there ({error})") from error
+        raise StoreAwayError(f"{shown}: nothing answers there ({error})") from error
 
 
 def _is_made(file: Path) -> bool:

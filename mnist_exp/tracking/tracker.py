@@ -248,8 +248,8 @@ class MlflowTracker(Tracker):
             )
         return (
             f"the tracking store did not take all records of the run ({uploader.reason}); nothing is lost: "
-            f"{'1 record waits' if waiting == 1 else f'{waiting} records wait'} in {uploader.spool.folder}. "
-            f"When it is back:\n  {self._how_to_deliver()}"
+            f"{'1 record waits' if waiting == 1 else f'{waiting} records wait'} in {uploader.spool.folder}\n"
+            f"when it is back:\n  {self._how_to_deliver()}"
         )
 
     def _how_to_deliver(self) -> str:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mnist_exp.errors import RunError, first_line
+from mnist_exp.errors import RunError
 from mnist_exp.runtime import retries, signals
-from mnist_exp.tracking import mlflow_writes
+from mnist_exp.tracking import mlflow_log, mlflow_writes, store
 from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record, Spool, count_records
 
@@ -99,7 +99,7 @@ class Uploader:
                         continue
                     self.reason = self.reason or _silence(self._call)
                     return False
-                if time.monotonic() + retries.RETRY_S > until or not self.is_transient:
+                if time.monotonic() + retries.RETRY_S > until or not self.is_transient or store.is_unusable(self._uri):
                     return False
                 self.spool.store()
                 time.sleep(retries.RETRY_S)
@@ -168,7 +168,7 @@ class Uploader:
         return True
 
     def _note_failure(self, error: BaseException, held_s: float, *, is_transient: bool = True) -> None:
-        self._set_reason(_short(error))
+        self._set_reason(mlflow_log.reason(error))
         status = getattr(error, "get_http_status_code", lambda: 500)()
         self.is_transient = is_transient and (status >= 500 or status in mlflow_writes.TRANSIENT)
         self._next_try = time.monotonic() + max(self._rest_s, _REST * held_s)
@@ -185,11 +185,3 @@ class Uploader:
 
 def _silence(call: BackgroundCall) -> str:
     return f"no answer for {call.age_s:.0f} s"
-
-
-def _short(error: BaseException) -> str:
-    """Return the message of an error without what `requests` and SQLAlchemy add to it."""
-    text = first_line(error).removeprefix("MlflowException: ")
-    for sign in ("Max retries exceeded", "(Background on this error"):
-        text = text.partition(sign)[0]
-    return text.strip(" (:")[:200]
