@@ -11,11 +11,11 @@ from typing import Any
 from mnist_exp import commands
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment import provenance, recall, runner
+from mnist_exp.experiment import own_code, provenance, recall, runner
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.runner import Result
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import names
+from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import StoredRun
 
 WEIGHTS = "weights"
@@ -63,7 +63,8 @@ def rerun(options: argparse.Namespace) -> int:
     _check_repeatable(run)
     settings = _settings(run, options)
     dataset = recall.load_data(run, settings)
-    drift = recall.drift(run, settings)
+    changed = own_code.Changes().since(run)
+    drift = [*([own_code.words(changed)] if changed else []), *recall.drift(run, settings)]
     _announce(screen, run, drift)
     last_epoch = int(run.metrics[names.EPOCHS])
     job = Job(
@@ -75,7 +76,10 @@ def rerun(options: argparse.Namespace) -> int:
     )
     result = runner.run(settings, screen, job)
     rows = compare(run, result)
-    return _report(screen, run, rows, options.tolerance)
+    if result.run_id is not None:
+        is_equal = all(row.is_within(0.0) for row in rows)
+        runs.tag(run.uri, result.run_id, {names.RERUN_EQUAL: str(is_equal).lower()})
+    return _report(screen, run, rows, options.tolerance, changed)
 
 
 def compare(run: StoredRun, result: Result) -> list[Compared]:
@@ -142,7 +146,7 @@ def _announce(screen: Screen, run: StoredRun, drift: Sequence[str]) -> None:
     screen.table(rows)
 
 
-def _report(screen: Screen, run: StoredRun, rows: Sequence[Compared], tolerance: float) -> int:
+def _report(screen: Screen, run: StoredRun, rows: Sequence[Compared], tolerance: float, changed: Sequence[str]) -> int:
     if tolerance > 0:
         rows = [row for row in rows if row.name != WEIGHTS]
     shown = [[row.name, _cell(row.old), _cell(row.new), _cell_of_difference(row)] for row in rows]
@@ -152,6 +156,8 @@ def _report(screen: Screen, run: StoredRun, rows: Sequence[Compared], tolerance:
     within = f"within {tolerance:g}" if tolerance else "to the last bit"
     if different:
         fix = "" if tolerance else f"; {_why_digits_differ(run)} allow the last digits with --tolerance=0.001"
+        if changed:  # No tolerance helps against another program.
+            fix = f"; {own_code.words(changed)}: put it back as it was"
         verdict = f"not equal to run {run.run_id} {within}: {', '.join(different)}{fix}"
     else:
         verdict = f"equal to run {run.run_id} {within}, in every epoch"

@@ -243,6 +243,11 @@ def _raised_at_call(error: Exception) -> bool:
     return called and isinstance(error, TypeError)
 
 
+def is_of_libraries(target: str) -> bool:
+    """Tell whether a builder is one of this package or of Keras, and not of a user's own."""
+    return _within(target, ("mnist_exp", "keras"))
+
+
 def may_be_trusted(module: str) -> bool:
     """Tell whether a module can be one of a user's own.
 

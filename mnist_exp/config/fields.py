@@ -60,7 +60,8 @@ def describe(annotation: Any) -> str:
         comma = "," if limits.startswith("at ") else ""
         return f"{describe(kind)}{comma} {limits}" if limits else describe(kind)
     if typing.get_origin(annotation) is Literal:
-        return "one of " + ", ".join(str(value) for value in typing.get_args(annotation))
+        values = [str(value) for value in typing.get_args(annotation)]
+        return "one of " + ", ".join(values) if len(values) > 1 else values[0]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return " or ".join(describe(kind) for kind in typing.get_args(annotation))
     if typing.get_origin(annotation) is list:

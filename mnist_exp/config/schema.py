@@ -89,7 +89,7 @@ class SweepSettings:
     together: Count = 1
     zip: bool = False
     points: Points | None = None
-    reuse: bool = True
+    reuse: bool | Literal["any"] = True
     retry_failed: bool = False
     fail_fast: bool = False
     max_failure_rate: Share | None = None

@@ -93,15 +93,22 @@ def differences(settings: Settings, wanted: Mapping[str, str | None]) -> list[st
     ]
 
 
-def code_sha256(settings: Settings) -> str:
-    """Return the SHA-256, in hex, of what turns a configuration into numbers: this package, what it trusts, Keras.
+def code_sha256(settings: Settings, own: Mapping[str, str] | None = None) -> str:
+    """Return the SHA-256, in hex, of what turns a configuration into numbers: this package, one's own code, Keras.
 
-    Nothing of it is imported; modules that are trusted are found by their names.
+    Nothing of it is imported.
+
+    Args:
+        settings: of the run.
+        own: the user's own modules that took part, and their digests; None takes all files of the trusted modules, as
+            runs did before their own code was recorded.
     """
     content = hashlib.sha256()
-    for name in ("mnist_exp", *sorted(settings.trusted_modules)):
+    for name in ("mnist_exp", *(sorted(settings.trusted_modules) if own is None else ())):
         for file in _sources(name):
             content.update(file.read_bytes() + b"\0")
+    for name, sha256 in sorted((own or {}).items()):
+        content.update(f"{name}={sha256}\0".encode())
     for package in (*backends.PACKAGES[settings.trainer.backend or backends.DEFAULT], *_NUMERIC):
         content.update(f"{package}=={importlib.metadata.version(package)}".encode())
     return content.hexdigest()

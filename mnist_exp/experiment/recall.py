@@ -1,5 +1,6 @@
 """A recorded run's configuration, data and machine, made usable again; nothing that it says is believed unchecked."""
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Mapping
@@ -11,12 +12,14 @@ from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings, TrackingSettings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.job_key import code_sha256
 from mnist_exp.runtime import backends, threads
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
+# What is told where own code took part that was not recorded: nobody knows which code was changed.
+CODE_UNKNOWN = "the code was changed since"
 # Parts of a configuration that say how a run is recorded, not what it is.
 OF_THE_COMMAND = ("resume", "tracking", "sweep", "hydra")
 
@@ -75,14 +78,18 @@ def load_data(run: StoredRun, settings: Settings) -> Dataset:
 
 
 def drift(run: StoredRun, settings: Settings) -> list[str]:
-    """Take the thread counts that the run began with, and return what is different all the same."""
-    try:
+    """Take the thread counts that the run began with, and return what is different all the same.
+
+    The user's own code is not among it: `own_code.Changes` tells that.
+    """
+    different = []
+    with contextlib.suppress(SettingsError):
         environment = run.environment()
-    except SettingsError:
-        return []
-    different = provenance.drift(environment, settings.trainer.backend)
-    if settings.trainer.threads is None:
-        different += threads.adopt(environment.get("threads"), settings.trainer.backend or backends.DEFAULT)
-    if run.tags.get(names.CODE_SHA256) != code_sha256(settings):
-        different.append("the code was changed since")
+        different += provenance.drift(environment, settings.trainer.backend)
+        if settings.trainer.threads is None:
+            different += threads.adopt(environment.get("threads"), settings.trainer.backend or backends.DEFAULT)
+    own = own_code.of_run(run)
+    if run.tags.get(names.CODE_SHA256) != code_sha256(settings, own):
+        is_older = own is None and own_code.took_part(run)  # Then nobody knows whose code it was.
+        different.append(CODE_UNKNOWN if is_older else "mnist_exp was changed since")
     return different

@@ -11,7 +11,7 @@ from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.evaluation import predictions
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime import imports, processes, retries
@@ -50,16 +50,22 @@ class Job:
         """The checkpoint to start from; None starts with the first epoch."""
         return self.resumption.checkpoint if self.resumption else None
 
+    @property
+    def own_code(self) -> Mapping[str, str] | None:
+        """The own code that took part before the run is resumed; None for a new run."""
+        return self.resumption.own_code if self.resumption else None
+
 
 def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> None:
     """Begin a run, or resume one, and record all that is known before its first epoch."""
+    own = own_code.record(settings, job.own_code)
     config = provenance.config_without_secrets(settings)
     params = flatten(config)
     commit = provenance.commit()
     tags = {
         names.JOB_KEY: job_key(settings, dataset.sha256),
         names.DATA_SHA256: dataset.sha256,
-        names.CODE_SHA256: code_sha256(settings),
+        **_code_tags(settings, own),
         names.PROCESS: processes.identify(),
         **job.tags,
     }
@@ -88,6 +94,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         # Not by OmegaConf: names of classes may look like interpolations.
         classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
         (folder / "classes.yaml").write_text(classes, encoding="utf-8")
+        own_code.write(own, folder)
         if commit and commit.is_dirty:
             (folder / f"uncommitted{suffix}.diff").write_text(commit.diff, encoding="utf-8")
         record.log_files(folder)
@@ -95,6 +102,20 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     if job.resumption is not None:
         for epoch, metrics in enumerate(job.resumption.epochs(), start=1):
             record.log_metrics(metrics, step=epoch)
+
+
+def own_code_again(record: Tracker, settings: Settings, job: Job) -> None:
+    """Record the user's own code once more, for what the training imported after the run had begun."""
+    own = own_code.record(settings, job.own_code)
+    if own:
+        with tracker.folder() as folder:
+            own_code.write(own, folder)
+            record.log_files(folder)
+        record.log_tags(_code_tags(settings, own))
+
+
+def _code_tags(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
+    return {names.CODE_SHA256: code_sha256(settings, own), **own_code.tags(own)}
 
 
 def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:

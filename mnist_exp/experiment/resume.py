@@ -18,8 +18,8 @@ from mnist_exp.config.schema import Settings, TrackingSettings
 from mnist_exp.config.wording import show
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
-from mnist_exp.experiment import provenance, recall
-from mnist_exp.experiment.job_key import code_sha256, result_config
+from mnist_exp.experiment import own_code, provenance, recall
+from mnist_exp.experiment.job_key import result_config
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, references, run_folder
@@ -38,12 +38,14 @@ class Resumption:
         checkpoint: to start from; None starts with the first epoch again.
         number: of this resumption, from 1.
         changes: what is different now: options, versions, machine, code.
+        own_code: the user's own modules that took part until now, and their digests; None if that is not known.
     """
 
     folder: RunFolder
     checkpoint: Checkpoint | None
     number: int
     changes: tuple[str, ...] = ()
+    own_code: Mapping[str, str] | None = None
 
     @property
     def run_id(self) -> str:
@@ -120,8 +122,14 @@ def opened(
         differences = recall.drift(run, settings)
         for change in [change for change in changes if change.startswith("trainer.threads")] + differences:
             screen.warn(f"{change}: the resumed run may differ from an uninterrupted one in the last digits")
+        if files := own_code.Changes().since(run):
+            changes.append(own_code.words(files))
+            screen.warn(
+                f"{changes[-1]}: the epochs until now were trained by other code than those to come. The result is of "
+                "neither, and no sweep will count it; a new run would be of one code"
+            )
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
-        yield settings, dataset, from_checkpoint(folder, run.tags, screen, changes + differences)
+        yield settings, dataset, from_checkpoint(folder, run, screen, changes + differences)
 
 
 def _name(tracking: TrackingSettings, before: Mapping[str, Any]) -> Any:
@@ -156,13 +164,20 @@ def _job_again(folder: RunFolder, key: str, settings: Settings, screen: Screen) 
     run = references.find(settings.tracking, folder.path.name)
     if run.status == "FINISHED" or run.key != key:
         return None
-    if run.tags.get(names.CODE_SHA256) != code_sha256(settings):
-        screen.warn("interrupted jobs begin anew: the code was changed since")
-        return None
     differences = recall.drift(run, settings)
+    files = own_code.Changes().since(run)
+    if files and settings.sweep.reuse != "any":
+        screen.warn(f"interrupted jobs begin anew: {own_code.words(files)}; sweep.reuse=any goes on with them")
+        return None
+    if recall.CODE_UNKNOWN in differences:
+        screen.warn(f"interrupted jobs begin anew: {recall.CODE_UNKNOWN}")
+        return None
     for change in differences:
         screen.warn(f"{change}: resumed jobs may differ from uninterrupted ones in the last digits")
-    return from_checkpoint(folder, run.tags, screen, differences)
+    if files:
+        differences.append(own_code.words(files))
+        screen.warn(f"{differences[-1]}: resumed jobs are of two codes")
+    return from_checkpoint(folder, run, screen, differences)
 
 
 def command(settings: Settings, run_id: str) -> str:
@@ -184,14 +199,12 @@ def claimed(folder: RunFolder) -> Iterator[None]:
         folder.release()
 
 
-def from_checkpoint(
-    folder: RunFolder, tags: Mapping[str, str], screen: Screen, changes: Sequence[str] = ()
-) -> Resumption:
+def from_checkpoint(folder: RunFolder, run: StoredRun, screen: Screen, changes: Sequence[str] = ()) -> Resumption:
     """Return where a run continues: at its newest valid checkpoint.
 
     Args:
         folder: of the run, claimed.
-        tags: of the run.
+        run: as it is recorded.
         screen: shows which checkpoints are damaged, or that there is none.
         changes: what is different now: options, versions, machine, code.
     """
@@ -202,7 +215,9 @@ def from_checkpoint(
         screen.warn(
             f"there is no checkpoint in {folder.path}: run {folder.path.name} begins with its first epoch again"
         )
-    return Resumption(folder, checkpoint, int(tags.get(names.RESUMED, 0)) + 1, tuple(changes))
+    number = int(run.tags.get(names.RESUMED, 0)) + 1
+    before = own_code.of_run(run) if checkpoint is not None else None  # Else nothing was trained by it.
+    return Resumption(folder, checkpoint, number, tuple(changes), before)
 
 
 def _refuse_unkept(folder: RunFolder, run: StoredRun, screen: Screen) -> NoReturn:

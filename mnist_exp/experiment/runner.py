@@ -178,6 +178,7 @@ class Run:
             tested = score(probabilities, self.dataset.y_test)
             metrics |= {names.TEST_LOSS: tested[names.LOSS], names.TEST_ACCURACY: tested[names.ACCURACY]}
         tracker.log_metrics(metrics, step=len(history[names.LOSS]))
+        record.own_code_again(tracker, self.settings, self.job)
         if pruned:
             tracker.log_tags({names.PRUNED: "true"})
         else:

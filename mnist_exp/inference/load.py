@@ -15,9 +15,11 @@ from typing import IO, TYPE_CHECKING, Any
 from mnist_exp.config import components
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.experiment import own_code
 from mnist_exp.inference import allow_list
 from mnist_exp.inference.allow_list import ForbiddenError
 from mnist_exp.runtime import backends, imports
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import mlflow_writes, names, references, store, tracker
 from mnist_exp.tracking.runs import StoredRun
 
@@ -63,6 +65,9 @@ def of_run(run: StoredRun, trusted_modules: Sequence[str] = ()) -> "keras.Model"
     """Return the model of a run, as `load_model` does. Raises: SettingsError: as there."""
     check_has_model(run)
     _check_trusted(trusted_modules)
+    files = own_code.Changes().since(run) if trusted_modules else ()
+    if files:
+        Screen().warn(f"{own_code.words(files)}: the model of run {run.run_id} was trained by it as it was then")
     with tracker.folder() as folder:
         return _load(_download(run, folder), folder, trusted_modules, f"the model of run {run.run_id}")
 

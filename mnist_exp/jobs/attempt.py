@@ -19,7 +19,7 @@ from mnist_exp.config.nested import digest
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, TrackingError, first_line
-from mnist_exp.experiment import provenance, resume, runner
+from mnist_exp.experiment import own_code, provenance, resume, runner
 from mnist_exp.experiment.job_key import differences, job_key
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.resume import Resumption
@@ -69,6 +69,7 @@ class Attempt:
     objective: float = field(default=NO_RESULT, init=False)
     second_objective: float = field(default=NO_RESULT, init=False)
     _key: str = field(default="", init=False)  # Its job key, once it is known.
+    _settings: Settings | None = field(default=None, init=False)
     _facts: dict[str, Any] = field(default_factory=dict, init=False)
     _ending: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False)
 
@@ -118,7 +119,7 @@ class Attempt:
     def open(self, make_settings: Callable[[], Settings]) -> Run | None:
         """Return its run, built and its record begun; None where that went wrong, or an earlier run has its result."""
         with self._reporting(), contextlib.ExitStack() as ending:
-            settings = make_settings()
+            self._settings = settings = make_settings()
             if settings.tracking.store == "mlflow":  # It answered when the sweep began.
                 store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S, must_exist=True)
             self._key = job_key(settings, _dataset(self.assignment.sweep_id, settings).sha256)
@@ -167,7 +168,8 @@ class Attempt:
             if self._key:
                 events.forget_begun(self.assignment.folder, self._key)
             trace = "" if isinstance(error, MnistExpError) else traceback.format_exc()
-            self.out.write("failed", reason=first_line(error), traceback=trace, **self._facts)
+            own = own_code.to_text(own_code.record(self._settings, after_error=True)) if self._settings else ""
+            self.out.write("failed", reason=first_line(error), traceback=trace, own_code=own, **self._facts)
 
     def _report_result(self, result: Result) -> None:
         self.outcome = "pruned" if result.pruned else "done"

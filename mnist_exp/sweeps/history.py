@@ -39,6 +39,7 @@ class SweepHistory:
         self._experiment = settings.experiment
         self._folders = run_folder.root(settings)
         store.check(self.uri)
+        mlflow_writes.limit_waits()
         creation = store.begin_creation(self.uri, self._experiment)
         mlflow_writes.limit_waits()
         with imports.quick_imports():
@@ -55,14 +56,14 @@ class SweepHistory:
         self.how_to_look = tracker.how_to_look(self._settings, page)
 
     def jobs(self) -> list[StoredRun]:
-        """Return all runs of the experiment that have a job key, newest first.
+        """Return all runs of the experiment that have a job key, and that a sweep may count, newest first.
 
         Runs whose process has died get the status KILLED first. The experiment is read once for the whole sweep,
         however many jobs it has.
         """
         jobs = list(self._search(_HAS_KEY))
         dead = self._end_dead([*jobs, *self._search(f"{_IS_SWEEP} and {_RUNS}")])
-        return [replace(run, status="KILLED") if run.run_id in dead else run for run in jobs]
+        return [replace(run, status="KILLED") if run.run_id in dead else run for run in jobs if run.counts]
 
     def mark_killed(self) -> None:
         """Give the status KILLED to jobs and sweeps with status RUNNING whose process has ended."""
@@ -141,20 +142,19 @@ class SweepHistory:
             self._client.log_metric(run_id, name, value)
         self._client.log_artifacts(run_id, str(folder))
 
-    def record_failure(self, run_id: str | None, name: str, tags: Mapping[str, str], traceback: str) -> str:
+    def record_failure(self, run_id: str | None, name: str, tags: Mapping[str, str], folder: Path) -> str:
         """Record that a job failed. A job that failed before its run was created gets one here.
 
         Args:
             run_id: of the job's run; None if it has none.
             name: of a new run.
             tags: to set.
-            traceback: written to `traceback.txt` of a new run; may be empty.
+            folder: with the files of a new run, such as `traceback.txt`.
         Returns: the run id.
         """
         if run_id is None:
             run_id = self._create(name, tags)
-            if traceback:
-                self._client.log_text(run_id, traceback, "traceback.txt")
+            self._client.log_artifacts(run_id, str(folder))
         else:
             self.tag(run_id, tags)
         self.end(run_id, "FAILED")

@@ -17,13 +17,15 @@ _WITHOUT_EFFECT = (
 )  # fmt: skip
 
 
-def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
+def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool, code: str = "") -> str:
     """Return the key of a sweep, a SHA-256 in hex.
 
     Args:
         made: the plan of the sweep.
         how: the options `sweep.*`.
         is_search: whether it is a search; else a grid.
+        code: of a search, digest of the user's own code, if it is other code than that of an earlier search. The jobs
+            of a grid are judged one by one.
     Returns: for a grid, the digest of its jobs' keys; for a search, that of its space, its sampler and its first job.
     """
     if not is_search:
@@ -33,12 +35,12 @@ def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool) -> str:
     sampling[0] = how.sampler or "tpe"
     added = changed_options(how, known=(*_ALWAYS, *_WITHOUT_EFFECT))
     first = job_key(made.settings, made.data_sha256)
-    return digest([axes, sampling, first, *([added] if added else [])])
+    return digest([axes, sampling, first, *([added] if added else []), *([code] if code else [])])
 
 
-def study_name(made: Plan, how: SweepSettings) -> str:
+def study_name(made: Plan, how: SweepSettings, code: str = "") -> str:
     """Return the name of a search's Optuna study; with `sweep.reuse=false` a new name at each call."""
     # The experiment is part of it, for a database may hold the searches of many experiments.
-    which = digest([sweep_key(made, how, is_search=True), made.settings.tracking.experiment])
+    which = digest([sweep_key(made, how, is_search=True, code=code), made.settings.tracking.experiment])
     again = "" if how.reuse else f"-{time.time_ns():x}"
     return how.study or f"mnist_exp-{which[:16]}{again}"

@@ -143,5 +143,11 @@ def _write_known(call: SweepCall, earlier: Sequence[StoredRun]) -> None:
     if call.how.reuse:
         events.write_known(call.folder, events.INTERRUPTED, call.interrupted(earlier))
         if call.study is not None:
-            done = {run.key: {"run_id": run.run_id, "metrics": run.metrics} for run in earlier if run.is_done}
+            counted = [run for run in earlier if call.how.reuse == "any" or not call.changes.since(run)]
+            counted.sort(key=lambda run: not call.changes.since(run))  # Of two results of a job, the last one is taken.
+            done = {
+                run.key: {"run_id": run.run_id, "metrics": run.metrics, "changed": call.changes.since(run)}
+                for run in counted
+                if run.is_done
+            }
             events.write_known(call.folder, events.DONE, done)

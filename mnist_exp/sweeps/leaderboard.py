@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mnist_exp.experiment import own_code
 from mnist_exp.search.space import brief, number, short_names
 from mnist_exp.tracking import names
 
@@ -36,6 +37,8 @@ class Row:
         reused: whether an earlier call has run this job.
         begun: whether an earlier call was interrupted while it ran this job.
         key: its job key; empty if it is not known before the job starts.
+        changed: own files that were changed since its earlier run, which counts all the same with `sweep.reuse=any`.
+        own_code: of a job that failed: the own modules that it had imported, as `own_code.to_text` has them.
     """
 
     name: str
@@ -54,6 +57,13 @@ class Row:
     reused: bool = False
     begun: bool = False
     key: str = ""
+    changed: Sequence[str] = ()
+    own_code: str = ""
+
+    @property
+    def by_other_code(self) -> str:
+        """Why its result is marked: it counts though own files were changed since; empty if that is not so."""
+        return own_code.words(self.changed) if self.reused and self.changed else ""
 
     @property
     def test_accuracy(self) -> float:
@@ -105,7 +115,8 @@ def table(
     lines = []
     for rank, row in enumerate(rows[:MOST_SHOWN], start=1):
         figures = [f"{row.objective:.4f}", *([f"{row.metrics.get(minimized, math.nan):.6g}"] if minimized else [])]
-        figures += [f"{row.test_accuracy:.4f}", str(row.epochs), f"{row.seconds:.1f} s", row.run_id or "-"]
+        figures += [f"{row.test_accuracy:.4f}", str(row.epochs), f"{row.seconds:.1f} s"]
+        figures.append((row.run_id or "-") + " *" * bool(row.by_other_code))
         lines.append([str(rank), *(brief(row.values.get(key, "")) for key in keys), *figures])
     return [*head, names.TEST_ACCURACY, names.EPOCHS, "time", "run"], lines
 
@@ -138,7 +149,7 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
                     f"{row.seconds:.1f}",
                     row.run_id or "",
                     *(_cell(row.metrics.get(name, math.nan)) for name in metrics),
-                    row.reason,
+                    row.reason or row.by_other_code,
                 ]
             )
 

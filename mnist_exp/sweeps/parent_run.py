@@ -10,13 +10,13 @@ from typing import Any
 
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import BusyError, TrackingError
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment import own_code, provenance
 from mnist_exp.sweeps import reuse, summary
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.summary import Outcome
-from mnist_exp.tracking import mlflow_log, mlflow_writes, names, run_folder, store, ui_view
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, run_folder, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
 
 
@@ -50,7 +50,8 @@ class ParentRun:
         """Return a row for each trial of a search that earlier calls, or other processes, have finished."""
         if self.is_new:
             return []
-        return reuse.rows_of_search(self.history.children(self.run_id), self.call.plan.space.keys)
+        children = self.history.children(self.run_id)
+        return reuse.rows_of_search(children, self.call.plan.space.keys, self.call.changes)
 
     def record_failure(self, row: Row) -> None:
         """Record that a job failed; a job that failed before its run was created gets one."""
@@ -58,8 +59,14 @@ class ParentRun:
         tags |= {names.COMMAND: row.command, names.POINT: json.dumps(dict(row.values))}
         if row.key:
             tags[names.JOB_KEY] = row.key
-        with contextlib.suppress(Exception):  # The sweep must go on even if the store does not answer.
-            row.run_id = self.history.record_failure(row.run_id, row.name, tags, row.traceback)
+        with contextlib.suppress(Exception), tracker.folder() as folder:  # The sweep goes on without the store.
+            if row.run_id is None:
+                own = own_code.from_text(row.own_code)
+                tags |= own_code.tags(own)
+                own_code.write(own, folder)
+            if row.traceback:
+                (folder / "traceback.txt").write_text(row.traceback, encoding="utf-8")
+            row.run_id = self.history.record_failure(row.run_id, row.name, tags, folder)
 
     def close(self, outcome: Outcome, status: str) -> None:
         """Complete the run and set its status, unless another living process owns it. Errors become warnings."""
@@ -93,7 +100,8 @@ class ParentRun:
         plan, settings = self.call.plan, self.call.plan.settings
         ids = [row.run_id for row in [*outcome.ranked, *outcome.rows] if row.run_id]
         others = {run.run_id for run in self.earlier if run.tags.get(names.PARENT) != self.run_id}
-        are_ours = others.isdisjoint(ids)
+        replaced = any(row.changed and not row.reused for row in outcome.rows)
+        are_ours = others.isdisjoint(ids) and not replaced
         which = ui_view.children(self.run_id) if are_ours else ui_view.among(list(dict.fromkeys(ids)))
         params = flatten(settings.to_config())
         view = ui_view.of_jobs(which, plan.space.keys, params, settings.objective, settings.direction)

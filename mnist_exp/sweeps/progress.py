@@ -153,6 +153,8 @@ class Progress:
         row.reason = event.get("reason", "")
         row.reused = event.get("reused", False)
         row.traceback = event.get("traceback", "")
+        row.changed = event.get("changed", ())
+        row.own_code = event.get("own_code", "")
         if row.outcome == "failed":
             self._on_failure(row)
         ended = sum(r.outcome not in ("left", "running") for r in self.rows)

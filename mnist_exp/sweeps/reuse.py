@@ -5,8 +5,9 @@ import math
 import time
 from collections.abc import Collection, Container, Sequence
 
-from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.config.schema import SweepSettings, TrackingSettings
 from mnist_exp.errors import BusyError
+from mnist_exp.experiment.own_code import Changes
 from mnist_exp.search.space import label, values_of
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
@@ -17,37 +18,46 @@ from mnist_exp.tracking.runs import StoredRun
 _ORPHANS_END_S = 15.0
 
 
-def rows_of_grid(plan: Plan, runs: Sequence[StoredRun], *, retry_failed: bool, begun: Container[str] = ()) -> list[Row]:
-    """Return a row for each job of a grid, with the result of an earlier run if there is one.
+def rows_of_grid(
+    plan: Plan, runs: Sequence[StoredRun], how: SweepSettings, changes: Changes, begun: Container[str] = ()
+) -> list[Row]:
+    """Return a row for each job of a grid, with the result of an earlier run if there is one that counts.
+
+    A run made by other own code does not count, unless `how.reuse` is `any`; its row says which files were changed.
 
     Args:
         plan: of the sweep.
         runs: of the experiment, newest first.
-        retry_failed: whether jobs that failed are run again.
+        how: the options `sweep.*`.
+        changes: of the user's own code.
         begun: keys of the jobs whose earlier run was interrupted and can be resumed.
     """
-    by_key: dict[str, StoredRun] = {}
-    for run in runs:  # A run that is done counts before any newer run that is not.
-        if run.key not in by_key or (run.is_done and not by_key[run.key].is_done):
-            by_key[run.key] = run
+    by_key: dict[str, list[StoredRun]] = {job.key: [] for job in plan.jobs}
+    for run in runs:
+        if run.key in by_key:
+            by_key[run.key].append(run)
     rows = []
     for job in plan.jobs:
         values = values_of(job.overrides, plan.space.keys)
         row = Row(job.name, values, job.overrides, job.command, planned_epochs=job.epochs, key=job.key)
-        earlier = by_key.get(job.key)
-        if earlier and (earlier.is_done or (earlier.status == "FAILED" and not retry_failed)):
-            _fill(row, earlier)
+        # What is done counts before what is newer.
+        earlier = sorted(by_key[job.key], key=lambda run: (not run.is_done, bool(changes.since(run))))
+        counted = [run for run in earlier if how.reuse == "any" or not changes.since(run)]
+        row.changed = changes.since((counted or earlier)[0]) if earlier else ()
+        if counted and (counted[0].is_done or (counted[0].status == "FAILED" and not how.retry_failed)):
+            _fill(row, counted[0])
         row.begun = not row.reused and job.key in begun
         rows.append(row)
     return rows
 
 
-def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str]) -> list[Row]:
+def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str], changes: Changes) -> list[Row]:
     """Return a row for each finished or failed trial of a search, oldest first.
 
     Args:
         children: runs of the sweep, newest first.
         keys: the options that are searched.
+        changes: of the user's own code.
     """
     rows = []
     for child in reversed(children):
@@ -59,25 +69,31 @@ def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str]) -> list[R
             {key: values[key] for key in keys if key in values},
             command=child.tags.get(names.COMMAND, ""),
             planned_epochs=int(child.params.get(names.PLANNED_EPOCHS, 0)),
+            changed=changes.since(child),
         )
         _fill(row, child)
         rows.append(row)
     return rows
 
 
-def interrupted(runs: Sequence[StoredRun], tracking: TrackingSettings, *, retry_failed: bool) -> dict[str, str]:
+def interrupted(
+    runs: Sequence[StoredRun], tracking: TrackingSettings, how: SweepSettings, changes: Changes
+) -> dict[str, str]:
     """Return the interrupted runs that can be resumed on this machine: run id by job key.
 
-    If a job has several, the newest is returned. Jobs that another run has finished are left out.
+    If a job has several, the newest is returned. Jobs that another run has finished are left out, and runs of other own
+    code, by the rule of `rows_of_grid`.
 
     Args:
         runs: of the experiment, newest first.
         tracking: names the folder of unfinished runs.
-        retry_failed: whether runs that failed count as interrupted.
+        how: the options `sweep.*`.
+        changes: of the user's own code.
     """
-    states = ("KILLED", "FAILED") if retry_failed else ("KILLED",)
-    done = {run.key for run in runs if run.is_done}
-    stopped = [run for run in runs if run.status in states and run.key not in done]
+    states = ("KILLED", "FAILED") if how.retry_failed else ("KILLED",)
+    counted = [run for run in runs if how.reuse == "any" or not changes.since(run)]
+    done = {run.key for run in counted if run.is_done}
+    stopped = [run for run in counted if run.status in states and run.key not in done]
     with_folder = {folder.path.name for folder in run_folder.folders(tracking)}
     return {run.key: run.run_id for run in reversed(stopped) if run.run_id in with_folder}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.experiment import provenance
+from mnist_exp.experiment import own_code, provenance
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.search.study import Study
@@ -121,6 +121,33 @@ def warn_of_reused(screen: Screen, rows: Sequence[Row], earlier: Sequence[Stored
             screen.warn(f"{jobs} {what}; sweep.reuse=false runs all jobs again")
 
 
+def warn_of_changed(screen: Screen, rows: Sequence[Row], earlier: Sequence[StoredRun]) -> None:
+    """Tell which jobs are run again since the user's own code was changed, and which count though it may have been.
+
+    Args:
+        screen: to print on.
+        rows: one for each job.
+        earlier: earlier runs of the experiment.
+    """
+    again = [row for row in rows if row.changed and row.outcome == "left"]
+    counted = [row for row in rows if row.changed and row.reused]
+    for which, told, fix in (
+        (again, "run again", "; sweep.reuse=any counts what is done, and goes on with what was begun"),
+        (counted, "counted, though done by other code", ""),
+    ):
+        if which:
+            files = own_code.words(sorted({file for row in which for file in row.changed}))
+            screen.warn(f"{'1 job is' if len(which) == 1 else f'{len(which)} jobs are'} {told}: {files}{fix}")
+    reused = {row.run_id for row in rows if row.reused}
+    unknown = [run for run in earlier if run.run_id in reused and names.OWN_CODE not in run.tags]
+    if count := sum(own_code.took_part(run) for run in unknown):
+        jobs = "1 job was" if count == 1 else f"{count} jobs were"
+        screen.warn(
+            f"{jobs} done by code of your own that an earlier version of mnist_exp did not record: if it was changed "
+            "since, run everything again with sweep.reuse=false"
+        )
+
+
 def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
     """Print the table of jobs for `sweep.dry_run`; of a search, which has no jobs beforehand, its space.
 
@@ -144,7 +171,7 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
         [
             str(number),
             row.name or "-",
-            "begun" if row.begun else states.get(row.outcome, row.outcome),
+            ("begun" if row.begun else states.get(row.outcome, row.outcome)) + _why(row),
             row.run_id or "-",
         ]
         for number, row in enumerate(rows, start=1)
@@ -152,6 +179,10 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
     screen.columns(["job", "what differs", "state", "run"], lines, left=("what differs", "state", "run"))
     left = sum(row.outcome == "left" for row in rows)
     screen.out.print(f"\n{len(rows)} job{'s' * (len(rows) != 1)}, {left} to do; nothing was run (sweep.dry_run=true)")
+
+
+def _why(row: Row) -> str:
+    return f": {own_code.words(row.changed)}" if row.changed else ""
 
 
 def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistory | None) -> None:
@@ -169,6 +200,8 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
         screen.columns(*leaderboard.table(ranked, keys, outcome.objective, how.minimize_too))
         if len(ranked) > leaderboard.MOST_SHOWN:
             screen.out.print(f"… and {len(ranked) - leaderboard.MOST_SHOWN} more, in leaderboard.csv of the parent run")
+        if marked := sorted({file for row in ranked if row.by_other_code for file in row.changed}):
+            screen.out.print(f"* done by other code: {own_code.words(marked)}")
         screen.out.print()
     counts = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
     reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)

@@ -22,7 +22,7 @@ from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import parse
 from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary
-from mnist_exp.sweeps.call import SweepCall, make_study
+from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
 from mnist_exp.sweeps.leaderboard import Row
@@ -92,9 +92,14 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
 
 
 def _run(call: SweepCall, launch: Launch) -> float | None:
+    history = None
+    if call.tracking.store == "mlflow":
+        backlog.upload_waiting(call.tracking, call.screen.warn)
+        history = SweepHistory(call.tracking)
+        call = of_this_code(call, history)
     study = call.study
     opened = recovery.open_study(call, study) if study is not None else None
-    earlier, parent = _open_record(call)
+    earlier, parent = _open_record(call, history) if history is not None else ([], None)
     if study is None or opened is None:
         rows = call.rows_of_grid(earlier)
     else:
@@ -103,6 +108,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
         rows = parent.finished_trials() if parent is not None else []
         rows += [Row("", planned_epochs=study.epochs) for _ in range(study.left(opened))]
     summary.warn_of_reused(call.screen, rows, earlier, call.tracking.register_as)
+    summary.warn_of_changed(call.screen, rows, earlier)
     parent_id = parent.run_id if parent is not None else None
     outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened)
     summary.announce(call.screen, outcome, call.tracking.experiment)
@@ -145,12 +151,8 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
     return outcome.ranked[0].objective if outcome.ranked else None
 
 
-def _open_record(call: SweepCall) -> tuple[list[StoredRun], ParentRun | None]:
-    """Return the earlier runs of the experiment, and the parent run; nothing and None if the sweep is not recorded."""
-    if call.tracking.store != "mlflow":
-        return [], None
-    backlog.upload_waiting(call.tracking, call.screen.warn)
-    history = SweepHistory(call.tracking)
+def _open_record(call: SweepCall, history: SweepHistory) -> tuple[list[StoredRun], ParentRun]:
+    """Return the earlier runs of the experiment, and the parent run."""
     earlier = history.jobs()
     if call.how.reuse and call.study is None:
         find_running(call, history)

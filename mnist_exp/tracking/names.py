@@ -118,9 +118,16 @@ DATA_SHA256 = _tag(
 )
 CODE_SHA256 = _tag(
     "mnist_exp.code_sha256",
-    "Digest of this package's code, of the modules that the run trusts, and of the version of Keras.",
+    "Digest of this package's code, of the user's own code that took part, and of the version of Keras.",
     _BEGIN,
     "SHA-256, hex",
+)
+OWN_CODE = _tag(
+    "mnist_exp.own_code",
+    "Digest of the user's own files that the run imported; own_code.txt has their names and digests.",
+    f"{_BEGIN}, and at its end if it imported more",
+    "SHA-256, hex",
+    only_if="a builder of the user's own took part",
 )
 PROCESS = _tag(
     "mnist_exp.process",
@@ -171,6 +178,13 @@ _tag(
     only_if="it was resumed",
 )
 RERUN_OF = _tag("mnist_exp.rerun_of", "The run that this one repeats.", _BEGIN, "run id", only_if="`rerun` started it")
+RERUN_EQUAL = _tag(
+    "mnist_exp.rerun_equal",
+    "Whether the repetition is equal to the last bit; only then a sweep counts it.",
+    "after the comparison",
+    "true or false",
+    only_if="`rerun` started it",
+)
 REGISTERED = _tag(
     "mnist_exp.registered",
     "The registered version of the model, and whether it became the champion.",

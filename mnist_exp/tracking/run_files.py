@@ -37,6 +37,11 @@ def read_leaderboard(uri: str, run_id: str) -> str:
     return _text(uri, run_id, "leaderboard.csv", _LARGEST_BOARD)
 
 
+def read_own_code(uri: str, run_id: str) -> str:
+    """Return the list of the user's own modules that took part. Raises: SettingsError: the run has none."""
+    return _text(uri, run_id, "own_code.txt", _LARGEST_FILE)
+
+
 def parse(text: str, what: str) -> dict[str, Any]:
     """Return the sections of a YAML file that may come from someone else.
 

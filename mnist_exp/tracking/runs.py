@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,11 @@ class StoredRun:
         return self.status == "FINISHED" and not self.is_pruned and names.OBJECTIVE in self.metrics
 
     @property
+    def counts(self) -> bool:
+        """Whether a sweep may count the run: a repetition of another one only if it was found to be equal."""
+        return names.RERUN_OF not in self.tags or self.tags.get(names.RERUN_EQUAL) == "true"
+
+    @property
     def lives(self) -> bool:
         """Whether the status is RUNNING and the process of the run may still be running."""
         process = self.tags.get(names.PROCESS, "")
@@ -89,6 +94,10 @@ class StoredRun:
     def environment(self) -> dict[str, Any]:
         """Return the machine, versions and threads at its start, unchecked. Raises: SettingsError: the run has none."""
         return run_files.read_sections(self.uri, self.run_id, "environment.yaml")
+
+    def own_code(self) -> str:
+        """Return the user's own modules that took part, unchecked. Raises: SettingsError: there is no record."""
+        return run_files.read_own_code(self.uri, self.run_id)
 
     def history(self, metric: str) -> dict[int, float]:
         """Return the values of a metric by step."""
@@ -182,11 +191,24 @@ def metric_history(uri: str, run_id: str, metric: str) -> dict[int, float]:
     return {point.step: point.value for point in sorted(points, key=lambda point: point.step)}
 
 
+def tag(uri: str, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run that has ended."""
+    with store.understood(uri):
+        for name, value in tags.items():
+            store.client(uri).set_tag(run_id, name, value)
+
+
 def of_sweep(parent: StoredRun) -> list[StoredRun]:
-    """Return the runs of a sweep: first its own, the oldest first, then those of earlier sweeps that it reuses."""
+    """Return the runs of a sweep: first its own, the oldest first, then those of earlier sweeps that it reuses.
+
+    Of several runs of a job, as by code that was changed meanwhile, the one that stands on its leaderboard.
+    """
     with store.understood(parent.uri):
         runs = _of_experiment(parent.uri, parent.experiment, f"tags.`{names.PARENT}` = '{parent.run_id}'")
-        missing = sorted(_on_board(parent) - {run.run_id for run in runs})
+        on_board = _on_board(parent)
+        decided = {run.key for run in runs if run.run_id in on_board and run.key}
+        runs = [run for run in runs if run.run_id in on_board or run.key not in decided]
+        missing = sorted(on_board - {run.run_id for run in runs})
         for start in range(0, len(missing), _AT_ONCE):
             listed = ", ".join(f"'{run_id}'" for run_id in missing[start : start + _AT_ONCE])
             runs += _of_experiment(parent.uri, parent.experiment, f"attributes.run_id IN ({listed})")

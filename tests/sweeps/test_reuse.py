@@ -9,6 +9,7 @@ import pytest
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment.own_code import Changes
 from mnist_exp.runtime import processes
 from mnist_exp.search.space import parse
 from mnist_exp.sweeps import reuse
@@ -44,8 +45,12 @@ def plan():
     return Plan(space, tuple(jobs), None, {}, "0", on_test=False, validated_on=100)
 
 
+def rows_of_grid(plan, runs, retry_failed=False):
+    return reuse.rows_of_grid(plan, runs, SweepSettings(retry_failed=retry_failed), Changes())
+
+
 def test_jobs_without_an_earlier_run_are_left(plan):
-    rows = reuse.rows_of_grid(plan, [], retry_failed=False)
+    rows = rows_of_grid(plan, [], False)
     assert [(row.outcome, row.run_id, row.reused, row.epochs) for row in rows] == [("left", None, False, 0)] * 2
     assert [row.values for row in rows] == [{"model.filters": "16"}, {"model.filters": "32"}]
     assert [row.overrides for row in rows] == [job.overrides for job in plan.jobs]
@@ -57,7 +62,7 @@ def test_jobs_without_an_earlier_run_are_left(plan):
 
 
 def test_done_job_has_the_results_of_its_run(plan):
-    first, second = reuse.rows_of_grid(plan, [record("done", "k2")], retry_failed=False)
+    first, second = rows_of_grid(plan, [record("done", "k2")], False)
     assert first.outcome == "left"
     assert (second.outcome, second.run_id, second.reused) == ("done", "done", True)
     assert (second.objective, second.test_accuracy, second.epochs, second.seconds) == (0.9, 0.8, 3, 12.5)
@@ -74,7 +79,7 @@ def test_which_of_several_runs_counts_for_a_job(plan, count, retry_failed):
     """A run that is done wins; else the newest counts, and only a failure without `retry_failed` ends the job."""
     for kinds in itertools.product(KINDS, repeat=count):
         records = [record(kind, run_id=f"{kind}{place}") for place, kind in enumerate(kinds)]
-        row, other = reuse.rows_of_grid(plan, records, retry_failed=retry_failed)
+        row, other = rows_of_grid(plan, records, retry_failed)
         found = row.outcome, row.run_id, row.reused
         if "done" in kinds:
             assert found == ("done", f"done{kinds.index('done')}", True), kinds
@@ -87,19 +92,19 @@ def test_which_of_several_runs_counts_for_a_job(plan, count, retry_failed):
 
 def test_failed_job_has_a_reason(plan):
     failed = record("failed")
-    assert reuse.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "see its traceback.txt"
+    assert rows_of_grid(plan, [failed], False)[0].reason == "see its traceback.txt"
     failed.tags["mnist_exp.failure"] = "the loss is NaN"
-    assert reuse.rows_of_grid(plan, [failed], retry_failed=False)[0].reason == "the loss is NaN"
+    assert rows_of_grid(plan, [failed], False)[0].reason == "the loss is NaN"
 
 
 def test_runs_of_other_jobs_are_ignored(plan):
-    rows = reuse.rows_of_grid(plan, [record("done", "k3"), record("failed", "")], retry_failed=False)
+    rows = rows_of_grid(plan, [record("done", "k3"), record("failed", "")], False)
     assert [row.outcome for row in rows] == ["left", "left"]
 
 
 def test_search_has_a_row_for_each_ended_trial_oldest_first():
     children = [record(kind) for kind in ("running", "pruned", "killed", "failed", "done")]
-    rows = reuse.rows_of_search(children, ["seed", "model.filters", "missing"])
+    rows = reuse.rows_of_search(children, ["seed", "model.filters", "missing"], Changes())
     assert [(row.outcome, row.run_id) for row in rows] == [("done", "done"), ("failed", "failed"), ("pruned", "pruned")]
     assert [row.objective for row in rows] == pytest.approx([0.9, math.nan, 0.9], nan_ok=True)
     done = rows[0]
@@ -110,7 +115,7 @@ def test_search_has_a_row_for_each_ended_trial_oldest_first():
 
 def test_trial_without_metrics_has_a_row_too():
     bare = stored("r", "FAILED", {}, {}, {"mnist_exp.failure": "out of memory"})
-    (row,) = reuse.rows_of_search([bare], ["seed"])
+    (row,) = reuse.rows_of_search([bare], ["seed"], Changes())
     assert (row.outcome, row.reason, row.values, row.planned_epochs) == ("failed", "out of memory", {}, 0)
 
 
