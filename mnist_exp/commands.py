@@ -2,6 +2,8 @@
 
 import argparse
 import io
+import os
+import select
 import sys
 import textwrap
 import traceback
@@ -46,9 +48,23 @@ def code_of(action: Callable[[], int]) -> int:
     """Call `action` and return its exit code. An exception is printed and gives the exit code."""
     with redacted_output():
         try:
-            return action()
+            code = action()
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError as error:
+            return DONE if _nobody_reads() else tell(error)
         except BaseException as error:
             return tell(error)
+
+
+def _nobody_reads() -> bool:
+    """Tell whether the reader of stdout has closed it, as `head` does; then nothing more is written to it."""
+    poll = select.poll()
+    poll.register(1, select.POLLOUT)
+    is_closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if is_closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return is_closed
 
 
 def tell(error: BaseException, place: str = "command line") -> int:

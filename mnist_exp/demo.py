@@ -1,4 +1,4 @@
-"""The command that serves a page to draw on for a run's model: `python -m mnist_exp.demo RUN_ID`."""
+"""Serve a page to draw digits on, read by a run's model: `python -m mnist_exp.demo RUN_ID`."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""The command that evaluates a run's model on labelled images: `python -m mnist_exp.evaluate RUN_ID`."""
+"""Evaluate a run's model on labelled images: `python -m mnist_exp.evaluate RUN_ID`."""
 
 import argparse
 import csv

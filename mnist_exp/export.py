@@ -1,4 +1,4 @@
-"""The command that exports a model and checks the result: `python -m mnist_exp.export RUN_ID --format onnx`."""
+"""Export a run's model as ONNX or another format, and check it: `python -m mnist_exp.export RUN_ID --format onnx`."""
 
 import argparse
 import contextlib

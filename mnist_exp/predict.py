@@ -1,8 +1,7 @@
-"""The command that predicts the class of images: `python -m mnist_exp.predict RUN_ID IMAGE…`."""
+"""Predict the class of images with a run's model: `python -m mnist_exp.predict RUN_ID IMAGE…`."""
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,19 +67,15 @@ def predict(options: argparse.Namespace) -> int:
     names = preprocessing.class_names(run, model.output_shape[-1])
     wide = min(max((len(printable(image.path)) for image in images if image), default=1), _WIDEST)
     is_good = True
-    try:
-        for answer in answers(model, reader, image_inputs.all_of(images)):
-            is_good = is_good and not answer.error
-            if answer.error:
-                sys.stdout.flush()
-                print(printable(answer.error), file=sys.stderr)
-            if options.json:
-                print(json.dumps(as_json(answer, names)))
-            elif not answer.error:
-                print(line(answer, names, options.top, wide))
-        sys.stdout.flush()
-    except BrokenPipeError:  # The reader of the pipe has closed it, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for answer in answers(model, reader, image_inputs.all_of(images)):
+        is_good = is_good and not answer.error
+        if answer.error:
+            sys.stdout.flush()
+            print(printable(answer.error), file=sys.stderr)
+        if options.json:
+            print(json.dumps(as_json(answer, names)))
+        elif not answer.error:
+            print(line(answer, names, options.top, wide))
     return commands.DONE if is_good else commands.FAILED
 
 

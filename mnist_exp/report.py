@@ -1,4 +1,4 @@
-"""The command that compares recorded runs on one page: `python -m mnist_exp.report RUN_ID…`."""
+"""Compare recorded runs on one page, with intervals and tests: `python -m mnist_exp.report RUN_ID…`."""
 
 import argparse
 import urllib.parse

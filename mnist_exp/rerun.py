@@ -1,4 +1,4 @@
-"""The command that repeats a recorded run and compares the results: `python -m mnist_exp.rerun RUN_ID`."""
+"""Repeat a recorded run, and compare the results: `python -m mnist_exp.rerun RUN_ID`."""
 
 import argparse
 import copy

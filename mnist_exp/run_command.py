@@ -53,6 +53,8 @@ def launch() -> int:
     except SystemExit as leaving:
         # Hydra leaves with 1 where --package names no section.
         return MISTAKE if leaving.code == 1 else commands.tell(leaving, "configuration")
+    except BrokenPipeError:
+        raise
     except Exception as error:
         # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
         return commands.tell(SettingsError(_mistakes(error, options)), "configuration")

@@ -58,3 +58,11 @@ def test_run_stays_a_function_as_nothing_imports_the_script():
     assert importers == []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {"mnist-exp": "mnist_exp.run_command:main"}
+
+
+@pytest.mark.parametrize("words", [["mnist_exp"], ["mnist_exp.run", "--help"], ["mnist_exp.run", "--cfg", "job"]])
+def test_output_that_nobody_reads_to_its_end_is_no_error(words):
+    with subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # As `head` does, only sooner.
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

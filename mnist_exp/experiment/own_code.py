@@ -72,6 +72,13 @@ def of_run(run: StoredRun) -> dict[str, str] | None:
         return None
 
 
+def differing(runs: Iterable[StoredRun]) -> list[str]:
+    """Return the own files, as `my_pkg/nets.py`, of which runs had different ones, or not all of them."""
+    records = [of_run(run) or {} for run in runs]
+    modules = sorted({name for record in records for name in record})
+    return [own_modules.shown(name) for name in modules if len({record.get(name) for record in records}) > 1]
+
+
 def took_part(run: StoredRun) -> bool:
     """Tell whether a run was built by own code, recorded or not."""
     targets = [value for name, value in run.params.items() if name.endswith("_target_")]

@@ -241,7 +241,7 @@ def _check_resumable(run: StoredRun, screen: Screen) -> None:
     if run.status == "FINISHED":
         raise SettingsError(
             f"resume={run.run_id} is FINISHED: there is nothing to go on with; repeat it with "
-            f"`python -m mnist_exp.rerun {run.run_id}`, or train longer with a new run: {again} trainer.epochs=…"
+            f"`python -m mnist_exp.rerun {run.run_id}`, or train longer with a new run, of more trainer.epochs: {again}"
         )
     if run.status == "RUNNING" and processes.is_here(process) and not processes.is_gone(process):
         raise BusyError(f"resume={run.run_id} runs already, in process {process}: wait for it or stop it")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.statistical_tests import PAIRED, Comparison
+from mnist_exp.experiment import own_code
 from mnist_exp.reports.groups import MOST_COMPARED, Family, Group, Grouping
 from mnist_exp.reports.metric import LARGEST, Metric
 from mnist_exp.reports.options import ABSENT
@@ -46,7 +47,14 @@ def cautions(grouping: Grouping) -> list[str]:
             f"{metric.name} was measured on the test images. A configuration chosen by it is chosen on the test set, "
             "and its score is too optimistic for new images. Choose on held-out training images: data.validation=0.1."
         )
-    for tag, what in (("code_sha256", "versions of the code"), ("git_commit", "commits")):
+    by_code = {run.tags.get(names.OWN_CODE): run for group in grouping.groups for run in group.runs}
+    if len(by_code) > 1:
+        files = own_code.differing([run for run in by_code.values() if names.OWN_CODE in run.tags])
+        which = f", which differ in {', '.join(files)}" if files else ""
+        sentences.append(
+            f"The runs were made by {len(by_code)} versions of your own code{which}: a difference may come from that."
+        )
+    for tag, what in () if len(by_code) > 1 else (("code_sha256", "versions of the code"), ("git_commit", "commits")):
         if (count := len({run.tags.get(f"mnist_exp.{tag}", "") for g in grouping.groups for run in g.runs})) > 1:
             sentences.append(f"The runs were made by {count} {what}: a difference may come from that.")
             break
