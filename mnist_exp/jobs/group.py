@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mnist_exp.experiment.runner import Run
@@ -10,7 +11,16 @@ from mnist_exp.jobs.attempt import Attempt
 from mnist_exp.tracking import names
 
 if TYPE_CHECKING:
-    from mnist_exp.training.fit import FitResult
+    from mnist_exp.training.fit import FitResult, TrainingRequest
+
+
+@dataclass(eq=False)
+class _Member:
+    """A job of a group whose run is open, and what is to be trained of it."""
+
+    attempt: Attempt
+    run: Run
+    request: "TrainingRequest"
 
 
 def run(attempts: Sequence[Attempt]) -> None:
@@ -41,23 +51,24 @@ def _train(opened: list[tuple[Attempt, Run]]) -> None:
     """Train all runs that are open, and close each; those that are closed are taken off the list."""
     from mnist_exp.training import vectorizable, vectorized
 
-    requests = {id(attempt): each.training_request() for attempt, each in opened}
-    first = requests[id(opened[0][0])]
-    reasons = {key: vectorizable.why_not(first, request) for key, request in requests.items()}
-    together = [pair for pair in opened if reasons[id(pair[0])] is None]
-    for attempt, each in [pair for pair in opened if pair not in together or len(together) == 1]:
-        if (reason := reasons[id(attempt)]) is not None:
-            each.screen.warn(f"a job of a group is trained by itself: {reason}")
-        opened.remove((attempt, each))
-        _close(attempt, each, None)
+    first = opened[0][1].training_request()
+    members = [_Member(attempt, each, each.training_request()) for attempt, each in opened]
+    together = [member for member in members if vectorizable.why_not(first, member.request) is None]
+    for member in members:
+        if member in together and len(together) > 1:
+            continue
+        if (reason := vectorizable.why_not(first, member.request)) is not None:
+            member.run.screen.warn(f"a job of a group is trained by itself: {reason}")
+        opened.remove((member.attempt, member.run))
+        _close(member.attempt, member.run, None)
     if len(together) > 1:
-        for attempt, each in together:
-            attempt.trained_together = len(together)
-            each.tracker.log_tags({names.TOGETHER: str(len(together))})
-        fitted = vectorized.fit([requests[id(attempt)] for attempt, _ in together], together[0][1].dataset)
-        for (attempt, each), own in zip(together, fitted, strict=True):
-            opened.remove((attempt, each))
-            _close(attempt, each, own)
+        for member in together:
+            member.attempt.trained_together = len(together)
+            member.run.tracker.log_tags({names.TOGETHER: str(len(together))})
+        fitted = vectorized.fit([member.request for member in together], together[0].run.dataset)
+        for member, own in zip(together, fitted, strict=True):
+            opened.remove((member.attempt, member.run))
+            _close(member.attempt, member.run, own)
 
 
 def _close(attempt: Attempt, opened: Run, fitted: "FitResult | BaseException | None") -> None:
