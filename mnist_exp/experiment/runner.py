@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
-from mnist_exp.errors import TrainingError, first_line
-from mnist_exp.experiment import record, resume, summary
+from mnist_exp.errors import TrainingError
+from mnist_exp.experiment import memory, record, resume, summary
 from mnist_exp.experiment.progress import TrainingProgress
 from mnist_exp.experiment.record import Job
 from mnist_exp.runtime import backends, imports, signals
+from mnist_exp.runtime.reasons import reason
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
 from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
@@ -89,14 +90,16 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
         tracker.load()
         setup.set_up(settings.seed, settings.trainer)
         devices.check(settings.trainer, len(split.x_train), len(split.x_val))
-        models = build.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+        with memory.shortage_told(settings):
+            models = build.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
     if job.start is not None:
         checkpointing.check_fits(models.training_model, job.start)
     opened = Run(settings, screen, job, dataset, split, tracker, models.training_model, models.inference_model)
     summary.announce(screen, settings, dataset, split, opened.parameters, job.resumption)
     with closed(tracker, settings, job, screen):
         record.begin(tracker, settings, dataset, job)
-        yield opened
+        with memory.shortage_told(settings):
+            yield opened
     if opened.result is not None and not opened.result.pruned:
         summary.show_summary(screen, settings, dataset, tracker, opened.result.metrics)
 
@@ -224,7 +227,7 @@ def closed(tracker: Tracker, settings: Settings, job: Job, screen: Screen) -> It
             raise
         if tracker.run_id is not None:
             with contextlib.suppress(Exception):
-                tracker.log_tags({names.FAILURE: first_line(error)})
+                tracker.log_tags({names.FAILURE: reason(error)})
                 with folder() as files:
                     (files / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
                     tracker.log_files(files)

@@ -27,6 +27,7 @@ from mnist_exp.experiment.runner import Result, Run
 from mnist_exp.jobs import events
 from mnist_exp.jobs.assignment import Assignment
 from mnist_exp.runtime import retries
+from mnist_exp.runtime.reasons import reason
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
@@ -169,7 +170,7 @@ class Attempt:
                 events.forget_begun(self.assignment.folder, self._key)
             trace = "" if isinstance(error, MnistExpError) else traceback.format_exc()
             own = own_code.to_text(own_code.record(self._settings, after_error=True)) if self._settings else ""
-            self.out.write("failed", reason=first_line(error), traceback=trace, own_code=own, **self._facts)
+            self.out.write("failed", reason=reason(error), traceback=trace, own_code=own, **self._facts)
 
     def _report_result(self, result: Result) -> None:
         self.outcome = "pruned" if result.pruned else "done"

@@ -87,6 +87,12 @@ def shown(name: str) -> str:
     return f"{path}/{file.name}" if file.name == "__init__.py" else f"{path}{file.suffix}"
 
 
+def is_own_file(file: str) -> bool:
+    """Tell whether a source file is the user's own; an installed package is not, also if it is trusted."""
+    path = Path(file)
+    return path.is_absolute() and path.is_file() and _is_own("", file, ())
+
+
 def _reached(starts: Iterable[str], trusted: Collection[str], *, all_named: bool = False) -> dict[str, str]:
     """Return the files of own modules that are reached by import statements, by name."""
     found: dict[str, str] = {}

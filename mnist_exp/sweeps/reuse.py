@@ -41,7 +41,7 @@ def rows_of_grid(
         values = values_of(job.overrides, plan.space.keys)
         row = Row(job.name, values, job.overrides, job.command, planned_epochs=job.epochs, key=job.key)
         # What is done counts before what is newer.
-        earlier = sorted(by_key[job.key], key=lambda run: (not run.is_done, bool(changes.since(run))))
+        earlier = sorted(by_key[job.key], key=lambda run: (not run.is_done, len(changes.since(run))))
         counted = [run for run in earlier if how.reuse == "any" or not changes.since(run)]
         row.changed = changes.since((counted or earlier)[0]) if earlier else ()
         if counted and (counted[0].is_done or (counted[0].status == "FAILED" and not how.retry_failed)):
