@@ -1,9 +1,13 @@
 """Kill runs with -9 at random moments, resume them until they are done, and compare them with uninterrupted ones.
 
-    python benchmarks/kills.py --runs 20 --sweep-kills 5
+    python benchmarks/kills.py --runs 20 --sweep-kills 5 --code-kills 20
 
 Every metric of every epoch, the metrics at the end and the SHA-256 of all weights must be the same to the last bit. The
 runs differ in what a checkpoint has to keep: momentum, augmentation, schedules, early stopping, lowered rates.
+
+With --code-kills, a sweep over a model of the user's own is killed again and again, and its code is changed in between,
+half of the times while it runs, to the first of two versions or to the second. At the end its leaderboard must be that
+of the code as it is then.
 """
 
 import argparse
@@ -97,6 +101,82 @@ def result(folder: Path, run) -> dict:
     return facts | {name: value for name, value in run.data.metrics.items() if name not in TIMES}
 
 
+NETS = """
+import keras
+import helper
+def net(input_shape, classes, units: int = 4):
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(units, "relu"),
+        keras.layers.Dropout(helper.DROPOUT), keras.layers.Dense(classes, "softmax")])
+"""
+OWN = [
+    "--config-dir",
+    "conf",
+    "-m",
+    *DATA,
+    "model=own",
+    "model.units=4,8,12,16",
+    "seed=1,2",
+    "hydra.launcher.n_workers=2",
+]
+
+
+def own_project(folder: Path, version: int) -> Path:
+    """Make a folder with a package of a user's own, and a helper module beside it that has two versions."""
+    for name, text in {
+        "shop/__init__.py": "",
+        "shop/nets.py": NETS,
+        "conf/model/own.yaml": "_target_: shop.nets.net\nunits: 4\ntrusted_modules: [shop]\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    change_code(folder, version)
+    return folder
+
+
+def change_code(folder: Path, version: int) -> None:
+    (folder / "helper.py").write_text(f"DROPOUT = 0.{version}\n")
+
+
+def board(folder: Path) -> dict[str, dict]:
+    """Return the results of the runs on the sweep's leaderboard, by point."""
+    store, runs = client(folder)
+    (parent,) = (run for run in runs if "mnist_exp.sweep" in run.data.tags)
+    text = Path(store.download_artifacts(parent.info.run_id, "leaderboard.csv")).read_text()
+    listed = [run for run in runs if run.info.run_id in text and "mnist_exp.point" in run.data.tags]
+    return {run.data.tags["mnist_exp.point"]: result(folder, run) for run in listed}
+
+
+def check_changed_code(work: Path, kills: int, rng: random.Random) -> int:
+    """Kill a sweep while its own code is changed; return how many jobs differ from those of the code at the end."""
+    whole = {version: own_project(work / f"code-{version}", version) for version in (1, 2)}
+    seconds = {version: finish(folder, *OWN) for version, folder in whole.items()}
+    cut, version, told = own_project(work / "code-cut", 1), 1, []
+    for number in range(kills):
+        process = start(cut, *OWN)
+        wait_for_begin(cut, process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0, seconds[version] / 4))
+        during = bool(number % 2)
+        version = rng.choice([1, 2])
+        if during:
+            change_code(cut, version)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(rng.uniform(0, seconds[version] / 4))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        change_code(cut, version)
+        told.append(f"{version}{'d' if during else ''}")
+    finish(cut, *OWN)
+    expected, found = board(whole[version]), board(cut)
+    same = sum(expected[point] == found.get(point) for point in expected)
+    runs = client(cut)[1]
+    words = ", ".join(f"{sum(run.info.status == s for run in runs)} {s}" for s in ("FINISHED", "KILLED", "RUNNING"))
+    print(f"code   version after each kill (d: changed during it): {' '.join(told)}; {words}", flush=True)
+    print(f"code   {same} of {len(expected)} jobs of the leaderboard are those of version {version}", flush=True)
+    return len(expected) - same
+
+
 def only_run(folder: Path) -> str:
     """Return the id of the run that a killed command left on disk."""
     return next(path.name for path in (folder / "unfinished").iterdir() if re.fullmatch("[0-9a-f]{32}", path.name))
@@ -169,12 +249,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--kills", type=int, default=2, help="of each run, at the most")
     parser.add_argument("--sweep-kills", type=int, default=5)
+    parser.add_argument("--code-kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="decides the moments")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
-        different = check_runs(Path(name), options.runs, options.kills, rng)
+        different = check_runs(Path(name), options.runs, options.kills, rng) if options.runs else 0
         different += check_sweep(Path(name), options.sweep_kills, rng) if options.sweep_kills else 0
+        different += check_changed_code(Path(name), options.code_kills, rng) if options.code_kills else 0
     sys.exit(bool(different))
 
 
