@@ -218,7 +218,8 @@ def _of_models(models: Models) -> list[str]:
         return [f"The models were not compared on the test images: {models.reason}."]
     if len(models.pairs) > 1:
         count = sum(pair.discordance.is_significant for pair in models.pairs)
-        differ = f"{count} of {len(models.pairs)} pairs of trained models differ significantly on the test images"
+        differs = "differs" if count == 1 else "differ"
+        differ = f"{count} of {len(models.pairs)} pairs of trained models {differs} significantly on the test images"
     else:
         (pair,) = models.pairs
         d = pair.discordance
