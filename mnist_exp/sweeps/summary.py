@@ -299,7 +299,8 @@ def _within_chance(outcome: Outcome) -> str | None:
     if not close:
         return None
     jobs = "1 other job is" if close == 1 else f"{close} other jobs are"
-    return f"{jobs} within one standard error of the best ({error:.4f}, {images:,} images): compare more seeds, 'seed=range(1,6)'"
+    fix = "compare more seeds, 'seed=range(1,6)'"
+    return f"{jobs} within one standard error of the best ({error:.4f}, {images:,} images): {fix}"
 
 
 def _spent_epochs(outcome: Outcome) -> int:
