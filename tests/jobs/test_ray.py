@@ -147,3 +147,13 @@ def test_job_over_its_time_limit_is_ended_alone(cluster):
 def test_too_many_resources_are_refused_before_anything_runs(cluster):
     output = end_of(cluster.sweep("seed=1,2", "hydra.launcher.num_gpus=1"), code=2)
     assert "hydra.launcher.num_gpus=1: the whole cluster has 0" in output
+
+
+def test_hydras_own_tests_of_launchers(cluster):
+    """In the network of the cluster."""
+    tests = Path(__file__).with_name("test_conformance.py")
+    command = [*cluster.wrap, sys.executable, "-m", "pytest", "-n", "0", "-m", "services", str(tests)]
+    environment = cluster.environment | {"RAY_ADDRESS": f"{HEAD}:6390"}
+    done = subprocess.run(command, cwd=tests.parents[2], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "20 passed" in done.stdout

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conformance import applications, launcher
+from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 from real_runs import assert_whole, recorded, wait_for, with_checkpoints
 
 SMALL = ["data=mnist_5k", "data.limit=2000", "data.validation=500", "model.filters=8", "model.dense_units=16"]
@@ -308,3 +310,16 @@ def test_options_cannot_inject_lines_into_the_script(cluster):
 def test_missing_slurm_is_reported(alone, monkeypatch):
     monkeypatch.setenv("PATH", str(alone))
     assert "there is no command sbatch here" in end_of(sweep("seed=1,2"), code=2)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@launcher("slurm")
+class TestConformance(LauncherTestSuite):
+    """Hydra's own tests of launchers: closures, resolvers and configuration sources travel with the jobs."""
+
+
+@pytest.mark.usefixtures("cluster")
+@applications("slurm")
+class TestConformanceOfApplications(IntegrationTestSuite):
+    """Hydra's own tests: names, folders and working folders of jobs."""
