@@ -49,15 +49,16 @@ def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
             problems.append(problem)
             continue
         try:
-            config = compose("config", [*accepted, text])
+            config = compose("config", [*accepted, text], return_hydra_config=True)
             accepted.append(text)
         except Exception as error:  # For what a user wrote, Hydra also raises AssertionError, TypeError and others.
-            config = config or _compose_or_none(accepted)
+            config = config or _compose_or_none(accepted, with_hydra=True)
             problems.append(_describe(override, error, loader, config))
-    try:
-        config = compose("config", accepted, return_hydra_config=True)
-    except Exception as error:
-        return problems or [reason(error)]
+    if config is None:
+        try:
+            config = compose("config", accepted, return_hydra_config=True)
+        except Exception as error:
+            return problems or [reason(error)]
     if problems and config.get("resume") is not None:
         return problems  # The configuration of a run to resume is in the store.
     with hydra_section.resolving(config) as bare:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_exp.composition import explain
@@ -36,7 +37,12 @@ class _Choice:
 
 
 def expanded(
-    space: Space, arguments: Sequence[str], how: SweepSettings, sweep: DictConfig, config_dir: str | None
+    space: Space,
+    arguments: Sequence[str],
+    how: SweepSettings,
+    sweep: DictConfig,
+    loader: ConfigLoader,
+    config_dir: str | None,
 ) -> Space:
     """Return the space in which each choice of a swept group is combined with the lists that it brings along.
 
@@ -47,28 +53,31 @@ def expanded(
         arguments: the overrides of the command line.
         how: the options `sweep.*`.
         sweep: the configuration of the sweep.
+        loader: Hydra's.
         config_dir: the user's folder with configuration groups; None if there is none.
     Raises: SettingsError: a choice says how the sweep is to go, or has lists in a sweep that cannot use them.
     """
-    with composer(config_dir) as loader:
-        groups = set(explain.groups(loader))
-        swept = [axis for axis in space.axes if axis.key in groups]
-        choices = list(dict.fromkeys(_choices(space, groups)))
-        if choices == [()]:
-            return space
-        found = _look(PointComposer(loader, sweep), space.fixed, choices, arguments)
+    groups = set(explain.groups(loader))
+    swept = [axis for axis in space.axes if axis.key in groups]
+    choices = list(dict.fromkeys(_choices(space, groups)))
+    if choices == [()]:
+        return space
+    with composer(config_dir) as own_loader:
+        found, usual = _look(PointComposer(own_loader, sweep), space.fixed, choices, arguments)
         with_lists = [choice for choice in found if choice.lists]
         if not with_lists:
             return space
         if how.sampler is not None or how.zip or how.points or any(axis.is_continuous for axis in space.axes):
             raise SettingsError([_unusable(choice) for choice in with_lists])
+        own_keys = {key for choice in with_lists for key in choice.lists}
+        # Where one choice has another list than the sweep, the others get that of the sweep in its place.
+        of_others = {key: value for key, value in usual.items() if key in own_keys}
         points: list[tuple[str, ...]] = []
         for choice in found:
-            own = parse(choice.lists, (), SweepSettings(), loader)
+            own = parse({**of_others, **choice.lists}, (), SweepSettings(), own_loader)
             if any(axis.is_continuous for axis in own.axes):
                 raise SettingsError(_unusable(choice))
             points += [(*choice.overrides, *texts) for texts in own.grid()]
-    own_keys = {key for choice in with_lists for key in choice.lists}
     kept = tuple(axis for axis in space.axes if axis not in swept and axis.key not in own_keys)
     fixed = tuple(text for text in space.fixed if read(text).key_or_group not in own_keys)
     return replace(space, fixed=fixed, axes=kept, points=tuple(points))
@@ -85,10 +94,14 @@ def _choices(space: Space, groups: set[str]) -> Iterator[tuple[str, ...]]:
 
 def _look(
     points: PointComposer, fixed: Sequence[str], choices: Sequence[tuple[str, ...]], arguments: Sequence[str]
-) -> list[_Choice]:
-    """Return the choices with their lists. Raises: SettingsError: one says how the sweep is to go."""
+) -> tuple[list[_Choice], dict[str, Any]]:
+    """Return the choices with their lists, and the lists of the whole sweep.
+
+    Raises: SettingsError: a choice says how the sweep is to go.
+    """
     given = {read(text).key_or_group for text in arguments}
     of_all = points.with_hydra(fixed)
+    usual = {key: value for key, value in _lists(of_all).items() if key not in given}
     found, problems = [], []
     for overrides in choices:
         try:
@@ -102,15 +115,12 @@ def _look(
                     f"{' '.join(overrides)} sets {name}={wording.show(value)}, which must be the same in all jobs of a "
                     "sweep: give it on the command line, or sweep over each choice by itself"
                 )
-        lists, usual = _lists(config), _lists(of_all)
+        lists = _lists(config)
         own = {key: value for key, value in lists.items() if key not in given and value != usual.get(key)}
         found.append(_Choice(overrides, own))
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
-    keys = {key for choice in found for key in choice.lists}
-    # Where one choice has another list than the sweep, the others get that of the sweep in its place.
-    usual = {key: value for key, value in _lists(of_all).items() if key in keys}
-    return [replace(choice, lists={**usual, **choice.lists}) for choice in found]
+    return found, usual
 
 
 def _lists(config: DictConfig) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     how, screen = sweep_settings(config), Screen()
     space = parse(params, arguments, how, loader)
     config_dir = _config_dir(loader)
-    space = own_lists.expanded(space, arguments, how, config, config_dir)
+    space = own_lists.expanded(space, arguments, how, config, loader, config_dir)
     rules.check(how, space, config.hydra.launcher)
     is_search = rules.is_search(how, space)
     made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
