@@ -20,13 +20,14 @@ from mnist_exp.runtime.terminal import print_problems
 if TYPE_CHECKING:
     from mnist_exp.tracking.runs import StoredRun
 
-DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, MISTAKE, BUSY, INTERRUPTED, TERMINATED = 0, 1, 2, 75, 130, 143  # 75 is EX_TEMPFAIL of sysexits.h
 # What they mean, for the reference; a command's own --help says it of that command.
 MEANINGS = {
     DONE: "done",
     FAILED: "a run failed, or the result is not as it must be: `rerun` found a difference, `export` does not agree "
     "with Keras, an image could not be read",
     MISTAKE: "the configuration or the command line is wrong; nothing was run",
+    BUSY: "another process works on that run, sweep or study; nothing is wrong, and nothing was run: try again later",
     INTERRUPTED: "Ctrl-C (SIGINT); the run is KILLED in MLflow and can be resumed",
     TERMINATED: "SIGTERM; the run is KILLED in MLflow and can be resumed",
 }
@@ -81,8 +82,9 @@ def tell(error: BaseException, place: str = "command line") -> int:
     if isinstance(error, Exception) and not isinstance(error, RunError):
         error = signals.or_interruption(error)
     if isinstance(error, SettingsError):
-        print_problems(error.problems, place, is_busy=isinstance(error, BusyError))
-        return MISTAKE
+        is_busy = isinstance(error, BusyError)
+        print_problems(error.problems, place, is_busy=is_busy)
+        return BUSY if is_busy else MISTAKE
     if isinstance(error, RunError | TrainingError):
         print(error, file=sys.stderr)
         return FAILED

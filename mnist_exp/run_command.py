@@ -27,7 +27,7 @@ from mnist_exp.runtime.terminal import Screen
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code: 0 done, 1 failed, 2 mistaken, 130 and 143 interrupted."""
+    """Run the command line and leave with its exit code, as `commands.MEANINGS` says."""
     commands.leave_with(launch)
 
 

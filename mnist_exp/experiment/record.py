@@ -1,6 +1,8 @@
 """What a run records of itself: as it begins, and once it has been tested."""
 
+import contextlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +36,7 @@ class Job:
         on_epoch: called with each epoch's number, from 1, and its metrics; false stops the run as pruned.
         resumption: the interrupted run to resume; None begins a new run.
         patience_s: seconds to wait at the end for a store that does not answer.
+        claimed: the run is created in this context, which raises an error if another process has the job.
     """
 
     name: str | None = None
@@ -44,6 +47,7 @@ class Job:
     on_epoch: Callable[[int, dict[str, float]], bool] | None = None
     resumption: Resumption | None = None
     patience_s: float = retries.PATIENCE_S
+    claimed: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     @property
     def start(self) -> Checkpoint | None:
@@ -71,15 +75,16 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     }
     if dataset.fallback:
         tags[names.DATA_FALLBACK] = dataset.fallback
-    if job.resumption is not None:
-        record.resume(job.resumption.folder, params, tags | job.resumption.tags())
-    else:
-        tags |= {
-            names.COMMAND: job.command or provenance.command(),
-            names.OVERRIDES: " ".join(map(redact, settings.overrides)),
-            **provenance.commit_tags(commit),
-        }
-        record.start(job.name or _run_name(settings), params, tags)
+    with job.claimed():
+        if job.resumption is not None:
+            record.resume(job.resumption.folder, params, tags | job.resumption.tags())
+        else:
+            tags |= {
+                names.COMMAND: job.command or provenance.command(),
+                names.OVERRIDES: " ".join(map(redact, settings.overrides)),
+                **provenance.commit_tags(commit),
+            }
+            record.start(job.name or _run_name(settings), params, tags)
     if job.on_start is not None:
         job.on_start(record.run_id)
     suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""

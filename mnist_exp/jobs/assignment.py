@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnist_exp.composition.hydra_section import Alone
+from mnist_exp.jobs.sharing import Reuse
 from mnist_exp.search.study import Study
 
 
@@ -31,6 +32,7 @@ class Assignment:
         parent: run id of the sweep, if it is recorded.
         keys: options that differ between jobs.
         study: where a search keeps its trials.
+        reuse: the option `sweep.reuse`.
         deadline: time after which no trial starts, seconds since 1970.
         config_dir: the user's folder of configuration files.
         fixed: overrides that all trials of a search share, as written.
@@ -45,6 +47,7 @@ class Assignment:
     parent: str | None
     keys: tuple[str, ...]
     study: Study | None = None
+    reuse: Reuse = False
     deadline: float | None = None
     config_dir: str | None = None
     fixed: tuple[str, ...] = ()

@@ -1,7 +1,10 @@
 """One attempt at one job of a sweep: open its run, train, finish, and report to the sweep what happens."""
 
 import contextlib
+import dataclasses
+import functools
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +27,7 @@ from mnist_exp.experiment.job_key import differences, job_key
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.experiment.runner import Result, Run
-from mnist_exp.jobs import events
+from mnist_exp.jobs import events, sharing
 from mnist_exp.jobs.assignment import Assignment
 from mnist_exp.runtime import retries
 from mnist_exp.runtime.reasons import reason
@@ -70,6 +73,7 @@ class Attempt:
     objective: float = field(default=NO_RESULT, init=False)
     second_objective: float = field(default=NO_RESULT, init=False)
     _key: str = field(default="", init=False)  # Its job key, once it is known.
+    _awaited: str | None = field(default=None, init=False)  # The run with which another process was at the job.
     _settings: Settings | None = field(default=None, init=False)
     _facts: dict[str, Any] = field(default_factory=dict, init=False)
     _ending: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False)
@@ -119,7 +123,7 @@ class Attempt:
 
     def open(self, make_settings: Callable[[], Settings]) -> Run | None:
         """Return its run, built and its record begun; None where that went wrong, or an earlier run has its result."""
-        with self._reporting(), contextlib.ExitStack() as ending:
+        with self._reporting():
             self._settings = settings = make_settings()
             if settings.tracking.store == "mlflow":  # It answered when the sweep began.
                 store.check(store.locate(settings.tracking.uri), retries.PATIENCE_S, must_exist=True)
@@ -128,16 +132,38 @@ class Attempt:
             if self.trial is not None and (earlier := self._earlier(events.DONE)):
                 self._take_over(earlier)
                 return None
-            screen = _Silent(self.out)
-            # Begun by this job before its machine was lost, or in an earlier call.
-            interrupted = events.begun(self.assignment.folder, self._key) or self._earlier(events.INTERRUPTED)
-            if self.trial is not None:  # Or by another launching process, which is gone.
-                interrupted = interrupted or study.begun_run(self.trial)
-            resumption = ending.enter_context(resume.of_job(interrupted, self._key, settings, screen))
-            opened = ending.enter_context(runner.open_run(settings, screen, self._job(settings, resumption)))
-            self._ending = ending.pop_all()
-            return opened
+            while True:
+                try:
+                    return self._begin(settings)
+                except sharing.DoneError as done:
+                    self._take_over({"run_id": done.run.run_id, "metrics": done.run.metrics})
+                    return None
+                except sharing.HeldError as held:
+                    self._awaited = held.run.run_id
+                    if self.trial is None:  # It comes again later, after the other jobs.
+                        self.outcome = "held"
+                        self.out.write("skipped", held_by=held.run.run_id)
+                        return None
+                time.sleep(sharing.LOOK_S)
         return None
+
+    def _begin(self, settings: Settings) -> Run:
+        """Return its run, built and its record begun. Raises: HeldError, DoneError: another process was quicker."""
+        with contextlib.ExitStack() as ending:
+            screen = _Silent(self.out)
+            # Begun by this job before its machine was lost, or in an earlier call, or by another process.
+            own = events.begun(self.assignment.folder, self._key)
+            wanted = settings.tracking, self._key, own, self._earlier(events.DONE_BEFORE) or ()
+            sharing.check(*wanted, reuse=self.assignment.reuse)
+            interrupted = own or self._earlier(events.INTERRUPTED)
+            if self.trial is not None:
+                interrupted = interrupted or study.begun_run(self.trial) or self._awaited
+            resumption = ending.enter_context(resume.of_job(interrupted, self._key, settings, screen))
+            claimed = functools.partial(sharing.claimed, *wanted, reuse=self.assignment.reuse)
+            job = dataclasses.replace(self._job(settings, resumption), claimed=claimed)
+            opened = ending.enter_context(runner.open_run(settings, screen, job))
+            self._ending = ending.pop_all()
+        return opened
 
     def close(self, opened: Run, train: "Callable[[Run], FitResult]") -> None:
         """Train a run that is open, and finish it.
@@ -204,12 +230,13 @@ class Attempt:
         return events.read_known(self.assignment.folder, name).get(self._key)
 
     def _take_over(self, earlier: dict[str, Any]) -> None:
-        """Count the run of an earlier call, which had the same job key."""
-        assert self.trial is not None
-        study.note_run(self.trial, earlier["run_id"])
+        """Count the run of an earlier call, or of another process, which had the same job key."""
+        if self.trial is not None:
+            study.note_run(self.trial, earlier["run_id"])
         self.outcome = "done"
         self._note_values(float(earlier["metrics"][names.OBJECTIVE]), earlier["metrics"])
-        self.out.write("done", objective=self.objective, reused=True, **(self._facts | earlier))
+        epochs = int(earlier["metrics"].get(names.EPOCHS, 0))
+        self.out.write("done", objective=self.objective, epochs=epochs, reused=True, **(self._facts | earlier))
 
     def _job(self, settings: Settings, resumption: Resumption | None) -> Job:
         facts, parent, epochs = self._facts, self.assignment.parent, settings.trainer.epochs

@@ -15,7 +15,7 @@ from typing import Any
 
 from mnist_exp.runtime.redaction import redact
 
-DONE, INTERRUPTED, PLANNED = "done", "interrupted", "planned"
+DONE, DONE_BEFORE, INTERRUPTED, PLANNED = "done", "done before", "interrupted", "planned"
 _STOP, _BEGUN = "stop", "begun"
 _EVENTS = ".jsonl"
 

@@ -168,6 +168,11 @@ class SweepHistory:
         """Return one run."""
         return runs.stored(self._client.get_run(run_id), self._experiment, self.uri, self._folders)
 
+    def is_orphan(self, run: StoredRun) -> bool:
+        """Tell whether the process that launched a job has ended."""
+        parent = run.tags.get(names.PARENT)
+        return parent is not None and not self.get(parent).lives
+
     def _end_dead(self, candidates: Iterable[StoredRun]) -> set[str]:
         """Close the runs with status RUNNING whose process has ended as KILLED, and return their ids."""
         dead = {run.run_id for run in candidates if run.status == "RUNNING" and not run.lives}

@@ -31,25 +31,29 @@ class Launch:
         self,
         call: SweepCall,
         rows: Sequence[Row],
+        todo: Sequence[Row],
         earlier: Sequence[StoredRun],
         parent: str | None,
+        until: float | None,
         on_failure: Callable[[Row], None],
         is_store_lost: Callable[[], bool],
     ) -> None:
-        """Run the jobs that are left, and write their results into their rows.
+        """Run jobs, and write their results into their rows.
 
         Args:
             call: of the sweep.
             rows: one for each job of the sweep.
+            todo: those of the jobs to run.
             earlier: earlier runs of the experiment.
             parent: id of the parent run; None if the sweep is not recorded.
+            until: time after which no job starts, seconds since 1970; None sets no limit.
             on_failure: called with the row of each job that fails.
             is_store_lost: called where a job could not begin its record; tells whether the sweep is to stop for that.
         """
-        groups = _groups(call, [row for row in rows if row.outcome == "left"])
+        groups = _groups(call, todo)
         numbered = _numbered(groups)
-        self.task.assignment = _assignment(call, parent, numbered)
-        _write_known(call, earlier)
+        self.task.assignment = _assignment(call, parent, until, numbered)
+        _write_known(call, todo, earlier)
         positions = {id(row): position for position, row in enumerate(rows)}
         to_run = [positions[id(row)] for group in groups for row in group]
         settings = call.plan.settings
@@ -117,7 +121,9 @@ def _numbered(groups: Sequence[Sequence[Row]]) -> tuple[tuple[NumberedJob, ...],
     return tuple(tuple(NumberedJob(next(numbers), tuple(row.overrides)) for row in group) for group in groups)
 
 
-def _assignment(call: SweepCall, parent: str | None, numbered: tuple[tuple[NumberedJob, ...], ...]) -> Assignment:
+def _assignment(
+    call: SweepCall, parent: str | None, until: float | None, numbered: tuple[tuple[NumberedJob, ...], ...]
+) -> Assignment:
     how, plan = call.how, call.plan
     return Assignment(
         sweep_id=f"{call.key}/{time.time()}",
@@ -125,7 +131,8 @@ def _assignment(call: SweepCall, parent: str | None, numbered: tuple[tuple[Numbe
         parent=parent,
         keys=plan.space.keys,
         study=call.study,
-        deadline=time.time() + how.timeout_s if how.timeout_s else None,
+        deadline=until,
+        reuse=how.reuse,
         config_dir=call.config_dir,
         fixed=plan.space.fixed,
         common=plan.common,
@@ -135,13 +142,19 @@ def _assignment(call: SweepCall, parent: str | None, numbered: tuple[tuple[Numbe
     )
 
 
-def _write_known(call: SweepCall, earlier: Sequence[StoredRun]) -> None:
+def _write_known(call: SweepCall, todo: Sequence[Row], earlier: Sequence[StoredRun]) -> None:
     """Write into the sweep's folder what its jobs must know: their keys, runs to resume, and results to reuse."""
     call.folder.mkdir(parents=True, exist_ok=True)
     planned = {digest(list(job.overrides)): {"key": job.key, "number": job.number} for job in call.plan.jobs}
     events.write_known(call.folder, events.PLANNED, planned)
     if call.how.reuse:
         events.write_known(call.folder, events.INTERRUPTED, call.interrupted(earlier))
+        before: dict[str, list[str]] = {}
+        keys = {row.key for row in todo}
+        for run in earlier:
+            if run.is_done and (call.study is not None or run.key in keys):
+                before.setdefault(run.key, []).append(run.run_id)
+        events.write_known(call.folder, events.DONE_BEFORE, before)
         if call.study is not None:
             counted = [run for run in earlier if call.how.reuse == "any" or not call.changes.since(run)]
             counted.sort(key=lambda run: not call.changes.since(run))  # Of two results of a job, the last one is taken.

@@ -37,6 +37,7 @@ class Row:
         reused: whether an earlier call has run this job.
         begun: whether an earlier call was interrupted while it ran this job.
         key: its job key; empty if it is not known before the job starts.
+        held_by: id of the run with which another process is at the job; else empty.
         changed: own files that were changed since its earlier run, which counts all the same with `sweep.reuse=any`.
         own_code: of a job that failed: the own modules that it had imported, as `own_code.to_text` has them.
     """
@@ -57,6 +58,7 @@ class Row:
     reused: bool = False
     begun: bool = False
     key: str = ""
+    held_by: str = ""
     changed: Sequence[str] = ()
     own_code: str = ""
 

@@ -132,6 +132,7 @@ class Progress:
             row.outcome = "killed"
         elif kind == "skipped" or (kind == "no store" and self._is_store_lost()):
             self._skipped.add(number)
+            row.held_by = event.get("held_by", "")
         elif kind == "no store":  # Of the machine of this job alone.
             self._describe(row, event)
             self._end(number, row, event | {"event": "failed"})

@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Container, Sequence
 
 from mnist_exp.config.schema import SweepSettings, TrackingSettings
-from mnist_exp.errors import BusyError
 from mnist_exp.experiment.own_code import Changes
 from mnist_exp.search.space import label, values_of
 from mnist_exp.sweeps.history import SweepHistory
@@ -99,20 +98,20 @@ def interrupted(
 
 
 def without_orphans(history: SweepHistory, runs: list[StoredRun], keys: Collection[str]) -> list[StoredRun]:
-    """Wait until no job of this sweep runs any more, and return the runs of the experiment.
+    """Wait for jobs whose launching process was killed, and return the runs of the experiment.
 
-    When the launching process of a sweep is killed, its jobs end by themselves a few seconds later.
+    They end by themselves a few seconds later. What runs on is waited for after the other jobs, as jobs are that other
+    sweeps are at.
 
     Args:
         history: of the experiment.
         runs: of the experiment, newest first.
         keys: job keys of the sweep.
-    Raises: BusyError: a job still runs after 15 s.
     """
     until = time.monotonic() + _ORPHANS_END_S
-    while living := [run for run in runs if run.lives and run.key in keys]:
+    while any(run.lives and run.key in keys and history.is_orphan(run) for run in runs):
         if time.monotonic() > until:
-            raise BusyError(running_already(living[0]))
+            break
         time.sleep(0.5)
         runs = history.jobs()
     return runs

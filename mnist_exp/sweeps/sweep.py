@@ -15,13 +15,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp.composition import hydra_section
 from mnist_exp.config.parse import sweep_settings
-from mnist_exp.errors import RunError, TrackingError
-from mnist_exp.jobs import events
+from mnist_exp.errors import RunError
 from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary
+from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary, turns
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
@@ -113,27 +112,12 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
     outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened)
     summary.announce(call.screen, outcome, call.tracking.experiment)
 
-    def on_failure(row: Row) -> None:
-        if parent is not None:
-            parent.record_failure(row)
-        _give_up_if_too_many(call, rows)
-
-    lost: list[str] = []
-
-    def is_store_lost() -> bool:
-        """Give up the sweep if this process cannot use the store either: no job that is left could be recorded."""
-        try:
-            store.check(store.locate(call.tracking.uri), must_exist=True)
-        except TrackingError as error:
-            lost.append(str(error))
-            events.give_up(call.folder, str(error))
-        return bool(lost)
-
+    lost = ""  # Why the store cannot be used any more.
     status = "KILLED"
     try:
         with parent.heartbeat() if parent is not None else contextlib.nullcontext():
             if outcome.count("left"):
-                launch.run(call, rows, earlier, parent_id, on_failure, is_store_lost)
+                lost = turns.run(call, launch, rows, earlier, parent)
         status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
     finally:
         if parent is not None and not lost:
@@ -141,7 +125,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
         summary.show(call.screen, outcome, call.tracking.experiment, parent.history if parent else None)
     if lost:
         raise RunError(
-            f"{lost[0]}: {outcome.count('left')} of {len(rows)} jobs were not started; repair that, then run the same "
+            f"{lost}: {outcome.count('left')} of {len(rows)} jobs were not started; repair that, then run the same "
             "command again"
         )
     if outcome.failed:
@@ -159,13 +143,6 @@ def _open_record(call: SweepCall, history: SweepHistory) -> tuple[list[StoredRun
         # A search need not wait: its next jobs resume the trials that orphaned jobs leave.
         earlier = reuse.without_orphans(history, earlier, {job.key for job in call.plan.jobs})
     return earlier, open_parent(call, history, earlier)
-
-
-def _give_up_if_too_many(call: SweepCall, rows: Sequence[Row]) -> None:
-    failures = sum(row.outcome == "failed" and not row.reused for row in rows)
-    rate = call.how.max_failure_rate
-    if call.how.fail_fast or (rate is not None and failures > rate * len(rows)):
-        events.give_up(call.folder, f"{failures} jobs failed")
 
 
 def _peek(call: SweepCall) -> list[StoredRun]:

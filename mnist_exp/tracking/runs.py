@@ -215,6 +215,21 @@ def of_sweep(parent: StoredRun) -> list[StoredRun]:
     return runs
 
 
+def of_job(settings: TrackingSettings, key: str) -> list[StoredRun]:
+    """Return the runs of the experiment that have a job key, oldest first; they know whether their process lives."""
+    uri, folders = store.locate(settings.uri), run_folder.root(settings)
+    client = store.client(uri)
+
+    def ask() -> list[StoredRun]:
+        in_store = client.get_experiment_by_name(settings.experiment)
+        found = each_run(client, [in_store.experiment_id], f"tags.`{names.JOB_KEY}` = '{key}'", oldest_first=True)
+        return [stored(run, settings.experiment, uri, folders) for run in found]
+
+    with store.understood(uri):
+        answer: list[StoredRun] = mlflow_writes.call_patiently(ask)
+    return answer
+
+
 def search(settings: TrackingSettings, condition: str) -> list[StoredRun]:
     """Return the runs of the experiment that meet a condition, oldest first, without the parent runs of sweeps.
 

@@ -226,11 +226,11 @@ def _is_made(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def lock(uri: str) -> "filelock.BaseFileLock":
-    """Return the lock of a store. It holds for the processes of one user on this machine."""
+def lock(uri: str, what: str = "") -> "filelock.BaseFileLock":
+    """Return the lock of a store, or of something in it. It holds for the processes of one user on this machine."""
     import filelock
 
-    name = hashlib.sha256(str(sqlite_file(uri) or uri).encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{sqlite_file(uri) or uri}{what}".encode()).hexdigest()[:16]
     user = os.getuid() if hasattr(os, "getuid") else 0
     return filelock.FileLock(Path(tempfile.gettempdir()) / f"mnist_exp-{user}-{name}.lock")
 

@@ -41,7 +41,7 @@ def test_the_exit_codes_are_those_that_a_shell_sees():
     from mnist_exp.runtime.signals import Terminated
 
     page = commands.exit_codes()
-    assert [line.split()[1] for line in page.splitlines()[2:]] == ["0", "1", "2", "130", "143"]
+    assert [line.split()[1] for line in page.splitlines()[2:]] == ["0", "1", "2", "75", "130", "143"]
     assert f"| {Terminated(128 + signal.SIGTERM).code} | SIGTERM" in page
     assert f"| {128 + signal.SIGINT} | Ctrl-C" in page
 

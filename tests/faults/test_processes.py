@@ -208,7 +208,7 @@ def test_only_one_of_two_processes_resumes_a_run(alone):
     while str(first.process.pid) not in owner.read_text():
         assert first.process.poll() is None, first.text()
         time.sleep(0.02)
-    output = run(f"resume={run_id}", code=2)
+    output = run(f"resume={run_id}", code=75)
     assert f"run {run_id} is being worked on by another process ({owner.read_text()})" in output
     delivered = Running("mnist_exp.deliver", run_id)
     delivered.end_with(0)

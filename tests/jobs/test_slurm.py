@@ -254,7 +254,7 @@ def test_jobs_outlive_the_command_and_are_not_queued_twice(cluster):
     wait_for_epochs(running, 2)
     running.kill()
     running.communicate()
-    output = end_of(sweep(*words), code=2)
+    output = end_of(sweep(*words), code=75)
     assert "this sweep runs already (run " in output or "still in Slurm's queue" in output
     wait_for(lambda: not queue())
     assert "3 done; 3 of them done before" in end_of(sweep(*words))
@@ -267,7 +267,7 @@ def test_waiting_jobs_are_not_queued_twice(cluster):
     wait_for(lambda: list(queue().values()).count("PENDING") == 2)
     running.kill()
     running.communicate()
-    assert "still in Slurm's queue" in end_of(sweep("seed=1,2"), code=2)
+    assert "still in Slurm's queue" in end_of(sweep("seed=1,2"), code=75)
 
 
 def test_job_whose_process_is_killed_is_reported_with_its_log(cluster):

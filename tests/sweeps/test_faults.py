@@ -178,7 +178,7 @@ def test_job_of_a_lost_machine_is_found_by_its_silent_heartbeat(words):
     if "sweep.n_trials=2" not in words:  # A search would be joined.
         refused = start(*sweep)
         output, _ = refused.communicate(timeout=90)
-        assert refused.returncode == 2 and "this sweep runs already" in output
+        assert refused.returncode == 75 and "this sweep runs already" in output
     for file in files:
         os.utime(file, (time.time() - 600,) * 2)
     assert "2 done" in finish(*sweep)
