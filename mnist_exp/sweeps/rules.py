@@ -118,6 +118,11 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
         problems.append("sweep.zip and sweep.points are combinations to try; a search chooses its own: leave them out")
     elif not space.axes:
         problems.append(f"sweep.sampler={how.sampler} has nothing to search: sweep over an option")
+    if how.retry_failed:
+        problems.append(
+            "sweep.retry_failed=true runs the failed jobs of a grid again; a search asks for other values: leave it "
+            f"out, or give it more trials: sweep.n_trials={how.n_trials + 5}"
+        )
     if how.minimize_too and how.pruner != "none":
         problems.append(f"sweep.pruner={how.pruner} cannot judge trials by two objectives: give only one of the two")
     if how.minimize_too and how.sampler == "cmaes":

@@ -224,7 +224,8 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
             rows["look"] = history.how_to_look
     screen.table(rows)
     for row in outcome.failed[:_MOST_FAILURES]:
-        before = " (in an earlier call; sweep.retry_failed=true runs it again)" if row.reused else ""
+        fix = "" if outcome.study else "; sweep.retry_failed=true runs it again"
+        before = f" (in an earlier call{fix})" if row.reused else ""
         screen.error(f"failed: {row.name}: {row.reason}{before}\n  {row.command}")
     if len(outcome.failed) > _MOST_FAILURES:
         screen.error(f"… and {len(outcome.failed) - _MOST_FAILURES} more failed, in leaderboard.csv of the parent run")

@@ -20,7 +20,7 @@ from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary, turns
+from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary, tidy, turns
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
@@ -119,6 +119,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
             if outcome.count("left"):
                 lost = turns.run(call, launch, rows, earlier, parent)
         status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
+        tidy.remove_superseded(call.tracking, rows, earlier)
     finally:
         if parent is not None and not lost:
             parent.close(outcome, status)
