@@ -11,7 +11,7 @@ from mnist_exp import commands
 from mnist_exp.composition import flags
 
 # In the order of their use; others follow.
-_FIRST = ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver")
+_FIRST = ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver", "relocate")
 _FOLDER = Path(mnist_exp.__file__).parent
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.errors import BusyError, RunError, SettingsError, TrainingError
+from mnist_exp.errors import BusyError, GoneError, RunError, SettingsError, TrainingError
 from mnist_exp.runtime import imports, signals
 from mnist_exp.runtime.redacted_output import redacted_output
 from mnist_exp.runtime.signals import end_on_signals
@@ -28,8 +28,8 @@ MEANINGS = {
     "with Keras, an image could not be read",
     MISTAKE: "the configuration or the command line is wrong; nothing was run",
     BUSY: "another process works on that run, sweep or study; nothing is wrong, and nothing was run: try again later",
-    INTERRUPTED: "Ctrl-C (SIGINT); the run is KILLED in MLflow and can be resumed",
-    TERMINATED: "SIGTERM; the run is KILLED in MLflow and can be resumed",
+    INTERRUPTED: "Ctrl-C (SIGINT); the run is KILLED in MLflow and can be resumed, unless it was done already",
+    TERMINATED: "SIGTERM; the run is KILLED in MLflow and can be resumed, unless it was done already",
 }
 
 
@@ -83,7 +83,7 @@ def tell(error: BaseException, place: str = "command line") -> int:
         error = signals.or_interruption(error)
     if isinstance(error, SettingsError):
         is_busy = isinstance(error, BusyError)
-        print_problems(error.problems, place, is_busy=is_busy)
+        print_problems(error.problems, place, is_busy=is_busy or isinstance(error, GoneError))
         return BUSY if is_busy else MISTAKE
     if isinstance(error, RunError | TrainingError):
         print(error, file=sys.stderr)

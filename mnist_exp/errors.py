@@ -38,6 +38,10 @@ class BusyError(SettingsError):
     """Another process is using what was asked for; nothing is wrong with the configuration."""
 
 
+class GoneError(SettingsError):
+    """What the command line names was deleted elsewhere; nothing is wrong with the command line."""
+
+
 class TrainingError(MnistExpError):
     """The training cannot give a result, as when the loss is NaN."""
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -288,6 +289,20 @@ def test_run_that_cannot_be_evaluated_is_refused(here, strange, case, words, sai
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
+
+
+def test_deleted_model_is_told_and_is_no_mistake_of_the_command_line(here, tmp_path):
+    shutil.copy("mlflow.db", tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    model = client_of(uri).get_run(here.run_id).data.tags["mnist_exp.model_uri"]
+    client_of(uri).delete_logged_model(model.removeprefix("models:/"))
+    code, out, err = call(here.run_id, "--tracking-uri", uri)
+    assert (code, out) == (2, "")
+    assert err == (
+        "nothing was run:\n"
+        f"  the model of run {here.run_id} was deleted in MLflow ({model}); the run itself is still there: "
+        f"`python -m mnist_exp.rerun {here.run_id}` trains it again\n"
+    )
 
 
 @pytest.mark.slow

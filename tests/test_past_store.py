@@ -15,6 +15,8 @@ import real_runs
 from golden_losses import environment
 from past_store import make
 
+from mnist_exp.tracking import location
+
 SUPPORT = Path(__file__).parent / "support"
 KEPT = SUPPORT / "past_store"
 GOLDEN = json.loads((SUPPORT / "golden_losses.json").read_text())
@@ -43,6 +45,7 @@ def unpacked(tmp_path_factory):
 def store(unpacked, alone):
     """A copy for one test, which works in it."""
     shutil.copytree(unpacked, alone, dirs_exist_ok=True)
+    location.mend(alone / "mlflow.db")
     return alone
 
 
@@ -51,6 +54,7 @@ def looked_at(unpacked, tmp_path_factory):
     """A copy for tests that add nothing to it."""
     folder = tmp_path_factory.mktemp("looked_at")
     shutil.copytree(unpacked, folder, dirs_exist_ok=True)
+    location.mend(folder / "mlflow.db")
     return folder
 
 

@@ -65,7 +65,9 @@ def run(settings: Settings, screen: Screen | None = None, job: Job | None = None
     """
     with open_run(settings, screen or Screen(), job or Job()) as opened:
         fitted = opened.fit()
-        return opened.finish(fitted)
+        result = opened.finish(fitted)
+    signals.check()  # It came when all was done, and waited for the record.
+    return result
 
 
 @contextlib.contextmanager
@@ -223,7 +225,8 @@ def closed(tracker: Tracker, settings: Settings, job: Job, screen: Screen) -> It
         if tracker.run_id is not None and not isinstance(error, TrainingError):
             screen.error(f"to go on with this run:  {resume.command(settings, tracker.run_id)}")
         if _is_interruption(error):
-            tracker.end("KILLED")
+            with signals.held():
+                tracker.end("KILLED")
             raise
         if tracker.run_id is not None:
             with contextlib.suppress(Exception):
@@ -234,7 +237,8 @@ def closed(tracker: Tracker, settings: Settings, job: Job, screen: Screen) -> It
         with contextlib.suppress(Exception):
             tracker.end("FAILED", job.patience_s)
         raise
-    tracker.end("FINISHED", job.patience_s)
+    with signals.held():  # Cut off here, it would be FINISHED in the store and interrupted on the screen.
+        tracker.end("FINISHED", job.patience_s)
 
 
 def _is_interruption(error: BaseException) -> bool:

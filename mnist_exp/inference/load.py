@@ -14,13 +14,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mnist_exp.config import components
 from mnist_exp.config.schema import TrackingSettings
-from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.errors import GoneError, SettingsError, first_line
 from mnist_exp.experiment import own_code
 from mnist_exp.inference import allow_list
 from mnist_exp.inference.allow_list import ForbiddenError
 from mnist_exp.runtime import backends, imports
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_writes, names, references, store, tracker
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, store, tracker
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -240,7 +240,12 @@ def _download(run: StoredRun, folder: Path) -> Path:
         address = f"{place.rstrip('/')}/{_FILE}"
         path = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder), tracking_uri=run.uri))
     except mlflow_writes.read_errors() as error:
-        raise SettingsError(f"the model of run {run_id} cannot be fetched: {first_line(error)}") from error
+        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            raise GoneError(
+                f"the model of run {run_id} was deleted in MLflow ({uri}); the run itself is still there: "
+                f"`python -m mnist_exp.rerun {run_id}` trains it again"
+            ) from error
+        raise GoneError(f"the model of run {run_id} cannot be fetched: {mlflow_log.reason(error)}") from error
     if path.is_symlink() or not path.is_file() or folder.resolve() not in path.resolve().parents:
         raise SettingsError(f"the model of run {run_id} cannot be fetched: the store gives no file for it")
     return path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.experiment.runner import Run
 from mnist_exp.jobs import events
 from mnist_exp.jobs.attempt import Attempt
+from mnist_exp.runtime import signals
 from mnist_exp.tracking import names
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _close(attempt: Attempt, opened: Run, fitted: "FitResult | BaseException | N
 
     attempt.close(opened, train)
     _note_over(attempt)
+    signals.check()  # It came while the end of this job was recorded: the others are interrupted.
 
 
 def _note_over(attempt: Attempt) -> None:

@@ -5,7 +5,7 @@ import functools
 import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from mnist_exp.composition import hydra_section
 from mnist_exp.jobs import events, group, trial
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.attempt import NO_RESULT, Attempt
-from mnist_exp.runtime import start_folder
+from mnist_exp.runtime import signals, start_folder
 
 
 @dataclass
@@ -53,13 +53,19 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
             attempt.out.write("skipped")
         return NO_RESULT
     with _collected():
-        if assignment.study is not None:
-            # It composes anew: in Hydra's configuration, what follows a searched option has its value already.
-            return trial.run(assignment, assignment.study, attempts[0].out)
-        if len(attempts) > 1:
-            group.run(attempts)
-            return NO_RESULT
-        return attempts[0].run(lambda: attempts[0].check(config))
+        objective = _run(assignment, attempts, config)
+    signals.check()  # It came while the job's end was recorded.
+    return objective
+
+
+def _run(assignment: Assignment, attempts: Sequence[Attempt], config: DictConfig) -> float:
+    if assignment.study is not None:
+        # It composes anew: in Hydra's configuration, what follows a searched option has its value already.
+        return trial.run(assignment, assignment.study, attempts[0].out)
+    if len(attempts) > 1:
+        group.run(attempts)
+        return NO_RESULT
+    return attempts[0].run(lambda: attempts[0].check(config))
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from hydra.core.utils import JobReturn
 
 from mnist_exp.jobs import worker
 from mnist_exp.jobs.worker import HydraTask, JobLostError
-from mnist_exp.runtime import imports, threads
+from mnist_exp.runtime import imports, signals, threads
 from mnist_exp.runtime.signals import Terminated
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class LocalWorkers(worker.Workers):
         self._pool = None
         return [returned[i] for i in range(len(futures))]
 
+    @signals.held()  # A second Ctrl-C would leave jobs that end after the summary of the sweep.
     def stop(self) -> None:
         """End the workers; give each a moment to record that its job was killed."""
         self.on_lost = None  # The jobs are ended, not lost.

@@ -95,6 +95,7 @@ class RayWorkers(worker.Workers):
             raise
         return [returned[job] for job in range(len(job_overrides))]
 
+    @signals.held()  # A second Ctrl-C would leave jobs that end after the summary of the sweep.
     def stop(self) -> None:
         """End the jobs that run, give each a moment to record that it was killed, and leave the cluster."""
         if "ray" not in sys.modules:

@@ -108,6 +108,7 @@ class SlurmWorkers(worker.Workers):
         self._task_file.unlink(missing_ok=True)
         return [returned[job] for job in range(len(job_overrides))]
 
+    @signals.held()  # A second Ctrl-C would leave jobs that end after the summary of the sweep.
     def stop(self) -> None:
         """Cancel the jobs that run or wait; give each a moment to record that it was killed."""
         self.on_lost = None  # The jobs are ended, not lost.

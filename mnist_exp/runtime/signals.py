@@ -11,6 +11,7 @@ GRACE_S = 4.0
 
 _asked: list[int] = []
 _deferring: list[bool] = []
+_holding: list[bool] = []
 _ending = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -57,6 +58,19 @@ def deferred() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Note signals, also a second Ctrl-C, and raise none: `check` does that once the record is true.
+
+    For a few seconds only; what takes longer must look at `is_asked`.
+    """
+    _holding.append(True)
+    try:
+        yield
+    finally:
+        _holding.pop()
+
+
 def is_asked() -> bool:
     """Tell whether a signal has come."""
     return bool(_asked)
@@ -93,6 +107,8 @@ def _out_of_patience(number: int, frame: types.FrameType | None) -> None:
 def _interrupt(number: int, frame: types.FrameType | None) -> None:
     is_second = bool(_asked)
     _asked.append(number)
+    if _holding:
+        return
     if _deferring and not is_second:
         signal.setitimer(signal.ITIMER_REAL, GRACE_S)
         return
@@ -104,6 +120,8 @@ def _terminate(number: int, frame: types.FrameType | None) -> None:
     for each in _ending:  # A terminal that is closed may send SIGHUP twice.
         signal.signal(each, signal.SIG_IGN)
     _asked.append(number)
+    if _holding:
+        return
     if _deferring:
         signal.setitimer(signal.ITIMER_REAL, GRACE_S)
         return

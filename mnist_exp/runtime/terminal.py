@@ -73,7 +73,7 @@ def print_problems(problems: Sequence[str], place: str, *, is_busy: bool = False
     Args:
         problems: a sentence each.
         place: what they are mistakes in: configuration or command line.
-        is_busy: whether another process is at it already, which is no mistake.
+        is_busy: whether another process is at it already, or what they name was deleted, which is no mistake.
     """
     console = RedactedConsole(stderr=True, highlight=False, soft_wrap=True)
     count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"

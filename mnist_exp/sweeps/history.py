@@ -4,8 +4,9 @@ A sweep looks for earlier runs of its jobs, opens its parent run, records jobs t
 has died the status KILLED.
 """
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.config.wording import text
 from mnist_exp.runtime import imports, processes
-from mnist_exp.tracking import mlflow_writes, names, run_folder, runs, store, tracker, ui_view
+from mnist_exp.tracking import backlog, mlflow_writes, names, run_folder, runs, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.ui_view import View
 
@@ -64,6 +65,17 @@ class SweepHistory:
         jobs = list(self._search(_HAS_KEY))
         dead = self._end_dead([*jobs, *self._search(f"{_IS_SWEEP} and {_RUNS}")])
         return [replace(run, status="KILLED") if run.run_id in dead else run for run in jobs if run.counts]
+
+    def tidy(self, jobs: Sequence[StoredRun]) -> None:
+        """Remove what processes left that were killed: folders of runs that are FINISHED, models that are PENDING.
+
+        Args:
+            jobs: from `jobs`.
+        """
+        backlog.tidy(self._settings, {run.run_id for run in jobs if run.status == "FINISHED"})
+        ended = [run.run_id for run in jobs if run.status in ("FAILED", "KILLED") and names.MODEL_URI not in run.tags]
+        with contextlib.suppress(*mlflow_writes.write_errors()):
+            mlflow_writes.fail_pending_models(self._client, self._id, ended)
 
     def mark_killed(self) -> None:
         """Give the status KILLED to jobs and sweeps with status RUNNING whose process has ended."""

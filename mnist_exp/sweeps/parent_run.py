@@ -114,8 +114,11 @@ class ParentRun:
         for row in ended:
             if row.outcome == "killed" and row.run_id:
                 with contextlib.suppress(Exception):  # The rest of the summary must be recorded all the same.
-                    if self.history.get(row.run_id).status == "RUNNING":
+                    now = self.history.get(row.run_id)
+                    if now.status == "RUNNING":
                         self.history.end(row.run_id, "KILLED")
+                    elif now.is_done:  # Its process was killed before it could say so.
+                        reuse.take_result(row, now)
         if ended or study:
             self.history.mark_killed()  # Also the trials of other calls of a search.
         if study and outcome.opened:

@@ -128,6 +128,11 @@ def running_already(run: StoredRun) -> str:
 
 def _fill(row: Row, run: StoredRun) -> None:
     row.reused = True
+    take_result(row, run)
+
+
+def take_result(row: Row, run: StoredRun) -> None:
+    """Write what the store has of a job's run into the job's row."""
     row.run_id, row.metrics, row.seconds = run.run_id, run.metrics, run.seconds
     row.objective = run.metrics.get(names.OBJECTIVE, math.nan)
     row.outcome = "pruned" if run.is_pruned else "done" if run.is_done else "failed"

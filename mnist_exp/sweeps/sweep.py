@@ -139,6 +139,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
 def _open_record(call: SweepCall, history: SweepHistory) -> tuple[list[StoredRun], ParentRun]:
     """Return the earlier runs of the experiment, and the parent run."""
     earlier = history.jobs()
+    history.tidy(earlier)
     if call.how.reuse and call.study is None:
         find_running(call, history)
         # A search need not wait: its next jobs resume the trials that orphaned jobs leave.

@@ -1,6 +1,7 @@
 """Upload the records that wait on disk, for all runs, once the store answers again."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from mnist_exp.config.schema import TrackingSettings
@@ -78,6 +79,20 @@ def upload_waiting(
         if done[-1].waiting and not done[-1].is_claimed:
             warn(str(done[-1]))
     return done
+
+
+def tidy(settings: TrackingSettings, finished: Container[str]) -> None:
+    """Remove the folders of runs that are FINISHED, from which nothing waits: their processes could not do so.
+
+    Args:
+        settings: name the folder of unfinished runs.
+        finished: ids of the runs that are FINISHED.
+    """
+    for folder in run_folder.folders(settings):
+        if folder.path.name in finished and not len(Spool(folder.spool)):
+            with contextlib.suppress(SettingsError):  # Another process works on it.
+                folder.claim()
+                folder.remove()
 
 
 def _waiting(settings: TrackingSettings) -> list[RunFolder]:

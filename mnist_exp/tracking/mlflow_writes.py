@@ -5,7 +5,7 @@ import importlib
 import importlib.metadata
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import keras
     import mlflow
 
+_AT_ONCE = 100  # run ids in one request: MLflow answers with 100 models at the most
 _MODEL_FILE = "model.keras"
 _ENVIRONMENT = {
     # With its defaults MLflow gives up after minutes: 7 retries of 120 s each.
@@ -153,19 +154,50 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: An
     probabilities = TensorSpec(np.dtype(np.float32), (-1, facts["classes"]))
     packages = ("tensorflow", "keras", "numpy", "mlflow")
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
-        mlflow.keras.save_model(
-            _unpacked(record) if model is None else model,
-            str(Path(name) / "model"),
-            mlflow_model=Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id),
-            signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
-        )
+        with _failed_unless_saved(client, logged.model_id):
+            mlflow.keras.save_model(
+                _unpacked(record) if model is None else model,
+                str(Path(name) / "model"),
+                mlflow_model=Model(
+                    logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id
+                ),
+                signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
+                pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
+            )
         client.log_model_artifacts(logged.model_id, str(Path(name) / "model"))
     outputs = run.outputs.model_outputs if run.outputs else []
     if logged.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     client.finalize_logged_model(logged.model_id, "READY")
     client.set_tag(run_id, names.MODEL_URI, f"models:/{logged.model_id}")
+
+
+@contextlib.contextmanager
+def _failed_unless_saved(client: "mlflow.MlflowClient", model_id: str) -> Iterator[None]:
+    """Mark a logged model FAILED where Keras cannot save the model: otherwise it would be PENDING for ever."""
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(*write_errors()):
+            client.finalize_logged_model(model_id, "FAILED")
+        raise
+
+
+def fail_pending_models(client: "mlflow.MlflowClient", experiment_id: str, run_ids: Sequence[str]) -> None:
+    """Mark the models FAILED that these runs began to record; a run that is resumed makes its model READY.
+
+    Args:
+        client: of the store.
+        experiment_id: of the runs.
+        run_ids: of runs that have ended without a model.
+    Raises: one of `write_errors`.
+    """
+    for start in range(0, len(run_ids), _AT_ONCE):
+        # Not by `status = 'PENDING'`: MLflow keeps the status as a number, and finds none by its name.
+        listed = ", ".join(f"'{run_id}'" for run_id in run_ids[start : start + _AT_ONCE])
+        for model in client.search_logged_models([experiment_id], f"source_run_id IN ({listed})"):
+            if str(model.status) == "PENDING":
+                client.finalize_logged_model(model.model_id, "FAILED")
 
 
 def _registration(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:

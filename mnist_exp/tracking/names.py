@@ -305,6 +305,9 @@ BEST_OBJECTIVE = _metric(
     "best_objective", "The objective of the best job.", "sweep", "that of the metric it names", only_if="a job is done"
 )
 
+# MLflow's own metrics of the machine begin so.
+SYSTEM = "system/"
+
 # Metrics that `evaluate --log` adds to a finished run.
 EVALUATION = "evaluation."
 _EVALUATED = f"{EVALUATION}DATA.SPLIT."
@@ -353,9 +356,9 @@ def evaluated(images: str, name: str) -> str:
 
 
 def is_compared(name: str) -> bool:
-    """Tell whether a rerun must have the same value of a metric; times and evaluations may differ."""
+    """Tell whether a rerun must have the same value of a metric; times, evaluations and the machine may differ."""
     known = METRICS.get(name)
-    return not (name.startswith(EVALUATION) or (known is not None and known.measures_time))
+    return not (name.startswith((EVALUATION, SYSTEM)) or (known is not None and known.measures_time))
 
 
 def is_of_epochs(name: str) -> bool:

@@ -89,8 +89,11 @@ def _why_missing(uri: str, run_id: str, name: str, error: Exception) -> str:
     """Say why a file cannot be read: the run has none, or the store does not answer."""
     try:
         names = [file.path for file in store.client(uri).list_artifacts(run_id)]
+        info = store.client(uri).get_run(run_id).info
     except mlflow_writes.read_errors() as again:
         return f"the store does not deliver it: {redact(first_line(again))}"
     if name in names:
         return f"the store does not deliver it: {redact(first_line(error))}"
+    if not names and info.status == "FINISHED":
+        return f"no file of the run is at {redact(info.artifact_uri)} any more; it was removed, or moved elsewhere"
     return "its process ended before it was recorded, or it was made by an older version"

@@ -9,7 +9,9 @@ import errno
 import hashlib
 import os
 import re
+import shlex
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,8 @@ from mnist_exp.config.wording import show
 from mnist_exp.errors import StoreAwayError, TrackingError
 from mnist_exp.runtime import retries, start_folder
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import admission, mlflow_log, schema_version
+from mnist_exp.tracking import admission, location, mlflow_log, schema_version
+from mnist_exp.tracking.location import beside
 from mnist_exp.tracking.redacted_client import RedactedClient
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-ARTIFACTS = "mlartifacts"
 _TIMEOUT_S = 5.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -44,17 +46,46 @@ def locate(uri: str | None) -> str:
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def check(uri: str, patience_s: float = 0.0, *, must_exist: bool = False) -> None:
+def check(uri: str, patience_s: float = 0.0, *, must_exist: bool = False, may_be_moved: bool = False) -> None:
     """Check that a store answers, or can be created, without importing MLflow.
 
     Args:
         uri: address of the store.
         patience_s: how long to wait for a store that does not answer.
         must_exist: whether the file of an SQLite store must be there.
+        may_be_moved: whether its addresses may name another folder than its own.
     Raises: TrackingError: it cannot be used, or not be created; the message says why and what to do.
         StoreAwayError: it does not answer.
     """
     retries.while_away(patience_s, lambda error: isinstance(error, StoreAwayError))(_check, uri, must_exist)
+    file = sqlite_file(uri)
+    if file is not None and not may_be_moved and (before := moved_from(file)):
+        command = shlex.join(["python", "-m", "mnist_exp.relocate", *_given(uri)])
+        raise TrackingError(
+            f"{_shown(uri)}: its folder was moved or copied: the files of its runs are recorded as in "
+            f"{', '.join(map(redact, before))}, not in {beside(file)}, so they would be looked for and written there; "
+            f"`{command}` mends the addresses"
+        )
+
+
+def moved_from(file: Path) -> list[str]:
+    """Return the addresses of `location.moved_from` for the file of a store; none if it has none, or is locked."""
+    if not _is_made(file):
+        return []
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=0)) as opened:
+            return location.moved_from(opened, file)
+    except sqlite3.OperationalError:
+        return []
+
+
+def _shown(uri: str) -> str:
+    option = "$MLFLOW_TRACKING_URI" if uri == os.environ.get("MLFLOW_TRACKING_URI") else "tracking.uri"
+    return f"{option}={show(redact(uri))}"
+
+
+def _given(uri: str) -> list[str]:
+    return [] if uri == locate(None) else ["--tracking-uri", redact(uri)]
 
 
 def is_unusable(uri: str) -> bool:
@@ -69,8 +100,7 @@ def is_unusable(uri: str) -> bool:
 
 
 def _check(uri: str, must_exist: bool) -> None:
-    option = "$MLFLOW_TRACKING_URI" if uri == os.environ.get("MLFLOW_TRACKING_URI") else "tracking.uri"
-    shown = f"{option}={show(redact(uri))}"
+    shown = _shown(uri)
     try:
         scheme = urllib.parse.urlsplit(uri).scheme
     except ValueError as error:
@@ -174,7 +204,7 @@ def experiment(uri: str, name: str) -> "Experiment":
             if existing is None:
                 file = sqlite_file(uri)
                 # Without a location MLflow would put the artifacts into the working folder.
-                location = (file.parent / ARTIFACTS).as_uri() if file else None
+                location = beside(file).as_uri() if file else None
                 try:
                     return opened.get_experiment(opened.create_experiment(name, artifact_location=location))
                 except MlflowException:
@@ -204,7 +234,7 @@ def _check_sqlite(uri: str, shown: str, must_exist: bool) -> None:
             schema_version.check_file(file, uri, shown)
         elif must_exist:
             raise TrackingError(f"{shown}: there is no file {file} any more")
-        for folder in (file.parent, file.parent / ARTIFACTS):
+        for folder in (file.parent, beside(file)):
             if folder == file.parent or folder.exists():
                 with tempfile.TemporaryFile(dir=folder):
                     pass
@@ -246,7 +276,7 @@ def _create(uri: str, name: str) -> None:
             new = file.with_name(f".{file.name}.new")
             new.unlink(missing_ok=True)
             try:
-                SqlAlchemyStore(f"sqlite:///{new}", (file.parent / ARTIFACTS).as_uri()).engine.dispose()
+                SqlAlchemyStore(f"sqlite:///{new}", beside(file).as_uri()).engine.dispose()
                 new.replace(file)
             finally:
                 new.unlink(missing_ok=True)  # It must not stay on a disk that is full.

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import shlex
 import tempfile
 import time
@@ -13,20 +14,19 @@ from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.config.wording import text
 from mnist_exp.data.dataset import Dataset
 from mnist_exp.errors import SettingsError, TrackingError
-from mnist_exp.runtime import retries
+from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, names, run_folder, store, ui_view
+from mnist_exp.tracking import mlflow_writes, names, run_folder, store, system_metrics, ui_view
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.spool import Record, Spool
-from mnist_exp.tracking.uploader import Uploader, UploadError
+from mnist_exp.tracking.uploader import LAST_WORDS_S, Uploader, UploadError
 
 if TYPE_CHECKING:
     import keras
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
-# How long a run waits for its store after a signal has asked it to end: see `runtime.signals`.
-_LAST_WORDS_S = 4.0
 
 
 class Tracker:
@@ -105,6 +105,12 @@ class MlflowTracker(Tracker):
         self._uploader: Uploader | None = None
         self._recorded: set[tuple[str, int]] = set()
         self._latest_ms = 0
+        self._system: SystemMetricsMonitor | None = None
+        system_metrics.are_wanted()
+        if (other := os.environ.get("MLFLOW_EXPERIMENT_NAME", settings.experiment)) != settings.experiment:
+            warn(
+                f"$MLFLOW_EXPERIMENT_NAME={other} has no effect here: tracking.experiment={settings.experiment} counts"
+            )
         store.check(self._uri)
         run_folder.check(settings)
         self._creation = store.begin_creation(self._uri, settings.experiment)
@@ -139,6 +145,7 @@ class MlflowTracker(Tracker):
                 client.set_terminated(self.run_id, "FAILED")
             raise
         self._send("params", {key: text(value) for key, value in params.items()})
+        self._system = system_metrics.start(self._uri, self.run_id, is_resumed=False)
 
     def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Go on with the run of a folder, status RUNNING again. Raises: TrackingError: the store refuses it."""
@@ -169,6 +176,7 @@ class MlflowTracker(Tracker):
         if missing:
             self._send("params", missing)
         self.log_tags(tags)
+        self._system = system_metrics.start(self._uri, self.run_id, is_resumed=True)
 
     def log_data(self, data: Dataset) -> None:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
@@ -215,7 +223,8 @@ class MlflowTracker(Tracker):
         """Close the run; its folder stays if it is not FINISHED. Raises: UploadError: records wait in it."""
         if self._uploader is None or self.folder is None:
             return
-        uploader, at_most_s = self._uploader, _LAST_WORDS_S if status == "KILLED" else math.inf
+        system_metrics.finish(self._system)
+        uploader, at_most_s = self._uploader, LAST_WORDS_S if status == "KILLED" else math.inf
         try:
             uploader.spool.put(Record("end", {"status": status, "time": self._now_ms()}))
             try:
@@ -226,10 +235,12 @@ class MlflowTracker(Tracker):
             if is_delivered and status == "FINISHED":
                 self.folder.remove()
                 self._read_registration()
-            elif status == "FINISHED":
+            elif status == "FINISHED" and not signals.is_asked():
                 raise UploadError(self._what_waits(uploader))
             elif not is_delivered:
                 self._warn(self._what_waits(uploader))
+                if status == "FINISHED":
+                    signals.check()
         finally:
             self.folder.release()
 

@@ -22,6 +22,8 @@ _LONGEST_REST_S = 60.0
 # A shorter silence is no reason for a warning: the store may be slow.
 _SILENCE_S = 15.0
 _TRAINING = "the training goes on"
+# How long a run waits for its store after a signal has asked it to end: see `runtime.signals`.
+LAST_WORDS_S = 4.0
 
 
 class UploadError(RunError):
@@ -76,6 +78,8 @@ class Uploader:
     def flush(self, patience_s: float = 0.0, at_most_s: float = math.inf) -> bool:
         """Upload the records that wait. Those that are left are on disk, unless the disk is full.
 
+        A signal that comes meanwhile, and is held, leaves `LAST_WORDS_S`.
+
         No retry library is used here: many uploads share one deadline, and one of them may still hang at its end.
 
         Args:
@@ -86,13 +90,18 @@ class Uploader:
         self._meanwhile = "it is tried again"
         now = time.monotonic()
         until, limit = now + min(patience_s, at_most_s), now + at_most_s
+        is_hurried = signals.is_asked()
         if at_most_s < math.inf:
             self.spool.store()
         try:
             while True:
+                if not is_hurried and signals.is_asked():
+                    is_hurried, until = True, 0.0
+                    limit = min(limit, time.monotonic() + LAST_WORDS_S)
                 self._next_try = 0.0
                 age_s = self._call.age_s if self._call is not None else 0.0
-                if self._advance(min(limit - time.monotonic(), _SILENCE_S - age_s % _SILENCE_S)):
+                hold_s = min(limit - time.monotonic(), _SILENCE_S - age_s % _SILENCE_S)
+                if self._advance(hold_s, bool if is_hurried else signals.is_asked):
                     return True
                 if self._call is not None:
                     if time.monotonic() < limit:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from real_runs import NOT_TIMES, SMALL, Running, assert_whole, client_of, history, kill_after_epoch, only_run, run
 
+from mnist_exp.tracking import location
 from mnist_exp.training import checkpoints
 
 pytestmark = pytest.mark.slow
@@ -206,6 +207,7 @@ def resumed(request, tmp_path_factory):
     for way in request.param:
         folder = around / way.replace(" ", "-")
         shutil.copytree(killed, folder)
+        location.mend(folder / "mlflow.db")
         kept = sorted(Path(folder, "unfinished", run_id).glob("checkpoint-*"), reverse=True)
         for oldest in kept[2:]:  # The kill came between the writing of the newest and the removal of this one.
             oldest.unlink()
