@@ -428,7 +428,7 @@ def test_runs_without_a_good_model_are_refused(recorded):
     refused(ids[1], f"run {ids[1]} has no model: it is not a run of mnist_exp", tracking_uri=uri)
     for run_id in ids[2:5]:
         refused(run_id, "no address that mnist_exp writes", tracking_uri=uri)
-    refused(ids[5], "cannot be fetched", tracking_uri=uri)
+    refused(ids[5], "was deleted in MLflow", tracking_uri=uri)
     refused("0" * 32, "there is no run", tracking_uri=uri)
     refused("0" * 32, "there is no run", tracking_uri=f"sqlite:///{Path.cwd()}/none.db")
     refused("0" * 32, "nothing answers", tracking_uri="http://127.0.0.1:9")
