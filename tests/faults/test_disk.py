@@ -154,6 +154,8 @@ for folder, arguments in json.load(sys.stdin).items():
     sys.argv = ["run.py", *arguments, f"tracking.uri=sqlite:///{folder}/mlflow.db"]
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         code = launch()
+    from mlflow.tracking._tracking_service import utils
+    utils._artifact_repos_cache.clear()  # It keeps the folder of each run id, and these copies share one.
     results[folder] = {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 print("RESULTS" + json.dumps(results))
 """
