@@ -243,6 +243,8 @@ def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: 
             f"{what} was trained on {trained_on:,} of these {total:,} images: the results are too good for new images; "
             f"the accuracy on the {total - trained_on:,} others is {report['accuracy_of_new']:.4f}"
         )
+    for warning in images.dataset.warnings:
+        screen.warn(warning)
     if words := labelled_images.renamed(members[0], images.dataset):
         screen.warn(words)
     if differences := _differences(report):

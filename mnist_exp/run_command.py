@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -65,6 +67,7 @@ def train(config: DictConfig) -> float:
     """Run one composed configuration and return its objective to the sweeper."""
     try:
         overrides = hydra_section.written(HydraConfig.get(), "task")
+        _warn_of_sweep_options(overrides)
         if config.get("resume") is not None:
             return _resume(config, overrides)
         settings = check(config, overrides)
@@ -94,6 +97,14 @@ def _warn_of_unswept() -> None:
     unswept = [key for key in hydra.sweeper.get("params") or {} if key not in given]
     if unswept:
         Screen().warn(f"this is one run, not a sweep over {', '.join(unswept)}: for that add -m")
+
+
+def _warn_of_sweep_options(overrides: Sequence[str]) -> None:
+    """Warn that options of a sweep change nothing in one run."""
+    own = [*overrides, *hydra_section.written(HydraConfig.get(), "hydra")]
+    given = [text for text in own if re.match(r"[+~]*(sweep\.|hydra[./](launcher|sweeper)\b)", text)]
+    if given and HydraConfig.get().mode != RunMode.MULTIRUN:
+        Screen().warn(f"this is one run, not a sweep: {', '.join(given)} has no effect without -m")
 
 
 def _mistakes(error: Exception, options: argparse.Namespace) -> list[str]:

@@ -19,6 +19,7 @@ from mnist_exp import augmentation, models, schedules
 from mnist_exp.composition.compose import CONF, compose
 from mnist_exp.config import components, schema
 from mnist_exp.config.components import KINDS, Component
+from mnist_exp.config.rules import without_effect
 from mnist_exp.config.schema import BUILDER_GROUPS, SECTIONS, TOP_LEVEL, DataSettings
 from mnist_exp.data import loaders
 from mnist_exp.errors import SettingsError
@@ -358,3 +359,24 @@ def test_value_without_effect_is_refused(option):
     with pytest.raises(SettingsError) as error:
         compose(["data=mnist_5k", f"{option}={value}"])
     assert sentence in error.value.problems
+
+
+UNUSED = {
+    "trainer.plateau_factor=0.5": "trainer.plateau_patience",
+    "+optimizer.ema_momentum=0.5": "optimizer.use_ema=true",
+    "+optimizer.ema_overwrite_frequency=5": "optimizer.use_ema=true",
+    "tracking.run_name=x": "a store (tracking=mlflow)",
+    "tracking.register_as=x": "a store (tracking=mlflow)",
+    "trainer.checkpoint_every=5": "a store (tracking=mlflow)",
+}
+USED = ["trainer.plateau_patience=2", "+optimizer.use_ema=true", "tracking=mlflow"]
+
+
+@pytest.mark.parametrize("override", UNUSED)
+def test_option_that_another_one_makes_useless_is_told(override):
+    words = ["data=mnist_5k", "data.validation=0.1", "tracking=none"]
+    assert without_effect(compose(words)) == []
+    assert without_effect(compose([*words, override])) == [
+        f"{override.lstrip('+')} has no effect without {UNUSED[override]}"
+    ]
+    assert without_effect(compose([*words, *USED, override])) == []

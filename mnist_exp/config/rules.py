@@ -1,6 +1,6 @@
 """Problems that only show when options meet."""
 
-from mnist_exp.config import wording
+from mnist_exp.config import components, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 
 
@@ -39,6 +39,27 @@ def find_problems(settings: Settings) -> list[str]:
             if is_on
         ]
     return problems
+
+
+def without_effect(settings: Settings) -> list[str]:
+    """Return a sentence for each option that was changed and, by what another option is, can change nothing.
+
+    They are no problems: a sweep may vary the other option, and a recorded run must stay usable.
+    """
+    trainer, found = settings.trainer, []
+    if trainer.plateau_factor != TrainerSettings.plateau_factor and trainer.plateau_patience is None:
+        found.append(("trainer", "plateau_factor", trainer.plateau_factor, "trainer.plateau_patience"))
+    averaging = {} if settings.optimizer.arguments.get("use_ema") else components.essential(settings.optimizer)
+    for name in ("ema_momentum", "ema_overwrite_frequency"):
+        if name in averaging:
+            found.append(("optimizer", name, averaging[name], "optimizer.use_ema=true"))
+    if settings.tracking.store == "none":
+        sections = {"tracking": ("run_name", "register_as"), "trainer": ("checkpoint_every",)}
+        for section, names in sections.items():
+            own = getattr(settings, section)
+            changed = {name: getattr(own, name) for name in names if getattr(own, name) != getattr(type(own), name)}
+            found += [(section, name, value, "a store (tracking=mlflow)") for name, value in changed.items()]
+    return [f"{part}.{name}={wording.show(value)} has no effect without {other}" for part, name, value, other in found]
 
 
 def _parallel_rules(trainer: TrainerSettings) -> list[str]:

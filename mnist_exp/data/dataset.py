@@ -1,13 +1,15 @@
 """A data set in memory, and the checks that it must pass before a model is trained on it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mnist_exp.config.wording import show
 from mnist_exp.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -25,6 +27,7 @@ class Source:
         place: where it was found, for people.
         class_names: one name a class, by label; the labels themselves if None.
         fallback: why this stands in for the data that were asked for, if it does.
+        unread: sentences about what lies there and is not used.
     """
 
     train: Pair
@@ -32,6 +35,7 @@ class Source:
     place: str
     class_names: tuple[str, ...] | None = None
     fallback: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Dataset:
         place: where it was found, for people.
         sha256: digest of the four arrays' bytes, shapes and dtypes.
         fallback: why this stands in for the data that were asked for, if it does.
+        warnings: sentences about what a user may have meant otherwise.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Dataset:
     place: str
     sha256: str
     fallback: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -91,8 +97,22 @@ def from_source(name: str, source: Source) -> Dataset:
     names = source.class_names or tuple(str(label) for label in range(classes))
     checked = {split: _images(a) if split[0] == "x" else _labels(a) for split, a in arrays.items()}
     return Dataset(
-        name, **checked, class_names=names, place=source.place, sha256=digest(checked), fallback=source.fallback
+        name,
+        **checked,
+        class_names=names,
+        place=source.place,
+        sha256=digest(checked),
+        fallback=source.fallback,
+        warnings=(*source.unread, *_namesakes(name, names)),
     )
+
+
+def _namesakes(name: str, class_names: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence if two classes have one name."""
+    twice = [each for each, times in Counter(class_names).items() if times > 1]
+    if twice:
+        shown = ", ".join(map(show, twice[:3])) + (", …" if len(twice) > 3 else "")
+        yield f"data={name} has several classes of one name, {shown}: what is shown by name cannot tell them apart"
 
 
 def digest(arrays: dict[str, Array]) -> str:

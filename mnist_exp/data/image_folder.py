@@ -3,11 +3,13 @@
 import io
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Array, Pair
 from mnist_exp.data.readers import check_memory
 from mnist_exp.errors import DataError
@@ -53,6 +55,39 @@ def read_folder(folder: Path, *, size: tuple[int, int] | None, channels: int) ->
     if problems:
         raise DataError(problems)
     return (np.stack(pixels), np.array([label for _, label in files], np.int64)), names
+
+
+def unread_files(folder: Path, parts: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return a sentence for each kind of files and folders that lie in a folder of images and are not read.
+
+    Args:
+        folder: as `read_folder` has read it.
+        parts: those of its folders that hold the folders of the classes; none if it holds these itself.
+    """
+    beside = [each for each in _visible(folder) if each.name not in parts] if parts else []
+    of_classes = [each for part in parts or ("",) for each in _visible(folder / part)]
+    loose = [each for each in of_classes if not each.is_dir()]
+    within = [each for name in of_classes if name.is_dir() for each in _visible(name)]
+    deeper = [each for each in within if each.is_dir()]
+    other = [each for each in within if not each.is_dir() and each.suffix.lower() not in SUFFIXES]
+    kinds = {
+        f"beside {' and '.join(parts)}": beside,
+        "in no folder of a class": loose,
+        "folders within that of a class": deeper,
+        f"names that do not end in one of {', '.join(sorted(SUFFIXES))}": other,
+    }
+    return tuple(
+        f"{folder} holds more than is read: {_some(found, folder)} ({why})" for why, found in kinds.items() if found
+    )
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+
+
+def _some(found: Sequence[Path], folder: Path) -> str:
+    shown = ", ".join(show(str(each.relative_to(folder))) for each in found[:3])
+    return shown + (f" and {len(found) - 3:,} more" if len(found) > 3 else "")
 
 
 def read_image(

@@ -3,6 +3,7 @@
 A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Keras's data sets do.
 """
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +14,9 @@ from pydantic import Field
 from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Pair, Source
-from mnist_exp.data.image_folder import read_folder
+from mnist_exp.data.image_folder import read_folder, unread_files
 from mnist_exp.data.mnist import exists, expand, find_fashion_mnist, find_mnist, is_named
-from mnist_exp.data.readers import read_npz
+from mnist_exp.data.readers import read_npz, unread
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
 
@@ -66,7 +67,7 @@ def fashion_mnist(*, path: str | None = None, mirrors: list[str] = []) -> Source
     Raises: DataError: it is damaged or not found.
     """
     source = find_fashion_mnist(path, mirrors)
-    return Source(source.train, source.test, source.place, class_names=FASHION)
+    return dataclasses.replace(source, class_names=FASHION)
 
 
 def npz(*, path: str) -> Source:
@@ -78,7 +79,7 @@ def npz(*, path: str) -> Source:
     """
     file = _existing(path)
     train, test, names = read_npz(file)
-    return Source(train, test, place=str(file), class_names=names)
+    return Source(train, test, place=str(file), class_names=names, unread=unread(file))
 
 
 def image_folder(
@@ -103,7 +104,7 @@ def image_folder(
         if test_names != names:
             different = ", ".join(sorted(set(names) ^ set(test_names)))
             raise DataError(f"data.path={path}: train and test must have the same classes; only one has {different}")
-        return Source(train, test, place=str(folder), class_names=names)
+        return Source(train, test, place=str(folder), class_names=names, unread=unread_files(folder, ("train", "test")))
     (x, y), names = read_folder(folder, size=shape, channels=channels)
     chosen = stratified(y, max(round(test_share * len(y)), 1), np.random.default_rng(0))
     rest = np.delete(np.arange(len(y)), chosen)
@@ -114,7 +115,7 @@ def image_folder(
             "give more images, a smaller share, or folders train/ and test/"
         )
     taken: tuple[Pair, Pair] = (x[rest], y[rest]), (x[chosen], y[chosen])
-    return Source(*taken, place=str(folder), class_names=names)
+    return Source(*taken, place=str(folder), class_names=names, unread=unread_files(folder))
 
 
 def _existing(path: str) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import SPLITS, Pair, Source
 from mnist_exp.data.download import fetch
-from mnist_exp.data.readers import find_idx, missing_idx, read_idx_files, read_npz
+from mnist_exp.data.readers import find_idx, missing_idx, read_idx_files, read_npz, unread
 from mnist_exp.errors import DataError
 
 FOLDER_VARIABLE = "MNIST_EXP_DATA"
@@ -66,13 +66,13 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
     """
     if named := _named(path, "fashion-mnist"):
         option, place = named
-        train, test = _read(place, "fashion_mnist.npz", option)
-        if hashlib.sha256(test[1].tobytes()).hexdigest() == MNIST_SHA256["y_test"]:
+        source = _read(place, "fashion_mnist.npz", option)
+        if hashlib.sha256(source.test[1].tobytes()).hexdigest() == MNIST_SHA256["y_test"]:
             raise DataError(
                 f"{option} holds the digits of MNIST, not Fashion-MNIST, whose files have the same names; "
                 "put them into its subfolder fashion-mnist, or set data.path"
             )
-        return Source(train, test, place=option)
+        return source
     folder = keras_cache() / "fashion-mnist"
     where = f"the Keras cache, {folder}"
     if find_idx(folder) is None:
@@ -84,7 +84,7 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
             except DataError as error:
                 usual = f"data.path, ${FOLDER_VARIABLE} or {folder}"
                 raise DataError(f"data=fashion_mnist was not found in {usual}; {error}") from error
-    return Source(*_read(folder, "fashion_mnist.npz", where), place=where)
+    return _read(folder, "fashion_mnist.npz", where)
 
 
 def keras_cache() -> Path:
@@ -128,21 +128,21 @@ def _named(path: str | None, subfolder: str) -> tuple[str, Path] | None:
 
 
 def _read_mnist(place: Path, words: str) -> Source:
-    train, test = _read(place, "mnist.npz", words)
-    _verify_mnist(train, test, words)
-    return Source(train, test, place=words)
+    source = _read(place, "mnist.npz", words)
+    _verify_mnist(source.train, source.test, words)
+    return source
 
 
-def _read(place: Path, npz_name: str, words: str) -> tuple[Pair, Pair]:
-    if place.is_file():
-        return read_npz(place)[:2]
-    if (place / npz_name).is_file():
-        return read_npz(place / npz_name)[:2]
+def _read(place: Path, npz_name: str, words: str) -> Source:
+    for file in (place, place / npz_name):
+        if file.is_file():
+            train, test, _ = read_npz(file)
+            return Source(train, test, words, unread=unread(file, SPLITS))
     files = find_idx(place)
     if files is None:
         lacks = ", ".join(missing_idx(place))
         raise DataError(f"{words} holds neither {npz_name} nor the four IDX files; of these it lacks {lacks}")
-    return read_idx_files(files)
+    return Source(*read_idx_files(files), words)
 
 
 def _verify_mnist_file(file: Path) -> None:

@@ -7,7 +7,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 import psutil
 
+from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import SPLITS, Array, Pair
 from mnist_exp.errors import DataError
 
@@ -58,6 +59,22 @@ def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
         raise DataError(f"{path}: class_names must be a list of texts, not {names.dtype} of shape {names.shape}")
     pairs = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
     return *pairs, tuple(names.tolist()) if names is not None else None
+
+
+def unread(path: Path, used: Sequence[str] = _WANTED) -> tuple[str, ...]:
+    """Return a sentence if an npz file, which `read_npz` has read, holds arrays that are not used.
+
+    Args:
+        path: of the file.
+        used: the names of the arrays that are.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    others = [name for name in names if name not in used]
+    if not others:
+        return ()
+    shown = ", ".join(map(show, others[:5])) + (", …" if len(others) > 5 else "")
+    return (f"{path} holds more than is used: {shown}; of its arrays only {', '.join(used)} are read",)
 
 
 def _read_arrays(path: Path, opened: IO[bytes]) -> tuple[dict[str, Array], Array | None]:

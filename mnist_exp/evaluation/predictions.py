@@ -31,10 +31,10 @@ class Predictions:
     probability: Array
 
     def write(self, file: Path) -> None:
-        """Write a CSV table that `parse` reads; probabilities have six decimals."""
+        """Write a CSV table that `parse` reads; probabilities have all digits of a float32."""
         table = np.column_stack([self.labels, self.predicted, self.probability])
         head = "label,predicted,probability"
-        np.savetxt(file, table, fmt=("%d", "%d", "%.6f"), delimiter=",", header=head, comments="")
+        np.savetxt(file, table, fmt=("%d", "%d", "%.9g"), delimiter=",", header=head, comments="")
 
 
 def of(probabilities: Array, labels: Array) -> Predictions:

@@ -1,5 +1,6 @@
 """What a person sees of a run before its first epoch and after its last one."""
 
+from mnist_exp.config import rules
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.experiment import changes
@@ -37,6 +38,8 @@ def announce(
     )
     if dataset.fallback:
         screen.warn(f"{_fallback_words(dataset)} {dataset.fallback}")
+    for warning in (*dataset.warnings, *rules.without_effect(settings)):
+        screen.warn(warning)
 
 
 def show_summary(

@@ -218,9 +218,18 @@ def brief(value: str) -> str:
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
-    """Return the name of a job, made of its swept values: `filters=16 dropout=0.1`."""
+    """Return the name of a job, made of its swept values: `filters=16 dropout=0.1`.
+
+    Only numbers that a search draws are rounded: those that a person wrote may differ in their last digit.
+    """
     names = short_names(keys)
-    return redact(" ".join(f"{names[key]}={brief(value)}" for key, value in values_of(overrides, keys).items()))
+    shown = {key: _drawn(value) for key, value in values_of(overrides, keys).items()}
+    return redact(" ".join(f"{names[key]}={value}" for key, value in shown.items()))
+
+
+def _drawn(value: str) -> str:
+    """Return a value, rounded if it has as many digits as the fractions that a search draws."""
+    return brief(value) if "." in value and len(value) > 12 else value
 
 
 def _axis(override: Override, *, distinct: bool) -> Axis:

@@ -164,4 +164,5 @@ def in_order(values: Sequence[str]) -> list[str]:
 
 
 def _cell(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"
+    """Return a number with all its digits: other programs sort and subtract."""
+    return "" if math.isnan(value) else repr(float(value)).removesuffix(".0")

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from mnist_exp.composition.overrides import MOST_VALUES
-from mnist_exp.config import fields
+from mnist_exp.config import fields, wording
 from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
@@ -21,6 +21,7 @@ _Word = (
     Annotated[str, Field(pattern=r"^[\w.,:=+*&|()\[\]/@%-]+$"), fields.Allowed("a word of sbatch's, without blanks")]
     | None
 )
+_OF_A_SEARCH = ("pruner", "minimize_too", "timeout_s", "n_trials", "seed", "prune_after", "storage", "study")
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "LocalLauncher": {"n_workers": fields.Count},
     "RayLauncher": {"num_cpus": fields.Count, "num_gpus": fields.NonNegative, "max_restarts": fields.Whole},
@@ -125,6 +126,8 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
         )
     if how.minimize_too and how.pruner != "none":
         problems.append(f"sweep.pruner={how.pruner} cannot judge trials by two objectives: give only one of the two")
+    if how.prune_after != SweepSettings.prune_after and how.pruner == "none":
+        problems.append(f"sweep.prune_after={how.prune_after} needs a pruner: add sweep.pruner=asha")
     if how.minimize_too and how.sampler == "cmaes":
         problems.append("sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc or nsgaii")
     return problems
@@ -136,9 +139,8 @@ def _of_a_grid(how: SweepSettings, space: Space) -> list[str]:
             f"this sweep has {space.size:,} jobs: {space.sizes}; at most {MOST_VALUES:,} can be planned, so take fewer "
             "values, or a search of sweep.n_trials with sweep.sampler=random"
         ]
-    options = {"pruner": how.pruner, "minimize_too": how.minimize_too, "timeout_s": how.timeout_s}
     return [
-        f"sweep.{name}={value} needs a search: add sweep.sampler=tpe"
-        for name, value in options.items()
-        if value not in (None, "none")
+        f"sweep.{name}={wording.show(getattr(how, name))} needs a search: add sweep.sampler=tpe"
+        for name in _OF_A_SEARCH
+        if getattr(how, name) != getattr(SweepSettings, name)
     ]

@@ -283,7 +283,7 @@ def _write_best(file: Path, best: Row, outcome: Outcome, history: SweepHistory) 
     """Write the configuration that the best job has recorded."""
     assert best.run_id is not None
     text = OmegaConf.to_yaml(OmegaConf.create(history.get(best.run_id).config()))
-    head = f"# {outcome.objective} {best.objective:.6g}, run {best.run_id}\n# {best.command}\n"
+    head = f"# {outcome.objective} {best.objective!r}, run {best.run_id}\n# {best.command}\n"
     file.write_text(head + text, encoding="utf-8")
 
 

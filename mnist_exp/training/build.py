@@ -1,6 +1,7 @@
 """Build and compile the models of one run."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -39,18 +40,23 @@ def build(settings: Settings, input_shape: tuple[int, int, int], classes: int, i
 
 
 def _build(settings: Settings, input_shape: tuple[int, int, int], classes: int, images: int) -> Models:
-    pixels = keras.Input(input_shape, name="pixels")
-    scaled = keras.layers.Rescaling(1 / 255)(pixels)
+    rescale = keras.layers.Rescaling(1 / 255)  # First: Keras counts the names that it makes, and records hold them.
     network = settings.model.build(input_shape, classes)
     if not isinstance(network, keras.Model):
         raise SettingsError(f"model: {settings.model.target} must return a keras.Model, not {type(network).__name__}")
+    # Ours give way, because no two layers of a model may have one name.
+    rescale.name = _unlike(rescale.name, [network.name])
+    pixels = keras.Input(input_shape, name=_unlike("pixels", [network.name]))
+    scaled = rescale(pixels)
     inference_model = keras.Model(pixels, network(scaled), name=settings.model.name)
     if inference_model.output_shape != (None, classes):
         wanted = f"probabilities of shape (None, {classes}), not {inference_model.output_shape}"
         raise SettingsError(f"model: {settings.model.target} must return {wanted}")
-    augmented = scaled
+    augmented, names = scaled, [pixels.name, rescale.name, network.name]
     for layer in settings.augment.build():
-        augmented = layer(augmented)
+        own = layer if layer.name not in names else keras.Sequential([layer], name=_unlike(layer.name, names))
+        augmented = own(augmented)
+        names.append(own.name)
     training_model = keras.Model(pixels, _fast(network, settings.trainer)(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * math.ceil(images / settings.trainer.batch_size)
     compile_model(training_model, _optimizer(settings, steps))
@@ -81,6 +87,11 @@ def _optimizer(settings: Settings, steps: int) -> keras.optimizers.Optimizer:
     if settings.optimizer.target == "keras.optimizers.Adam" and uses_fast_ops(settings.trainer):
         return QuickAdam(**arguments)
     return settings.optimizer.build(**arguments)
+
+
+def _unlike(name: str, names: Sequence[str]) -> str:
+    """Return a name that is none of others, as like it as can be."""
+    return name if name not in names else _unlike(f"{name}_", names)
 
 
 def _fast(network: keras.Model, trainer: TrainerSettings) -> keras.Model:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mnist_exp.composition.compose import compose
@@ -331,6 +333,30 @@ def test_class_names_come_with_the_npz(some, tmp_path):
     assert get("data=npz", path=tmp_path / "a.npz").class_names == tuple(words)
 
 
+def test_classes_of_one_name_are_told(some, tmp_path):
+    np.savez(tmp_path / "a.npz", **some, class_names=np.array(["crane"] * 2 + list("abcdefgh")))
+    (warning,) = get("data=npz", path=tmp_path / "a.npz").warnings
+    assert warning.startswith("data=npz has several classes of one name, crane:")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(extra=st.sets(st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True), max_size=4))
+def test_every_array_of_an_npz_is_read_or_told(extra, some, tmp_path):
+    extra -= {*some, "class_names", "file"}
+    np.savez(tmp_path / "a.npz", **{split: array[::5] for split, array in some.items()}, **dict.fromkeys(extra, 0))
+    warnings = get("data=npz", path=tmp_path / "a.npz").warnings
+    assert len(warnings) == bool(extra)
+    for name in extra:
+        assert re.search(rf": (.*, )?{name}[,;]", warnings[0])
+
+
+def test_class_names_beside_the_published_digits_are_told(some, full_mnist, tmp_path):
+    np.savez(tmp_path / "f.npz", **some, class_names=np.array(list("abcdefghij")))
+    data = get("data=fashion_mnist", path=tmp_path / "f.npz")
+    assert data.class_names == FASHION
+    assert_says(ValueError(*data.warnings), "f.npz holds more than is used: class_names;")
+
+
 def put(array: np.ndarray, position: object, value: object) -> np.ndarray:
     changed = array.copy()
     changed[position] = value
@@ -594,7 +620,42 @@ def test_other_files_and_hidden_ones_are_ignored(pngs, tmp_path):
     (tmp_path / "a" / "digit 1" / "notes.txt").write_text("mine")
     (tmp_path / "a" / "digit 1" / "._0.png").write_bytes(b"what macOS leaves")
     (tmp_path / "a" / ".cache").mkdir()
-    assert len(get("data=image_folder", path=tmp_path / "a").x_train) == 40
+    (tmp_path / "a" / ".DS_Store").write_bytes(b"what macOS leaves")
+    data = get("data=image_folder", path=tmp_path / "a")
+    assert len(data.x_train) == 40
+    (warning,) = data.warnings
+    assert warning.startswith(f"{tmp_path}/a holds more than is read: digit 1/notes.txt (names that do not end in")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("extra.png", "extra.png (in no folder of a class)"),
+        ("digit 1/more/0.png", "'digit 1/more' (folders within that of a class)"),
+        ("digit 2/7.heic", "'digit 2/7.heic' (names that do not end in one of .bmp, .gif"),
+    ],
+)
+def test_what_an_image_folder_holds_besides_is_told(more, words, pngs, tmp_path):
+    pngs(tmp_path / "a")
+    plain = get("data=image_folder", path=tmp_path / "a")
+    assert plain.warnings == ()
+    (tmp_path / "a" / more).parent.mkdir(exist_ok=True)
+    (tmp_path / "a" / more).write_bytes((tmp_path / "a" / "digit 1" / "0.png").read_bytes())
+    data = get("data=image_folder", path=tmp_path / "a")
+    assert data.sha256 == plain.sha256
+    (warning,) = data.warnings
+    assert words.replace("'", "") in warning.replace("'", "")
+
+
+def test_folders_beside_train_and_test_are_told(pngs, tmp_path):
+    for part in ("train", "test", "val"):
+        pngs(tmp_path / "a" / part)
+    for number in range(5):
+        (tmp_path / "a" / "train" / "digit 1" / f"{number}.txt").touch()
+    beside, other = get("data=image_folder", path=tmp_path / "a").warnings
+    assert beside == f"{tmp_path}/a holds more than is read: val (beside train and test)"
+    assert "4.txt" not in other
+    assert " and 2 more (names that do not end in" in other
 
 
 def test_every_bad_image_and_every_empty_class_is_named_at_once(pngs, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mnist_exp.composition.compose import composer
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.search.space import Interval, brief, number, parse, short_names, values_of
+from mnist_exp.search.space import Interval, brief, label, number, parse, short_names, values_of
 
 
 def read(*arguments, params=None, **how):
@@ -291,6 +291,12 @@ def test_number(text, found):
 @pytest.mark.parametrize("text", ["inf", "nan", "-Infinity"])
 def test_values_that_are_not_finite_are_no_numbers(text):
     assert number(text) is None
+
+
+@given(st.lists(st.integers(0, 2**32 - 1) | st.decimals(0, 1, places=9), min_size=2, max_size=2, unique=True))
+def test_jobs_of_different_numbers_have_different_names(numbers):
+    names = {label([f"trainer.x={number}"], ["trainer.x"]) for number in numbers}
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_csv_file_can_be_read_back(alone):
         "model.filters": "16",
         "data.name": odd["data.name"],
         "outcome": "done",
-        "val_accuracy": "0.912346",
+        "val_accuracy": "0.912345678",
         "test_accuracy": "0.8",
         "epochs": "3",
         "seconds": "12.3",
@@ -105,6 +105,14 @@ def test_csv_file_can_be_read_back(alone):
     assert (second["rank"], second["val_accuracy"], second["val_loss"]) == ("2", "0.9", "0.1")
     assert (failed["rank"], failed["val_accuracy"], failed["reason"]) == ("", "", rows[2].reason)
     assert (pruned["rank"], pruned["outcome"], pruned["val_accuracy"], pruned["epochs"]) == ("", "pruned", "0.5", "1")
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_csv_file_keeps_every_digit(value, tmp_path_factory):
+    file = tmp_path_factory.getbasetemp() / "digits.csv"
+    write_csv(file, [row(value, metrics={"test_accuracy": value, "fit_time_s": value})], [], "val_loss")
+    (line,) = read_csv(file)
+    assert [float(line[name]) for name in ("val_loss", "test_accuracy", "fit_time_s")] == [value] * 3
 
 
 def test_csv_file_of_no_jobs_has_a_head(alone):

@@ -346,6 +346,44 @@ def test_result_of_a_users_builder_is_checked(name, body, words, tmp_path, monke
         build(settings, (28, 28, 1), 10, 400)
 
 
+OF_OUR_NAMES = """
+import keras
+from keras import layers
+
+
+def net(input_shape, classes, *, name: str):
+    inputs = keras.Input(input_shape, name=name)
+    outputs = layers.Dense(classes, activation="softmax", name=f"{name}_")(layers.Flatten()(inputs))
+    return keras.Model(inputs, outputs, name=name)
+
+
+def shifts(*, name: str):
+    return [layers.RandomTranslation(0.1, 0.1, name=name), layers.RandomTranslation(0.1, 0.1, name=name)]
+"""
+
+
+@pytest.mark.parametrize("model", ["pixels", "rescaling", "own", "net"])
+@pytest.mark.parametrize("augment", ["pixels", "rescaling", "own"])
+def test_own_models_and_layers_may_have_any_name(model, augment, dataset, tmp_path, monkeypatch):
+    (tmp_path / "own_names.py").write_text(OF_OUR_NAMES)
+    for group, builder in (("model", "net"), ("augment", "shifts")):
+        (tmp_path / group).mkdir()
+        (tmp_path / group / "own.yaml").write_text(f"_target_: own_names.{builder}\nname: ???\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = [
+        "model=own",
+        "augment=own",
+        f"model.name={model}",
+        f"augment.name={augment}",
+        "trusted_modules=[own_names]",
+    ]
+    built = build(compose(words, config_dir=tmp_path), (28, 28, 1), 10, 400)
+    built.training_model.train_on_batch(dataset.x_train[:8], dataset.y_train[:8])
+    built.inference_model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(predict(again, dataset.x_test[:8]), predict(built.inference_model, dataset.x_test[:8]))
+
+
 def test_thread_count_set_too_late_is_refused():
     keras.ops.convert_to_numpy(keras.ops.zeros(1))  # now TensorFlow runs
     with pytest.raises(SettingsError, match=r"trainer\.threads=3 comes too late"):
