@@ -65,6 +65,12 @@ def check(how: SweepSettings, space: Space, launcher: DictConfig) -> None:
         raise SettingsError(problems)
 
 
+def warn_of_unused(how: SweepSettings, screen: Screen) -> None:
+    """Warn of an option that another one makes useless; no mistake, for a preset may set it."""
+    if how.prune_after != SweepSettings.prune_after and how.pruner == "none":
+        screen.warn(f"sweep.prune_after={how.prune_after} has no effect without sweep.pruner")
+
+
 def check_together(how: SweepSettings, settings: Settings) -> None:
     """Check that jobs can be trained together.
 
@@ -126,8 +132,6 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
         )
     if how.minimize_too and how.pruner != "none":
         problems.append(f"sweep.pruner={how.pruner} cannot judge trials by two objectives: give only one of the two")
-    if how.prune_after != SweepSettings.prune_after and how.pruner == "none":
-        problems.append(f"sweep.prune_after={how.prune_after} needs a pruner: add sweep.pruner=asha")
     if how.minimize_too and how.sampler == "cmaes":
         problems.append("sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc or nsgaii")
     return problems

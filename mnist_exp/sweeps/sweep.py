@@ -79,6 +79,7 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     config_dir = _config_dir(loader)
     space = own_lists.expanded(space, arguments, how, config, loader, config_dir)
     rules.check(how, space, config.hydra.launcher)
+    rules.warn_of_unused(how, screen)
     is_search = rules.is_search(how, space)
     made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
     if made.settings.tracking.store == "mlflow":  # Before the workers start.

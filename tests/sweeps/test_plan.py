@@ -17,6 +17,7 @@ from mnist_exp.config.parse import sweep_settings
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment.job_key import job_key
+from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import parse
 from mnist_exp.sweeps import plan, rules
 
@@ -267,7 +268,6 @@ def test_every_preset_states_its_question_command_and_cost(preset):
         (["seed=1,2"], {"prune_after": 5}, "sweep.prune_after=5 needs a search: add sweep.sampler=tpe"),
         (["seed=1,2"], {"storage": "s"}, "sweep.storage=s needs a search: add sweep.sampler=tpe"),
         (["seed=1,2"], {"study": "s"}, "sweep.study=s needs a search: add sweep.sampler=tpe"),
-        (["seed=1,2"], {"sampler": "tpe", "prune_after": 5}, "sweep.prune_after=5 needs a pruner: add sweep.pruner"),
         (["seed=1"], {"sampler": "tpe"}, "sweep.sampler=tpe has nothing to search: sweep over an option"),
         ([], {"sampler": "tpe", "points": [{"seed": 1}]}, "a search chooses its own: leave them out"),
         (["seed=1,2"], {"sampler": "tpe", "zip": True}, "a search chooses its own: leave them out"),
@@ -290,6 +290,13 @@ def test_options_that_contradict_each_other_are_refused(arguments, how, sentence
         rules.check(settings, parse({}, arguments, settings), launcher)
     (problem,) = error.value.problems
     assert sentence in problem
+
+
+def test_option_of_a_pruner_without_one_is_told(capsys):
+    rules.warn_of_unused(SweepSettings(sampler="tpe", pruner="asha", prune_after=5), Screen())
+    assert capsys.readouterr().err == ""
+    rules.warn_of_unused(SweepSettings(sampler="tpe", prune_after=5), Screen())
+    assert capsys.readouterr().err == "warning: sweep.prune_after=5 has no effect without sweep.pruner\n"
 
 
 def test_options_that_the_launcher_lacks_are_refused():
