@@ -113,11 +113,15 @@ def opened(
         if run.status == "FINISHED":
             folder.remove()  # Its process ended before it could remove it.
         _check_resumable(run, screen)
-        before = run.config()
+        before, wanted = run.config(), tracking
         tracking = dataclasses.replace(tracking, experiment=run.experiment, register_as=_name(tracking, before))
         trusted = _given_modules(config)
+        recorded = recall.check_config(before, trusted, run, tracking)
         settings = recall.check_config(_merged(before, config, overrides), trusted, run, tracking)
-        changes = _changes(recall.check_config(before, trusted, run, tracking), settings)
+        _refuse_other_names(overrides, wanted, settings.data.name, run, recorded.data.name)
+        # Where the data lie may be said by another choice of the group; the record keeps what they are called.
+        settings = dataclasses.replace(settings, data=dataclasses.replace(settings.data, name=recorded.data.name))
+        changes = _changes(recorded, settings)
         dataset = recall.load_data(run, settings)
         differences = recall.drift(run, settings)
         for change in [change for change in changes if change.startswith("trainer.threads")] + differences:
@@ -130,6 +134,25 @@ def opened(
             )
         settings = dataclasses.replace(settings, overrides=tuple(overrides))
         yield settings, dataset, from_checkpoint(folder, run, screen, changes + differences)
+
+
+def _refuse_other_names(
+    overrides: Sequence[str], wanted: TrackingSettings, data_name: str, run: StoredRun, recorded_name: str
+) -> None:
+    """Refuse names that the user gave and that are not those of the run, which it keeps."""
+    given = {text.partition("=")[0].lstrip("+") for text in overrides}
+    kept = {
+        "tracking.experiment": (wanted.experiment, run.experiment),
+        "tracking.run_name": (wanted.run_name, run.name),
+        "data.name": (data_name, recorded_name),
+    }
+    problems = [
+        f"{option}={show(new)} was {show(old)}: a resumed run keeps its names, leave it as it was"
+        for option, (new, old) in kept.items()
+        if option in given and new not in (None, old)
+    ]
+    if problems:
+        raise SettingsError(problems)
 
 
 def _name(tracking: TrackingSettings, before: Mapping[str, Any]) -> Any:

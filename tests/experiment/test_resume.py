@@ -127,6 +127,9 @@ CHANGES = {
     "experiment=overfit_one_batch": "data.limit=200 was 600",
     "data=npz data.path=other.npz data.limit=600": "has the SHA-256",
     "model.dropout=1.5": "model.dropout=1.5 is not allowed",
+    "tracking.experiment=other": "tracking.experiment=other was mnist_exp: a resumed run keeps its names",
+    "tracking.run_name=other": "tracking.run_name=other was data=mnist_5k data.limit=600",
+    "data.name=other": "data.name=other was mnist_5k: a resumed run keeps its names",
 }
 
 
