@@ -45,6 +45,7 @@ def test_grid_resolves_what_its_jobs_resolve(launcher):
         assert again.data.tags[f"mnist_exp.{name}"] == lost.data.tags[f"mnist_exp.{name}"]
 
 
+@pytest.mark.slow
 def test_trials_of_a_search_resolve_their_own_choices():
     search = ["sweep.sampler=random", "sweep.n_trials=4", "data.validation=50", "model=mlp,lenet5"]
     run("-m", *SMALL, *search, f"tracking.run_name='{ASKS}'")
@@ -68,6 +69,7 @@ def test_trial_that_goes_on_keeps_its_number():
     assert (child.data.params["seed"], child.info.status) == ("0", "FINISHED")
 
 
+@pytest.mark.slow
 def test_section_hydra_of_the_command_line_holds_for_every_job(digits):
     """A folder of groups, and the variable that says where the data are."""
     (x, y), (x_test, y_test) = digits

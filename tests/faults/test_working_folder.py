@@ -75,7 +75,8 @@ def test_killed_run_keeps_its_checkpoint_where_it_was_started(files):
     assert "trainer.epochs=1 was 400: a resumed run may have more epochs, not fewer" in told
 
 
-@pytest.mark.parametrize("launcher", ["local", pytest.param("basic", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["local", "basic"])
 def test_sweep_issued_again_finds_its_jobs(files, launcher):
     words = ["-m", "--config-dir=groups", "data=mine", "model=mine", "seed=1,2", f"hydra/launcher={launcher}"]
     words += CHDIR[:2]
