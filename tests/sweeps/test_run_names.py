@@ -17,6 +17,7 @@ def names():
     return parent.info.run_name, sorted(child.info.run_name for child in children)
 
 
+@pytest.mark.slow
 def test_name_made_of_an_option_names_each_job():
     run("-m", *SMALL, "model.dropout=0.1,0.2", "tracking.run_name='d=${model.dropout} s=${seed}'")
     assert names() == ("sweep dropout 0.1,0.2", ["d=0.1 s=7", "d=0.2 s=7"])
