@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_exp import commands
 from mnist_exp.commands import DONE, MISTAKE
-from mnist_exp.composition import compose, explain, flags, hydra_section
+from mnist_exp.composition import compose, explain, flags, hydra_section, hydra_version
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import wording
 from mnist_exp.errors import RunError, SettingsError, TrainingError
@@ -49,7 +49,7 @@ def launch() -> int:
             return DONE
         compose.register_search_path()
         with start_folder.started_in(Path.cwd()):
-            hydra.main(version_base="1.3", config_path=str(compose.CONF), config_name="config")(train)()
+            hydra.main(**hydra_version.BASE, config_path=str(compose.CONF), config_name="config")(train)()
     except (SettingsError, RunError, KeyboardInterrupt) as error:
         return commands.tell(error, "configuration")
     except SystemExit as leaving:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from mnist_exp.composition import explain, hydra_policy, hydra_section
+from mnist_exp.composition import explain, hydra_policy, hydra_section, hydra_version
 from mnist_exp.composition.overrides import first_value, read_all, values
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import fields, wording
@@ -85,7 +85,7 @@ def composer(config_dir: str | Path | None) -> Iterator[ConfigLoader]:
     running = GlobalHydra.instance().hydra  # Within a sweep or a job Hydra runs already.
     GlobalHydra.instance().clear()
     try:
-        with start_folder.working_there(), initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
+        with start_folder.working_there(), initialize_config_dir(str(CONF), job_name="run", **hydra_version.BASE):
             yield GlobalHydra.instance().config_loader()
     finally:
         ExperimentsSearchPath.own_folder = None

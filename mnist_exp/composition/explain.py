@@ -21,7 +21,10 @@ from mnist_exp.errors import SettingsError
 
 _TEXTS_OF_PYTHON = re.compile(r"^\w+ raised while resolving interpolation: ")
 _MISSING_CHOICE = re.compile(r"Could not (?:find|load) '(.+)/([^/']+)'")
-_MISSING_GROUP = re.compile(r"Could not override '/?(\w+)'")
+# In the words of Hydra 1.3 and of 1.4.
+_MISSING_GROUP = re.compile(r"(?:Could not override|Invalid Defaults List override) '/?([\w/]+)(@[^':]*)?[':]")
+# In the words of the two readers that PyYAML has; OmegaConf 2.3 uses the one, 2.4 the other.
+_TAB = re.compile(r"character '\\t'|tab character")
 
 
 def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
@@ -90,7 +93,10 @@ def reason(error: BaseException) -> str:
         return f"its file is not text in UTF-8: byte {error.start + 1} is {error.object[error.start]:#x}"
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
-        return f"{error.problem or error.context}" + (f" in {mark.name}, line {mark.line + 1}" if mark else "")
+        text = f"{error.problem or error.context}"
+        if _TAB.search(text):
+            text = "a tab, where YAML takes only blanks,"
+        return text + (f" in {mark.name}, line {mark.line + 1}" if mark else "")
     if isinstance(error.__cause__, yaml.MarkedYAMLError):
         return reason(error.__cause__)
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
@@ -160,8 +166,11 @@ def _of_a_choice(override: Override, error: Exception, loader: ConfigLoader) -> 
     text = reason(error)
     if (missing := _MISSING_CHOICE.search(text)) and missing[1] in groups(loader):
         text = _no_such_choice(missing[1], missing[2], loader)
-    elif (missing := _MISSING_GROUP.search(text)) and missing[1] not in groups(loader):
-        text = wording.unknown(missing[1], missing[1], groups(loader))
+    elif missing := _MISSING_GROUP.search(text):
+        name = f"{missing[1]}{missing[2] or ''}"
+        text = f"{name} is overridden, and nothing before it chooses {name}"
+        if missing[1] not in groups(loader):
+            text = wording.unknown(missing[1], missing[1], groups(loader))
     return f"{plain} cannot be used: {text}"
 
 

@@ -104,7 +104,8 @@ def numbered(number: int) -> Iterator[None]:
 def _number(config: DictConfig, number: int | None) -> None:
     if number is not None:
         with read_write(config.hydra), open_dict(config.hydra):
-            config.hydra.job.id = config.hydra.job.num = number
+            config.hydra.job.num = number
+            config.hydra.job.id = str(number)  # OmegaConf 2.4 warns where it has to convert.
 
 
 def _output_folder(hydra: DictConfig, number: int | None) -> Path:

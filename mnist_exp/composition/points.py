@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hydra import compose as hydra_compose
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from mnist_exp.composition import explain, hydra_policy, hydra_section
+from mnist_exp.composition import explain, hydra_policy, hydra_section, hydra_version
 from mnist_exp.composition.overrides import read
 from mnist_exp.composition.preflight import find_problems
 from mnist_exp.config.schema import Settings
@@ -117,9 +117,9 @@ class PointComposer:
         how = config.hydra.job.config.override_dirname
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.overrides.task = [override.input_line for override in own]
-            config.hydra.job.override_dirname = get_overrides_dirname(
-                own, exclude_keys=how.exclude_keys, item_sep=how.item_sep, kv_sep=how.kv_sep
-            )
+            if hydra_version.IS_1_3:  # From 1.4 on it is an interpolation, made of the line above.
+                lines = sorted(each.input_line or "" for each in own if each.key_or_group not in how.exclude_keys)
+                config.hydra.job.override_dirname = how.item_sep.join(lines).replace("=", how.kv_sep)
             if self._sweep is not None:
                 OmegaConf.copy_cache(from_config=self._sweep, to_config=config)
                 if not OmegaConf.is_missing(self._sweep.hydra.runtime, "output_dir"):

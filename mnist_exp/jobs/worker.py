@@ -79,7 +79,8 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
     end_on_signals()
     composed = task.context.config_loader.load_sweep_config(task.config, overrides)
     with open_dict(composed):
-        composed.hydra.job.id = composed.hydra.job.num = job
+        composed.hydra.job.num = job
+        composed.hydra.job.id = str(job)  # OmegaConf 2.4 warns where it has to convert.
     HydraConfig.instance().set_config(composed)
     with redacted_output():
         done = run_job(

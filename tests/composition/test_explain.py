@@ -424,7 +424,7 @@ OWN_FILES = {
     "tab in YAML": (
         "model",
         "_target_: mnist_exp.models.cnn\n\tfilters: 3\n",
-        "found character '\\t'",
+        "model=own cannot be used: a tab, where YAML takes only blanks, in",
         "own.yaml, line 2",
     ),
     "option twice in YAML": (
@@ -470,6 +470,11 @@ OWN_FILES = {
         "experiment",
         "# @package _global_\ndefaults:\n  - override /modle: mlp\n",
         "experiment=own cannot be used: modle does not exist: did you mean model?",
+    ),
+    "experiment that overrides what is not chosen": (
+        "experiment",
+        "# @package _global_\ndefaults:\n  - override /model@net: mlp\n",
+        "experiment=own cannot be used: model@net is overridden, and nothing before it chooses model@net",
     ),
     "experiment of an unknown choice": (
         "experiment",

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose as hydra_compose
 from hydra.core.hydra_config import HydraConfig
 from real_runs import Running, recorded, run, with_checkpoints
 
 from mnist_exp import compose
-from mnist_exp.composition import explain
+from mnist_exp.composition import explain, hydra_section
 from mnist_exp.composition.compose import composer
 
 SMALL = ["data=mnist_5k", "data.limit=200", "trainer.epochs=1"]
@@ -101,3 +102,10 @@ def test_only_what_is_wrong_is_told():
     with composer(None):
         told = explain.find(["model.dropuot=1", "tracking.run_name=${hydra:runtime.cwd}"], multirun=False)
     assert told == ["model.dropuot does not exist: did you mean model.dropout?"]
+
+
+def test_job_has_its_number_also_as_text():
+    with composer(None):
+        config = hydra_compose("config", ["seed=3"], return_hydra_config=True)
+        with hydra_section.resolving(config, 2):
+            assert (HydraConfig.get().job.num, HydraConfig.get().job.id) == (2, "2")
