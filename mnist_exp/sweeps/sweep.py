@@ -19,6 +19,7 @@ from mnist_exp.errors import RunError
 from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.search import storage
 from mnist_exp.search.space import parse
 from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary, tidy, turns
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
@@ -92,13 +93,17 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
 
 
 def _run(call: SweepCall, launch: Launch) -> float | None:
-    history = None
+    study, history = call.study, None
+    # Before MLflow is imported: a storage that cannot be used is told at once.
+    opened = recovery.open_study(call, study) if study is not None else None
     if call.tracking.store == "mlflow":
         backlog.upload_waiting(call.tracking, call.screen.warn)
         history = SweepHistory(call.tracking)
         call = of_this_code(call, history)
-    study = call.study
-    opened = recovery.open_study(call, study) if study is not None else None
+    if opened is not None and call.study is not None and call.study is not study:
+        storage.close(opened)
+        study = call.study
+        opened = recovery.open_study(call, study)
     earlier, parent = _open_record(call, history) if history is not None else ([], None)
     if study is None or opened is None:
         rows = call.rows_of_grid(earlier)
