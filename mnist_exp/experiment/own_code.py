@@ -119,6 +119,10 @@ class Changes:
             self._since[sha256] = tuple(map(own_modules.shown, changed))
         return self._since[sha256]
 
+    def counts(self, run: StoredRun, reuse: bool | str) -> bool:
+        """Tell whether a run counts by the rule about own code; `reuse` is the option `sweep.reuse`."""
+        return reuse == "any" or not self.since(run)
+
     def state(self, runs: Iterable[StoredRun]) -> str:
         """Return a digest of what the own files that some runs were made by are now."""
         return digest({name: self.now(name) for run in runs for name in self._record(run) or ()})

@@ -51,7 +51,7 @@ def check(settings: TrackingSettings, key: str, own: str | None, before: Contain
         import mlflow  # noqa: F401
     for run in runs.of_job(settings, key):
         is_new = run.is_done and run.counts and run.run_id not in before
-        if is_new and (reuse == "any" or not Changes().since(run)):
+        if is_new and Changes().counts(run, reuse):
             raise DoneError(run)
         if run.lives and run.run_id != own:
             raise HeldError(run)

@@ -156,7 +156,7 @@ def _write_known(call: SweepCall, todo: Sequence[Row], earlier: Sequence[StoredR
                 before.setdefault(run.key, []).append(run.run_id)
         events.write_known(call.folder, events.DONE_BEFORE, before)
         if call.study is not None:
-            counted = [run for run in earlier if call.how.reuse == "any" or not call.changes.since(run)]
+            counted = [run for run in earlier if call.changes.counts(run, call.how.reuse)]
             counted.sort(key=lambda run: not call.changes.since(run))  # Of two results of a job, the last one is taken.
             done = {
                 run.key: {"run_id": run.run_id, "metrics": run.metrics, "changed": call.changes.since(run)}

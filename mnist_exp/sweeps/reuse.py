@@ -41,7 +41,7 @@ def rows_of_grid(
         row = Row(job.name, values, job.overrides, job.command, planned_epochs=job.epochs, key=job.key)
         # What is done counts before what is newer.
         earlier = sorted(by_key[job.key], key=lambda run: (not run.is_done, len(changes.since(run))))
-        counted = [run for run in earlier if how.reuse == "any" or not changes.since(run)]
+        counted = [run for run in earlier if changes.counts(run, how.reuse)]
         row.changed = changes.since((counted or earlier)[0]) if earlier else ()
         if counted and (counted[0].is_done or (counted[0].status == "FAILED" and not how.retry_failed)):
             _fill(row, counted[0])
@@ -90,7 +90,7 @@ def interrupted(
         changes: of the user's own code.
     """
     states = ("KILLED", "FAILED") if how.retry_failed else ("KILLED",)
-    counted = [run for run in runs if how.reuse == "any" or not changes.since(run)]
+    counted = [run for run in runs if changes.counts(run, how.reuse)]
     done = {run.key for run in counted if run.is_done}
     stopped = [run for run in counted if run.status in states and run.key not in done]
     with_folder = {folder.path.name for folder in run_folder.folders(tracking)}
