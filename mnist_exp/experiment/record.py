@@ -120,7 +120,8 @@ def own_code_again(record: Tracker, settings: Settings, job: Job) -> None:
 
 
 def _code_tags(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
-    return {names.CODE_SHA256: code_sha256(settings, own), **own_code.tags(own)}
+    # Without own code, as `recall.drift` compares it: such a run has no record of it.
+    return {names.CODE_SHA256: code_sha256(settings, own or None), **own_code.tags(own)}
 
 
 def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:

@@ -218,3 +218,11 @@ def test_model_whose_code_was_changed_since_is_told(tmp_path):
     Path("acme/parts.py").write_text(FILES["acme/parts.py"] + "LATER = 1\n")
     for name, *words in (("evaluate",), ("export", "--format", "keras")):
         assert told in command(name, run.info.run_id, *words, "--trusted-modules", "acme,acme.parts")
+
+
+def test_trusted_module_that_took_no_part_is_no_change_of_the_code():
+    finished = command(
+        "run", "data=mnist_5k", "data.limit=200", "trainer.epochs=1", "model=mlp", "trusted_modules=[acme]"
+    )
+    run_id = re.search("^run   ([0-9a-f]{32}) ", finished, re.MULTILINE)[1]
+    assert "drift    none" in command("rerun", run_id, "--trusted-modules", "acme")
