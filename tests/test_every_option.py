@@ -365,6 +365,9 @@ UNUSED = {
     "trainer.plateau_factor=0.5": "trainer.plateau_patience",
     "+optimizer.ema_momentum=0.5": "optimizer.use_ema=true",
     "+optimizer.ema_overwrite_frequency=5": "optimizer.use_ema=true",
+    "tracking.uri=sqlite:///x.db": "a store (tracking=mlflow)",
+    "tracking.experiment=x": "a store (tracking=mlflow)",
+    "tracking.local_dir=x": "a store (tracking=mlflow)",
     "tracking.run_name=x": "a store (tracking=mlflow)",
     "tracking.register_as=x": "a store (tracking=mlflow)",
     "trainer.checkpoint_every=5": "a store (tracking=mlflow)",
@@ -380,3 +383,12 @@ def test_option_that_another_one_makes_useless_is_told(override):
         f"{override.lstrip('+')} has no effect without {UNUSED[override]}"
     ]
     assert without_effect(compose([*words, *USED, override])) == []
+
+
+def test_nesterov_without_momentum_is_told():
+    words = ["data=mnist_5k", "optimizer=sgd"]
+    assert without_effect(compose([*words, "optimizer.momentum=0"])) == [
+        "optimizer.nesterov=true has no effect without optimizer.momentum"
+    ]
+    assert without_effect(compose(words)) == []
+    assert without_effect(compose([*words, "optimizer.momentum=0", "optimizer.nesterov=false"])) == []

@@ -49,12 +49,17 @@ def without_effect(settings: Settings) -> list[str]:
     trainer, found = settings.trainer, []
     if trainer.plateau_factor != TrainerSettings.plateau_factor and trainer.plateau_patience is None:
         found.append(("trainer", "plateau_factor", trainer.plateau_factor, "trainer.plateau_patience"))
-    averaging = {} if settings.optimizer.arguments.get("use_ema") else components.essential(settings.optimizer)
+    optimizer = components.essential(settings.optimizer)
     for name in ("ema_momentum", "ema_overwrite_frequency"):
-        if name in averaging:
-            found.append(("optimizer", name, averaging[name], "optimizer.use_ema=true"))
+        if name in optimizer and not optimizer.get("use_ema"):
+            found.append(("optimizer", name, optimizer[name], "optimizer.use_ema=true"))
+    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+        found.append(("optimizer", "nesterov", True, "optimizer.momentum"))
     if settings.tracking.store == "none":
-        sections = {"tracking": ("run_name", "register_as"), "trainer": ("checkpoint_every",)}
+        sections = {
+            "tracking": ("uri", "experiment", "run_name", "local_dir", "register_as"),
+            "trainer": ("checkpoint_every",),
+        }
         for section, names in sections.items():
             own = getattr(settings, section)
             changed = {name: getattr(own, name) for name in names if getattr(own, name) != getattr(type(own), name)}

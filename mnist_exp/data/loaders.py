@@ -5,6 +5,7 @@ A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Ke
 
 import dataclasses
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
+TEST_SHARE = 0.2
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
@@ -83,7 +85,7 @@ def npz(*, path: str) -> Source:
 
 
 def image_folder(
-    *, path: str, size: Size | None = None, channels: Literal[1, 3] = 1, test_share: Share = 0.2
+    *, path: str, size: Size | None = None, channels: Literal[1, 3] = 1, test_share: Share = TEST_SHARE
 ) -> Source:
     """Return the images of a folder with one subfolder a class, or with train/ and test/ holding these.
 
@@ -98,13 +100,18 @@ def image_folder(
     if not folder.is_dir():
         raise DataError(f"data.path={path} is not a folder")
     shape = (size[0], size[1]) if size else None
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
+    parts = ("train", "test")
+    if all((folder / part).is_dir() for part in parts):
         train, names = read_folder(folder / "train", size=shape, channels=channels)
         test, test_names = read_folder(folder / "test", size=train[0].shape[1:3], channels=channels)
         if test_names != names:
             different = ", ".join(sorted(set(names) ^ set(test_names)))
             raise DataError(f"data.path={path}: train and test must have the same classes; only one has {different}")
-        return Source(train, test, place=str(folder), class_names=names, unread=unread_files(folder, ("train", "test")))
+        told = unread_files(folder, parts)
+        if test_share != TEST_SHARE:
+            told += (f"data.test_share={test_share} has no effect: {folder} brings its own test set, in test/",)
+        return Source(train, test, place=str(folder), class_names=names, unread=told)
+    _refuse_half(folder, parts)
     (x, y), names = read_folder(folder, size=shape, channels=channels)
     chosen = stratified(y, max(round(test_share * len(y)), 1), np.random.default_rng(0))
     rest = np.delete(np.arange(len(y)), chosen)
@@ -116,6 +123,17 @@ def image_folder(
         )
     taken: tuple[Pair, Pair] = (x[rest], y[rest]), (x[chosen], y[chosen])
     return Source(*taken, place=str(folder), class_names=names, unread=unread_files(folder))
+
+
+def _refuse_half(folder: Path, parts: Sequence[str]) -> None:
+    """Raise DataError if one of the parts is there alone: it holds folders, and is no class with images."""
+    for part in parts:
+        if (folder / part).is_dir() and any(each.is_dir() for each in (folder / part).iterdir()):
+            lacking = next(each for each in parts if each != part)
+            raise DataError(
+                f"data.path={folder} has {part}/ with folders in it, and no {lacking}/: add {lacking}/, or take "
+                f"data.path={folder / part}, of which data.test_share becomes the test set"
+            )
 
 
 def _existing(path: str) -> Path:

@@ -580,6 +580,25 @@ def test_folders_train_and_test_are_kept_apart(pngs, tmp_path):
         assert as_sets(x, y, data.class_names) == {(n, i.tobytes()) for n, images in written.items() for i in images}
 
 
+def test_share_beside_a_test_set_that_the_folder_brings_is_told(pngs, tmp_path):
+    pngs(tmp_path / "a" / "train"), pngs(tmp_path / "a" / "test")
+    data = get("data=image_folder", "data.test_share=0.6", path=tmp_path / "a")
+    assert data.warnings == (f"data.test_share=0.6 has no effect: {tmp_path}/a brings its own test set, in test/",)
+    assert get("data=image_folder", path=tmp_path / "a").warnings == ()
+
+
+@pytest.mark.parametrize(("there", "lacking"), [("train", "test"), ("test", "train")])
+def test_folder_with_only_one_of_train_and_test_says_so(there, lacking, pngs, tmp_path):
+    pngs(tmp_path / "a" / there), pngs(tmp_path / "a" / "val")
+    assert_says(refused("data=image_folder", path=tmp_path / "a"), f"has {there}/", f"no {lacking}/", "data.path=")
+
+
+def test_class_may_be_called_train(pngs, tmp_path):
+    pngs(tmp_path / "a")
+    (tmp_path / "a" / "digit 1").rename(tmp_path / "a" / "train")
+    assert "train" in get("data=image_folder", path=tmp_path / "a").class_names
+
+
 def test_train_and_test_must_have_the_same_classes(pngs, tmp_path):
     pngs(tmp_path / "a" / "train"), pngs(tmp_path / "a" / "test")
     (tmp_path / "a" / "test" / "digit 4").rename(tmp_path / "a" / "test" / "vier")
