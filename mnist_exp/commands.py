@@ -41,6 +41,8 @@ def leave_with(action: Callable[[], int]) -> NoReturn:
     ):  # As stderr does, so that a terminal that lacks a character causes no error.
         sys.stdout.reconfigure(errors="backslashreplace")
     code = code_of(action)
+    if code == INTERRUPTED:
+        signals.exit_at_once(code)
     imports.quick_exit()
     sys.exit(code)
 

@@ -96,7 +96,7 @@ def test_difference_is_reported_and_fails(run_id):
     assert re.search(
         rf"^rerun  not equal to run {run_id} to the last bit: val_loss; on another", done.stdout, re.MULTILINE
     )
-    assert re.search(r"^drift    the code was changed since$", done.stdout, re.MULTILINE)
+    assert re.search(r"^drift    mnist_exp was changed since$", done.stdout, re.MULTILINE)
     assert "Traceback" not in done.stderr
 
 

@@ -20,7 +20,19 @@ _NAME = r"[+~]{0,2}[A-Za-z_][\w./@-]*"
 _FUNCTIONS = "choice, range, interval, tag, glob, shuffle, sort, int, float, str and bool"
 _WHILE = re.compile(r"^\w+ while evaluating '.*?': (.*)$", re.DOTALL)
 # Any text is a value of these options, so one that cannot be read only needs quotes.
-_TEXTS = ("path", "uri", "experiment", "run_name", "local_dir", "name", "storage", "study", "dir", "mirrors")
+_TEXTS = (
+    "path",
+    "uri",
+    "experiment",
+    "run_name",
+    "description",
+    "local_dir",
+    "name",
+    "storage",
+    "study",
+    "dir",
+    "mirrors",
+)
 
 
 def read(text: str, loader: ConfigLoader | None = None) -> Override:

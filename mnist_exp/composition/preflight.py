@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mnist_exp import data
-from mnist_exp.config import components, parse
+from mnist_exp.config import components, parse, rules
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrackingSettings
 from mnist_exp.data import Dataset, Split
@@ -65,6 +65,8 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
         split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
     except DataError as error:
         problems += error.problems
+    else:
+        problems += rules.problems_of_size(settings, len(split.y_train))
     if problems:
         raise SettingsError(problems)
     return dataset, split

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp.config import components, fields, rules, wording
+from mnist_exp.config import components, fields, own_tags, rules, wording
 from mnist_exp.config.schema import (
     BUILDER_GROUPS,
     SECTIONS,
@@ -66,6 +66,8 @@ def parse(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
 
     scalars, found = fields.check_all("", {n: v for n, v in values.items() if n in TOP_LEVEL}, TOP_LEVEL)
     problems += found
+    tags, found = own_tags.check(scalars.get("tags", {}))
+    problems += found
     trusted, found = _trusted(scalars.get("trusted_modules", []), sections)
     problems += found
     parts: dict[str, Any] = {}
@@ -82,7 +84,7 @@ def parse(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
         parts["trainer"] = dataclasses.replace(parts["trainer"], backend=backends.default())
     if problems:
         return Parsed(None, parts, problems)
-    settings = Settings(**parts, **(scalars | {"trusted_modules": trusted}), overrides=tuple(overrides))
+    settings = Settings(**parts, **(scalars | {"trusted_modules": trusted, "tags": tags}), overrides=tuple(overrides))
     return Parsed(settings, parts, rules.find_problems(settings))
 
 

@@ -1,7 +1,10 @@
 """Problems that only show when options meet."""
 
+import math
+
 from mnist_exp.config import components, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
+from mnist_exp.errors import plural
 
 
 def find_problems(settings: Settings) -> list[str]:
@@ -57,7 +60,7 @@ def without_effect(settings: Settings) -> list[str]:
         found.append(("optimizer", "nesterov", True, "optimizer.momentum"))
     if settings.tracking.store == "none":
         sections = {
-            "tracking": ("uri", "experiment", "run_name", "local_dir", "register_as"),
+            "tracking": ("uri", "experiment", "run_name", "description", "local_dir", "register_as"),
             "trainer": ("checkpoint_every",),
         }
         for section, names in sections.items():
@@ -65,6 +68,51 @@ def without_effect(settings: Settings) -> list[str]:
             changed = {name: getattr(own, name) for name in names if getattr(own, name) != getattr(type(own), name)}
             found += [(section, name, value, "a store (tracking=mlflow)") for name, value in changed.items()]
     return [f"{part}.{name}={wording.show(value)} has no effect without {other}" for part, name, value, other in found]
+
+
+def problems_of_size(settings: Settings, images: int) -> list[str]:
+    """Return the problems that only show once the number of training images is known.
+
+    Args:
+        settings: of the run.
+        images: that an epoch trains on.
+    """
+    every, steps = _accumulation(settings), _steps(settings, images)
+    if every <= steps:
+        return []
+    return [
+        f"optimizer.gradient_accumulation_steps={every}: the training has {plural(steps, 'step')} "
+        f"({settings.trainer.epochs} × {_steps_an_epoch(settings, images)}), so no gradient would ever be applied: "
+        f"take at most {steps}, a smaller trainer.batch_size or more trainer.epochs"
+    ]
+
+
+def warnings_of_size(settings: Settings, images: int) -> list[str]:
+    """Return a sentence for each thing that a user may not expect of a training on so many images."""
+    found, size = [], settings.trainer.batch_size
+    if size > images:
+        found.append(
+            f"trainer.batch_size={size} is more than the {plural(images, 'training image')}: an epoch is one step"
+        )
+    every, steps = _accumulation(settings), _steps(settings, images)
+    if left := steps % every:
+        found.append(
+            f"optimizer.gradient_accumulation_steps={every} makes {steps // every} updates of {steps} steps: the "
+            f"gradients of the last {left} are not applied"
+        )
+    return found
+
+
+def _accumulation(settings: Settings) -> int:
+    return settings.optimizer.arguments.get("gradient_accumulation_steps") or 1
+
+
+def _steps_an_epoch(settings: Settings, images: int) -> int:
+    return math.ceil(images / settings.trainer.batch_size)
+
+
+def _steps(settings: Settings, images: int) -> int:
+    return settings.trainer.epochs * _steps_an_epoch(settings, images)
 
 
 def _parallel_rules(trainer: TrainerSettings) -> list[str]:

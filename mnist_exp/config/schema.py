@@ -5,13 +5,16 @@
 
 import dataclasses
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mnist_exp.config import own_tags
 from mnist_exp.config.components import Component
 from mnist_exp.config.fields import Allowed, Count, Positive, Share
+from mnist_exp.config.own_tags import OwnTags
 from mnist_exp.config.signatures import REQUIRED, Parameter
 from mnist_exp.runtime.backends import Backend
 
@@ -25,6 +28,7 @@ Points = Annotated[
 ModelName = Annotated[
     str, Field(pattern=r"^[^\s/:@'\"][^/:@'\"]{0,199}$"), Allowed("a name, without / : @ and quotes,")
 ]
+Description = Annotated[str, Field(max_length=own_tags.MOST_CHARACTERS), Allowed("text, at most 8,000 characters")]
 Devices = Annotated[Literal["all"] | Annotated[int, Field(ge=1)], Allowed("all, or a whole number, at least 1")]
 Objective = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -69,6 +73,7 @@ class TrackingSettings:
     uri: str | None = None
     experiment: Annotated[str, Field(min_length=1), Allowed("a name")] = "mnist_exp"
     run_name: str | None = None
+    description: Description | None = None
     local_dir: str | None = None
     register_as: ModelName | None = None
 
@@ -118,6 +123,7 @@ class Settings:
     objective: Objective = "val_accuracy"
     direction: Literal["maximize", "minimize"] = "maximize"
     trusted_modules: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
     sweep: SweepSettings = field(default_factory=SweepSettings, compare=False)
     overrides: tuple[str, ...] = ()
 
@@ -134,7 +140,7 @@ class Settings:
             elif dataclasses.is_dataclass(value) and each.name != "sweep":
                 config[each.name] = dataclasses.asdict(value)  # type: ignore[arg-type]
             elif each.name in TOP_LEVEL:
-                config[each.name] = list(value) if isinstance(value, tuple) else value
+                config[each.name] = _IN_YAML[each.name](value) if each.name in _IN_YAML else value
         return config
 
 
@@ -162,9 +168,11 @@ SECTIONS: dict[str, type] = {
     if isinstance(each.annotation, type) and dataclasses.is_dataclass(each.annotation)
     if name not in (*BUILDER_GROUPS, "data")
 }
+# What a configuration holds where settings hold a tuple or a mapping of texts.
+_IN_YAML: dict[str, type] = {"trusted_modules": list, "tags": dict}
+_WRITTEN = {"trusted_modules": list[str], "tags": OwnTags}
 TOP_LEVEL = {
-    # YAML has lists only.
-    name: Parameter(list[str] if name == "trusted_modules" else each.annotation, each.default)
+    name: Parameter(_WRITTEN.get(name, each.annotation), each.default)
     for name, each in _PARTS.items()
     if name not in (*BUILDER_GROUPS, *SECTIONS, "data", "overrides")
 }

@@ -32,7 +32,16 @@ _ALWAYS = frozenset(
 )  # fmt: skip
 # Options and whole sections that never change a result. Data are known by their bytes, not by name and place.
 WITHOUT_EFFECT = frozenset(
-    ("data.name", "data.loader", "trainer.checkpoint_every", "tracking", "sweep", "trusted_modules", "overrides")
+    (
+        "data.name",
+        "data.loader",
+        "trainer.checkpoint_every",
+        "tracking",
+        "sweep",
+        "trusted_modules",
+        "tags",
+        "overrides",
+    )
 )
 # Null means whatever this machine has, and is replaced when a configuration is checked.
 _DEFAULTS = {"trainer.backend": backends.DEFAULT}

@@ -64,15 +64,19 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     """Begin a run, or resume one, and record all that is known before its first epoch."""
     own = own_code.record(settings, job.own_code)
     config = provenance.config_without_secrets(settings)
-    params = flatten(config)
+    # Tags of the user's own are tags, and no options to compare runs by.
+    params = flatten({name: section for name, section in config.items() if name != "tags"})
     commit = provenance.commit()
     tags = {
+        **config["tags"],
         names.JOB_KEY: job_key(settings, dataset.sha256),
         names.DATA_SHA256: dataset.sha256,
         **_code_tags(settings, own),
         names.PROCESS: processes.identify(),
         **job.tags,
     }
+    if settings.tracking.description:
+        tags[names.NOTE] = settings.tracking.description
     if dataset.fallback:
         tags[names.DATA_FALLBACK] = dataset.fallback
     with job.claimed():

@@ -3,6 +3,7 @@
 from mnist_exp.config import rules
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
+from mnist_exp.data.splits import remarks
 from mnist_exp.experiment import changes
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime.terminal import Screen
@@ -38,7 +39,12 @@ def announce(
     )
     if dataset.fallback:
         screen.warn(f"{_fallback_words(dataset)} {dataset.fallback}")
-    for warning in (*dataset.warnings, *rules.without_effect(settings)):
+    warnings = [
+        *dataset.warnings,
+        *rules.without_effect(settings),
+        *rules.warnings_of_size(settings, len(split.y_train)),
+    ]
+    for warning in [*warnings, *remarks(split, dataset.class_names)]:
         screen.warn(warning)
 
 

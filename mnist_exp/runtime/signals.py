@@ -1,6 +1,7 @@
 """What signals do: a training stops after its current step, anything else at once. The run is recorded as KILLED."""
 
 import contextlib
+import os
 import signal
 import threading
 import types
@@ -69,6 +70,14 @@ def held() -> Iterator[None]:
         yield
     finally:
         _holding.pop()
+
+
+def exit_at_once(code: int) -> None:
+    """From now on, end the process with this code at a Ctrl-C.
+
+    All is said and done then. Python would raise it in its last steps, and the process would die of the signal.
+    """
+    signal.signal(signal.SIGINT, lambda *_: os._exit(code))
 
 
 def is_asked() -> bool:

@@ -15,6 +15,7 @@ from mnist_exp.sweeps import reuse, summary
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.summary import Outcome
 from mnist_exp.tracking import mlflow_log, mlflow_writes, names, run_folder, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
@@ -154,11 +155,19 @@ def open_parent(call: SweepCall, history: SweepHistory, earlier: Sequence[Stored
     return ParentRun(call, history, earlier, run_id, is_new=parent is None, is_ours=True)
 
 
+def _own_tags(plan: Plan) -> dict[str, str]:
+    """Return the tags of the user's own that all jobs have."""
+    tags = {name: text for name, text in plan.settings.tags.items() if f"tags.{name}" not in plan.space.keys}
+    described = plan.settings.tracking.description
+    return tags | ({names.NOTE: described} if described else {})
+
+
 def _facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
     """Return name, params and tags of the parent run."""
     plan, study = call.plan, call.study
     params: dict[str, Any] = dict(plan.space.words_of)
     tags = {
+        **_own_tags(plan),
         names.SWEEP: call.key,
         names.COMMAND: provenance.command(),
         names.DATA_SHA256: plan.data_sha256,

@@ -252,7 +252,8 @@ def record(history: SweepHistory, outcome: Outcome) -> None:
     if ranked:
         best = ranked[0]
         note = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
-        history.tag(outcome.parent, {names.NOTE: f"{note}\n\n    {best.command}"})
+        described = [settings.tracking.description] if settings.tracking.description else []
+        history.tag(outcome.parent, {names.NOTE: "\n\n".join([*described, note, f"    {best.command}"])})
 
 
 def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from mnist_exp.composition import hydra_section
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.errors import RunError
 from mnist_exp.jobs.job import Task
-from mnist_exp.runtime import backends
+from mnist_exp.runtime import backends, signals
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
@@ -127,9 +127,11 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
         status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         tidy.remove_superseded(call.tracking, rows, earlier)
     finally:
-        if parent is not None and not lost:
-            parent.close(outcome, status)
-        summary.show(call.screen, outcome, call.tracking.experiment, parent.history if parent else None)
+        with signals.held():  # A second Ctrl-C must not leave the parent run, or the person, without the outcome.
+            if parent is not None and not lost:
+                parent.close(outcome, status)
+            summary.show(call.screen, outcome, call.tracking.experiment, parent.history if parent else None)
+    signals.check()
     if lost:
         raise RunError(
             f"{lost}: {outcome.count('left')} of {len(rows)} jobs were not started; repair that, then run the same "

@@ -217,10 +217,10 @@ PARENT = _tag("mlflow.parentRunId", "The sweep that the run is a job of.", _BEGI
 RUN_NAME = _tag("mlflow.runName", "The name of the run.", f"{_BEGIN} or sweep")
 NOTE = _tag(
     "mlflow.note.content",
-    "The best job and its command.",
-    "end of a sweep, on its parent run",
+    "The text of tracking.description; on a sweep's parent run also the best job and its command.",
+    f"{_BEGIN}; end of a sweep, on its parent run",
     "Markdown",
-    only_if="the run is a sweep with a job that is done",
+    only_if="tracking.description is given, or the run is a sweep with a job that is done",
 )
 CONTEXT = "mlflow.data.context"  # A tag of a data set, not of a run: training or testing.
 

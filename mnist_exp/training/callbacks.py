@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 
 from mnist_exp.config.schema import Settings
+from mnist_exp.training.averaged_weights import AveragedWeights
 from mnist_exp.training.checkpointing import Checkpointing
 from mnist_exp.training.checkpoints import CheckpointPolicy
 from mnist_exp.training.epoch_metrics import EpochMetrics, Metrics
@@ -20,17 +21,19 @@ class TrainingCallbacks:
     Args:
         metrics: first, so that the others see the learning rate of the epoch before they change it.
         selecting: those that act on the objective.
+        averages: puts the raw weights back after those that select have seen the averaged ones.
         checkpointing: last, so that it keeps what the others know.
     """
 
     metrics: EpochMetrics
     selecting: list[keras.callbacks.Callback]
+    averages: AveragedWeights
     checkpointing: Checkpointing
 
     @property
     def in_order(self) -> list[keras.callbacks.Callback]:
         """All of them, as Keras is to call them."""
-        return [self.metrics, *self.selecting, self.checkpointing]
+        return [self.metrics, *self.selecting, self.averages, self.checkpointing]
 
 
 def make(
@@ -53,8 +56,9 @@ def make(
     """
     steps = math.ceil(images / settings.trainer.batch_size)
     metrics = EpochMetrics(images, steps, on_epoch, on_step, clock)
-    selecting = _selecting(settings)
-    return TrainingCallbacks(metrics, selecting, Checkpointing(policy, steps, metrics, selecting, clock))
+    selecting, averages = _selecting(settings), AveragedWeights()
+    checkpointing = Checkpointing(policy, steps, metrics, selecting, averages, clock)
+    return TrainingCallbacks(metrics, selecting, averages, checkpointing)
 
 
 def _selecting(settings: Settings) -> list[keras.callbacks.Callback]:

@@ -12,6 +12,7 @@ from keras.src.random import seed_generator
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import signals
 from mnist_exp.training import checkpoints, random_state
+from mnist_exp.training.averaged_weights import AveragedWeights
 from mnist_exp.training.build import build_optimizer
 from mnist_exp.training.checkpoints import Arrays, Checkpoint, CheckpointPolicy, Position
 from mnist_exp.training.epoch_metrics import EpochMetrics
@@ -30,6 +31,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         steps: steps an epoch.
         metrics: the epochs so far.
         others: callbacks of Keras's, all before this one.
+        averages: puts averaged weights into the model for a validation; the checkpoint has the raw ones.
         clock: tells the seconds; slower than time where several trainings share it.
     """
 
@@ -39,12 +41,14 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         steps: int,
         metrics: EpochMetrics,
         others: Sequence[keras.callbacks.Callback],
+        averages: AveragedWeights,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
         self._clock = clock
         self.seconds = 0.0
         self._policy, self._steps, self._metrics, self._others = policy, steps, metrics, others
+        self._averages = averages
         self._start = policy.start if policy else None
         self._position = self._start.position if self._start else Position()
         self._running: Arrays = {}
@@ -119,6 +123,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         """Write a checkpoint of where the training is, unless none is wanted or the weights are not finite."""
         if self._policy is None:
             return
+        self._averages.take_out()
         arrays = _values(variables(self.model))
         if not all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("model/")):
             # The next loss will end the run. It must not be resumed from such weights.

@@ -17,6 +17,7 @@ from jax import numpy as jnp
 from mnist_exp.data import Dataset
 from mnist_exp.runtime import signals
 from mnist_exp.training import batches, callbacks, vectorizable
+from mnist_exp.training.averaged_weights import places_of_averages
 from mnist_exp.training.epoch_metrics import Metrics
 from mnist_exp.training.fit import FitResult, TrainingRequest, first_epoch, result_of
 from mnist_exp.training.predict import BATCH_SIZE
@@ -95,6 +96,7 @@ class _Member:
 
     def end_epoch(self, logs: Metrics) -> None:
         with self._own_errors():
+            self._called.averages.on_test_begin()  # `_Program` has validated them, without the model.
             for callback in self._called.in_order:
                 callback.on_epoch_end(self._epoch, dict(logs))
             self._epoch += 1
@@ -128,6 +130,7 @@ class _Program:
         self._members = members
         self._template = template = vectorizable.template(members[0].model)
         self._places = vectorizable.places(template)
+        self._averages = places_of_averages(template)
         numbers = [[vectorizable.number(*place) for place in vectorizable.places(member.model)] for member in members]
         self._numbers = [jnp.asarray(each, jnp.float32) for each in zip(*numbers, strict=True)]
         self._variables = [vectorizable.variables_as_in(template, members[0].model, member.model) for member in members]
@@ -185,11 +188,13 @@ class _Program:
 
     def _validated(self) -> dict[str, np.ndarray]:
         trainable, fixed, optimizer, metrics = self._state
-        metrics, running = self._zeros, {}
+        metrics, running, validated = self._zeros, {}, trainable
+        if self._averages is not None:
+            validated = [optimizer[place] for place in self._averages]
         for start in range(0, self._held_out.shape[1], BATCH_SIZE):
             rows = self._held_out[:, start : start + BATCH_SIZE]
-            running, (trainable, fixed, metrics) = self._evaluate(
-                (trainable, fixed, metrics), self._numbers, rows, *self._validated_on
+            running, (validated, fixed, metrics) = self._evaluate(
+                (validated, fixed, metrics), self._numbers, rows, *self._validated_on
             )
             signals.check()
         self._state = (trainable, fixed, optimizer, self._state[3])

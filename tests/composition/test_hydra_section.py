@@ -23,7 +23,8 @@ def names_of(children):
     return sorted((child.data.params["tracking.run_name"].split() for child in children), key=lambda words: words[2])
 
 
-@pytest.mark.parametrize("launcher", ["local", pytest.param("basic", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["local", "basic"])
 def test_grid_resolves_what_its_jobs_resolve(launcher):
     words = ["-m", *SMALL, "model=mlp,cnn,lenet5", "seed=${hydra:job.num}", f"tracking.run_name='{ASKS}'"]
     run(*words, f"hydra/launcher={launcher}")

@@ -158,7 +158,7 @@ def test_password_may_be_in_the_address_or_mlflows_file(server, alone, monkeypat
     )
     store.check(server.mlflow.uri)
     kept.write_text(f"[mlflow]\nmlflow_tracking_username = {shared_server.MEMBER}\nmlflow_tracking_password = wrong\n")
-    with pytest.raises(TrackingError, match="does not know this user"):
+    with pytest.raises(TrackingError, match="does not accept this user and password"):
         store.check(server.mlflow.uri)
 
 

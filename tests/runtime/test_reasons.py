@@ -95,6 +95,7 @@ def test_cause_of_a_wrapped_error_has_the_line(nets):
     assert reasons.reason(raised(wrapped)).startswith("model: it refuses its arguments (shop/nets.py, line ")
 
 
+@pytest.mark.slow
 def test_memory_that_ran_out_is_told_with_the_size(nets):
     error = raised(nets.large)
     assert reasons.out_of_memory(error) == "out of memory: an array of the shape 200000×500000000 needs 400,000.0 GB"

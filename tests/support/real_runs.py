@@ -60,7 +60,7 @@ class Running:
             reader.join()
         for stream in (self.process.stdout, self.process.stderr):
             stream.close()
-        assert ended == code, self.text()
+        assert ended == code, f"{ended}: {self.text()}"
         return "".join(self.err)
 
     def stop_with(self, number, code, seconds=10):

@@ -56,9 +56,9 @@ def outcomes(client, children):
 
 
 @pytest.mark.slow
-def test_sweep_killed_five_times_equals_an_uninterrupted_one(alone, monkeypatch):
+def test_sweep_killed_three_times_equals_an_uninterrupted_one(alone, monkeypatch):
     rng = random.Random(3)
-    for _ in range(5):
+    for _ in range(3):
         running = start(*GRID, "hydra.launcher.n_workers=2")
         time.sleep(rng.uniform(4, 14))
         if running.poll() is None:
@@ -151,13 +151,13 @@ def test_workers_end_when_the_launching_process_is_killed():
 
 
 @pytest.mark.slow
-def test_sixteen_workers_share_one_sqlite_store():
-    values = ",".join(map(str, range(1, 33)))
-    sweep = [*SMALL, "trainer.epochs=3", f"seed={values}", "model.filters=1", "hydra.launcher.n_workers=16"]
+def test_eight_workers_share_one_sqlite_store():
+    values = ",".join(map(str, range(1, 17)))
+    sweep = [*SMALL, "trainer.epochs=3", f"seed={values}", "model.filters=1", "hydra.launcher.n_workers=8"]
     finish(*sweep)
     client, parents, children = recorded()
     assert [run.info.status for run in parents] == ["FINISHED"]
-    assert [run.info.status for run in children] == ["FINISHED"] * 32
+    assert [run.info.status for run in children] == ["FINISHED"] * 16
     for run in children:
         for metric in ("loss", "val_accuracy", "epoch_time_s"):
             assert [p.step for p in client.get_metric_history(run.info.run_id, metric)] == [1, 2, 3]

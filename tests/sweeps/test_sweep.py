@@ -21,6 +21,8 @@ import os, signal, time
 def net(input_shape, classes, *, how: str = "well"):
     import keras
 
+    if "MENDED" in os.environ:  # The code stays as it was: by other code, jobs that are done would be run again too.
+        how = "well"
     if how == "raises":
         raise RuntimeError("the builder has a bug")
     if how == "dies":
@@ -191,8 +193,7 @@ def test_failed_jobs_are_reported_and_the_others_go_on(bad_net):
 
     again = sweep(*arguments, code=1)
     assert "to do   0, 1 done and 4 failed already" in again.stdout
-    Path("bad.py").write_text(BAD_NET.replace('how == "', 'how == "no longer '))
-    mended = sweep(*arguments, "sweep.retry_failed=true")
+    mended = sweep(*arguments, "sweep.retry_failed=true", MENDED="1")
     assert "to do   4, 1 of them begun, 1 done already" in mended.stdout
     assert recorded()[1][0].info.status == "FINISHED"
 

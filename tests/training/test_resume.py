@@ -10,6 +10,7 @@ from mnist_exp import compose, data
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import signals
 from mnist_exp.training import checkpoints, setup
+from mnist_exp.training.averaged_weights import AveragedWeights
 from mnist_exp.training.build import build
 from mnist_exp.training.checkpointing import check_fits, variables
 from mnist_exp.training.checkpoints import CheckpointPolicy, Position
@@ -90,6 +91,7 @@ KINDS = {
     "schedule": ["schedule=one_cycle"],
     "float16": ["trainer.precision=mixed_float16"],
     "moving averages": ["+optimizer.use_ema=true"],
+    "the best moving averages": ["+optimizer.use_ema=true", "trainer.restore_best=true", "optimizer.learning_rate=0.1"],
     "a checkpoint every other epoch": ["trainer.checkpoint_every=2"],
 }
 
@@ -130,6 +132,24 @@ def test_training_killed_between_epochs_is_the_same(kind, dataset, tmp_path):
     start, _ = checkpoints.load(tmp_path / "whole")
     assert start.position == Position(2)
     assert_same(sitting(KINDS[kind], dataset, tmp_path / "whole"), whole)
+
+
+def test_training_stopped_while_averages_are_validated_is_the_same(dataset, tmp_path, monkeypatch):
+    averaged = KINDS["moving averages"]
+    whole = sitting(averaged, dataset, tmp_path / "whole")
+    begin, begun = AveragedWeights.on_test_begin, []
+
+    def begin_and_ask(self, logs=None):
+        begin(self, logs)
+        begun.append(1)
+        if len(begun) == 2:
+            signals._asked.append(signal.SIGTERM)
+
+    monkeypatch.setattr(AveragedWeights, "on_test_begin", begin_and_ask)
+    with pytest.raises(signals.Terminated):
+        sitting(averaged, dataset, tmp_path / "cut")
+    assert checkpoints.load(tmp_path / "cut")[0].position.epoch == 1
+    assert_same(sitting(averaged, dataset, tmp_path / "cut"), whole)
 
 
 def test_finished_training_trains_no_more(dataset, tmp_path):

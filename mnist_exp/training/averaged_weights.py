@@ -1,0 +1,75 @@
+"""Validate and select with the averaged weights of `optimizer.use_ema`, which are the ones that are kept."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Put the averaged weights into the model from the validation of an epoch until its end, and the raw ones back.
+
+    So those who select see and keep what was validated, and the training goes on from the raw weights. At the end Keras
+    itself puts the averages into the model, before it restores the best weights of an early stop. Without `use_ema` it
+    does nothing.
+
+    Keras's SwapEMAWeights swaps on TensorFlow by adding and subtracting, which changes the last bits of both.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._raw: list[Any] | None = None
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Put the averaged weights into the model."""
+        optimizer = averaging_optimizer(self.model)
+        if optimizer is None or self._raw is not None:
+            return
+        pairs = _pairs(optimizer)
+        self._raw = [_copied(variable) for variable, _ in pairs]
+        for variable, average in pairs:
+            # On JAX both would have one buffer otherwise, which a step on the one takes away from the other.
+            variable.assign(_copied(average))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Put the raw weights back."""
+        self.take_out()
+
+    def take_out(self) -> None:
+        """Put the raw weights back, if the averaged ones are in the model."""
+        optimizer = averaging_optimizer(self.model)
+        if optimizer is None or self._raw is None:
+            return
+        for (variable, _), raw in zip(_pairs(optimizer), self._raw, strict=True):
+            variable.assign(raw)
+        self._raw = None
+
+
+def averaging_optimizer(model: keras.Model) -> keras.optimizers.Optimizer | None:
+    """Return the optimizer of a model that averages its weights; None if there is none.
+
+    Args:
+        model: compiled; for float16 its optimizer is within another one that scales the loss.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return optimizer if optimizer.use_ema else None
+
+
+def _pairs(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
+    """Return each trainable variable with its average; Keras has none for scales of float8."""
+    # In public, an optimizer does not tell which average is of which variable.
+    pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    return [(variable, average) for variable, average in pairs if average is not None]
+
+
+def _copied(variable: Any) -> Any:
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
+def places_of_averages(model: keras.Model) -> list[int] | None:
+    """Return where the average of each trainable variable is among those of the optimizer; None without `use_ema`."""
+    optimizer = averaging_optimizer(model)
+    if optimizer is None:
+        return None
+    places = {id(variable): place for place, variable in enumerate(model.optimizer.variables)}
+    return [places[id(average)] for _, average in _pairs(optimizer)]
