@@ -87,17 +87,21 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
     backends.choose(settings.trainer.backend)
     tracker = open_tracker(settings.tracking, screen.warn)
     with imports.quick_imports():
-        from mnist_exp.training import build, checkpointing, devices, fit, setup  # noqa: F401
+        from mnist_exp.training import build, checkpointing, devices, fit, readable, setup  # noqa: F401
 
         tracker.load()
         setup.set_up(settings.seed, settings.trainer)
         devices.check(settings.trainer, len(split.x_train), len(split.x_val))
         with memory.shortage_told(settings):
             models = build.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    if settings.tracking.store != "none":
+        readable.check(models.inference_model, settings.model.target, settings.trusted_modules)
     if job.start is not None:
         checkpointing.check_fits(models.training_model, job.start)
     opened = Run(settings, screen, job, dataset, split, tracker, models.training_model, models.inference_model)
     summary.announce(screen, settings, dataset, split, opened.parameters, job.resumption)
+    for remark in models.remarks:
+        screen.warn(remark)
     with closed(tracker, settings, job, screen):
         record.begin(tracker, settings, dataset, job)
         with memory.shortage_told(settings):

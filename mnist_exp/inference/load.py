@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mnist_exp.config import components
+from mnist_exp.config import allow_list, components
+from mnist_exp.config.allow_list import ForbiddenError
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import GoneError, SettingsError, first_line
 from mnist_exp.experiment import own_code
-from mnist_exp.inference import allow_list
-from mnist_exp.inference.allow_list import ForbiddenError
 from mnist_exp.runtime import backends, imports
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, store, tracker
@@ -256,19 +255,15 @@ def _load_checked(path: Path, config: dict[str, Any], trusted: Sequence[str], wh
         raise SettingsError(problems)
     with imports.quick_imports():
         import keras
-    for name in trusted:
+
+        from mnist_exp.training import readable
+    # A package need not import all of its modules.
+    for name in (*trusted, *allow_list.modules(config, trusted)):
         components.import_trusted(name)
-    for text in set(allow_list.texts(config)):
-        found = keras.saving.get_registered_object(text)
-        module = getattr(found, "__module__", None) or "unknown"
-        if found is not None and not allow_list.within(module, trusted):
-            raise SettingsError(
-                f"{what} is not loaded: it names {text!r}, which is code of {module}: if you know and trust it, "
-                f"name {module} in trusted_modules"
-            )
+    readable.check_names(config, trusted, what)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        hint = "; a class of your own must be registered by keras.saving.register_keras_serializable" if trusted else ""
+        hint = f"; {readable.REGISTER}" if trusted else ""
         problem = f"{what} cannot be loaded by Keras {keras.__version__}: {first_line(error)}{hint}"
         raise SettingsError(problem) from error

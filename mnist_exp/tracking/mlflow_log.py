@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 from mnist_exp.errors import MnistExpError
 
-# These log a traceback, or a line for each retry; we show one sentence instead.
-_LOUD = ("mlflow.store.db.utils", "urllib3.connectionpool", "mlflow.utils.requests_utils")
+# These log a traceback, or a line for each retry; we show one sentence instead. The last warns at each model where pip
+# is not installed, as in the environments that uv makes; the requirements of our models are complete without it.
+_LOUD = (
+    "mlflow.store.db.utils", "urllib3.connectionpool", "mlflow.utils.requests_utils", "mlflow.utils.environment",
+)  # fmt: skip
 _BEFORE = re.compile(r"\(raised as a result of .*\)$")  # SQLAlchemy's line before the error of the database
 _DRIVER = re.compile(r"^\([\w.]+Error\) ")
 _AFTER = ("Max retries exceeded", "(Background on this error")
@@ -17,7 +20,7 @@ _AFTER = ("Max retries exceeded", "(Background on this error")
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what MLflow logs about errors in this thread."""
+    """Hide what MLflow logs about errors, and about a missing pip, in this thread."""
     for name in _LOUD:
         logging.getLogger(name).addFilter(_is_audible)
     thread = threading.get_ident()

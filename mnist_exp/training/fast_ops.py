@@ -47,15 +47,9 @@ class QuickDropout(keras.layers.Layer):  # type: ignore[misc]
         return inputs * (kept * tf.cast(_LEVELS / (_LEVELS - self._dropped), inputs.dtype))
 
 
-def quicken(network: keras.Model) -> keras.Model:
-    """Return a model of the same layers, and so the same weights, whose Dropout layers are quick.
-
-    What cannot be taken apart, such as a subclass of Model, or a model with one in it, comes back as it is, and so does
-    all on other backends.
-    """
-    if keras.backend.backend() != "tensorflow" or not (is_made_of_layers(network) and _has_dropout(network)):
-        return network
-    return keras.models.clone_model(network, clone_function=_quick, recursive=True)
+def quicken(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return a layer with a quick dropout in place of Keras's; any other layer as it is. TensorFlow only."""
+    return QuickDropout(layer) if _is_quickened(layer) else layer
 
 
 def is_made_of_layers(network: keras.Model) -> bool:
@@ -65,20 +59,10 @@ def is_made_of_layers(network: keras.Model) -> bool:
     return all(is_made_of_layers(layer) for layer in network.layers if isinstance(layer, keras.Model))
 
 
-def _has_dropout(network: keras.Model) -> bool:
-    return any(
-        _has_dropout(layer) if isinstance(layer, keras.Model) else _is_quickened(layer) for layer in network.layers
-    )
-
-
 def _is_quickened(layer: keras.layers.Layer) -> bool:
     if type(layer) is not keras.layers.Dropout or layer.noise_shape is not None:
         return False
     return bool(0 < round(layer.rate * _LEVELS) < _LEVELS)
-
-
-def _quick(layer: keras.layers.Layer) -> keras.layers.Layer:
-    return QuickDropout(layer) if _is_quickened(layer) else layer
 
 
 class QuickAdam(keras.optimizers.Adam):  # type: ignore[misc]

@@ -15,6 +15,7 @@ from mnist_exp.training.build import compile_model
 from mnist_exp.training.checkpointing import variables
 from mnist_exp.training.fast_ops import is_made_of_layers
 from mnist_exp.training.fit import TrainingRequest
+from mnist_exp.training.outputs import Unchanged
 
 _OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
 
@@ -67,7 +68,7 @@ def template(model: keras.Model) -> keras.Model:
     )
     # The optimizer, which is the model's, tells variables by their place among them.
     assert list(map(id, made.trainable_variables)) == list(map(id, model.trainable_variables))
-    compile_model(made, model.optimizer)
+    compile_model(made, model.optimizer, from_logits=model.loss.from_logits)
     # Now, because no variables may be created while the program is traced.
     answers = np.zeros((1, model.output_shape[-1]), np.float32)
     made.compute_loss(None, np.zeros(1), answers)
@@ -131,7 +132,7 @@ def _is_of_keras(model: keras.Model) -> bool:
     A layer or a function of someone's own may hold numbers that its configuration does not name.
     """
     # `model.layers` leaves out those within others, as in Bidirectional.
-    layers = model._flatten_layers(include_self=False)
+    layers = [each for each in model._flatten_layers(include_self=False) if not isinstance(each, Unchanged)]
     if any(isinstance(each, keras.layers.Lambda) or not type(each).__module__.startswith("keras.") for each in layers):
         return False
     modules = [each["module"] for each in _sections(model.get_config()) if each.get("module") and "class_name" in each]

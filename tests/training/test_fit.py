@@ -212,7 +212,9 @@ def test_saved_model_needs_only_keras(dataset, tmp_path):
         assert not any(type(layer).__name__.startswith("Random") for layer in _layers(model))
         assert getattr(model, "optimizer", None) is None
         assert not model.compiled
-    expected = predict(built.training_model, dataset.x_test)
+    expected = predict(built.inference_model, dataset.x_test)
+    trained = keras.ops.softmax(predict(built.training_model, dataset.x_test))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(trained), expected, rtol=1e-5)
     np.testing.assert_array_equal(predict(loaded, dataset.x_test), expected)
     assert loaded.input_shape == (None, 28, 28, 1)
     assert expected.dtype == np.float32
@@ -332,7 +334,7 @@ def test_schedule_without_a_learning_rate_is_used():
     ("name", "body", "words"),
     [
         ("own_text", "return 'a model'", "must return a keras.Model, not str"),
-        ("own_map", "return Sequential([Input(input_shape), Flatten()])", "must return probabilities"),
+        ("own_map", "return Sequential([Input(input_shape), Flatten()])", "must return probabilities, or logits"),
     ],
 )
 def test_result_of_a_users_builder_is_checked(name, body, words, tmp_path, monkeypatch):

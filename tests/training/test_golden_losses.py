@@ -11,8 +11,9 @@ import pytest
 
 KEPT = json.loads(Path(golden_losses.__file__).with_suffix(".json").read_text())
 SAME_MACHINE = golden_losses.environment() == KEPT["environment"]
-# Elsewhere additions are done in another order; `fast` computes in bfloat16, of 8 bits.
-TOLERANCE = {"fast": 2e-2, "baseline": 1e-4, "convnet": 1e-4}
+# Elsewhere additions are done in another order; `fast` computes in bfloat16, of 8 bits. On TensorFlow 2.22.0rc0
+# `convnet` differs by 2e-4 in the last two of its twenty steps.
+TOLERANCE = {"fast": 2e-2, "baseline": 1e-4, "convnet": 5e-4}
 
 
 # Twenty epochs of `fast` take 40 s where the CPU has no arithmetic in bfloat16.

@@ -6,8 +6,8 @@ import re
 import keras
 import pytest
 
-from mnist_exp.inference import allow_list
-from mnist_exp.inference.allow_list import ACTIVATIONS, DANGERS, LAYERS, ForbiddenError
+from mnist_exp.config import allow_list
+from mnist_exp.config.allow_list import ACTIVATIONS, DANGERS, LAYERS, ForbiddenError
 
 # By their own names: `MaxPool2D` and `MaxPooling2D` are one class.
 PUBLIC = {

@@ -4,7 +4,7 @@ The layers are listed by hand, though Keras could list its own: the package runs
 layers of Keras have turned out to run code or read files. TorchModuleWrapper, new in 3.11, unpickled (CVE-2025-49655);
 StringLookup reads any file as its vocabulary (CVE-2025-12058); TFSMLayer loads another model. A list of what is refused
 would have let each of them in. With this one a new layer is refused until someone adds its name, and
-tests/inference/test_allow_list.py names those that are missing.
+tests/config/test_allow_list.py names those that are missing.
 """
 
 import re
@@ -91,6 +91,12 @@ def check(config: Any, trusted: Sequence[str]) -> None:
         raise ForbiddenError("its config.json describes no model")
     for node, where in _objects(config, "", 0):
         _check_object(node, where, trusted)
+
+
+def modules(config: Any, trusted: Sequence[str]) -> list[str]:
+    """Return the trusted modules that a configuration names as the homes of its classes and functions."""
+    named = {node.get("module") for node, _ in _objects(config, "", 0)}
+    return sorted(name for name in named if isinstance(name, str) and within(name, trusted))
 
 
 def texts(node: Any) -> Iterator[str]:
