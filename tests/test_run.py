@@ -216,6 +216,7 @@ def test_fallback_is_told_twice_and_tagged(alone):
     assert done.stderr.index("warning") == 0
 
 
+@pytest.mark.new_store
 @pytest.mark.slow
 def test_no_tracking_records_nothing_and_needs_no_mlflow(alone):
     script = (

@@ -1,6 +1,7 @@
 """Record a run in MLflow, or nowhere."""
 
 import contextlib
+import itertools
 import math
 import os
 import shlex
@@ -129,11 +130,16 @@ class MlflowTracker(Tracker):
         client = store.client(self._uri)
         tags = _context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
         view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
+        began_ms, tries = self._now_ms(), itertools.count()
 
         def create() -> str:
             experiment = store.experiment(self._uri, self._settings.experiment)
             self.how_to_look = how_to_look(self._settings, ui_view.page(client, experiment, view))
-            run = client.create_run(experiment.experiment_id, start_time=self._now_ms(), run_name=name, tags=tags)
+            if next(tries):  # The server may have created the run, and died before it answered.
+                for run in client.search_runs([experiment.experiment_id], f"attributes.start_time = {began_ms}"):
+                    if tags.items() <= run.data.tags.items():
+                        return str(run.info.run_id)
+            run = client.create_run(experiment.experiment_id, start_time=began_ms, run_name=name, tags=tags)
             return str(run.info.run_id)
 
         with store.understood(self._uri):

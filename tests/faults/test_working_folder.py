@@ -56,6 +56,7 @@ def stores():
     return sorted(str(file) for file in Path().rglob("*.db"))
 
 
+@pytest.mark.new_store
 @pytest.mark.slow
 def test_single_run_finds_and_records_where_it_was_started(files):
     run("data=npz", "data.path=digits.npz", "tracking.uri=sqlite:///records/runs.db", *CHDIR)

@@ -27,7 +27,8 @@ def record(number, epochs, epoch_s, experiment):
     tracker = open_tracker(TrackingSettings(experiment=experiment), lambda text: print(number, text))
     mlflow_writes.limit_waits()
     tags = {"mnist_exp.process": processes.identify(), "mnist_exp.job_key": str(number)}
-    tracker.start(f"job {number}", {"seed": number, "model.filters": 4}, tags)
+    params = {"seed": number, "model.filters": 4, "objective": "val_accuracy", "direction": "maximize"}
+    tracker.start(f"job {number}", params, tags)
     began = time.monotonic()
     for epoch in range(1, epochs + 1):
         time.sleep(max(began + epoch * epoch_s - time.monotonic(), 0))

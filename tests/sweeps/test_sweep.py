@@ -169,7 +169,7 @@ def bad_net(alone):
 
 @pytest.mark.slow
 def test_failed_jobs_are_reported_and_the_others_go_on(bad_net):
-    arguments = [*bad_net, "model.how=raises,diverges,dies,hangs,well", "sweep.job_timeout_s=12"]
+    arguments = [*bad_net, "model.how=raises,diverges,dies,hangs,well", "sweep.job_timeout_s=25"]
     done = sweep(*arguments, "hydra.launcher.n_workers=2", code=1)
     reasons = {
         "how=raises": "RuntimeError: the builder has a bug",
@@ -307,6 +307,7 @@ def test_preset_without_m_says_that_it_is_one_run(alone):
     assert warning not in named.stderr
 
 
+@pytest.mark.new_store
 @pytest.mark.slow
 def test_sweep_without_a_store_runs(alone):
     out = sweep(*SMALL, "model.filters=1,2", "tracking=none").stdout

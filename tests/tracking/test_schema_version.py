@@ -90,6 +90,7 @@ def test_every_command_refuses_it_at_once(stores, alone, monkeypatch, kind):
     assert file.read_bytes() == before
 
 
+@pytest.mark.new_store
 @pytest.mark.slow
 def test_printed_command_makes_an_older_one_usable(alone):
     made_by_an_older_mlflow(alone / "mlflow.db", "17e22815139b")
