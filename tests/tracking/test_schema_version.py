@@ -72,7 +72,7 @@ def stores(tmp_path_factory):
     return files
 
 
-@pytest.mark.parametrize("kind", ["older", "newer"])
+@pytest.mark.parametrize("kind", ["older", pytest.param("newer", marks=[pytest.mark.slow, pytest.mark.new_store])])
 def test_every_command_refuses_it_at_once(stores, alone, monkeypatch, kind):
     Path("unfinished", RUN, "outbox", "000001").mkdir(parents=True)  # So that `deliver` has to look.
     Path("a.png").touch()
