@@ -1,5 +1,6 @@
 """Tags of one's own for a run: `+tags.owner=ann`. They are recorded, and change no result."""
 
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ def check(tags: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
         option = f"tags.{name}={show(value)}"
         if name.startswith(_OTHERS) or name in _OURS:
             problems.append(f"{option} is not allowed: MLflow and this package set tags of that name themselves")
-        elif not _NAME.fullmatch(name):
+        elif not _NAME.fullmatch(name) or not _is_one_path(name):
             problems.append(
                 f"{option} is not allowed: a tag's name has letters, digits, and any of _ . - : / or spaces"
             )
@@ -33,3 +34,8 @@ def check(tags: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
         else:
             texts[name] = text
     return texts, problems
+
+
+def _is_one_path(name: str) -> bool:
+    """Tell whether a name is that of one file below a folder, as MLflow asks for: `a/b`, neither `/a` nor `a//b`."""
+    return posixpath.normpath(name) == name and name != "." and not name.startswith(("/", ".."))
