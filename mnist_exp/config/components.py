@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mnist_exp.config import fields, optimizers, signatures, wording
+from mnist_exp.config.allow_list import within
 from mnist_exp.config.signatures import REQUIRED, Parameter, Signature
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import imports, start_folder
@@ -93,7 +94,7 @@ class Component:
             return builder(*given, **arguments)
         except (TypeError, ValueError) as error:
             # Keras refuses arguments with ValueErrors from deep inside; in a user's own code these may be bugs.
-            refused = isinstance(error, ValueError) and not _within(self.target, self.trusted)
+            refused = isinstance(error, ValueError) and not within(self.target, self.trusted)
             if not refused and not _raised_at_call(error):
                 raise
             raise SettingsError(f"{self.group}: {self.target} refuses its arguments: {error}") from error
@@ -101,7 +102,7 @@ class Component:
     def _resolve(self) -> Callable[..., Any]:
         module, _, name = self.target.rpartition(".")
         # A package of the user's may import Keras, whose libraries say much at their start.
-        quietly = imports.quick_imports() if _within(module, self.trusted) else contextlib.nullcontext()
+        quietly = imports.quick_imports() if within(module, self.trusted) else contextlib.nullcontext()
         try:
             with quietly:
                 builder = getattr(importlib.import_module(module), name)
@@ -113,7 +114,7 @@ class Component:
 
             allowed = inspect.isclass(builder) and issubclass(builder, keras.optimizers.Optimizer)
         else:
-            allowed = _within(getattr(builder, "__module__", None) or "", (home, *self.trusted)) and callable(builder)
+            allowed = within(getattr(builder, "__module__", None) or "", (home, *self.trusted)) and callable(builder)
         if not allowed:
             raise SettingsError(f"{self.group}._target_={self.target} is not a builder defined in a trusted module")
         return builder  # type: ignore[no-any-return]
@@ -174,7 +175,7 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
         if not inspect.isfunction(builder) or builder.__module__ != module or name.startswith("check_"):
             return None, _forbidden(kind, target)
         return signatures.of_function(builder), None
-    if not _within(module, trusted):
+    if not within(module, trusted):
         return None, _forbidden(kind, target)
     if not signatures.module_exists(target):
         where = "is it in the folder that the command runs in, or installed?"
@@ -233,10 +234,6 @@ def _is_dotted_name(text: str) -> bool:
     return text.isascii() and all(part.isidentifier() and not keyword.iskeyword(part) for part in text.split("."))
 
 
-def _within(module: str, packages: Sequence[str]) -> bool:
-    return any(module == package or module.startswith(package + ".") for package in packages)
-
-
 def _raised_at_call(error: Exception) -> bool:
     """Tell a call that does not fit the signature from an error inside the builder."""
     called = error.__traceback__ is not None and error.__traceback__.tb_next is None
@@ -245,7 +242,7 @@ def _raised_at_call(error: Exception) -> bool:
 
 def is_of_libraries(target: str) -> bool:
     """Tell whether a builder is one of this package or of Keras, and not of a user's own."""
-    return _within(target, ("mnist_exp", "keras"))
+    return within(target, ("mnist_exp", "keras"))
 
 
 def may_be_trusted(module: str) -> bool:

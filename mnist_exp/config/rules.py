@@ -1,7 +1,5 @@
 """Problems that only show when options meet."""
 
-import math
-
 from mnist_exp.config import components, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import plural
@@ -82,7 +80,7 @@ def problems_of_size(settings: Settings, images: int) -> list[str]:
         return []
     return [
         f"optimizer.gradient_accumulation_steps={every}: the training has {plural(steps, 'step')} "
-        f"({settings.trainer.epochs} × {_steps_an_epoch(settings, images)}), so no gradient would ever be applied: "
+        f"({settings.trainer.epochs} × {settings.trainer.steps(images)}), so no gradient would ever be applied: "
         f"take at most {steps}, a smaller trainer.batch_size or more trainer.epochs"
     ]
 
@@ -107,12 +105,8 @@ def _accumulation(settings: Settings) -> int:
     return settings.optimizer.arguments.get("gradient_accumulation_steps") or 1
 
 
-def _steps_an_epoch(settings: Settings, images: int) -> int:
-    return math.ceil(images / settings.trainer.batch_size)
-
-
 def _steps(settings: Settings, images: int) -> int:
-    return settings.trainer.epochs * _steps_an_epoch(settings, images)
+    return settings.trainer.epochs * settings.trainer.steps(images)
 
 
 def _parallel_rules(trainer: TrainerSettings) -> list[str]:

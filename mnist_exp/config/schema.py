@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,10 @@ class TrainerSettings:
     devices: Devices = 1
     threads: Count | None = None
     checkpoint_every: Count | None = 1
+
+    def steps(self, images: int) -> int:
+        """Return the steps of an epoch on so many images."""
+        return math.ceil(images / self.batch_size)
 
 
 @dataclass(frozen=True)

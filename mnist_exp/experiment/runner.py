@@ -144,7 +144,7 @@ class Run:
     def progress(self) -> TrainingProgress:
         """What a person sees of the training."""
         trainer = self.settings.trainer
-        return TrainingProgress(self.screen, trainer.epochs, math.ceil(len(self.split.x_train) / trainer.batch_size))
+        return TrainingProgress(self.screen, trainer.epochs, trainer.steps(len(self.split.x_train)))
 
     def training_request(self) -> "TrainingRequest":
         """Return what is to be trained, each epoch recorded and shown."""

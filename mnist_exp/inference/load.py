@@ -260,7 +260,10 @@ def _load_checked(path: Path, config: dict[str, Any], trusted: Sequence[str], wh
     # A package need not import all of its modules.
     for name in (*trusted, *allow_list.modules(config, trusted)):
         components.import_trusted(name)
-    readable.check_names(config, trusted, what)
+    try:
+        readable.check_names(config, trusted)
+    except ForbiddenError as error:
+        raise SettingsError(f"{what} is not loaded: {error}") from error
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:

@@ -1,6 +1,5 @@
 """Build and compile the models of one run."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,7 +70,7 @@ def _build(settings: Settings, input_shape: tuple[int, int, int], classes: int, 
         names.append(own.name)
     trained = _trained(network, settings.trainer, returned.softmax)
     training_model = keras.Model(pixels, trained(augmented), name=settings.model.name)
-    steps = settings.trainer.epochs * math.ceil(images / settings.trainer.batch_size)
+    steps = settings.trainer.epochs * settings.trainer.steps(images)
     compile_model(training_model, _optimizer(settings, steps), from_logits=returned.trains_from_logits)
     build_optimizer(training_model)
     return Models(training_model, inference_model, tuple(remarks))

@@ -54,7 +54,7 @@ def make(
         policy: where checkpoints go, and which to go on from; None keeps none.
         clock: tells the seconds; slower than time where several trainings share it.
     """
-    steps = math.ceil(images / settings.trainer.batch_size)
+    steps = settings.trainer.steps(images)
     metrics = EpochMetrics(images, steps, on_epoch, on_step, clock)
     selecting, averages = _selecting(settings), AveragedWeights()
     checkpointing = Checkpointing(policy, steps, metrics, selecting, averages, clock)

@@ -6,7 +6,7 @@ logits is exact. Keras finds the logits behind a softmax on TensorFlow in float3
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +17,6 @@ from mnist_exp.training.fast_ops import is_made_of_layers
 _TOLERANCE = 1e-3  # of the sum of probabilities; in float16 that of 1,000 classes is 9e-4 off
 # Methods of a model of one's own by which Keras would train it; here its layers are part of another model.
 _OF_TRAINING = ("train_step", "test_step", "compute_loss", "compute_metrics", "fit")
-_Layer = TypeVar("_Layer", bound=keras.layers.Layer)
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Unchanged(keras.layers.Layer):  # type: ignore[misc]
         return inputs
 
 
-def without_softmax(layer: _Layer) -> keras.layers.Layer:
+def without_softmax(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Return a layer of the same weights that leaves logits as they are."""
     if isinstance(layer, keras.layers.Softmax):
         return Unchanged(name=layer.name, dtype=layer.dtype_policy)

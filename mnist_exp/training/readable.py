@@ -27,42 +27,42 @@ def check(model: keras.Model, target: str, trusted: Sequence[str]) -> None:
         trusted: modules whose classes and functions it may have.
     Raises: SettingsError: it cannot, and why.
     """
+    is_own = not components.is_of_libraries(target)
     what = f"model: what {target} returns could not be read back once it is recorded"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Of a lambda, which is refused below.
             config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
         allow_list.check(config, trusted)
+        if is_own:
+            check_names(config, trusted)
     except ForbiddenError as error:
         raise SettingsError(f"{what}: {error}") from error
     except Exception as error:
         raise SettingsError(f"{what}: {first_line(error)}; {REGISTER}, with a get_config()") from error
-    if not components.is_of_libraries(target):
-        check_names(config, trusted, what)
+    if is_own:
         before = random.getstate()  # Keras draws seeds of it.
         try:
-            # A copy, for it empties what it is given.
-            keras.saving.deserialize_keras_object(json.loads(json.dumps(config)), safe_mode=True)
+            keras.saving.deserialize_keras_object(config, safe_mode=True)
         except Exception as error:
             raise SettingsError(f"{what}: {first_line(error)}; {REGISTER}") from error
         finally:
             random.setstate(before)
 
 
-def check_names(config: Any, trusted: Sequence[str], what: str) -> None:
+def check_names(config: Any, trusted: Sequence[str]) -> None:
     """Check that no text of a configuration is the registered name of code that is not trusted.
 
     Args:
         config: of a model, checked by `allow_list`.
         trusted: modules, imported; what lies in a package of these is trusted too.
-        what: it is, for messages.
-    Raises: SettingsError: a name is of other code.
+    Raises: ForbiddenError: a name is of other code.
     """
     for text in set(allow_list.texts(config)):
         found = keras.saving.get_registered_object(text)
         module = getattr(found, "__module__", None) or "unknown"
         if found is not None and not allow_list.within(module, trusted):
-            raise SettingsError(
-                f"{what} is not loaded: it names {text!r}, which is code of {module}: if you know and trust it, "
+            raise ForbiddenError(
+                f"it names {text!r}, which is code of {module}: if you know and trust it, "
                 f"name {module} in trusted_modules"
             )

@@ -5,7 +5,6 @@ checkpoints, and ends with its own weights in its own model.
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -57,7 +56,7 @@ class _Member:
         self.model, self.split, self.settings = request.model, request.split, request.settings
         self.outcome: FitResult | Exception | None = None
         count, trainer = len(self.split.x_train), self.settings.trainer
-        self.steps = math.ceil(count / trainer.batch_size)
+        self.steps = trainer.steps(count)
         self._called = callbacks.make(self.settings, count, request.on_epoch, policy=request.checkpoints, clock=clock)
         self._epoch = first_epoch(request.checkpoints.start if request.checkpoints else None, trainer.epochs)
 

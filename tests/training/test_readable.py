@@ -1,5 +1,6 @@
 """A model that could not be read back is refused before it is trained; what is trusted is read back."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,26 +24,12 @@ def net(input_shape, classes):
     last = layers.Dense(classes, activation="softmax", dtype="float32")
     return keras.Sequential([keras.Input(input_shape), layers.Flatten(), {made}, last])
 """
-REGISTERED = """
-@keras.saving.register_keras_serializable("acme")
+UNREGISTERED = """
 class Twice(layers.Layer):
     def call(self, x):
         return 2 * x
 """
-FULL = """
-class Twice(layers.Layer):
-    def call(self, x):
-        return 2 * x
-"""
-CLOSED = """
-class Net(keras.Model):
-    def __init__(self, size):
-        super().__init__()
-        self.inner = layers.Dense(size)
-
-    def call(self, x):
-        return self.inner(x)
-"""
+REGISTERED = '\n@keras.saving.register_keras_serializable("acme")' + UNREGISTERED
 
 
 @pytest.fixture
@@ -67,8 +54,6 @@ def acme(alone, monkeypatch):
 def test_layer_in_a_submodule_of_a_trusted_package_is_read_back(acme):
     run(*acme(REGISTERED, "Twice()"))
     run_id = only_run().info.run_id
-    import subprocess
-
     words = [sys.executable, "-m", "mnist_exp.evaluate", run_id, "--trusted-modules", "acme"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -76,7 +61,7 @@ def test_layer_in_a_submodule_of_a_trusted_package_is_read_back(acme):
 
 @pytest.mark.slow
 def test_unregistered_layer_costs_no_training(acme):
-    said = run(*acme(FULL, "Twice()"), code=2)
+    said = run(*acme(UNREGISTERED, "Twice()"), code=2)
     assert "model: what acme.nets.net returns could not be read back once it is recorded" in said
     assert "keras.saving.register_keras_serializable" in said
     assert "epoch" not in said
