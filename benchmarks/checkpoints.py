@@ -28,14 +28,14 @@ def main() -> None:
     from mnist_exp.training.checkpoints import CheckpointPolicy
 
     settings = compose([f"data.path={find_data()}", f"trainer.epochs={options.epochs + 1}"])
-    dataset = data.load(settings.data)
+    dataset = data.load(settings)
     split = data.split(dataset, limit=None, validation=settings.data.validation, seed=settings.seed)
     with imports.quick_imports():
         from mnist_exp.training import checkpointing, setup
         from mnist_exp.training.build import build
         from mnist_exp.training.fit import TrainingRequest, fit
     setup.set_up(settings.seed, settings.trainer)
-    models = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    models = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
     spent: dict[str, list[float]] = {"all of it": [], "writing": []}
 
     def timed(name, action):
@@ -59,7 +59,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         policy = CheckpointPolicy(Path(name), 1, None, print)
-        fit(TrainingRequest(models.training_model, split, settings, on_epoch, policy))
+        fit(TrainingRequest(models.training_model, models.goal, split, settings, on_epoch, policy))
         size = max(file.stat().st_size for file in Path(name).iterdir())
     parameters = models.inference_model.count_params()
     print(f"{parameters:,} parameters, {size / 1e6:.1f} MB a checkpoint, {options.epochs} epochs")

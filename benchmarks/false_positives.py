@@ -40,7 +40,7 @@ def train(runs: int) -> dict[str, list]:
         result = run(settings, screen)
         for name in METRICS:
             values[name].append(result.metrics[name])
-        test = data.load(settings.data)
+        test = data.load(settings)
         read = predictions.of(result.model.predict(test.x_test, verbose=0), test.y_test)
         values["right"].append((read.labels == read.predicted).astype(int).tolist())
         print(f"run {seed} of {runs}: {result.metrics['objective']:.4f}", flush=True)

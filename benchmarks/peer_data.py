@@ -26,7 +26,7 @@ def write(path: Path, overrides: list[str]) -> None:
     from mnist_exp import compose, data
 
     settings = compose([f"data.path={find_data()}", *overrides])
-    dataset = data.load(settings.data)
+    dataset = data.load(settings)
     split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
     parts = {"train": (split.x_train, split.y_train), "test": (dataset.x_test, dataset.y_test)}
     if not split.validated_on_test:

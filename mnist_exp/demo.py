@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from mnist_exp import commands
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.experiment import recall
+from mnist_exp.inference import recorded_task
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tasks.classification import Classification
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -56,10 +58,15 @@ def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
     """
     from mnist_exp.inference.load import of_run
 
+    task = recorded_task.of_run(run, commands.trusted(options))
+    if not isinstance(task, Classification):
+        raise SettingsError(
+            f"run {run.run_id} is of the task {task.name}: the page shows classes; predict and evaluate show the rest"
+        )
     with imports.quick_imports():
         model = of_run(run, commands.trusted(options))
         from mnist_exp.demo_page.session import DemoSession, mistakes_or_why_none
-    session = DemoSession(run, model, mistakes_or_why_none(run, _settings(run, options)))
+    session = DemoSession(run, model, task, mistakes_or_why_none(run, _settings(run, options)))
     session.warm_up()
     return session
 

@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import dataclasses
 import json
 import math
 import os
@@ -17,20 +16,18 @@ import numpy as np
 
 from mnist_exp import commands
 from mnist_exp.config import wording
-from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
-from mnist_exp.evaluation import metrics
-from mnist_exp.evaluation.metrics import ClassScore, Evaluation
 from mnist_exp.inference import ensemble, labelled_images, load
+from mnist_exp.inference.ensemble import Prediction
 from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.runtime import imports, redacted_files
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tasks.evaluated import Evaluated
+from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import mlflow_log, mlflow_writes, names, store, tracker
 from mnist_exp.tracking.runs import StoredRun
 
 REPORT = "evaluation.json"
-_SHOWN = 20  # classes in the table
-_TESTED = {"accuracy": names.TEST_ACCURACY, "loss": names.TEST_LOSS}
 _ROUNDING = 1e-6  # Another number of threads sums in another order.
 
 
@@ -70,16 +67,17 @@ def evaluate(options: argparse.Namespace) -> int:
         members = [run]
     images = ensemble.common([_images(member, options) for member in members])
     folder = _folder(run, images, options.output)
-    predictions = [predict(member, images, commands.trusted(options)) for member in members]
-    probabilities = np.mean(predictions, axis=0)
-    loss = metrics.score(probabilities, images.y)["loss"]
-    measured = metrics.measure(probabilities, images.y, images.dataset.class_names, loss)
-    report = _report(run, images, measured, probabilities)
+    predicted = [predict(member, images, commands.trusted(options)) for member in members]
+    prediction = predicted[0] if len(predicted) == 1 else ensemble.mean(predicted)
+    tested = measure(prediction, images)
+    task, names = images.dataset.task, images.dataset.class_names
+    measured = task.evaluated(images.x, images.y, prediction.outputs, names, tested["loss"], images.words())
+    report = _report(run, images, measured, prediction, tested)
     if options.ensemble:
-        accuracies = [float((p.argmax(axis=1) == images.y).mean()) for p in predictions]
-        report["members"] = dict(zip([member.run_id for member in members], accuracies, strict=True))
+        each = [measure(own, images)[task.running] for own in predicted]
+        report["members"] = dict(zip([member.run_id for member in members], each, strict=True))
     with tracker.folder() as made, imports.paused_collection():
-        _write(made, images, measured, probabilities, report)
+        drawn = _write(made, measured, report)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for file in sorted(made.iterdir()):
@@ -92,39 +90,46 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report))
     else:
-        _show(screen, run, images, measured, report, folder)
+        _show(screen, run, images, measured, report, folder, drawn)
         if options.log:
             screen.table({"logged": f"to run {run.run_id}, as evaluation.{_key(images)}.* and under evaluation/"})
     return commands.DONE
 
 
-def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Array:
-    """Return the output of a run's model for labelled images. Imports Keras.
+def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Prediction:
+    """Return the predictions of a run's model for labelled images. Imports Keras.
 
     Args:
         run: the run.
         images: the images.
         trusted: modules whose code the model may use.
-    Returns: probabilities, float32 (n, classes).
     Raises:
         SettingsError: the model cannot be loaded, or has another input shape or other classes.
-        RunError: the model's output is not probabilities.
+        RunError: the model's output is no prediction of its task.
     """
     with imports.quick_imports():
-        from mnist_exp.training import predict as training_predict
+        from mnist_exp.training import outputs
+        from mnist_exp.training.predict import predict_raw
 
         model = load.of_run(run, trusted)
+    task = images.dataset.task
     labelled_images.check_fits(run, images.dataset, model)
-    probabilities = training_predict.predict(model, images.x)
-    check_probabilities(probabilities, run.run_id)
-    return probabilities
+    twin = outputs.raw_twin(model, task.activation)
+    prediction = Prediction(*predict_raw(model, twin, task.activation, images.x))
+    if problem := task.check_outputs(prediction.outputs, f"the model of run {run.run_id}"):
+        raise RunError(problem)
+    return prediction
 
 
-def check_probabilities(values: Array, run_id: str) -> None:
-    """Check that the output of a model is probabilities. Raises: RunError: it is not."""
-    low, high = float(values.min()), float(values.max())  # Both are NaN if one value is.
-    if not (low >= 0 and high <= 1.01):  # Float16 probabilities can be slightly above 1.
-        raise RunError(f"the model of run {run_id} gives values from {low:g} to {high:g}, which are not probabilities")
+def measure(prediction: Prediction, images: Images) -> dict[str, float]:
+    """Return each metric of predictions by its name, as the run computes those of its test set."""
+    from mnist_exp.training import loss, testing
+    from mnist_exp.training.scores import Scores
+
+    dataset, settings = images.dataset, images.settings
+    made = loss.make(settings.loss, dataset.task.activation, dataset.outputs, from_logits=prediction.is_raw)
+    scores = Scores(dataset.task, settings.metrics, len(dataset.class_names))
+    return testing.measured(prediction.outputs, prediction.raw, made, dataset.task, scores, images.y)
 
 
 def _images(run: StoredRun, options: argparse.Namespace) -> Images:
@@ -161,8 +166,11 @@ def _key(images: Images) -> str:
     return f"{_plain(images.dataset.name)}.{images.split}"
 
 
-def _report(run: StoredRun, images: Images, measured: Evaluation, probabilities: Array) -> dict[str, Any]:
+def _report(
+    run: StoredRun, images: Images, measured: Evaluated, prediction: Prediction, tested: Mapping[str, float]
+) -> dict[str, Any]:
     """Return all results as plain values, for JSON."""
+    running = images.dataset.task.running
     report: dict[str, Any] = {
         "run_id": run.run_id,
         "data": images.dataset.name,
@@ -170,54 +178,40 @@ def _report(run: StoredRun, images: Images, measured: Evaluation, probabilities:
         "data_sha256": images.dataset.sha256,
         "place": images.dataset.place,
         "trained_on": None,
-        "accuracy_of_new": None,
-        **dataclasses.asdict(measured),
+        f"{running}_of_new": None,
+        **{name: value if math.isfinite(value) else None for name, value in tested.items()},
+        **measured.facts,
     }
     if images.seen is not None:
         new = ~images.seen
         report["trained_on"] = int(images.seen.sum())
         if new.any():
-            report["accuracy_of_new"] = float((probabilities.argmax(axis=1) == images.y)[new].mean())
+            report[f"{running}_of_new"] = measure(prediction.of(new), images.of(new))[running]
     if images.is_own and images.split == "test" and not run.is_sweep:
-        report["logged"] = {name: run.metrics.get(logged) for name, logged in _TESTED.items()}
+        report["logged"] = {name: run.metrics.get(names.tested(name)) for name in tested}
     return report
 
 
-def _write(folder: Path, images: Images, measured: Evaluation, probabilities: Array, report: Mapping[str, Any]) -> None:
+def _write(folder: Path, measured: Evaluated, report: Mapping[str, Any]) -> list[str]:
+    """Write all files of an evaluation, and return the names of the pictures."""
     from mnist_exp.evaluation import figures
 
-    names, words = images.dataset.class_names, images.words()
-    predicted = probabilities.argmax(axis=1)
-    figures.write(
-        folder,
-        {
-            "reliability.png": figures.reliability(measured.bins, measured.ece, words),
-            "confusion_matrix.png": figures.confusion_matrix(images.y, predicted, names, words),
-            "confident_mistakes.png": figures.confident_mistakes(
-                images.x, images.y, probabilities, names, f"the {words}"
-            ),
-        },
-    )
-    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in dataclasses.fields(ClassScore)])
+    drawn = measured.draw()
+    figures.write(folder, drawn)
+    with (folder / measured.file).open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(measured.table[0]))
         table.writeheader()
-        table.writerows(map(dataclasses.asdict, measured.classes))
+        table.writerows(measured.table)
     (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return list(drawn)
 
 
-def _log(run: StoredRun, images: Images, measured: Evaluation, folder: Path) -> None:
+def _log(run: StoredRun, images: Images, measured: Evaluated, folder: Path) -> None:
     """Add the results to the run without changing its status. Raises: RunError: the tracking store refuses them."""
     from mlflow.entities import Metric
 
     name = _key(images)
-    values = {
-        "accuracy": measured.accuracy,
-        "accuracy_low": measured.interval.low,
-        "accuracy_high": measured.interval.high,
-        "loss": measured.loss,
-        "ece": measured.ece,
-        "images": measured.images,
-    }
+    values = {name: value for name, value in measured.logged.items() if math.isfinite(value)}
     if images.seen is not None:
         values["trained_on"] = float(images.seen.sum())
     now = round(time.time() * 1000)
@@ -233,6 +227,7 @@ def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: 
     """Warn if the images were used for training, or if the results differ from the recorded ones."""
     total, trained_on = report["images"], report["trained_on"]
     what = "the run" if len(members) == 1 else "the ensemble"
+    running = images.dataset.task.running
     if trained_on is None:
         screen.warn(f"it is not known whether {what} was trained on some of these images: {images.why_unknown}")
     elif trained_on == total:
@@ -241,7 +236,7 @@ def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: 
         assert images.seen is not None
         screen.warn(
             f"{what} was trained on {trained_on:,} of these {total:,} images: the results are too good for new images; "
-            f"the accuracy on the {total - trained_on:,} others is {report['accuracy_of_new']:.4f}"
+            f"the {running} on the {total - trained_on:,} others is {report[f'{running}_of_new']:.4f}"
         )
     for warning in images.dataset.warnings:
         screen.warn(warning)
@@ -256,58 +251,52 @@ def _differences(report: Mapping[str, Any]) -> list[str]:
     differences = []
     for name, value in report.get("logged", {}).items():
         if value is None:
-            differences.append(f"it has no {_TESTED[name]}")
+            differences.append(f"it has no {names.tested(name)}")
+        elif report[name] is None:  # It is not a number; so it was then, or MLflow would not have kept it.
+            continue
         elif not math.isclose(value, report[name], rel_tol=_ROUNDING, abs_tol=_ROUNDING):
             differences.append(f"{name} {report[name]:.6g} against {value:.6g}, {report[name] - value:+.2g}")
     return differences
 
 
 def _show(
-    screen: Screen, run: StoredRun, images: Images, measured: Evaluation, report: Mapping[str, Any], folder: Path
+    screen: Screen,
+    run: StoredRun,
+    images: Images,
+    measured: Evaluated,
+    report: Mapping[str, Any],
+    folder: Path,
+    drawn: Sequence[str],
 ) -> None:
-    low, high = measured.interval.low, measured.interval.high
-    gap = measured.confidence - measured.accuracy
+    task = images.dataset.task
     rows = {
         "run": f"{run.run_id}, {labelled_images.shown(run.name)}",
-        **_of_members(report.get("members", {})),
-        "images": f"{measured.images:,} {images.words()}, from {images.dataset.place}",
-        "accuracy": f"{measured.accuracy:.4f}, {measured.interval.level:.0%} interval {low:.4f} to {high:.4f} "
-        f"({measured.interval.method})",
-        "loss": f"{measured.loss:.4f}",
-        "calibration": f"expected error (ECE) {measured.ece:.4f} in {len(measured.bins)} bins; "
-        f"the confidence is {abs(gap) * 100:.1f} points {'above' if gap > 0 else 'below'} the accuracy",
+        **_of_members(report.get("members", {}), task),
+        "images": f"{len(images.y):,} {images.words()}, from {images.dataset.place}",
+        **measured.rows,
     }
     if "logged" in report and not _differences(report):
-        rows["check"] = "accuracy and loss are as the run recorded them"
+        first = (task.running, "loss")
+        *names_before, last = [*first, *(name for name in report["logged"] if name not in first)]
+        rows["check"] = f"{', '.join(names_before)} and {last} are as the run recorded them"
     screen.table(rows)
-    _show_classes(screen, measured.classes)
+    if measured.note:
+        screen.out.print(measured.note)
+    head, cells = measured.shown
+    screen.columns(head, cells, left=(head[0], "most often taken for"))
     screen.out.print()
-    screen.table(
-        {"files": f"{folder}/: reliability.png, confusion_matrix.png, confident_mistakes.png, per_class.csv, {REPORT}"}
-    )
+    screen.table({"files": f"{folder}/: {', '.join([*drawn, measured.file, REPORT])}"})
 
 
-def _of_members(accuracies: Mapping[str, float]) -> dict[str, str]:
+def _of_members(scores: Mapping[str, float], task: Task) -> dict[str, str]:
     """Return the row about the models of an ensemble; {} for a single model."""
-    if not accuracies:
+    if not scores:
         return {}
-    values = list(accuracies.values())
+    values = list(scores.values())
     own = f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} (std), {min(values):.4f} to {max(values):.4f}"
-    return {"ensemble": f"the mean probabilities of {len(values)} models; each alone has an accuracy of {own}"}
-
-
-def _show_classes(screen: Screen, classes: Sequence[ClassScore]) -> None:
-    shown = list(classes)
-    if len(shown) > _SHOWN:
-        shown = sorted(shown, key=lambda score: -1.0 if score.f1 is None else score.f1)[:_SHOWN]
-        screen.out.print(f"the {_SHOWN} classes with the lowest F1, of {len(classes)}; per_class.csv has all")
-    cells = []
-    for each in shown:
-        numbers = ["-" if value is None else f"{value:.4f}" for value in (each.precision, each.recall, each.f1)]
-        taken_for = "-" if each.taken_for is None else f"{labelled_images.shown(each.taken_for)} ({each.times:,})"
-        cells.append([labelled_images.shown(each.name), *numbers, f"{each.images:,}", taken_for])
-    head = ["class", "precision", "recall", "F1", "images", "most often taken for"]
-    screen.columns(head, cells, left=("class", "most often taken for"))
+    what = "numbers" if task.activation == "linear" else "probabilities"
+    a = "an" if task.running == "accuracy" else "a"
+    return {"ensemble": f"the mean {what} of {len(values)} models; each alone has {a} {task.running} of {own}"}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,6 +20,7 @@ from mnist_exp.inference.export_formats import BATCH, FORMATS, Parity
 from mnist_exp.inference.labelled_images import Images
 from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tasks.task import Task
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def export(options: argparse.Namespace) -> int:
     x = images.x[: options.images]
     model = _model(run, images, trusted)
     with _made_beside(target) as made:
-        exported = _export(model, made, options, x, trusted)
+        exported = _export(model, made, options, x, images.dataset.task, trusted)
         if exported.parity.is_kept:
             _put(made, target)
     _show(screen, run, images, options.format, target, exported)
@@ -156,7 +157,7 @@ def _put(made: Path, target: Path) -> None:
 
 
 def _export(
-    model: "keras.Model", path: Path, options: argparse.Namespace, x: Array, trusted: Sequence[str]
+    model: "keras.Model", path: Path, options: argparse.Namespace, x: Array, task: Task, trusted: Sequence[str]
 ) -> Exported:
     """Write the model, read it back and compare. Raises: RunError: one of these fails."""
     from mnist_exp.training.predict import predict
@@ -167,7 +168,7 @@ def _export(
         reference = predict(meant, x)
     try:
         with export_formats.held_output():
-            form.write(meant, path)
+            form.write(meant, path, export_formats.output_name(options.format, task))
             reader = form.open(path, trusted)
             outputs = export_formats.read_all(reader, x)
             keras_reader = export_formats.reader_of(meant)
@@ -178,19 +179,20 @@ def _export(
     except Exception as error:  # Converters raise all kinds of exceptions for what they do not support.
         signals.check()
         raise RunError(f"the model cannot be exported as {options.format}: {first_line(error)}") from error
-    parity = export_formats.compare(reference, outputs, options.tolerance)
-    own = None if meant is model else export_formats.compare(predict(model, x), outputs, options.tolerance)
+    parity = export_formats.compare(reference, outputs, task, options.tolerance)
+    own = None if meant is model else export_formats.compare(predict(model, x), outputs, task, options.tolerance)
     return Exported(export_formats.size(path), parity, own, latencies)
 
 
 def _show(screen: Screen, run: StoredRun, images: Images, name: str, target: Path, exported: Exported) -> None:
     shape = ", ".join(["n", *map(str, images.dataset.image_shape)])
-    parity, runtime = exported.parity, FORMATS[name].runtime
+    parity, runtime, task = exported.parity, FORMATS[name].runtime, images.dataset.task
+    called = export_formats.output_name(name, task)
     rows = {
         "run": f"{run.run_id}, {labelled_images.shown(run.name)}",
         "file": f"{target}, {exported.size / 1e6:.2f} MB" + ("" if parity.is_kept else ", not written"),
         "input": f"{export_formats.INPUT}, float32 ({shape}), raw, 0 to 255",
-        "output": f"{FORMATS[name].output}, float32 (n, {images.dataset.classes}), each row adds up to 1",
+        "output": f"{called}, float32 (n, {images.dataset.outputs}){_MEANING[task.activation]}",
         "parity": f"{_words(parity)}; {images.words()}",
     }
     if exported.own_parity is not None:
@@ -200,18 +202,21 @@ def _show(screen: Screen, run: StoredRun, images: Images, name: str, target: Pat
     screen.table(rows)
 
 
+_MEANING = {"softmax": ", each row adds up to 1", "sigmoid": ", each from 0 to 1", "linear": ""}
+
+
 def _words(parity: Parity) -> str:
     ties = f" and {parity.ties} ties" if parity.ties else ""
     return (
-        f"{parity.agreeing:,} of {parity.images:,} labels equal to those of Keras{ties}; largest difference of a "
-        f"probability {parity.difference:.2g}"
+        f"{parity.agreeing:,} of {parity.images:,} predictions equal to those of Keras{ties}; largest difference "
+        f"{parity.difference:.2g}"
     )
 
 
 def _disagreement(parity: Parity) -> str:
     wrong = parity.images - parity.agreeing - parity.ties
     return (
-        f"it does not agree with Keras: {wrong:,} labels differ, and probabilities by up to {parity.difference:.2g} "
+        f"it does not agree with Keras: {wrong:,} predictions differ, by up to {parity.difference:.2g} "
         f"(allowed: {parity.tolerance:g}); nothing was written. To allow a larger difference, use --tolerance"
     )
 

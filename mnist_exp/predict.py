@@ -13,10 +13,11 @@ import numpy as np
 from mnist_exp import commands
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
-from mnist_exp.inference import image_inputs, preprocessing
+from mnist_exp.inference import image_inputs, preprocessing, recorded_task
 from mnist_exp.inference.image_inputs import Image
 from mnist_exp.inference.preprocessing import Reader
 from mnist_exp.runtime import imports
+from mnist_exp.tasks.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -31,13 +32,13 @@ class Answer:
 
     Args:
         path: path of the image; `-` for standard input.
-        probabilities: float32 (classes,); None if there was an error.
+        output: the prediction, float32 (outputs,); None if there was an error.
         notes: changes made to the image before the prediction.
         error: why there is no prediction; empty if there is one.
     """
 
     path: str
-    probabilities: Array | None = None
+    output: Array | None = None
     notes: tuple[str, ...] = ()
     error: str = ""
 
@@ -64,7 +65,8 @@ def predict(options: argparse.Namespace) -> int:
     with imports.quick_imports():  # TensorFlow prints messages about GPUs when it creates its first array.
         model = load.of_run(run, commands.trusted(options))
     reader = preprocessing.reader(run, preprocessing.shape_of(model.input_shape, run), options.preprocess)
-    names = preprocessing.class_names(run, model.output_shape[-1])
+    task = recorded_task.of_run(run, commands.trusted(options))
+    names = preprocessing.class_names(run, task, model.output_shape[-1])
     wide = min(max((len(printable(image.path)) for image in images if image), default=1), _WIDEST)
     is_good = True
     for answer in answers(model, reader, image_inputs.all_of(images)):
@@ -73,9 +75,9 @@ def predict(options: argparse.Namespace) -> int:
             sys.stdout.flush()
             print(printable(answer.error), file=sys.stderr)
         if options.json:
-            print(json.dumps(as_json(answer, names)))
+            print(json.dumps(as_json(answer, task, names)))
         elif not answer.error:
-            print(line(answer, names, options.top, wide))
+            print(line(answer, task, names, options.top, wide))
     return commands.DONE if is_good else commands.FAILED
 
 
@@ -83,7 +85,7 @@ def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> It
     """Yield the predictions for images, in order. Only one batch of images is in memory at a time.
 
     Args:
-        model: maps pixels to probabilities.
+        model: maps pixels to predictions.
         reader: reads an image file into the model's pixels.
         images: the images.
     """
@@ -93,12 +95,12 @@ def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> It
     while batch := list(islice(images, BATCH)):
         inputs = [_read(reader, image) for image in batch]
         good = [prepared.pixels for prepared in inputs if not isinstance(prepared, DataError)]
-        probabilities = iter(predict(model, np.stack(good)) if good else ())
+        outputs = iter(predict(model, np.stack(good)) if good else ())
         for image, prepared in zip(batch, inputs, strict=True):
             if isinstance(prepared, DataError):
                 yield Answer(image.path, error=str(prepared))
                 continue
-            row: Array = next(probabilities)
+            row: Array = next(outputs)
             if np.isfinite(row).all():
                 yield Answer(image.path, row, prepared.notes)
             else:  # JSON has no NaN.
@@ -116,43 +118,31 @@ def _read(reader: Reader, image: Image) -> Any:
         return error if what in str(error) else DataError(f"{what}: {error}")
 
 
-def as_json(answer: Answer, names: Sequence[str] | None) -> dict[str, Any]:
+def as_json(answer: Answer, task: Task, names: Sequence[str] | None) -> dict[str, Any]:
     """Return a prediction for other programs.
 
     Args:
         answer: the prediction, or an error.
-        names: names of the classes. With None the label is the number of the class.
+        task: of the model.
+        names: names of the classes, labels or numbers. With None they are counted.
     """
-    if answer.probabilities is None:
+    if answer.output is None:
         return {"path": answer.path, "error": answer.error}
-    best = int(answer.probabilities.argmax())
-    # The shortest decimals that give the same float32.
-    probabilities = [float(str(probability)) for probability in answer.probabilities]
-    return {
-        "path": answer.path,
-        "label": names[best] if names else best,
-        "probability": probabilities[best],
-        "probabilities": probabilities,
-        "preprocessing": list(answer.notes),
-    }
+    return {"path": answer.path, **task.as_json(answer.output, names), "preprocessing": list(answer.notes)}
 
 
-def line(answer: Answer, names: Sequence[str] | None, top: int, wide: int) -> str:
+def line(answer: Answer, task: Task, names: Sequence[str] | None, top: int, wide: int) -> str:
     """Return a prediction for people: path, label, probability, the next classes, notes.
 
     Args:
         answer: a prediction without an error.
-        names: names of the classes; None shows numbers.
+        task: of the model.
+        names: names of the classes, labels or numbers; None counts them.
         top: number of classes to show.
         wide: width of the column of paths, in characters.
     """
-    assert answer.probabilities is not None
-    order = np.argsort(-answer.probabilities, kind="stable")[:top]
-    called = [(printable(names[label]) if names else str(label), answer.probabilities[label]) for label in order]
-    label_wide = max(map(len, map(printable, names))) if names else 1
-    best, *others = called
-    text = f"{printable(answer.path):<{wide}}  {best[0]:<{label_wide}}  {best[1]:.4f}"
-    text += "   " + ", ".join(f"{name} {probability:.4f}" for name, probability in others) if others else ""
+    assert answer.output is not None
+    text = f"{printable(answer.path):<{wide}}  {task.as_words(answer.output, names, top)}"
     return text + (f"   {'; '.join(answer.notes)}" if answer.notes else "")
 
 

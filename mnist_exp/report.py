@@ -96,7 +96,7 @@ def _tables(grouping: Grouping, compared: Models | None, selected: Selection) ->
 
     differences = [tables.comparisons(family) for family in grouping.families]
     shown = [tables.configurations(grouping), *(table for table in differences if table)]
-    if compared and compared.pairs:
+    if compared and (compared.pairs or compared.of_numbers):
         shown.append(tables.models(compared))
     differing = tables.differing(grouping)
     return shown, [*([differing] if differing else []), tables.runs(grouping, _links(selected))]

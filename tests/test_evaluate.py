@@ -19,10 +19,9 @@ from PIL import Image
 from real_runs import client_of
 
 from mnist_exp import commands, compose, evaluate, load_model, run
-from mnist_exp.errors import RunError, SettingsError
-from mnist_exp.evaluation.metrics import ClassScore
+from mnist_exp.errors import SettingsError
 from mnist_exp.inference import labelled_images
-from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tasks.classification import Classification
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FILES = {"reliability.png", "confusion_matrix.png", "confident_mistakes.png", "per_class.csv", "evaluation.json"}
@@ -132,7 +131,7 @@ def test_training_images_give_a_warning(here):
 def test_training_images_in_another_data_set_are_recognised(here):
     x, y, x_test, y_test = here.arrays
     split = labelled_images.data.split
-    dataset = SimpleNamespace(x_train=x, y_train=y, x_test=x_test, y_test=y_test, name="npz")
+    dataset = SimpleNamespace(x_train=x, y_train=y, x_test=x_test, y_test=y_test, name="npz", task=Classification())
     used = split(dataset, limit=None, validation=100, seed=7)
     mixed = np.concatenate([used.x_train[:30], x_test[:70]]), np.concatenate([used.y_train[:30], y_test[:70]])
     save("mixed.npz", x_test, y_test, *mixed)
@@ -335,24 +334,6 @@ def test_images_in_a_folder(here, tmp_path):
     report, _ = report_of(*words, "data.size=[28,28]", "--split", "all")
     assert report["images"] == 200
     assert report["accuracy"] == pytest.approx(own, abs=0.1)
-
-
-def test_only_the_worst_of_many_classes_are_shown(capsys):
-    names = [f"kind {number}" for number in range(29)] + ["\x1b[2Jlast"]
-    rows = [ClassScore(name, 0.5, 0.5, number / 100, 10, names[0], 5) for number, name in enumerate(names)]
-    evaluate._show_classes(Screen(), rows[::-1])
-    out = capsys.readouterr().out
-    assert "the 20 classes with the lowest F1, of 30; per_class.csv has all" in out
-    assert [line.split()[1] for line in out.splitlines()[2:]] == [str(number) for number in range(20)]
-    evaluate._show_classes(Screen(), rows[-1:] + rows[:1])
-    assert "\\x1b[2Jlast" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("values", [[[0.5, np.nan]], [[-1.0, 2.0]], [[3.0, 4.0]]])
-def test_output_that_is_not_probabilities_is_refused(values):
-    with pytest.raises(RunError, match="which are not probabilities"):
-        evaluate.check_probabilities(np.array(values), "x")
-    evaluate.check_probabilities(np.array([[0.0, 1.004]]), "x")
 
 
 def test_fallback_is_not_used_in_place_of_the_named_data(here, monkeypatch):

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 import yaml
 
-from mnist_exp import augmentation, models, schedules
+from mnist_exp import augmentation, losses, metrics, models, schedules
 from mnist_exp.composition.compose import CONF, compose
 from mnist_exp.config import components, schema
 from mnist_exp.config.components import KINDS, Component
 from mnist_exp.config.rules import without_effect
-from mnist_exp.config.schema import BUILDER_GROUPS, SECTIONS, TOP_LEVEL, DataSettings
+from mnist_exp.config.schema import BUILDER_GROUPS, MAPPING_GROUPS, SECTIONS, TOP_LEVEL, DataSettings
 from mnist_exp.data import loaders
 from mnist_exp.errors import SettingsError
+from mnist_exp.tasks import builders as builders_of_tasks
 
 TESTS = Path(__file__).parent
 OPTIMIZERS = tuple(yaml.safe_load(file.read_text())["_target_"] for file in sorted((CONF / "optimizer").glob("*.yaml")))
@@ -70,6 +71,13 @@ AUGMENTATIONS = {
     "affine.zoom": 0.5,
     "affine.shear": 0.5,
 }
+LOSSES = {
+    "crossentropy.label_smoothing": 0.1,
+    "focal.gamma": 0.5,
+    "focal.alpha": 0.7,
+    "huber.delta": 0.1,
+}
+METRICS = {"top_k_accuracy.k": 2}
 # Keras names them alike in all its optimizers.
 OF_OPTIMIZERS = {
     "learning_rate": 0.5,
@@ -113,6 +121,7 @@ TRAINED = {
     "trainer.restore_best": ([CONSTANT_ACCURACY], "true"),
     "trainer.plateau_patience": (["trainer.epochs=3", CONSTANT_ACCURACY], "1"),
     "trainer.plateau_factor": (["trainer.epochs=3", CONSTANT_ACCURACY, "trainer.plateau_patience=1"], "0.5"),
+    "trainer.class_weight": ([], "{0: 3.0}"),
     "objective": (["trainer.restore_best=true"], "accuracy"),
 }
 REFUSED = {"direction": ("minimize", "direction=minimize does not fit objective=val_accuracy: it must be maximize")}
@@ -189,7 +198,9 @@ def all_options():
     found = set(TOP_LEVEL) | {"resume"}
     found |= {f"{name}.{option}" for name, section in SECTIONS.items() for option in schema.parameters(section)}
     found |= {f"data.{option}" for option in schema.parameters(DataSettings) if option != "loader"}
-    for group, module in (("model", models), ("schedule", schedules), ("augment", augmentation), ("data", loaders)):
+    modules = {"model": models, "schedule": schedules, "augment": augmentation, "data": loaders, "loss": losses}
+    modules |= {"metrics": metrics, "task": builders_of_tasks}
+    for group, module in modules.items():
         found |= {f"{group}.{option}" for option in options_of(group, module)}
     return found | {f"optimizer.{option}" for _, option in options_of_optimizers()}
 
@@ -199,6 +210,8 @@ def test_every_option_is_in_one_table():
         {f"model.{option}" for option in MODELS},
         {f"schedule.{option}" for option in SCHEDULES},
         {f"augment.{option}" for option in AUGMENTATIONS},
+        {f"loss.{option}" for option in LOSSES},
+        {f"metrics.{option}" for option in METRICS},
         {f"optimizer.{option}" for option in OF_OPTIMIZERS},
         set(TRAINED),
         set(REFUSED),
@@ -211,7 +224,8 @@ def test_every_option_is_in_one_table():
 
 def test_every_group_and_key_of_the_configuration_is_known_here():
     """A new group or section of options needs a table here too."""
-    assert set(BUILDER_GROUPS) | {"data"} == set(KINDS) == {"model", "optimizer", "schedule", "augment", "data"}
+    groups = {"model", "optimizer", "schedule", "augment", "data", "task", "loss", "metrics"}
+    assert {*BUILDER_GROUPS, *MAPPING_GROUPS, "data"} == set(KINDS) == groups
     assert set(SECTIONS) == {"trainer", "tracking", "sweep"}
     keys = set(yaml.safe_load((CONF / "config.yaml").read_text())) - {"defaults", "hydra"}
     assert keys == set(TOP_LEVEL) | {"resume"}
@@ -273,13 +287,37 @@ def test_option_of_an_augmentation_changes_the_images(option, keras):
     assert (augmented(keras, name, **{argument: AUGMENTATIONS[option]}) != augmented(keras, name)).any()
 
 
+def loss_of(name, **arguments):
+    from mnist_exp.training import loss
+
+    rng = np.random.default_rng(0)
+    made = loss.make(Component("loss", f"mnist_exp.losses.{name}", arguments), "softmax", 3, from_logits=True)
+    return loss.mean(made, rng.integers(3, size=20), rng.normal(size=(20, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("option", LOSSES)
+def test_option_of_a_loss_changes_it(option, keras):
+    name, _, argument = option.partition(".")
+    assert loss_of(name, **{argument: LOSSES[option]}) != loss_of(name)
+
+
+@pytest.mark.parametrize("option", METRICS)
+def test_option_of_a_metric_changes_it(option):
+    name, _, argument = option.partition(".")
+    rng = np.random.default_rng(0)
+    labels, outputs = rng.integers(9, size=50), rng.random((50, 9))
+    metric = getattr(metrics, name)
+    assert metric(labels, outputs, **{argument: METRICS[option]}) != metric(labels, outputs)
+
+
 def optimized(keras, settings, target, arguments):
     """Return all that an optimizer may change: the weights after four steps, the scale of the loss, and its name."""
+    from mnist_exp.tasks.classification import Classification
     from mnist_exp.training.build import build
 
     keras.utils.set_random_seed(3)
     settings = dataclasses.replace(settings, optimizer=Component("optimizer", target, arguments))
-    model = build(settings, (5, 5, 1), 3, 100).training_model
+    model = build(settings, (5, 5, 1), Classification(), 3, 100).training_model
     optimizer, rng = model.optimizer, np.random.default_rng(0)
     for _ in range(4):
         steps = [rng.normal(size=v.shape).astype(np.float32) * rng.random() for v in model.trainable_variables]

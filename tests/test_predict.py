@@ -19,6 +19,7 @@ from mnist_exp.data.image_folder import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import image_inputs, preprocessing
+from mnist_exp.tasks.classification import Classification
 from mnist_exp.tracking.runs import StoredRun
 
 EMPTY = "standard input is empty: it must be an image, or paths, one a line\n"
@@ -167,8 +168,8 @@ def test_nan_gives_an_error(recorded):
     files = sorted((recorded[0] / "digits").iterdir())[:2]
     images = (image_inputs.Image(file.name, file) for file in files)
     good, bad = predict.answers(model, preprocessing.Reader((28, 28, 1), "plain", True), images)
-    assert predict.as_json(good, None)["probability"] == 0.5
-    assert predict.as_json(bad, None) == {
+    assert predict.as_json(good, Classification(), None)["probability"] == 0.5
+    assert predict.as_json(bad, Classification(), None) == {
         "path": files[1].name,
         "error": f"{files[1].name}: the model answers with NaN: its training diverged",
     }
@@ -224,9 +225,9 @@ def test_wrong_command_line_is_reported_before_the_store_is_opened(alone, argume
 def test_names_and_colour_are_those_of_the_run():
     answer = predict.Answer("a\n.png", np.array([0.1, 0.7, 0.2], np.float32), ("inverted: dark on light",))
     names = ["cat", "dog\x1b[2J", "cow"]
-    assert predict.as_json(answer, names)["label"] == "dog\x1b[2J"
-    assert predict.as_json(answer, None)["label"] == 1
-    line = predict.line(answer, names, 2, 8)
+    assert predict.as_json(answer, Classification(), names)["label"] == "dog\x1b[2J"
+    assert predict.as_json(answer, Classification(), None)["label"] == 1
+    line = predict.line(answer, Classification(), names, 2, 8)
     assert line == "a\\n.png   dog\\x1b[2J  0.7000   cow 0.2000   inverted: dark on light"
 
 

@@ -32,9 +32,9 @@ class NoOpRun:
         """Record what a job records, but the model and the pictures."""
         dataset, tracker, job = self._dataset, self._tracker, self._job
         drawn = np.random.default_rng(self._settings.seed)
-        probabilities = drawn.dirichlet(np.full(dataset.classes, 0.02), len(dataset.y_test))
+        probabilities = drawn.dirichlet(np.full(dataset.outputs, 0.02), len(dataset.y_test))
         right = drawn.random(len(probabilities)) < 0.97
-        probabilities[right] = np.eye(dataset.classes)[dataset.y_test[right]]
+        probabilities[right] = np.eye(dataset.outputs)[dataset.y_test[right]]
         accuracy = float((probabilities.argmax(axis=1) == dataset.y_test).mean())
         epoch = {"loss": 0.1, "accuracy": accuracy, "val_loss": 0.1, "val_accuracy": accuracy, "epoch_time_s": 0.0}
         history: Mapping[str, list[float]] = {name: [value] for name, value in epoch.items()}

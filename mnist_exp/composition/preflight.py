@@ -7,12 +7,14 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mnist_exp import data
-from mnist_exp.config import components, parse, rules
+from mnist_exp.config import components, objectives, parse, rules
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrackingSettings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import DataError, SettingsError, TrackingError
 from mnist_exp.runtime import backends
+from mnist_exp.tasks import weights
+from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import store
 
 
@@ -42,9 +44,18 @@ def find_problems(
     if parsed.settings is None:
         parts = parsed.parts
         problems += backends.problems(parts["trainer"].backend) if parts.get("trainer") else []
-        problems += _data_problems(parts["data"], parts["model"]) if parts.get("data") else []
+        task = parts.get("task", Settings.task)
+        problems += _data_problems(parts["data"], parts["model"], task) if parts.get("data") else []
         problems += _store_problems(parts["tracking"]) if parts.get("tracking") else []
+    elif components.is_of_libraries(parsed.settings.task.target):  # Code of the user's own runs later.
+        problems += _objective_problems(parsed.settings, parsed.settings.task.build())
     return parsed.settings, problems
+
+
+def _objective_problems(settings: Settings, task: Task) -> list[str]:
+    """Return why the objective is no metric of a run, if so."""
+    problem = objectives.problem(settings.objective, task.objectives(settings.metrics), task.name)
+    return [problem] if problem else []
 
 
 def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Dataset, Split]:
@@ -59,8 +70,10 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
     """
     if problems := backends.problems(settings.trainer.backend):
         raise SettingsError(problems)
-    dataset = dataset or data.load(settings.data)
+    dataset = dataset or data.load(settings)
     problems = components.check_sizes(settings.model, dataset.image_shape)
+    problems += _objective_problems(settings, dataset.task)
+    problems += weights.check(dataset.task, dataset.class_names, settings.trainer.class_weight)
     try:
         split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
     except DataError as error:
@@ -82,19 +95,22 @@ def _store_problems(settings: TrackingSettings) -> list[str]:
     return []
 
 
-def _data_problems(settings: DataSettings, model: Component) -> list[str]:
+def _data_problems(settings: DataSettings, model: Component, task: Component) -> list[str]:
     """Return what is wrong with the data, or with the model for them, when there are other problems already.
 
     Args:
         settings: valid in themselves.
         model: with the arguments that are valid in themselves.
+        task: the same; without a target if it has a problem.
     """
+    if not task.target:
+        return []
     offline = settings.loader
     if downloads := "mirrors" in offline.arguments:
         # Nobody should wait for a download to learn of a typo.
         offline = dataclasses.replace(offline, arguments=offline.arguments | {"mirrors": []})
     try:
-        dataset = data.load(dataclasses.replace(settings, loader=offline))
+        dataset = data.load_section(dataclasses.replace(settings, loader=offline), task)
     except SettingsError as error:
         needs_download = downloads and not data.is_named(offline.arguments.get("path"))
         return [] if needs_download else error.problems

@@ -1,8 +1,8 @@
 """Which code a configuration may name, what arguments it takes, and how it is called.
 
-A `_target_` is allowed when it is a builder of this package, a Keras optimizer, or stands in a module that the
-user lists in `trusted_modules`. Everything is checked from the name and the source; nothing named is imported
-before training needs it. Hydra's own `instantiate` is not used: it would call anything.
+A `_target_` is allowed when it is a builder of this package, a class of Keras of the group's kind, or stands in a
+module that the user lists in `trusted_modules`. Everything is checked from the name and the source; nothing named is
+imported before training needs it. Hydra's own `instantiate` is not used: it would call anything.
 """
 
 import contextlib
@@ -26,17 +26,32 @@ from mnist_exp.runtime import imports, start_folder
 
 @dataclass(frozen=True)
 class Kind:
-    """A group whose choice is a builder.
+    """A group whose choice is a builder, or several named ones.
 
     Args:
         group: the group's name in the configuration.
-        home: the module of this package, or the Keras package, whose public names are allowed.
-        given: arguments that the runner passes itself, by position and in this order.
+        home: the module of this package whose public functions are allowed; empty for none.
+        given: arguments that the runner passes itself, by position and in this order; not to a class of the kind below.
+        named: arguments that the runner passes itself, by name, to builders that have them.
+        keras: the class of Keras whose subclasses, in its package, are allowed; empty for none.
+        is_mapping: whether the section maps names to builders, as many as the user likes.
     """
 
     group: str
-    home: str
+    home: str = ""
     given: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    keras: str = ""
+    is_mapping: bool = False
+
+    @property
+    def package(self) -> str:
+        """The package of Keras whose classes are allowed; empty for none."""
+        return self.keras.rpartition(".")[0]
+
+    def is_of_keras(self, target: str) -> bool:
+        """Tell whether a name can only be a class of Keras, of this kind."""
+        return bool(self.keras) and target.startswith(f"{self.package}.")
 
 
 # By name: the builders import `config.fields`, so this package must not import them; it looks them up when asked.
@@ -44,14 +59,19 @@ KINDS = {
     kind.group: kind
     for kind in (
         Kind("model", "mnist_exp.models", ("input_shape", "classes")),
-        Kind("optimizer", optimizers.PACKAGE),
+        Kind("optimizer", keras="keras.optimizers.Optimizer"),
         Kind("schedule", "mnist_exp.schedules", ("learning_rate", "steps")),
         Kind("augment", "mnist_exp.augmentation"),
+        Kind("loss", "mnist_exp.losses", named=("activation", "from_logits"), keras="keras.losses.Loss"),
+        Kind("metrics", "mnist_exp.metrics", ("labels", "outputs"), keras="keras.metrics.Metric", is_mapping=True),
+        Kind("task", "mnist_exp.tasks.builders"),
         Kind("data", "mnist_exp.data.loaders"),
     )
 }
 
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")  # of one of several builders
+_NAMED = "a name has letters, digits and _, and begins with a letter"
 # Readers of pickles, loaders of libraries, dispatchers to any other function, which nothing required here brings along.
 _NEVER_TRUSTED = frozenset(
     ("cv2", "dill", "hydra_plugins", "mnist_exp", "pip", "pkg_resources", "setuptools", "tensorboard", "tf_keras")
@@ -78,6 +98,20 @@ class Component:
     def name(self) -> str:
         """The builder's own name, without its module."""
         return self.target.rpartition(".")[2]
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its group; the group of one of several is called `metrics.NAME`."""
+        return KINDS[self.group.partition(".")[0]]
+
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a class of Keras's kind, and no function."""
+        return inspect.isclass(self._resolve()) and bool(self.kind.keras)
+
+    def takes(self, name: str) -> bool:
+        """Tell whether the builder has an argument of a name. It is imported for that."""
+        return name in inspect.signature(self._resolve()).parameters
 
     def build(self, *given: Any, **extra: Any) -> Any:
         """Import the builder and call it: `given` by position, `extra` in place of configured arguments.
@@ -108,13 +142,13 @@ class Component:
                 builder = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise SettingsError(f"{self.group}._target_={self.target} cannot be imported: {error}") from error
-        home = KINDS[self.group].home
-        if home == optimizers.PACKAGE and self.target.startswith(home + "."):
-            import keras
-
-            allowed = inspect.isclass(builder) and issubclass(builder, keras.optimizers.Optimizer)
+        kind = self.kind
+        if kind.is_of_keras(self.target):
+            wanted = getattr(importlib.import_module(kind.package), kind.keras.rpartition(".")[2])
+            allowed = inspect.isclass(builder) and issubclass(builder, wanted)
         else:
-            allowed = within(getattr(builder, "__module__", None) or "", (home, *self.trusted)) and callable(builder)
+            homes = (*filter(None, [kind.home]), *self.trusted)
+            allowed = within(getattr(builder, "__module__", None) or "", homes) and callable(builder)
         if not allowed:
             raise SettingsError(f"{self.group}._target_={self.target} is not a builder defined in a trusted module")
         return builder  # type: ignore[no-any-return]
@@ -124,37 +158,57 @@ def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tup
     """Check a section against the allow-list and its builder's signature.
 
     Args:
-        group: one of KINDS.
+        group: one of KINDS; for one of several `metrics.NAME`.
         section: the section with its `_target_`.
         trusted: the modules that the user trusts.
     Returns: the component, and the problems found; with problems it must not be built.
     """
-    kind = KINDS[group]
+    kind = KINDS[group.partition(".")[0]]
     target = section.get("_target_")
     arguments = {name: value for name, value in section.items() if name != "_target_"}
     if target is None:
         guess = wording.nearest("_target_", arguments)
         hint = f", did you write {guess}?" if guess else ""
-        return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {kind.home}.NAME{hint}"]
+        example = f"{kind.home or kind.package}.NAME"
+        return Component(group, ""), [f"{group}._target_ is missing: it names the builder, as {example}{hint}"]
     if not isinstance(target, str) or "." not in target or not _is_dotted_name(target):
         return Component(group, ""), [
             f"{group}._target_={wording.show(target)} is not allowed: it must be a dotted name"
         ]
     signature, problem = _signature(kind, target, trusted)
     if problem:
-        return Component(group, ""), [problem]
+        return Component(group, ""), [f"{group}.{problem}"]
     problems: list[str] = []
     if signature is not None:
-        arguments, problems = _check_arguments(kind, target, arguments, signature)
-    if kind.home == optimizers.PACKAGE:
+        arguments, problems = _check_arguments(kind, f"{group}.", target, arguments, signature)
+    if kind.package == optimizers.PACKAGE:
         problems += optimizers.check_clipping(arguments)
     return Component(group, target, arguments, tuple(trusted)), problems
 
 
+def check_mapping(
+    group: str, section: Mapping[str, Any], trusted: Sequence[str]
+) -> tuple[dict[str, Component], list[str]]:
+    """Check a section that maps names to builders, as `check` does one; a name with null is left out."""
+    found, problems = {}, []
+    for key, value in section.items():
+        name = str(key)
+        if not _NAME.fullmatch(name):
+            problems.append(f"{group}.{name if name.isidentifier() else wording.show(name)} is not allowed: {_NAMED}")
+        elif value is None:
+            continue
+        elif not isinstance(value, Mapping):
+            example = f"+{group}.{name}={{_target_: {KINDS[group].package or KINDS[group].home}.NAME}}"
+            problems.append(f"{group}.{name}={wording.show(value)} is not allowed: it must be a section, as {example}")
+        else:
+            found[name], own = check(f"{group}.{name}", value, trusted)
+            problems += own
+    return found, problems
+
+
 def essential(component: Component) -> dict[str, Any]:
     """Return the arguments that differ from the builder's defaults: two components with the same ones are equal."""
-    kind = KINDS[component.group]
-    signature, _ = _signature(kind, component.target, component.trusted)
+    signature, _ = _signature(component.kind, component.target, component.trusted)
     defaults = {name: p.default for name, p in signature.parameters.items()} if signature else {}
     return {
         name: value
@@ -167,10 +221,10 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
     module, _, name = target.rpartition(".")
     if name.startswith("_"):
         return None, _forbidden(kind, target)
-    if module == kind.home and not kind.home.startswith("mnist_exp"):
+    if kind.keras and module == kind.package:
         signature = signatures.from_source(target)
         return signature, None if signature and signature.is_class else _forbidden(kind, target)
-    if module == kind.home:
+    if kind.home and module == kind.home:
         builder = vars(importlib.import_module(module)).get(name)
         if not inspect.isfunction(builder) or builder.__module__ != module or name.startswith("check_"):
             return None, _forbidden(kind, target)
@@ -179,7 +233,7 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
         return None, _forbidden(kind, target)
     if not signatures.module_exists(target):
         where = "is it in the folder that the command runs in, or installed?"
-        return None, f"{kind.group}._target_={target}: there is no module {target.split('.', maxsplit=1)[0]}; {where}"
+        return None, f"_target_={target}: there is no module {target.split('.', maxsplit=1)[0]}; {where}"
     # What the source does not have is made at import time: only the call itself can check it.
     return signatures.from_source(target), None
 
@@ -190,39 +244,47 @@ def parameters(group: str, target: str) -> dict[str, Parameter]:
     return _settable(KINDS[group], target, signature) if signature and not problem else {}
 
 
+def _given(kind: Kind, signature: Signature) -> tuple[str, ...]:
+    return () if kind.keras and signature.is_class else signature.positional[: len(kind.given)]
+
+
 def _settable(kind: Kind, target: str, signature: Signature) -> dict[str, Parameter]:
-    given = signature.positional[: len(kind.given)]
+    given = (*_given(kind, signature), *kind.named)
     own = {name: p for name, p in signature.parameters.items() if name not in given}
-    if kind.home == optimizers.PACKAGE and target.startswith(kind.home + "."):
+    if kind.package == optimizers.PACKAGE and kind.is_of_keras(target):
         own = {name: Parameter(optimizers.RANGES.get(name, p.annotation), p.default) for name, p in own.items()}
     return own
 
 
 def _check_arguments(
-    kind: Kind, target: str, arguments: dict[str, Any], signature: Signature
+    kind: Kind, prefix: str, target: str, arguments: dict[str, Any], signature: Signature
 ) -> tuple[dict[str, Any], list[str]]:
     own = _settable(kind, target, signature)
-    if signature.accepts_any and not (kind.home == optimizers.PACKAGE and target.startswith(kind.home + ".")):
-        given = signature.positional[: len(kind.given)]
+    if signature.accepts_any and not kind.is_of_keras(target):
+        given = _given(kind, signature)
         own |= {name: Parameter(Any) for name in arguments if name not in (*own, *given)}
-    return fields.check_all(f"{kind.group}.", arguments, own)
+    taken = [name for name in arguments if name in kind.named and name in signature.parameters]
+    checked, problems = fields.check_all(prefix, {n: v for n, v in arguments.items() if n not in taken}, own)
+    problems += [f"{prefix}{name} is set by the runner, as the model needs it: leave it out" for name in taken]
+    return checked, problems
 
 
 def _forbidden(kind: Kind, target: str) -> str:
     guess = wording.nearest(target, _own_builders(kind))
     hint = f"did you mean {guess}? " if guess and guess != target else ""
     return (
-        f"{kind.group}._target_={target} is not allowed: {hint}it must be one of {', '.join(_own_builders(kind))}, "
+        f"_target_={target} is not allowed: {hint}it must be one of {', '.join(_own_builders(kind))}, "
         "or stand in a module listed in trusted_modules"
     )
 
 
 def _own_builders(kind: Kind) -> list[str]:
-    if not kind.home.startswith("mnist_exp"):
-        return [f"{kind.home}.* (an optimizer class)"]
+    of_keras = [f"{kind.package}.* (a class)"] if kind.keras else []
+    if not kind.home:
+        return of_keras
     members = vars(importlib.import_module(kind.home)).items()
     public = [n for n, m in members if inspect.isfunction(m) and m.__module__ == kind.home]
-    return [f"{kind.home}.{n}" for n in public if not n.startswith(("_", "check_"))]
+    return [*(f"{kind.home}.{n}" for n in public if not n.startswith(("_", "check_"))), *of_keras]
 
 
 def _as_list(value: Any) -> Any:
@@ -303,7 +365,7 @@ def takes(group: str, target: str, name: str) -> bool:
 def check_sizes(component: Component, input_shape: tuple[int, int, int]) -> list[str]:
     """Return why a component of this package does not fit images of a shape, by its function `check_NAME`."""
     module, _, name = component.target.rpartition(".")
-    if module != KINDS[component.group].home:
+    if module != component.kind.home:
         return []
     find_problems = getattr(importlib.import_module(module), f"check_{name}", None)
     return list(find_problems(input_shape, **component.arguments)) if find_problems else []

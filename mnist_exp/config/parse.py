@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_exp.config import components, fields, own_tags, rules, wording
 from mnist_exp.config.schema import (
     BUILDER_GROUPS,
+    MAPPING_GROUPS,
     SECTIONS,
     TOP_LEVEL,
     DataSettings,
@@ -27,7 +28,7 @@ from mnist_exp.config.signatures import REQUIRED
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
 
-_NAMES = [*BUILDER_GROUPS, "data", *SECTIONS, *TOP_LEVEL]
+_NAMES = [*BUILDER_GROUPS, *MAPPING_GROUPS, "data", *SECTIONS, *TOP_LEVEL]
 _OPTIONAL = {name for name, each in parameters(Settings).items() if each.default is not REQUIRED}
 
 
@@ -74,6 +75,8 @@ def parse(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
     for name, section in sections.items():
         if name in BUILDER_GROUPS:
             parts[name], found = components.check(name, section, trusted)
+        elif name in MAPPING_GROUPS:
+            parts[name], found = components.check_mapping(name, section, trusted)
         elif name == "data":
             parts[name], found = _check_data(section, trusted)
         else:
@@ -119,7 +122,7 @@ def _sections(values: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], lis
     """Return the groups and sections by name, and a sentence for each name that is unknown or missing."""
     problems = [_unknown(str(name)) for name in values if name not in _NAMES]
     sections: dict[str, dict[str, Any]] = {}
-    for name in (*BUILDER_GROUPS, "data", *SECTIONS):
+    for name in (*BUILDER_GROUPS, *MAPPING_GROUPS, "data", *SECTIONS):
         if isinstance(values.get(name), dict):
             sections[name] = dict(values[name])
         elif name in values or name not in _OPTIONAL:

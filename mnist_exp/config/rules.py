@@ -1,6 +1,6 @@
 """Problems that only show when options meet."""
 
-from mnist_exp.config import components, wording
+from mnist_exp.config import components, objectives, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import plural
 
@@ -8,11 +8,8 @@ from mnist_exp.errors import plural
 def find_problems(settings: Settings) -> list[str]:
     """Return the problems that only show when options meet."""
     problems = []
-    best = "minimize" if settings.objective.endswith("loss") else "maximize"
-    if settings.direction != best:
-        problems.append(
-            f"direction={settings.direction} does not fit objective={settings.objective}: it must be {best}"
-        )
+    if problem := objectives.direction_problem(settings.objective, settings.direction):
+        problems.append(problem)
     if settings.schedule.name != "constant" and "learning_rate" not in settings.optimizer.arguments:
         problems.append(
             f"schedule={settings.schedule.name} has nothing to change: set optimizer.learning_rate, its highest rate"

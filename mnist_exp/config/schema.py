@@ -31,7 +31,14 @@ ModelName = Annotated[
 ]
 Description = Annotated[str, Field(max_length=own_tags.MOST_CHARACTERS), Allowed("text, at most 8,000 characters")]
 Devices = Annotated[Literal["all"] | Annotated[int, Field(ge=1)], Allowed("all, or a whole number, at least 1")]
-Objective = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
+Objective = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$"), Allowed("the name of a metric, as val_loss")]
+ClassWeight = Annotated[
+    Literal["balanced"] | dict[str | int, Annotated[float, Field(ge=0)]] | None,
+    Allowed("balanced, or a weight for each class by its name: {cat: 1, dog: 3.5}"),
+]
+Components = Mapping[str, Component]
+_AUTO_LOSS = Component("loss", "mnist_exp.losses.auto")
+_AUTO_TASK = Component("task", "mnist_exp.tasks.builders.auto")
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -50,6 +57,7 @@ class TrainerSettings:
     """How long and how the model is trained.
 
     Args:
+        class_weight: of each class by its name, `balanced` for weights that make all classes count alike.
         backend: once checked, the one that is meant where none is named.
     """
 
@@ -64,6 +72,7 @@ class TrainerSettings:
     devices: Devices = 1
     threads: Count | None = None
     checkpoint_every: Count | None = 1
+    class_weight: ClassWeight = None
 
     def steps(self, images: int) -> int:
         """Return the steps of an epoch on so many images."""
@@ -124,6 +133,9 @@ class Settings:
     data: DataSettings
     trainer: TrainerSettings
     tracking: TrackingSettings
+    loss: Component = _AUTO_LOSS
+    metrics: Components = field(default_factory=dict)
+    task: Component = _AUTO_TASK
     seed: Seed = 7
     objective: Objective = "val_accuracy"
     direction: Literal["maximize", "minimize"] = "maximize"
@@ -139,6 +151,8 @@ class Settings:
             value = getattr(self, each.name)
             if isinstance(value, Component):
                 config[each.name] = _component_config(value)
+            elif each.name in MAPPING_GROUPS:
+                config[each.name] = {name: _component_config(component) for name, component in value.items()}
             elif each.name == "data":
                 own = {n: v for n, v in vars(value).items() if n not in ("name", "loader")}
                 config["data"] = {"name": value.name, **_component_config(value.loader), **own}
@@ -167,6 +181,8 @@ def _default(option: "dataclasses.Field[Any]") -> Any:
 
 _PARTS = parameters(Settings)
 BUILDER_GROUPS = tuple(name for name, each in _PARTS.items() if each.annotation is Component)
+# Groups that map names to builders.
+MAPPING_GROUPS = tuple(name for name, each in _PARTS.items() if each.annotation == Components)
 SECTIONS: dict[str, type] = {
     name: each.annotation
     for name, each in _PARTS.items()
@@ -179,5 +195,5 @@ _WRITTEN = {"trusted_modules": list[str], "tags": OwnTags}
 TOP_LEVEL = {
     name: Parameter(_WRITTEN.get(name, each.annotation), each.default)
     for name, each in _PARTS.items()
-    if name not in (*BUILDER_GROUPS, *SECTIONS, "data", "overrides")
+    if name not in (*BUILDER_GROUPS, *MAPPING_GROUPS, *SECTIONS, "data", "overrides")
 }

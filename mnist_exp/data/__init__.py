@@ -1,19 +1,36 @@
-"""Data: from the configuration's section to checked arrays in memory. Needs numpy only."""
+"""Data: from the configuration to checked arrays in memory. Needs numpy only."""
 
-from mnist_exp.config.schema import DataSettings
+from mnist_exp.config.components import Component
+from mnist_exp.config.schema import DataSettings, Settings
 from mnist_exp.data.dataset import Dataset, Source, from_source
 from mnist_exp.data.mnist import is_named
 from mnist_exp.data.splits import Split, split
-from mnist_exp.errors import DataError
+from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.tasks.task import Task
 
-__all__ = ["Dataset", "Source", "Split", "is_named", "load", "split"]
+__all__ = ["Dataset", "Source", "Split", "is_named", "load", "load_section", "split"]
 
 
-def load(settings: DataSettings) -> Dataset:
-    """Return the checked data set that the settings name.
+def load(settings: Settings) -> Dataset:
+    """Return the checked data set that the settings name, for their task.
 
     Raises: DataError: it is missing, damaged, or cannot be trained on.
+        SettingsError: the task is none.
     """
+    return load_section(settings.data, settings.task)
+
+
+def load_section(settings: DataSettings, named: Component) -> Dataset:
+    """Return the checked data set of a section.
+
+    Args:
+        settings: the section.
+        named: the task.
+    Raises: as `load`.
+    """
+    task = named.build()
+    if not isinstance(task, Task):
+        raise SettingsError(f"task: {named.target} must return a mnist_exp.tasks.task.Task, not {type(task).__name__}")
     found = settings.loader.build()
     if not isinstance(found, Source):
         try:
@@ -25,4 +42,4 @@ def load(settings: DataSettings) -> Dataset:
                 f"data: {settings.loader.target} must return {wanted}, not {type(found).__name__}"
             ) from error
         found = Source((x_train, y_train), (x_test, y_test), place=settings.loader.target)
-    return from_source(settings.name, found)
+    return from_source(settings.name, found, task)

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from mnist_exp.config.wording import show
 from mnist_exp.errors import DataError
+from mnist_exp.tasks.task import Task
+from mnist_exp.tasks.weights import ClassWeight, of_images
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]
@@ -25,9 +27,10 @@ class Source:
         train: images and labels.
         test: images and labels.
         place: where it was found, for people.
-        class_names: one name a class, by label; the labels themselves if None.
+        class_names: one name a class, by label, or one for each column of the labels; the labels themselves if None.
         fallback: why this stands in for the data that were asked for, if it does.
         unread: sentences about what lies there and is not used.
+        weights: how much each training image counts in the loss, shape (n,); None if all count alike.
     """
 
     train: Pair
@@ -36,6 +39,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     fallback: str | None = None
     unread: tuple[str, ...] = ()
+    weights: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -44,18 +48,21 @@ class Dataset:
 
     Args:
         name: its name in the configuration.
+        task: what is learnt: the one that was named, or that the labels say.
         x_train: uint8, or float32 in 0-255, shape (n, height, width, channels).
-        y_train: int64 labels from 0, shape (n,).
+        y_train: int64 labels from 0, shape (n,); for other tasks float32 (n, labels or numbers).
         x_test: as `x_train`.
         y_test: as `y_train`.
-        class_names: one name a class, by label.
+        class_names: one name a class, by label, or one for each column of the labels.
         place: where it was found, for people.
-        sha256: digest of the four arrays' bytes, shapes and dtypes.
+        sha256: digest of the four arrays' bytes, shapes and dtypes, and of the weights where there are any.
         fallback: why this stands in for the data that were asked for, if it does.
         warnings: sentences about what a user may have meant otherwise.
+        weights: how much each training image counts in the loss, float32 (n,); None if all count alike.
     """
 
     name: str
+    task: Task
     x_train: Array
     y_train: Array
     x_test: Array
@@ -65,6 +72,18 @@ class Dataset:
     sha256: str
     fallback: str | None = None
     warnings: tuple[str, ...] = ()
+    weights: Array | None = None
+
+    def weights_of(self, images: Array, class_weight: ClassWeight) -> Array | None:
+        """Return how much training images count in the loss, float32 (n,); None if all count alike.
+
+        Args:
+            images: their positions.
+            class_weight: of the trainer.
+        Raises: SettingsError: a class is unknown, or the task has none.
+        """
+        own = None if self.weights is None else self.weights[images]
+        return of_images(self.task, self.class_names, self.y_train[images], class_weight, own)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -72,14 +91,18 @@ class Dataset:
         return tuple(self.x_train.shape[1:])
 
     @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    def outputs(self) -> int:
+        """How many numbers a model returns for one image."""
+        return self.task.outputs(self.class_names)
 
 
-def from_source(name: str, source: Source) -> Dataset:
+def from_source(name: str, source: Source, task: Task) -> Dataset:
     """Return the checked data set of a source.
 
+    Args:
+        name: of the data set.
+        source: what the loader returned.
+        task: what is to be learnt.
     Raises: DataError: with every reason why it cannot be trained on.
     """
     arrays = {}
@@ -88,22 +111,33 @@ def from_source(name: str, source: Source) -> Dataset:
             arrays[split] = np.asarray(values)
         except ValueError as error:
             raise DataError(f"data={name}, from {source.place}: {split} is not an array: {error}") from error
-    problems = [problem for split in ("train", "test") for problem in _problems(split, arrays)]
+    try:
+        task = task.resolve(arrays["y_train"], source.class_names)
+    except DataError as error:
+        problems = error.problems
+    else:
+        problems = [problem for split in ("train", "test") for problem in _problems(split, arrays, task)]
     if not problems:
-        problems = list(_problems_between(arrays, source.class_names))
+        problems = list(_problems_between(arrays))
+        y_train, y_test = (task.prepared(arrays[name]) for name in ("y_train", "y_test"))
+        problems += task.problems_between(y_train, y_test, source.class_names)
+    if not problems and source.weights is not None:
+        problems = list(_weight_problems(source.weights, len(arrays["x_train"])))
     if problems:
         raise DataError([f"data={name}, from {source.place}: {problem}" for problem in problems])
-    classes = int(arrays["y_train"].max()) + 1
-    names = source.class_names or tuple(str(label) for label in range(classes))
-    checked = {split: _images(a) if split[0] == "x" else _labels(a) for split, a in arrays.items()}
+    checked = {split: _images(a) if split[0] == "x" else task.prepared(a) for split, a in arrays.items()}
+    names = task.names(checked["y_train"], source.class_names)
+    weighted = None if source.weights is None else np.asarray(source.weights, np.float32)
     return Dataset(
         name,
+        task,
         **checked,
         class_names=names,
         place=source.place,
-        sha256=digest(checked),
+        sha256=digest(checked if weighted is None else checked | {"weights": weighted}),
         fallback=source.fallback,
         warnings=(*source.unread, *_namesakes(name, names)),
+        weights=weighted,
     )
 
 
@@ -129,20 +163,11 @@ def _images(x: Array) -> Array:
     return x.astype(np.float32 if x.dtype.kind == "f" else np.uint8, copy=False)
 
 
-def _labels(y: Array) -> Array:
-    return y.reshape(len(y)).astype(np.int64)
-
-
-def _problems(split: str, arrays: dict[str, Array]) -> Iterator[str]:
+def _problems(split: str, arrays: dict[str, Array], task: Task) -> Iterator[str]:
     x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
     yield from _image_problems(f"x_{split}", x)
-    if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] == 1):
-        fix = "it must be one label an image, (n,), not one-hot: np.argmax(y, axis=1)"
-        yield f"y_{split} has the shape {y.shape}; {fix}"
-    elif y.dtype.kind not in "iu":
-        yield f"y_{split} holds {y.dtype} values; labels must be whole numbers from 0"
-    elif len(y) and int(y.min()) < 0:
-        yield f"y_{split} holds the label {int(y.min())}; labels must be whole numbers from 0"
+    if y.size:
+        yield from task.problems(f"y_{split}", y)
     if x.ndim and y.ndim and len(x) != len(y):
         yield f"x_{split} holds {len(x):,} images and y_{split} {len(y):,} labels; there must be as many"
 
@@ -168,27 +193,17 @@ def _image_problems(name: str, x: Array) -> Iterator[str]:
             yield f"{name} has pixels from {low:g} to {high:g}; give the raw ones, 0 to 255: the model scales them"
 
 
-def _problems_between(arrays: dict[str, Array], class_names: tuple[str, ...] | None) -> Iterator[str]:
+def _weight_problems(weights: Any, images: int) -> Iterator[str]:
+    found = np.asarray(weights)
+    if found.shape != (images,) or found.dtype.kind not in "iuf":
+        yield f"the weights are {found.dtype} values of shape {found.shape}; they must be numbers, ({images},)"
+    elif not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
+        yield "the weights of the training images must be finite, at least 0, and not all 0"
+
+
+def _problems_between(arrays: dict[str, Array]) -> Iterator[str]:
     x_train, x_test = _images(arrays["x_train"]), _images(arrays["x_test"])
     if x_train.shape[1:] != x_test.shape[1:]:
         yield f"x_train has images of {x_train.shape[1:]} and x_test of {x_test.shape[1:]}; they must be alike"
     if x_train.dtype != x_test.dtype:
         yield f"x_train holds {x_train.dtype} pixels and x_test {x_test.dtype}; they must be alike"
-    y_train, y_test = _labels(arrays["y_train"]), _labels(arrays["y_test"])
-    highest = int(y_train.max())
-    classes = len(class_names) if class_names else highest + 1
-    if highest >= classes:
-        yield f"y_train holds the label {highest}, but there are {classes} class names; labels must be below {classes}"
-        return
-    if int(y_test.max()) >= classes:
-        yield f"y_test holds the label {int(y_test.max())}, but the classes are 0 to {classes - 1}"
-    if classes < 2:
-        yield "y_train holds one class only; a classifier needs at least two"
-    if highest > 10 * len(y_train):
-        yield f"y_train holds the label {highest} but only {len(y_train):,} images; labels must be 0, 1, 2, …"
-        return
-    counts = np.bincount(y_train, minlength=classes)
-    empty = [f"{label} ({class_names[label]})" if class_names else str(label) for label in np.flatnonzero(counts == 0)]
-    if empty:
-        named = ", ".join(empty[:10]) + (", …" if len(empty) > 10 else "")
-        yield f"class {named} has no training image; labels must be 0, 1, 2, … without a gap"

@@ -1,11 +1,9 @@
 """Choose training and validation images by seed, stratified by class; the same arguments choose the same images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Array, Dataset
 from mnist_exp.errors import DataError
 
@@ -53,7 +51,7 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
     if validation == "test" and limit in (None, total):
         return Split(data.x_train, data.y_train, data.x_test, data.y_test, True, used, none)
     if limit is not None and limit < total:
-        used = stratified(data.y_train, limit, np.random.default_rng([_STREAM, seed, 0]))
+        used = chosen(data.task.strata(data.y_train), total, limit, np.random.default_rng([_STREAM, seed, 0]))
     if validation == "test":
         return Split(data.x_train[used], data.y_train[used], data.x_test, data.y_test, True, used, none)
     assert not isinstance(validation, str)
@@ -63,28 +61,22 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
             f"data.validation={validation} would hold out {held:,} of {len(used):,} training images; "
             "at least one must be held out and one left"
         )
-    out = stratified(data.y_train[used], held, np.random.default_rng([_STREAM, seed, 1]))
+    out = chosen(data.task.strata(data.y_train[used]), len(used), held, np.random.default_rng([_STREAM, seed, 1]))
     kept, held_out = np.delete(used, out), used[out]
     x, y = data.x_train, data.y_train
     return Split(x[kept], y[kept], x[held_out], y[held_out], False, kept, held_out)
 
 
-def remarks(split: Split, class_names: Sequence[str]) -> list[str]:
-    """Return a sentence for each set of images, of a split, in which classes are missing."""
-    found = []
-    sets = {"training": split.y_train, "validation": split.y_val}
-    for what, labels in sets.items():
-        counts = np.bincount(labels, minlength=len(class_names))
-        missing = [class_names[int(label)] for label in np.flatnonzero(counts == 0)]
-        if len(missing) == len(class_names) - 1:
-            only = class_names[int(counts.argmax())]
-            all_of_them = f"all {len(labels):,} {what} images are" if len(labels) > 1 else f"the only {what} image is"
-            found.append(f"{all_of_them} of the class {show(only)}")
-        elif missing:
-            named = ", ".join(map(show, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-            which = "class" if len(missing) == 1 else "classes"
-            found.append(f"none of the {len(labels):,} {what} images is of the {which} {named}")
-    return found
+def chosen(strata: Array | None, total: int, count: int, rng: np.random.Generator) -> Array:
+    """Return the sorted positions of `count` of all images: each class by its share, or drawn from all.
+
+    Args:
+        strata: the class of each, whole numbers from 0; None if there are no classes.
+        total: how many there are.
+        count: how many to choose, 0 to total.
+        rng: decides which.
+    """
+    return stratified(strata, count, rng) if strata is not None else np.sort(rng.permutation(total)[:count])
 
 
 def stratified(labels: Array, count: int, rng: np.random.Generator) -> Array:

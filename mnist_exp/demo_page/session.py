@@ -16,6 +16,7 @@ from mnist_exp.evaluation import saliency
 from mnist_exp.inference import preprocessing
 from mnist_exp.inference.mnist_style import Prepared
 from mnist_exp.inference.preprocessing import MNIST, PLAIN, Reader
+from mnist_exp.tasks.classification import Classification
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -62,8 +63,10 @@ def find_mistakes(run: StoredRun, settings: "Settings") -> Mistakes:
 
     recorded = run.predictions()
     dataset = recall.load_data(run, settings)
-    if not np.array_equal(recorded.labels, dataset.y_test) or int(recorded.predicted.max()) >= dataset.classes:
+    is_of_these = np.array_equal(recorded.labels, dataset.y_test) and recorded.probability is not None
+    if not is_of_these or int(recorded.predicted.max()) >= len(dataset.class_names):
         raise DataError("the recorded predictions do not fit the test set found here")
+    assert recorded.probability is not None
     wrong = np.flatnonzero(recorded.predicted != recorded.labels)
     if not len(wrong):
         return Mistakes(tested=len(recorded.labels), why_none="it made no mistake")
@@ -79,16 +82,19 @@ class DemoSession:
 
     Args:
         run: the run that recorded the model.
-        model: maps pixels to probabilities.
+        model: maps pixels to predictions.
+        task: of the model, one of classes.
         mistakes: the run's mistakes on its test set.
     """
 
-    def __init__(self, run: StoredRun, model: "keras.Model", mistakes: Mistakes) -> None:
+    def __init__(self, run: StoredRun, model: "keras.Model", task: Classification, mistakes: Mistakes) -> None:
         self.mistakes = mistakes
         self._run, self._model, self._lock, self._reading = run, model, threading.Lock(), threading.Lock()
+        self._task = task
         self._shape = preprocessing.shape_of(model.input_shape, run)
-        self._classes = int(model.output_shape[-1])
-        self._names = preprocessing.class_names(run, self._classes) or tuple(map(str, range(self._classes)))
+        outputs = int(model.output_shape[-1])
+        classes = task.probabilities(np.zeros((1, outputs), np.float32)).shape[1]
+        self._names = preprocessing.class_names(run, task, outputs) or tuple(map(str, range(classes)))
         usual = preprocessing.reader(run, self._shape)
         ways = (MNIST, PLAIN) if usual.way == MNIST else (PLAIN,)
         self._readers: Mapping[str, Reader] = {way: preprocessing.reader(run, self._shape, way) for way in ways}
@@ -176,7 +182,7 @@ class DemoSession:
     def _predict(self, images: Array) -> Array:
         # The model is called directly: `Model.predict` starts threads and callbacks, which take 20 ms per image.
         with self._lock:
-            probabilities = np.asarray(self._call(images), np.float32)
+            probabilities = self._task.probabilities(np.asarray(self._call(images), np.float32))
         if not np.isfinite(probabilities).all():
             raise DataError(preprocessing.NO_NUMBER)
         return probabilities

@@ -14,6 +14,7 @@ from mnist_exp.evaluation.metrics import Bin
 Array = npt.NDArray[Any]
 _LABELLED = 20  # classes up to which the confusion matrix shows names and counts
 _MISTAKES = 25  # images in the figure of mistakes
+_NUMBERS = 6  # whose residuals are drawn
 
 
 def draw_all(
@@ -52,15 +53,16 @@ def write(folder: Path, figures: Mapping[str, Figure]) -> None:
             )  # Takes half the time, for a fifth more bytes.
 
 
-def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
-    """Plot loss and accuracy by epoch, for training and validation.
+def learning_curves(history: Mapping[str, Sequence[float]], running: str = "accuracy") -> Figure:
+    """Plot the loss and one more metric by epoch, for training and validation.
 
     Args:
         history: the values of each metric, one per epoch.
+        running: the name of the other metric.
     """
     figure = Figure(figsize=(9, 3.6))
     figure.subplots_adjust(0.06, 0.14, 0.98, 0.9, wspace=0.2)
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", running), strict=True):
         for name, words in ((metric, "training"), (f"val_{metric}", "validation")):
             values = history.get(name, [])
             axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=words)
@@ -105,6 +107,59 @@ def confusion_matrix(y: Array, predicted: Array, names: Sequence[str], images: s
                 on_red = "white" if count > dark else "black"
                 colour = "grey" if row == column else on_red
                 axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
+    return figure
+
+
+def label_counts(y: Array, predicted: Array, names: Sequence[str], images: str = "test images") -> Figure:
+    """Draw, for each of several labels, how often it was found, missed, and predicted where it is not.
+
+    Args:
+        y: labels of 0 and 1, shape (n, labels).
+        predicted: predicted labels, bool or 0 and 1, shape (n, labels).
+        names: one name per label.
+        images: what the title calls the images.
+    """
+    is_there, said = y > 0, predicted > 0
+    counts = [("found", is_there & said, "#2b6cb0"), ("missed", is_there & ~said, "#c53030")]
+    counts += [("not there, but predicted", ~is_there & said, "#dd9b4a")]
+    figure = Figure(figsize=(7, min(max(2.5, 1 + 0.3 * len(names)), 40)), layout="constrained")
+    axes = figure.add_subplot()
+    rows, left = np.arange(len(names)), np.zeros(len(names))
+    for words, which, colour in counts:
+        axes.barh(rows, which.sum(axis=0), left=left, label=words, color=colour)
+        left += which.sum(axis=0)
+    axes.set_yticks(rows, names, parse_math=False)
+    axes.invert_yaxis()
+    axes.set(xlabel="images")
+    axes.set_title(f"labels of {len(y):,} {images}", parse_math=False)
+    axes.legend()
+    return figure
+
+
+def residuals(y: Array, predicted: Array, names: Sequence[str], images: str = "test images") -> Figure:
+    """Draw, for each number, the predictions against the true values, and the errors against the predictions.
+
+    Args:
+        y: true values, shape (n, numbers).
+        predicted: shape (n, numbers).
+        names: one name per number.
+        images: what the title calls the images.
+    """
+    shown = names[:_NUMBERS]
+    figure = Figure(figsize=(9, 3.6 * len(shown)), layout="constrained")
+    grid = figure.subplots(len(shown), 2, squeeze=False)
+    for column, (name, (left, right)) in enumerate(zip(shown, grid, strict=True)):
+        true, said = y[:, column], predicted[:, column]
+        low, high = float(min(true.min(), said.min())), float(max(true.max(), said.max()))
+        left.plot([low, high], [low, high], color="grey", linestyle="--", linewidth=1)
+        left.plot(true, said, ".", markersize=3, alpha=0.5)
+        left.set(xlabel="true", ylabel="predicted")
+        right.axhline(0, color="grey", linestyle="--", linewidth=1)
+        right.plot(said, said - true, ".", markersize=3, alpha=0.5)
+        right.set(xlabel="predicted", ylabel="predicted − true")
+        for axes in (left, right):
+            axes.set_title(f"{name}, {len(y):,} {images}", parse_math=False)
+            axes.grid(alpha=0.3)
     return figure
 
 

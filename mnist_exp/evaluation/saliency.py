@@ -1,10 +1,12 @@
 """Saliency by occlusion: which pixels a prediction depends on, measured by covering parts of the image."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from mnist_exp.data.dataset import Array
+Array = npt.NDArray[Any]
 
 _POSITIONS, _FEW, _SMALL = 26, 14, 64  # squares along a side; fewer in an image whose side is longer than this
 _COVER = 5 / 28  # side of the square, as a share of the image's shorter side

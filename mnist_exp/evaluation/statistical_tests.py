@@ -139,7 +139,7 @@ def compare(first: Values, second: Values) -> Comparison:
     """
     common = [seed for seed in first if seed in second]
     if len(common) >= max(2, max(len(first), len(second)) / 2):
-        return _paired(np.array([first[s] for s in common]), np.array([second[s] for s in common]))
+        return paired(np.array([first[s] for s in common]), np.array([second[s] for s in common]))
     return _welch(np.array([*first.values()]), np.array([*second.values()]))
 
 
@@ -234,7 +234,8 @@ def mcnemar(first_right: npt.NDArray[np.bool_], second_right: npt.NDArray[np.boo
     return Discordance(images, first, second, float(tested.pvalue), is_exact, low, high)
 
 
-def _paired(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> Comparison:
+def paired(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> Comparison:
+    """Compare two sets of values, pair by pair, by the paired t-test."""
     from scipy import stats
 
     differences = first - second

@@ -8,9 +8,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
 
-_IN_LINE = (names.LOSS, names.ACCURACY, names.VAL_LOSS, names.VAL_ACCURACY)
-_IN_BAR = (names.LOSS, names.ACCURACY)
-
 
 class TrainingProgress:
     """The progress of one training; a context while it trains. Without a terminal there is no bar.
@@ -19,10 +16,14 @@ class TrainingProgress:
         screen: where it is shown.
         epochs: number of epochs, at most.
         steps: steps an epoch.
+        running: the metric beside the loss.
+        objective: what selects.
     """
 
-    def __init__(self, screen: Screen, epochs: int, steps: int) -> None:
+    def __init__(self, screen: Screen, epochs: int, steps: int, running: str, objective: str) -> None:
         self._screen, self._epochs, self._steps = screen, epochs, steps
+        self._in_bar = (names.LOSS, running)
+        self._in_line = tuple(dict.fromkeys([*self._in_bar, names.VAL_LOSS, f"val_{running}", objective]))
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -54,14 +55,14 @@ class TrainingProgress:
     def show_step(self, done: int, metrics: Mapping[str, float]) -> None:
         """Move the bar to the number of steps that are done."""
         if self._bar is not None and self._task is not None:
-            shown = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in _IN_BAR if name in metrics)
+            shown = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in self._in_bar if name in metrics)
             self._bar.update(self._task, completed=done, metrics=shown)
 
     def show_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Print the line of an epoch, counted from 1."""
         wide = len(str(self._epochs))
         parts = [f"epoch {number:>{wide}}/{self._epochs}"]
-        parts += [f"{name} {metrics[name]:.4f}" for name in _IN_LINE if name in metrics]
+        parts += [f"{name} {metrics[name]:.4f}" for name in self._in_line if name in metrics]
         parts.append(f"{metrics[names.EPOCH_TIME_S]:.1f} s")
         self._screen.out.print("   ".join(parts))
         if self._bar is not None and self._task is not None and number < self._epochs:

@@ -67,7 +67,7 @@ def _listed(value: Any) -> list[Any]:
 
 def load_data(run: StoredRun, settings: Settings) -> Dataset:
     """Return the data set of a recorded run. Raises: SettingsError: what is found now is another one."""
-    dataset = data.load(settings.data)
+    dataset = data.load(settings)
     recorded_sha256 = run.tags.get(names.DATA_SHA256)
     if dataset.sha256 != recorded_sha256:
         raise SettingsError(

@@ -1,6 +1,7 @@
 """What a run records of itself: as it begins, and once it has been tested."""
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -65,13 +66,14 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     own = own_code.record(settings, job.own_code)
     config = provenance.config_without_secrets(settings)
     # Tags of the user's own are tags, and no options to compare runs by.
-    params = flatten({name: section for name, section in config.items() if name != "tags"})
+    params = flatten({name: section for name, section in config.items() if name != "tags"} | _weights(config))
     commit = provenance.commit()
     tags = {
         **config["tags"],
         names.JOB_KEY: job_key(settings, dataset.sha256),
         names.DATA_SHA256: dataset.sha256,
         **_code_tags(settings, own),
+        names.TASK: dataset.task.name,
         names.PROCESS: processes.identify(),
         **job.tags,
     }
@@ -113,6 +115,13 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
             record.log_metrics(metrics, step=epoch)
 
 
+def _weights(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the trainer's section with the weights of classes as one text: MLflow refuses some names of classes."""
+    trainer = config["trainer"]
+    given = trainer["class_weight"]
+    return {"trainer": trainer | {"class_weight": json.dumps(given)}} if isinstance(given, dict) else {}
+
+
 def own_code_again(record: Tracker, settings: Settings, job: Job) -> None:
     """Record the user's own code once more, for what the training imported after the run had begun."""
     own = own_code.record(settings, job.own_code)
@@ -128,16 +137,15 @@ def _code_tags(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
     return {names.CODE_SHA256: code_sha256(settings, own or None), **own_code.tags(own)}
 
 
-def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, probabilities: Any) -> None:
+def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, outputs: Any) -> None:
     """Record the predictions on the test set, as a table and in pictures."""
     if record.run_id is None:
         return
-    from mnist_exp.evaluation import figures
-
     # Drawing makes many objects and little garbage: the collector would take a third of the time.
     with imports.paused_collection(), tracker.folder() as folder:
-        predictions.of(probabilities, dataset.y_test).write(folder / predictions.FILE)
-        figures.draw_all(folder, history, dataset.x_test, dataset.y_test, probabilities, dataset.class_names)
+        task, names = dataset.task, dataset.class_names
+        task.predictions(outputs, dataset.y_test, names).write(folder / predictions.FILE)
+        task.draw(folder, history, dataset.x_test, dataset.y_test, outputs, names)
         record.log_files(folder)
 
 

@@ -25,7 +25,10 @@ from mnist_exp.training.checkpoints import CheckpointPolicy
 if TYPE_CHECKING:
     import keras
 
+    from mnist_exp.data.dataset import Array
+    from mnist_exp.training.build import Models
     from mnist_exp.training.fit import FitResult, TrainingRequest
+    from mnist_exp.training.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Result:
         objective: value of the objective, of the final weights.
         metrics: logged at the end.
         history: each metric's values, epoch by epoch.
-        model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes).
+        model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes), or numbers.
         pruned: whether a sweep stopped it early; it was not tested then.
         weights_sha256: SHA-256 of all weights, in hex.
     """
@@ -88,17 +91,23 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
     tracker = open_tracker(settings.tracking, screen.warn)
     with imports.quick_imports():
         from mnist_exp.training import build, checkpointing, devices, fit, readable, setup  # noqa: F401
+        from mnist_exp.training.scores import Scores
 
         tracker.load()
         setup.set_up(settings.seed, settings.trainer)
         devices.check(settings.trainer, len(split.x_train), len(split.x_val))
         with memory.shortage_told(settings):
-            models = build.build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+            shape, task, count = dataset.image_shape, dataset.task, dataset.outputs
+            weights = dataset.weights_of(split.trained, settings.trainer.class_weight)
+            is_weighted = weights is not None
+            models = build.build(settings, shape, task, count, len(split.x_train), is_weighted=is_weighted)
+            scores = Scores(task, settings.metrics, len(dataset.class_names))
+            scores.check(split.y_val, count)
     if settings.tracking.store != "none":
         readable.check(models.inference_model, settings.model.target, settings.trusted_modules)
     if job.start is not None:
         checkpointing.check_fits(models.training_model, job.start)
-    opened = Run(settings, screen, job, dataset, split, tracker, models.training_model, models.inference_model)
+    opened = Run(settings, screen, job, dataset, split, tracker, models, scores, weights)
     summary.announce(screen, settings, dataset, split, opened.parameters, job.resumption)
     for remark in models.remarks:
         screen.warn(remark)
@@ -121,8 +130,9 @@ class Run:
         dataset: all of it.
         split: what of it is trained and validated on.
         tracker: that records it.
-        training_model: compiled, its optimizer built.
-        inference_model: of the same weights; takes raw pixels, returns probabilities.
+        models: of the same weights; one is compiled, the other one takes raw pixels and returns predictions.
+        scores: the metrics that are computed of all predictions at once.
+        weights: how much each training image counts in the loss; None if all count alike.
     """
 
     settings: Settings
@@ -131,20 +141,22 @@ class Run:
     dataset: Dataset
     split: Split
     tracker: Tracker
-    training_model: "keras.Model"
-    inference_model: "keras.Model"
+    models: "Models"
+    scores: "Scores"
+    weights: "Array | None"
     result: Result | None = field(default=None, init=False)
 
     @property
     def parameters(self) -> int:
         """How many numbers the model has."""
-        return int(self.inference_model.count_params())
+        return int(self.models.inference_model.count_params())
 
     @functools.cached_property
     def progress(self) -> TrainingProgress:
         """What a person sees of the training."""
-        trainer = self.settings.trainer
-        return TrainingProgress(self.screen, trainer.epochs, trainer.steps(len(self.split.x_train)))
+        trainer, running = self.settings.trainer, self.dataset.task.running
+        steps = trainer.steps(len(self.split.x_train))
+        return TrainingProgress(self.screen, trainer.epochs, steps, running, self.settings.objective)
 
     def training_request(self) -> "TrainingRequest":
         """Return what is to be trained, each epoch recorded and shown."""
@@ -154,7 +166,16 @@ class Run:
         if self.tracker.folder is not None:
             every = self.settings.trainer.checkpoint_every
             policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn)
-        return TrainingRequest(self.training_model, self.split, self.settings, self._end_epoch, policy)
+        return TrainingRequest(
+            self.models.training_model,
+            self.models.goal,
+            self.split,
+            self.settings,
+            self._end_epoch,
+            policy,
+            self.weights,
+            self._validated if self.scores else None,
+        )
 
     def fit(self) -> "FitResult":
         """Train it alone, each step shown. Raises: TrainingError: the loss became NaN or infinite."""
@@ -170,11 +191,10 @@ class Run:
             fitted: by `fit`, or by a training of several runs together.
         Raises: TrainingError: the objective is not a number.
         """
-        from mnist_exp.evaluation.metrics import score
         from mnist_exp.training import flops
-        from mnist_exp.training.predict import predict, weights_sha256
+        from mnist_exp.training.predict import weights_sha256
 
-        model, tracker, history = self.inference_model, self.tracker, fitted.history
+        model, tracker, history = self.models.inference_model, self.tracker, fitted.history
         sha256 = weights_sha256(model)
         tracker.log_tags({names.WEIGHTS_SHA256: sha256})
         metrics = _outcome(self.settings, history)
@@ -183,9 +203,8 @@ class Run:
             metrics[names.FLOPS_PER_IMAGE] = float(per_image)
         pruned = fitted.stopped_by_callback
         if not pruned:
-            probabilities = predict(model, self.dataset.x_test)
-            tested = score(probabilities, self.dataset.y_test)
-            metrics |= {names.TEST_LOSS: tested[names.LOSS], names.TEST_ACCURACY: tested[names.ACCURACY]}
+            outputs, tested = self._tested()
+            metrics |= {names.tested(name): value for name, value in tested.items()}
         tracker.log_metrics(metrics, step=len(history[names.LOSS]))
         record.own_code_again(tracker, self.settings, self.job)
         if pruned:
@@ -194,9 +213,23 @@ class Run:
             # The model first: a picture that fails must not cost it.
             tracker.log_model(model, self.dataset, self.settings.trusted_modules)
             tracker.register_model()
-            record.results(tracker, history, self.dataset, probabilities)
+            record.results(tracker, history, self.dataset, outputs)
         self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model, pruned, sha256)
         return self.result
+
+    def _validated(self) -> dict[str, float]:
+        """Return the metrics of the predictions for the validation images, by the weights of now."""
+        from mnist_exp.training.predict import predict
+
+        return self.scores.of(self.split.y_val, predict(self.models.inference_model, self.split.x_val))
+
+    def _tested(self) -> tuple["Array", dict[str, float]]:
+        """Return the predictions for the test images, and all metrics of them."""
+        from mnist_exp.training import testing
+
+        models, goal, data = self.models, self.models.goal, self.dataset
+        twin = models.training_model if goal.is_raw else None
+        return testing.test(models.inference_model, twin, goal.loss, goal.task, self.scores, data.x_test, data.y_test)
 
     def _end_epoch(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Record and show an epoch, and tell whether to go on."""
@@ -214,7 +247,7 @@ def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, f
         raise TrainingError(f"{settings.objective} ended as {objective}")
     return {
         names.OBJECTIVE: objective,
-        names.BEST_VAL_ACCURACY: max(history[names.VAL_ACCURACY]),
+        **({names.BEST_VAL_ACCURACY: max(accuracies)} if (accuracies := history.get(names.VAL_ACCURACY)) else {}),
         names.BEST_EPOCH: float(best + 1),
         names.EPOCHS: float(len(values)),
     }

@@ -3,7 +3,6 @@
 from mnist_exp.config import rules
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
-from mnist_exp.data.splits import remarks
 from mnist_exp.experiment import changes
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime.terminal import Screen
@@ -35,6 +34,7 @@ def announce(
             "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
             f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
         }
+        | _goal(settings, dataset)
         | changes.shown(settings)
     )
     if dataset.fallback:
@@ -44,8 +44,22 @@ def announce(
         *rules.without_effect(settings),
         *rules.warnings_of_size(settings, len(split.y_train)),
     ]
-    for warning in [*warnings, *remarks(split, dataset.class_names)]:
+    sets = {"training": split.y_train, "validation": split.y_val}
+    for warning in [*warnings, *dataset.task.remarks(sets, dataset.class_names)]:
         screen.warn(warning)
+
+
+def _goal(settings: Settings, dataset: Dataset) -> dict[str, str]:
+    """Return what is learnt, by which loss, as a row of the screen; none for classes by cross-entropy."""
+    task, weights, loss = dataset.task, settings.trainer.class_weight, settings.loss.name
+    if (task.name, loss, weights, dataset.weights) == ("classification", "auto", None, None):
+        return {}
+    found = "" if settings.task.name == task.name else ", as the labels say"
+    weighted = ["images weighted by the data"] if dataset.weights is not None else []
+    weighted += ["classes weighted"] if weights else []
+    usual = {"linear": "mse"}.get(task.activation, "crossentropy")
+    named = f"{len(dataset.class_names)} {'numbers' if task.activation == 'linear' else 'classes or labels'}"
+    return {"task": ", ".join([f"{task.name}{found}: {named}", f"loss {usual if loss == 'auto' else loss}", *weighted])}
 
 
 def show_summary(
@@ -53,8 +67,7 @@ def show_summary(
 ) -> None:
     """Say what came of the run, and what to do next with it."""
     rows = {
-        "test": f"accuracy {metrics[names.TEST_ACCURACY]:.4f}, loss {metrics[names.TEST_LOSS]:.4f} "
-        f"on {len(dataset.y_test):,} images",
+        "test": f"{dataset.task.described(metrics)} on {len(dataset.y_test):,} images",
         "time": f"{metrics[names.FIT_TIME_S]:.1f} s of training",
     }
     if record.run_id is not None:

@@ -1,15 +1,45 @@
 """The models of a sweep as one: the mean of their probabilities. All are used, so that none is chosen by its score."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mnist_exp.data.dataset import Array
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import load
 from mnist_exp.inference.labelled_images import Images
 from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import StoredRun
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of n images.
+
+    Args:
+        outputs: predictions, float32 (n, outputs).
+        raw: what comes before them; the same array where that is not known.
+    """
+
+    outputs: Array
+    raw: Array
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is known what comes before the predictions."""
+        return self.raw is not self.outputs
+
+    def of(self, which: Array) -> "Prediction":
+        """Return the predictions for some of the images, bool (n,)."""
+        outputs = self.outputs[which]
+        return Prediction(outputs, self.raw[which] if self.is_raw else outputs)
+
+
+def mean(predictions: Sequence[Prediction]) -> Prediction:
+    """Return the mean of the predictions of several models for the same images."""
+    outputs = np.mean([each.outputs for each in predictions], axis=0)
+    return Prediction(outputs, outputs)
 
 
 def members(run: StoredRun) -> list[StoredRun]:

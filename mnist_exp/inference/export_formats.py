@@ -16,11 +16,13 @@ import numpy as np
 
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import SettingsError
+from mnist_exp.tasks.task import Task
 
 if TYPE_CHECKING:
     import keras
 
-INPUT, OUTPUT = "pixels", "probabilities"
+INPUT = "pixels"
+_NAMED = "by its task"  # the output is "probabilities", or "values"
 BATCH = 200
 _PARITY_BATCH = 500
 _REPEATS = 50
@@ -36,7 +38,7 @@ class Format:
         suffix: of its file; empty for a folder.
         packages: modules that it needs beside Keras.
         runtime: what reads it, for people.
-        output: what it calls the probabilities.
+        output: what it calls the output.
         write: writes a model to a path.
         open: returns what reads float32 images (n, height, width, channels) as probabilities; it is told which modules
             of the user's a Keras file may name.
@@ -47,7 +49,7 @@ class Format:
     packages: tuple[str, ...]
     runtime: str
     output: str
-    write: "Callable[[keras.Model, Path], None]"
+    write: "Callable[[keras.Model, Path, str], None]"
     open: Callable[[Path, Sequence[str]], Reader]
     is_float32: bool = False
 
@@ -58,9 +60,9 @@ class Parity:
 
     Args:
         images: how many.
-        agreeing: how many are read as the same class.
+        agreeing: for how many the prediction is the same class, the same labels, or the same number.
         ties: how many of the others are none, as the two highest probabilities are closer than the tolerance.
-        difference: the largest of any probability.
+        difference: the largest of any probability, or number.
         tolerance: up to which they agree.
     """
 
@@ -76,6 +78,13 @@ class Parity:
         return self.agreeing + self.ties == self.images and self.difference <= self.tolerance
 
 
+def output_name(form: str, task: Task) -> str:
+    """Return what a format calls the output of a model."""
+    if FORMATS[form].output != _NAMED:
+        return FORMATS[form].output
+    return "values" if task.activation == "linear" else "probabilities"
+
+
 def check_packages(name: str) -> None:
     """Make sure that the packages of a format are installed. Raises: SettingsError: they are not."""
     missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
@@ -83,12 +92,24 @@ def check_packages(name: str) -> None:
         raise SettingsError(f"--format={name} needs {', '.join(missing)}: pip install 'mnist_exp[export]'")
 
 
-def compare(reference: Array, exported: Array, tolerance: float) -> Parity:
-    """Compare probabilities of the same images, both of shape (n, classes)."""
-    differs = reference.argmax(axis=1) != exported.argmax(axis=1)
-    highest = np.sort(reference, axis=1)[:, -2:].astype(np.float64)
-    is_tie = differs & (highest[:, 1] - highest[:, 0] < tolerance)
-    difference = float(np.abs(reference.astype(np.float64) - exported).max())
+def compare(reference: Array, exported: Array, task: Task, tolerance: float) -> Parity:
+    """Compare predictions for the same images, both of shape (n, outputs).
+
+    Those of numbers are compared in the unit of the largest of them, if that is above 1.
+    """
+    far = np.abs(reference.astype(np.float64) - exported).max(axis=1)
+    if task.activation == "linear":
+        far = far / max(float(np.abs(reference).max()), 1.0)
+        differs, is_tie = far > tolerance, np.zeros(len(far), bool)
+    elif task.activation == "sigmoid":
+        changed = (reference > 0.5) != (exported > 0.5)
+        differs = changed.any(axis=1)
+        is_tie = differs & (~changed | (np.abs(reference - 0.5) < tolerance)).all(axis=1)
+    else:
+        differs = reference.argmax(axis=1) != exported.argmax(axis=1)
+        highest = np.sort(reference, axis=1)[:, -2:].astype(np.float64)
+        is_tie = differs & (highest[:, 1] - highest[:, 0] < tolerance)
+    difference = float(far.max())
     return Parity(len(reference), int((~differs).sum()), int(is_tie.sum()), difference, tolerance)
 
 
@@ -166,13 +187,13 @@ def _descriptors_to(file: IO[str]) -> Iterator[None]:
         file.flush()
 
 
-def _write_onnx(model: "keras.Model", path: Path) -> None:
+def _write_onnx(model: "keras.Model", path: Path, name: str) -> None:
     import onnx
 
     model.export(path, format="onnx", verbose=False)
     graph = (written := onnx.load(path)).graph
     (pixels,), (output,) = graph.input, graph.output
-    named = {pixels.name: INPUT, output.name: OUTPUT}  # tf2onnx calls it Identity:0.
+    named = {pixels.name: INPUT, output.name: name}  # tf2onnx calls it Identity:0.
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [named.get(name, name) for name in names]
@@ -187,10 +208,10 @@ def _open_onnx(path: Path, trusted: Sequence[str]) -> Reader:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda x: np.asarray(session.run([OUTPUT], {INPUT: x})[0])
+    return lambda x: np.asarray(session.run(None, {INPUT: x})[0])
 
 
-def _write_litert(model: "keras.Model", path: Path) -> None:
+def _write_litert(model: "keras.Model", path: Path, name: str) -> None:
     model.export(path, format="litert", verbose=False)
 
 
@@ -202,7 +223,7 @@ def _open_litert(path: Path, trusted: Sequence[str]) -> Reader:
     return lambda x: np.asarray(run(**{pixels: x})[output])
 
 
-def _write_savedmodel(model: "keras.Model", path: Path) -> None:
+def _write_savedmodel(model: "keras.Model", path: Path, name: str) -> None:
     model.export(path, format="tf_saved_model", verbose=False)
 
 
@@ -213,7 +234,7 @@ def _open_savedmodel(path: Path, trusted: Sequence[str]) -> Reader:
     return lambda x: np.asarray(loaded.serve(tf.constant(x)))
 
 
-def _write_keras(model: "keras.Model", path: Path) -> None:
+def _write_keras(model: "keras.Model", path: Path, name: str) -> None:
     model.save(path)
 
 
@@ -229,8 +250,8 @@ def reader_of(model: "keras.Model") -> Reader:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", ("tf2onnx", "onnx", "onnxruntime"), "ONNX Runtime", OUTPUT, _write_onnx, _open_onnx, True),
+    "onnx": Format(".onnx", ("tf2onnx", "onnx", "onnxruntime"), "ONNX Runtime", _NAMED, _write_onnx, _open_onnx, True),
     "litert": Format(".tflite", ("ai_edge_litert",), "LiteRT", "output_0", _write_litert, _open_litert, True),
     "savedmodel": Format("", (), "TensorFlow", "output_0", _write_savedmodel, _open_savedmodel),
-    "keras": Format(".keras", (), "Keras", OUTPUT, _write_keras, _open_keras),
+    "keras": Format(".keras", (), "Keras", _NAMED, _write_keras, _open_keras),
 }

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("test", "train", "validation", "all")
 _OF_THE_TRAINING = ("data.limit", "data.validation")
+_OF_THE_GOAL = ("task", "loss", "metrics")
 _FIXED = ("name", "_target_", "limit", "validation", "trusted_modules")
 _LONGEST = 60  # characters of a name
 _NAME = re.compile(r"[A-Za-z_][\w-]*(/[\w-]+)*")
@@ -36,6 +37,7 @@ class Images:
 
     Args:
         dataset: that they are of.
+        settings: task, loss and metrics of the run.
         split: test, train, validation or all.
         x: raw pixels, shape (n, height, width, channels).
         y: labels, shape (n,).
@@ -45,12 +47,18 @@ class Images:
     """
 
     dataset: Dataset
+    settings: Settings
     split: str
     x: Array
     y: Array
     is_own: bool
     seen: Array | None
     why_unknown: str = ""
+
+    def of(self, which: Array) -> "Images":
+        """Return some of the images, bool (n,)."""
+        seen = None if self.seen is None else self.seen[which]
+        return replace(self, x=self.x[which], y=self.y[which], seen=seen)
 
     def words(self) -> str:
         """Return their name: `test images of mnist`."""
@@ -70,13 +78,13 @@ def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[
         SettingsError: an option is mistaken, or the record.
     """
     settings = _own_settings(run, given, trusted)
-    dataset = data.load(settings.data)
+    dataset = data.load(settings)
     if dataset.sha256 != run.tags.get(names.DATA_SHA256):
         raise DataError(
             f"data={wording.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
             f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get(names.DATA_SHA256, 'recorded')[:12]}…"
         )
-    return _choose(dataset, split, run, _split(dataset, settings))
+    return _choose(dataset, settings, split, run, _split(dataset, settings))
 
 
 def other(
@@ -93,8 +101,9 @@ def other(
         config_dir: a folder of the user's own with a group `data`.
     Raises: SettingsError: it cannot be found, or an option is wrong.
     """
-    settings = compose.compose([f"data={name}", *words], config_dir=config_dir)
-    dataset = data.load(settings.data)
+    composed = compose.compose([f"data={name}", *words], config_dir=config_dir)
+    settings = replace(_own_settings(run, None, trusted), data=composed.data)
+    dataset = data.load(settings)
     is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
     if dataset.fallback and not is_own:
         raise SettingsError(f"--data={name} cannot be found: {dataset.fallback}; there is --data=mnist_5k")
@@ -103,11 +112,11 @@ def other(
         trained_on = dataset if is_own else _loaded_without_network(own_settings)
         if trained_on.sha256 != run.tags.get(names.DATA_SHA256):
             raise SettingsError(f"{trained_on.place} is not what the run was trained on")
-        return _choose(dataset, split, run, _split(trained_on, own_settings))
+        return _choose(dataset, settings, split, run, _split(trained_on, own_settings))
     except SettingsError as error:
         if split == "validation":
             raise
-        return _choose(dataset, split, run, None, error.problems[0])
+        return _choose(dataset, settings, split, run, None, error.problems[0])
 
 
 def check_words(words: Sequence[str], data_name: str | None) -> None:
@@ -153,9 +162,9 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
         fix = f"; data.size=[{height},{width}] scales them" if "image_folder" in name else ""
         here = f"{height}×{width}×{channels}"
         problems.append(f"data={name} has images of {there}, but the model of run {run.run_id} takes {here}{fix}")
-    if given[1] != dataset.classes:
+    if given[1] != dataset.outputs:
         problems.append(
-            f"data={name} has {dataset.classes} classes, but the model of run {run.run_id} knows {given[1]}: they must "
+            f"data={name} has {dataset.outputs} classes, but the model of run {run.run_id} knows {given[1]}: they must "
             "be the same, in the same order"
         )
     names = run.class_names() or dataset.class_names
@@ -189,10 +198,37 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names[:3])) + (", …" if len(names) > 3 else "")
 
 
-def _own_settings(run: StoredRun, given: Mapping[str, Any], trusted: Sequence[str]) -> Settings:
-    """Return settings with the data and the seed of a run; the rest of its record does not matter here."""
+def _own_settings(run: StoredRun, given: Mapping[str, Any] | None, trusted: Sequence[str]) -> Settings:
+    """Return settings with data, seed, task, loss and metrics of a run; the rest of its record does not matter here.
+
+    Args:
+        run: recorded.
+        given: options of the data set that are different here; None if its data do not matter either.
+        trusted: modules whose code its record may name.
+    """
     config = run.config()
-    section = copy.deepcopy(config.get("data"))
+    defaults = compose.compose()
+    rest = defaults.to_config()
+    # The loss is an objective of every task.
+    chosen = {name: config[name] for name in (*_OF_THE_GOAL, "seed") if name in config}
+    chosen |= {"objective": "val_loss", "direction": "minimize"}
+    if given is not None:
+        chosen["data"] = _data_section(run, given)
+    targets = [f"{each['_target_']}." for each in _components(chosen)]
+    named = config.get("trusted_modules")
+    listed = map(str, named if isinstance(named, list) else [])
+    chosen["trusted_modules"] = [name for name in listed if any(t.startswith(f"{name}.") for t in targets)]
+    try:
+        return recall.check_config(rest | chosen, set(trusted), run, defaults.tracking, "--trusted-modules={}")
+    except SettingsError as error:
+        prefixes = tuple(f"config.yaml of run {run.run_id}: data.{name}" for name in given or ())
+        raise SettingsError(
+            [p.partition(": ")[2] if prefixes and p.startswith(prefixes) else p for p in error.problems]
+        ) from error
+
+
+def _data_section(run: StoredRun, given: Mapping[str, Any]) -> dict[str, Any]:
+    section = copy.deepcopy(run.config().get("data"))
     if not isinstance(section, dict):
         raise SettingsError(f"config.yaml of run {run.run_id} has no section data")
     names = [name for name in section if name not in _FIXED]
@@ -200,21 +236,16 @@ def _own_settings(run: StoredRun, given: Mapping[str, Any], trusted: Sequence[st
         raise SettingsError(problems)
     if "path" in given and "mirrors" in section:
         section["mirrors"] = []
-    section |= given
-    target = str(section.get("_target_"))
-    named = config.get("trusted_modules")
-    code = [name for name in map(str, named if isinstance(named, list) else []) if f"{target}.".startswith(f"{name}.")]
-    defaults = compose.compose()
-    chosen = {"data": section, "seed": config.get("seed"), "trusted_modules": code}
-    try:
-        return recall.check_config(
-            defaults.to_config() | chosen, set(trusted), run, defaults.tracking, "--trusted-modules={}"
-        )
-    except SettingsError as error:
-        prefixes = tuple(f"config.yaml of run {run.run_id}: data.{name}" for name in given)
-        raise SettingsError(
-            [p.partition(": ")[2] if prefixes and p.startswith(prefixes) else p for p in error.problems]
-        ) from error
+    return section | dict(given)
+
+
+def _components(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield each section of a configuration that names a builder."""
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield config
+        for section in config.values():
+            yield from _components(section)
 
 
 def _loaded_without_network(settings: Settings) -> Dataset:
@@ -222,14 +253,16 @@ def _loaded_without_network(settings: Settings) -> Dataset:
     loader = settings.data.loader
     if "mirrors" in loader.arguments:
         loader = replace(loader, arguments=loader.arguments | {"mirrors": []})
-    return data.load(replace(settings.data, loader=loader))
+    return data.load(replace(settings, data=replace(settings.data, loader=loader)))
 
 
 def _split(dataset: Dataset, settings: Settings) -> Split:
     return data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
 
 
-def _choose(dataset: Dataset, split: str, run: StoredRun, trained: Split | None, why_unknown: str = "") -> Images:
+def _choose(
+    dataset: Dataset, settings: Settings, split: str, run: StoredRun, trained: Split | None, why_unknown: str = ""
+) -> Images:
     is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
     if split == "validation":
         if not is_own or trained is None:
@@ -251,7 +284,7 @@ def _choose(dataset: Dataset, split: str, run: StoredRun, trained: Split | None,
     else:
         x, y = (np.concatenate([getattr(dataset, f"{n}_{part}") for part in ("train", "test")]) for n in "xy")
     seen = None if trained is None else among(x, trained.x_train)
-    return Images(dataset, split, x, y, is_own, seen, why_unknown)
+    return Images(dataset, settings, split, x, y, is_own, seen, why_unknown)
 
 
 def among(x: Array, others: Array) -> Array:

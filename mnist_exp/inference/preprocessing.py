@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.data.image_folder import read_image
 from mnist_exp.errors import SettingsError
+from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import names
 
 if TYPE_CHECKING:
@@ -77,8 +78,15 @@ def shape_of(model_shape: tuple[int | None, ...], run: "StoredRun") -> Shape:
     )
 
 
-def class_names(run: "StoredRun", classes: int) -> tuple[str, ...] | None:
-    """Return one name a class; None where the classes are just numbers, or the record does not fit the model."""
+def class_names(run: "StoredRun", task: Task, outputs: int) -> tuple[str, ...] | None:
+    """Return the names of classes, labels or numbers; None where they are just counted, or do not fit the model.
+
+    Args:
+        run: recorded.
+        task: of it.
+        outputs: how many numbers its model returns for an image.
+    """
     names = run.class_names()
-    are_numbers = names == tuple(map(str, range(classes)))
-    return names if names and len(names) == classes and not are_numbers else None
+    if not names or task.outputs(names) != outputs or names == tuple(map(str, range(len(names)))):
+        return None
+    return names

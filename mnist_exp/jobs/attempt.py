@@ -305,8 +305,9 @@ _loaded: dict[tuple[Any, ...], Dataset] = {}
 def _dataset(sweep_id: str, settings: Settings) -> Dataset:
     """Return the data set, kept from job to job while they are of one sweep and use the same."""
     loader = settings.data.loader
-    key = (sweep_id, settings.data.name, loader.target, repr(sorted(loader.arguments.items())))
+    arguments = [sorted(each.arguments.items()) for each in (loader, settings.task)]
+    key = (sweep_id, settings.data.name, loader.target, settings.task.target, repr(arguments))
     if key not in _loaded:
         _loaded.clear()
-        _loaded[key] = data.load(settings.data)
+        _loaded[key] = data.load(settings)
     return _loaded[key]

@@ -67,10 +67,14 @@ def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str,
     return [name for name, figure in drawn.items() if figure is not None]
 
 
+_NO_SCORES = (names.LEARNING_RATE, names.EPOCH_TIME_S, names.IMAGES_PER_S)
+
+
 def epoch_metric(metric: Metric) -> str:
     """Return the metric per epoch that is closest to the compared metric."""
     name = metric.name.removeprefix("best_").replace("test_", "val_")
-    return name if name in (names.ACCURACY, names.LOSS, names.VAL_LOSS, names.VAL_ACCURACY) else names.VAL_ACCURACY
+    is_of_epochs = names.is_of_epochs(name) or name.startswith("val_")
+    return name if is_of_epochs and name not in _NO_SCORES else names.VAL_ACCURACY
 
 
 def configurations(family: Family, metric: Metric) -> Figure | None:

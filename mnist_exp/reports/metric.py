@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnist_exp.config import wording
+from mnist_exp.config import objectives, wording
 from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
@@ -73,7 +73,8 @@ def choose_metric(runs: Sequence[StoredRun], name: str | None) -> Metric:
         raise SettingsError(f"--metric={name} is in none of the runs: {hint}they have {', '.join(known) or 'none'}")
     directions = {direction for objective, direction in selected if objective == name}
     if len(directions) != 1:
-        directions = {"minimize" if _IS_MINIMIZED.search(name) else "maximize"}
+        known_as = objectives.direction(name.removeprefix("test_"))
+        directions = {known_as or ("minimize" if _IS_MINIMIZED.search(name) else "maximize")}
     return Metric(name, name, directions.pop())
 
 

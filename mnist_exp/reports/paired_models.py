@@ -1,4 +1,4 @@
-"""McNemar's test between trained models, on their predictions for the same test images."""
+"""Tests between trained models, on their predictions for the same test images: McNemar's, or of errors of numbers."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.predictions import Predictions
-from mnist_exp.evaluation.statistical_tests import Discordance
+from mnist_exp.evaluation.statistical_tests import Comparison, Discordance
 from mnist_exp.reports.groups import Grouping
 from mnist_exp.tracking import names
 
@@ -32,15 +32,34 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class NumberPair:
+    """Two models that predict numbers, and the paired t-test of their absolute errors.
+
+    Args:
+        first: name of the first model.
+        second: name of the second model.
+        images: number of images.
+        comparison: of the mean absolute errors, image by image.
+    """
+
+    first: str
+    second: str
+    images: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
 class Models:
     """The comparisons of all pairs of models.
 
     Args:
         pairs: the results, with Holm's correction for all of them.
+        of_numbers: the same for models that predict numbers.
         reason: why there is no comparison; empty if there is one.
     """
 
     pairs: Sequence[Pair] = ()
+    of_numbers: Sequence[NumberPair] = ()
     reason: str = ""
 
 
@@ -61,8 +80,10 @@ def compare(grouping: Grouping) -> Models | None:
         return Models(reason=str(error))
     if any(not np.array_equal(each.labels, predictions[0].labels) for each in predictions):
         return Models(reason="the labels of their test images are different")
-    right = [_is_right(each) for each in predictions]
     labels = _names(grouping)
+    if any(each.probability is None for each in predictions):
+        return _of_numbers(predictions, labels)
+    right = [np.asarray(each.is_right) for each in predictions]
     pairs = [
         Pair(labels[i], labels[j], statistical_tests.mcnemar(right[i], right[j]))
         for i, j in itertools.combinations(range(len(runs)), 2)
@@ -76,9 +97,13 @@ def compare(grouping: Grouping) -> Models | None:
     )
 
 
-def _is_right(predictions: Predictions) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    right: np.ndarray[tuple[int], np.dtype[np.bool_]] = predictions.predicted == predictions.labels
-    return right
+def _of_numbers(predictions: Sequence[Predictions], labels: Sequence[str]) -> Models:
+    """Compare models by their absolute errors, image by image."""
+    errors = [np.abs(each.predicted - each.labels).mean(axis=1) for each in predictions]
+    pairs = list(itertools.combinations(range(len(errors)), 2))
+    compared = statistical_tests.corrected([statistical_tests.paired(errors[i], errors[j]) for i, j in pairs])
+    found = zip(pairs, compared, strict=True)
+    return Models(of_numbers=[NumberPair(labels[i], labels[j], len(errors[0]), each) for (i, j), each in found])
 
 
 def _names(grouping: Grouping) -> list[str]:

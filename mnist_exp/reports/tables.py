@@ -51,9 +51,8 @@ class Table:
 def configurations(grouping: Grouping) -> Table:
     """Return the table of all configurations, best first."""
     metric, several = grouping.metric, len(grouping.families) > 1
-    others = [
-        name for name in (names.TEST_ACCURACY, names.PARAMETERS, names.FIT_TIME_S, names.EPOCHS) if name != metric.name
-    ]
+    measured = (_tested(grouping), names.PARAMETERS, names.FIT_TIME_S, names.EPOCHS)
+    others = [name for name in measured if name != metric.name]
     options = [grouping.names[key] for key in grouping.keys] or ["configuration"]
     head = [*(["family"] if several else []), "rank", *options, "seeds", metric.name, "± std", "95 % interval", *others]
     rows = []
@@ -108,7 +107,9 @@ def comparisons(family: Family) -> Table | None:
 
 
 def models(compared: Models) -> Table:
-    """Return the table of McNemar's tests between pairs of models."""
+    """Return the table of the tests between pairs of models."""
+    if compared.of_numbers:
+        return _models_of_numbers(compared)
     head = ["first", "second", "only first right", "only second right", "difference of accuracy", "95 % interval"]
     rows = [
         [
@@ -130,6 +131,27 @@ def models(compared: Models) -> Table:
     return Table("Models on the same test images", note, [*head, "test", "p corrected"], rows)
 
 
+def _models_of_numbers(compared: Models) -> Table:
+    head = ["first", "second", "difference of the mean absolute error", "95 % interval", "test", "p corrected"]
+    rows = [
+        [
+            Cell(pair.first),
+            Cell(pair.second),
+            _cell(pair.comparison.difference),
+            Cell(ends(None if pair.comparison.p is None else (pair.comparison.low, pair.comparison.high))),
+            Cell(pair.comparison.test),
+            _p(pair.comparison.p_corrected),
+        ]
+        for pair in compared.of_numbers
+    ]
+    note = (
+        "Paired t-test of the absolute errors, image by image, on the same test images; p is corrected by Holm's "
+        "method. It compares trained models, not configurations: two models of one configuration with different seeds "
+        "may differ as much."
+    )
+    return Table("Models on the same test images", note, head, rows)
+
+
 def runs(grouping: Grouping, links: str) -> Table:
     """Return the table of all runs, compared or not.
 
@@ -137,21 +159,21 @@ def runs(grouping: Grouping, links: str) -> Table:
         grouping: the runs.
         links: address of a run's page, with {} in place of its id; empty if there is none.
     """
-    metric = grouping.metric
-    head = ["configuration", "seed", "status", metric.name, names.TEST_ACCURACY, names.EPOCHS, names.FIT_TIME_S, "run"]
+    metric, tested = grouping.metric, _tested(grouping)
+    head = ["configuration", "seed", "status", metric.name, tested, names.EPOCHS, names.FIT_TIME_S, "run"]
     compared = [(group.label, run, "") for group in grouping.groups for run in group.runs]
     left_out = [(left.run.name, left.run, f"not compared: {left.reason}") for left in grouping.left_out]
     rows = []
     for label, run, reason in [*compared, *left_out]:
-        metrics = [run.metrics.get(name) for name in (metric.key, names.TEST_ACCURACY, names.EPOCHS, names.FIT_TIME_S)]
-        score, accuracy, epochs, seconds = metrics
+        metrics = [run.metrics.get(name) for name in (metric.key, tested, names.EPOCHS, names.FIT_TIME_S)]
+        score, of_test, epochs, seconds = metrics
         rows.append(
             [
                 Cell(label),
                 _option("seed", run.params.get(names.SEED, options.ABSENT)),
                 Cell(reason or run.status),
                 _cell(score, metric.name),
-                _cell(accuracy),
+                _cell(of_test),
                 _cell(epochs, names.EPOCHS),
                 _cell(seconds, names.FIT_TIME_S),
                 Cell(run.run_id, link=links.format(run.run_id)),
@@ -211,6 +233,11 @@ def _compared(first: Group, second: Group, comparison: Comparison) -> list[Cell]
         Cell(verdict),
         Cell(seeds_words(c), float(c.seeds_needed() or math.inf)) if is_tested and not c.is_significant else Cell(""),
     ]
+
+
+def _tested(grouping: Grouping) -> str:
+    runs = [run for group in grouping.groups for run in group.runs]
+    return names.tested_by(grouping.metric.name, (name for run in runs for name in run.metrics))
 
 
 def _option(key: str, value: str) -> Cell:

@@ -216,10 +216,20 @@ def _numbers(comparison: Comparison, *, with_correction: bool = True) -> str:
 def _of_models(models: Models) -> list[str]:
     if models.reason:
         return [f"The models were not compared on the test images: {models.reason}."]
-    if len(models.pairs) > 1:
-        count = sum(pair.discordance.is_significant for pair in models.pairs)
+    significant = [pair.discordance.is_significant for pair in models.pairs]
+    significant += [pair.comparison.is_significant for pair in models.of_numbers]
+    if len(significant) > 1:
+        count = sum(significant)
         differs = "differs" if count == 1 else "differ"
-        differ = f"{count} of {len(models.pairs)} pairs of trained models {differs} significantly on the test images"
+        differ = f"{count} of {len(significant)} pairs of trained models {differs} significantly on the test images"
+    elif models.of_numbers:
+        (numbers,) = models.of_numbers
+        c = numbers.comparison
+        verb = "differ significantly" if c.is_significant else "do not differ significantly"
+        differ = (
+            f"The two trained models {verb} on the same {numbers.images:,} test images: the mean absolute error of "
+            f"{numbers.first} minus that of {numbers.second} is {figure(c.difference)} ({c.test}, {p_words(c.p)})"
+        )
     else:
         (pair,) = models.pairs
         d = pair.discordance

@@ -67,11 +67,6 @@ class Row:
         """Why its result is marked: it counts though own files were changed since; empty if that is not so."""
         return own_code.words(self.changed) if self.reused and self.changed else ""
 
-    @property
-    def test_accuracy(self) -> float:
-        """The accuracy on the test set; NaN if the job was not tested."""
-        return self.metrics.get(names.TEST_ACCURACY, math.nan)
-
 
 def ranked(rows: Sequence[Row], direction: str) -> list[Row]:
     """Return the jobs that are done, the best first; jobs with equal objectives are sorted by name.
@@ -112,15 +107,19 @@ def table(
         objective: name of the objective.
         minimized: name of the second objective; None if there is none.
     """
-    short = short_names(keys)
+    short, tested = short_names(keys), _tested(rows, objective)
     head = ["rank", *(short[key] for key in keys), objective, *([minimized] if minimized else [])]
     lines = []
     for rank, row in enumerate(rows[:MOST_SHOWN], start=1):
         figures = [f"{row.objective:.4f}", *([f"{row.metrics.get(minimized, math.nan):.6g}"] if minimized else [])]
-        figures += [f"{row.test_accuracy:.4f}", str(row.epochs), f"{row.seconds:.1f} s"]
+        figures += [f"{row.metrics.get(tested, math.nan):.4f}", str(row.epochs), f"{row.seconds:.1f} s"]
         figures.append((row.run_id or "-") + " *" * bool(row.by_other_code))
         lines.append([str(rank), *(brief(row.values.get(key, "")) for key in keys), *figures])
-    return [*head, names.TEST_ACCURACY, names.EPOCHS, "time", "run"], lines
+    return [*head, tested, names.EPOCHS, "time", "run"], lines
+
+
+def _tested(rows: Sequence[Row], objective: str) -> str:
+    return names.tested_by(objective, (name for row in rows for name in row.metrics))
 
 
 def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: str) -> None:
@@ -132,7 +131,8 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
         keys: the swept options.
         objective: name of the objective.
     """
-    first = ["rank", *keys, "outcome", objective, names.TEST_ACCURACY, names.EPOCHS, "seconds", "run_id"]
+    tested = _tested(rows, objective)
+    first = ["rank", *keys, "outcome", objective, tested, names.EPOCHS, "seconds", "run_id"]
     metrics = sorted({name for row in rows for name in row.metrics} - {names.OBJECTIVE, names.BEST_EPOCH, *first})
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
@@ -146,7 +146,7 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
                     *(row.values.get(key, "") for key in keys),
                     row.outcome,
                     _cell(row.objective),
-                    _cell(row.test_accuracy),
+                    _cell(row.metrics.get(tested, math.nan)),
                     row.epochs,
                     f"{row.seconds:.1f}",
                     row.run_id or "",

@@ -6,6 +6,7 @@ here say what they mean.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +77,7 @@ PARAMS: dict[str, Param] = {}
 
 _BEGIN, _END = "begin of a run", "end of a run"
 _SWEEP = "begin of a sweep, on its parent run"
+_VAL, _TEST = "val_", "test_"
 _A_TIME, _A_SHARE, _A_COUNT = "seconds", "share, 0 to 1", "count"
 
 
@@ -121,6 +123,11 @@ CODE_SHA256 = _tag(
     "Digest of this package's code, of the user's own code that took part, and of the version of Keras.",
     _BEGIN,
     "SHA-256, hex",
+)
+TASK = _tag(
+    "mnist_exp.task",
+    "What was learnt: classification, binary, multilabel, regression, or a task of the user's own.",
+    _BEGIN,
 )
 OWN_CODE = _tag(
     "mnist_exp.own_code",
@@ -233,6 +240,14 @@ VAL_LOSS = _metric("val_loss", "The mean loss of the validation images.", "epoch
 VAL_ACCURACY = _metric(
     "val_accuracy", "The share of validation images classified correctly.", "epoch", _A_SHARE, more_is_better=True
 )
+PENALTY = _metric(
+    "penalty",
+    "What regularizers and layers add to the loss, at the end of the epoch.",
+    "epoch",
+    "nats",
+    more_is_better=False,
+    only_if="the model has any",
+)
 LEARNING_RATE = _metric("learning_rate", "The learning rate at the end of the epoch.", "epoch", "1")
 EPOCH_TIME_S = _metric(
     "epoch_time_s",
@@ -283,6 +298,31 @@ TEST_ACCURACY = _metric(
     _A_SHARE,
     more_is_better=True,
     only_if=_UNPRUNED,
+)
+
+
+_ADDED = "the task or the group metrics has it"
+# Of predictions, by task and by the presets of the group `metrics`; the module `metrics` defines them.
+for _name, _meaning, _unit, _more in (
+    ("exact_match", "The share of images of which every label is right", _A_SHARE, True),
+    ("macro_f1", "The mean of the classes' F1", _A_SHARE, True),
+    ("balanced_accuracy", "The mean of the classes' recall", _A_SHARE, True),
+    ("mcc", "Matthews's correlation coefficient", "-1 to 1", True),
+    ("top_5_accuracy", "The share of images whose class is among the five most probable ones", _A_SHARE, True),
+    ("auc", "The area under the ROC curve, the mean of each class against the rest", _A_SHARE, True),
+    ("mae", "The mean absolute error", "that of the target", False),
+    ("rmse", "The root of the mean squared error", "that of the target", False),
+    ("r2", "The coefficient of determination", "1 at most", True),
+):
+    _metric(f"{_VAL}{_name}", f"{_meaning}, of the validation images.", "epoch", _unit, _more, only_if=_ADDED)
+    _metric(f"{_TEST}{_name}", f"{_meaning}, of the test images.", "end", _unit, _more, only_if=_ADDED)
+_metric(
+    "mae",
+    "The mean absolute error of the training images.",
+    "epoch",
+    "that of the target",
+    more_is_better=False,
+    only_if="task=regression",
 )
 
 # Metrics of a sweep, on its parent run.
@@ -343,6 +383,23 @@ PRUNER = _param("sweep.pruner", "How a search stops poor trials early.", "the ru
 def resumption(number: int) -> str:
     """Return the name of the tag of a resumption; the first has number 1."""
     return f"{_RESUMPTION}{number}"
+
+
+def tested(name: str) -> str:
+    """Return the name of a metric of the test set."""
+    return f"{_TEST}{name}"
+
+
+def tested_by(objective: str, known: Iterable[str]) -> str:
+    """Return the metric of the test set that tables show beside an objective.
+
+    Args:
+        objective: what selects.
+        known: names of all metrics of the runs.
+    """
+    own, there = tested(objective.removeprefix(_VAL)), set(known)
+    candidates = [*([own] if own != TEST_LOSS else []), TEST_ACCURACY, tested("mae"), TEST_LOSS]
+    return next((name for name in candidates if name in there), TEST_ACCURACY)
 
 
 def jobs(outcome: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TAG = "mlflow.sharedViewState."
 _KEY_LENGTH = 16  # of a digest, in hex
-_OUTCOME = (names.VAL_ACCURACY, names.TEST_ACCURACY, names.EPOCHS, names.FIT_TIME_S)
+_COST = (names.EPOCHS, names.FIT_TIME_S)
 _CHOSEN = (names.MODEL_TARGET, "optimizer._target_", "optimizer.learning_rate", names.DATA_NAME, names.SEED)
 # MLflow's own width of 200 pixels leaves room for three columns beside its assistant; but a `_target_` is long.
 _WIDTH_PX, _WIDE_PX = 120, 200
@@ -88,7 +88,7 @@ class View:
 
 def of_runs(objective: str, direction: str) -> View:
     """Return the view of an experiment's runs; runs with the same objective share one view."""
-    columns = [*map(_metric, (objective, *_OUTCOME)), *map(_param, _CHOSEN)]
+    columns = [*map(_metric, (objective, *_outcome(objective))), *map(_param, _CHOSEN)]
     return View(objective, direction, _distinct(columns), name=f"mnist_exp: best {objective} first")
 
 
@@ -104,8 +104,17 @@ def of_jobs(condition: str, swept: Sequence[str], params: Collection[str], objec
     """
     recorded = [next((p for p in (key, f"{key}.name", f"{key}._target_") if p in params), None) for key in swept]
     shown = _distinct(param for param in recorded if param is not None)
-    columns = [_metric(objective), *map(_param, shown), *map(_metric, (*_OUTCOME, names.PARAMETERS))]
+    columns = [_metric(objective), *map(_param, shown), *map(_metric, (*_outcome(objective), names.PARAMETERS))]
     return View(objective, direction, _distinct(columns), condition, charted=shown)
+
+
+def _outcome(objective: str) -> tuple[str, ...]:
+    """Return the metrics that a view shows beside an objective: those of the task that has it."""
+    base = objective.removeprefix("val_")
+    scores = ("mae", "rmse", "r2") if base in ("mae", "rmse", "r2") else (names.ACCURACY,)
+    own = () if base in (*scores, names.LOSS) else (base,)
+    validated = () if scores[0] == "mae" else (names.VAL_ACCURACY,)
+    return (*validated, *map(names.tested, (*own, *scores)), *_COST)
 
 
 def children(parent: str) -> str:

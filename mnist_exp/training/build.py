@@ -2,13 +2,48 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.training import devices, outputs
+from mnist_exp.tasks.task import Task
+from mnist_exp.training import devices, loss, outputs
 from mnist_exp.training.fast_ops import QuickAdam, is_made_of_layers, quicken
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a model is trained for: the one place that says which loss and which metrics Keras computes.
+
+    Args:
+        task: what is learnt.
+        loss: that is minimized.
+        is_raw: whether the model that is trained returns what comes before the task's activation.
+        is_weighted: whether images count differently in the loss.
+    """
+
+    task: Task
+    loss: keras.losses.Loss
+    is_raw: bool
+    is_weighted: bool = False
+
+    def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        """Give a model its loss, its metrics and its optimizer."""
+        metrics: list[Any] = [self._running_metric()]
+        if self.is_weighted or model.losses:
+            # Keras's own `loss` holds the weights, and what regularizers and layers add.
+            metrics.append(keras.metrics.MeanMetricWrapper(self.loss.call, name=loss.PLAIN))
+        model.compile(optimizer=optimizer, loss=self.loss, metrics=metrics)
+
+    def _running_metric(self) -> Any:
+        """Return the metric that Keras computes batch by batch, in the form that `compile` takes."""
+        if self.task.running == "mae":
+            return keras.metrics.MeanAbsoluteError(name="mae")
+        if self.task.activation == "sigmoid":  # Keras compares logits with 0.5, too.
+            return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if self.is_raw else 0.5)
+        return "accuracy"
 
 
 @dataclass(frozen=True)
@@ -18,32 +53,52 @@ class Models:
     Args:
         training_model: with augmentation, compiled; returns logits if it can; on TensorFlow with the fast dropout.
         inference_model: without augmentation, not compiled, so that it needs nothing but Keras to be loaded; returns
-            probabilities.
+            predictions.
+        goal: of the training.
         remarks: sentences about what a user may not expect.
     """
 
     training_model: keras.Model
     inference_model: keras.Model
+    goal: Goal
     remarks: tuple[str, ...] = ()
 
 
-def build(settings: Settings, input_shape: tuple[int, int, int], classes: int, images: int) -> Models:
+def build(
+    settings: Settings,
+    input_shape: tuple[int, int, int],
+    task: Task,
+    count: int,
+    images: int,
+    *,
+    is_weighted: bool = False,
+) -> Models:
     """Return the model for raw pixels, 0 to 255.
 
     Args:
-        settings: which model, optimizer, schedule and augmentation.
+        settings: which model, optimizer, schedule, loss and augmentation.
         input_shape: height, width, channels.
-        classes: number of classes.
+        task: what is learnt.
+        count: how many numbers the model returns for an image.
         images: training images an epoch.
+        is_weighted: whether images count differently in the loss.
     Raises: SettingsError: a builder refuses what it is given.
     """
     with devices.shared(settings.trainer):
-        return _build(settings, input_shape, classes, images)
+        return _build(settings, input_shape, task, count, images, is_weighted=is_weighted)
 
 
-def _build(settings: Settings, input_shape: tuple[int, int, int], classes: int, images: int) -> Models:
+def _build(
+    settings: Settings,
+    input_shape: tuple[int, int, int],
+    task: Task,
+    count: int,
+    images: int,
+    *,
+    is_weighted: bool,
+) -> Models:
     rescale = keras.layers.Rescaling(1 / 255)  # First: Keras counts the names that it makes, and records hold them.
-    network = settings.model.build(input_shape, classes)
+    network = settings.model.build(input_shape, count)
     if not isinstance(network, keras.Model):
         raise SettingsError(f"model: {settings.model.target} must return a keras.Model, not {type(network).__name__}")
     outputs.check_training_methods(network, settings.model.target)
@@ -51,15 +106,18 @@ def _build(settings: Settings, input_shape: tuple[int, int, int], classes: int, 
     rescale.name = _unlike(rescale.name, [network.name])
     pixels = keras.Input(input_shape, name=_unlike("pixels", [network.name]))
     scaled = rescale(pixels)
-    answers = network(scaled)
-    if tuple(answers.shape) != (None, classes):
-        wanted = f"probabilities, or logits, of shape (None, {classes}), not {tuple(answers.shape)}"
-        raise SettingsError(f"model: {settings.model.target} must return {wanted}")
-    returned, remarks = outputs.of(network, input_shape, settings.model.target), []
-    if returned.are_logits:
+    if (shape := tuple(network(scaled).shape)) != (None, count):
+        raise SettingsError(f"model: {settings.model.target} must return {_wanted(task, count)}, not {shape}")
+    returned, remarks = outputs.of(network, input_shape, settings.model.target, task.activation), []
+    kept = _without(network, returned.head) if returned.is_replaced else network
+    answers = kept(scaled)
+    if returned.are_raw and task.activation != "linear":
         name = _unlike("probabilities", [pixels.name, rescale.name, network.name])
-        answers = keras.layers.Softmax(name=name, dtype="float32")(answers)
-        remarks.append("the model returns logits: it is trained from them, and the recorded one returns probabilities")
+        answers = outputs.activation_layer(task.activation, name)(answers)
+        if not returned.is_replaced:
+            remarks.append(
+                "the model returns logits: it is trained from them, and the recorded one returns probabilities"
+            )
     if getattr(network, "compiled", False):
         remarks.append(f"{settings.model.target} compiles its model: that has no effect, the configuration decides")
     inference_model = keras.Model(pixels, answers, name=settings.model.name)
@@ -68,24 +126,20 @@ def _build(settings: Settings, input_shape: tuple[int, int, int], classes: int, 
         own = layer if layer.name not in names else keras.Sequential([layer], name=_unlike(layer.name, names))
         augmented = own(augmented)
         names.append(own.name)
-    trained = _trained(network, settings.trainer, returned.softmax)
+    trained = _trained(network, settings.trainer, returned.head)
     training_model = keras.Model(pixels, trained(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * settings.trainer.steps(images)
-    compile_model(training_model, _optimizer(settings, steps), from_logits=returned.trains_from_logits)
+    minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw)
+    goal = Goal(task, minimized, returned.trains_raw, is_weighted=is_weighted)
+    goal.compile(training_model, _optimizer(settings, steps))
     build_optimizer(training_model)
-    return Models(training_model, inference_model, tuple(remarks))
+    return Models(training_model, inference_model, goal, tuple(remarks))
 
 
-def compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer, *, from_logits: bool) -> None:
-    """Give a model its loss, its metrics and its optimizer: the one place that says which.
-
-    Args:
-        model: to be trained.
-        optimizer: of it.
-        from_logits: whether it returns logits.
-    """
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+def _wanted(task: Task, count: int) -> str:
+    """Return what a model must return, in words."""
+    what = "numbers" if task.activation == "linear" else "probabilities, or logits,"
+    return f"{what} of shape (None, {count}) for task={task.name}"
 
 
 def build_optimizer(model: keras.Model) -> None:
@@ -113,12 +167,17 @@ def _unlike(name: str, names: Sequence[str]) -> str:
     return name if name not in names else _unlike(f"{name}_", names)
 
 
-def _trained(network: keras.Model, trainer: TrainerSettings, softmax: keras.layers.Layer | None) -> keras.Model:
-    """Return a network of the same weights for the training: without its softmax, and with fast dropout."""
+def _without(network: keras.Model, head: keras.layers.Layer | None) -> keras.Model:
+    """Return a network of the same weights without the activation of its last layer."""
+    return outputs.replaced(network, lambda layer: outputs.without_activation(layer) if layer is head else layer)
+
+
+def _trained(network: keras.Model, trainer: TrainerSettings, head: keras.layers.Layer | None) -> keras.Model:
+    """Return a network of the same weights for the training: without its last activation, and with fast dropout."""
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if layer is softmax:
-            return outputs.without_softmax(layer)
+        if layer is head:
+            return outputs.without_activation(layer)
         return quicken(layer) if uses_fast_ops(trainer) else layer
 
     # What cannot be taken apart, such as a subclass of Model, is trained as it is.

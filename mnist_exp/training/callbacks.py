@@ -9,6 +9,7 @@ import keras
 
 from mnist_exp.config.schema import Settings
 from mnist_exp.training.averaged_weights import AveragedWeights
+from mnist_exp.training.batches import Array
 from mnist_exp.training.checkpointing import Checkpointing
 from mnist_exp.training.checkpoints import CheckpointPolicy
 from mnist_exp.training.epoch_metrics import EpochMetrics, Metrics
@@ -39,9 +40,12 @@ class TrainingCallbacks:
 def make(
     settings: Settings,
     images: int,
+    target: Array,
     on_epoch: Callable[[int, Metrics], bool],
+    *,
     on_step: Callable[[int, Metrics], None] | None = None,
     policy: CheckpointPolicy | None = None,
+    scores: Callable[[], Metrics] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainingCallbacks:
     """Return the callbacks of a training.
@@ -49,15 +53,17 @@ def make(
     Args:
         settings: what selects, and the batch size.
         images: training images an epoch.
+        target: what the loss gets of one image, shape (1, …).
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
         policy: where checkpoints go, and which to go on from; None keeps none.
+        scores: returns further metrics of the validation images, by the weights that the model has then.
         clock: tells the seconds; slower than time where several trainings share it.
     """
     steps = settings.trainer.steps(images)
-    metrics = EpochMetrics(images, steps, on_epoch, on_step, clock)
+    metrics = EpochMetrics(images, steps, on_epoch, on_step, scores, clock)
     selecting, averages = _selecting(settings), AveragedWeights()
-    checkpointing = Checkpointing(policy, steps, metrics, selecting, averages, clock)
+    checkpointing = Checkpointing(policy, steps, target, metrics, selecting, averages, clock)
     return TrainingCallbacks(metrics, selecting, averages, checkpointing)
 
 

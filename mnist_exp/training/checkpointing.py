@@ -13,6 +13,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import signals
 from mnist_exp.training import checkpoints, random_state
 from mnist_exp.training.averaged_weights import AveragedWeights
+from mnist_exp.training.batches import Array
 from mnist_exp.training.build import build_optimizer
 from mnist_exp.training.checkpoints import Arrays, Checkpoint, CheckpointPolicy, Position
 from mnist_exp.training.epoch_metrics import EpochMetrics
@@ -29,6 +30,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         policy: where and how often; None keeps nothing.
         steps: steps an epoch.
+        target: what the loss gets of one image, shape (1, …).
         metrics: the epochs so far.
         others: callbacks of Keras's, all before this one.
         averages: puts averaged weights into the model for a validation; the checkpoint has the raw ones.
@@ -39,6 +41,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         policy: CheckpointPolicy | None,
         steps: int,
+        target: Array,
         metrics: EpochMetrics,
         others: Sequence[keras.callbacks.Callback],
         averages: AveragedWeights,
@@ -48,7 +51,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self._clock = clock
         self.seconds = 0.0
         self._policy, self._steps, self._metrics, self._others = policy, steps, metrics, others
-        self._averages = averages
+        self._averages, self._target = averages, target
         self._start = policy.start if policy else None
         self._position = self._start.position if self._start else Position()
         self._running: Arrays = {}
@@ -73,7 +76,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self._earlier_s = facts["seconds"]
         if (steps := self._position.step) > 0:
             # Keras creates the variables of metrics with the first step, or here.
-            self.model.compute_metrics(None, np.zeros(1), np.zeros((1, self.model.output_shape[-1])))
+            self.model.compute_metrics(None, self._target, np.zeros((1, self.model.output_shape[-1]), np.float32))
             _pass_over(self.model, steps, lambda: random_state.restore(arrays))
         else:
             random_state.restore(arrays)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from mnist_exp.evaluation.metrics import shortest
+from mnist_exp.training.loss import PLAIN
 
 Metrics = dict[str, float]
 
@@ -20,6 +22,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         steps: steps an epoch; Keras may do several at a time, and then calls the last of them even one past the end.
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
+        scores: returns further metrics of the validation images, by the weights that the model has then.
         clock: tells the seconds; slower than time where several trainings share it.
     """
 
@@ -29,6 +32,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         steps: int,
         on_epoch: Callable[[int, Metrics], bool],
         on_step: Callable[[int, Metrics], None] | None,
+        scores: Callable[[], Metrics] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
@@ -38,6 +42,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self.stopped_by_callback = False
         self._epoch = 0
         self._images, self._steps, self._on_epoch, self._on_step = images, steps, on_epoch, on_step
+        self._scores = scores
         self._first = 1
         self._began = self._trained = self._earlier_s = 0.0
 
@@ -77,10 +82,14 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
             self._on_step(done, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Pass on the metrics of the epoch, unless it was stopped in the middle."""
+        """Complete the metrics of the epoch, also for the other callbacks, and pass them on; not of half an epoch."""
         if self.diverged is not None:
             return
-        metrics = {name: shortest(value) for name, value in (logs or {}).items() if name != "learning_rate"}
+        logs = {} if logs is None else logs
+        _separate_penalty(logs)
+        if self._scores is not None:
+            logs |= {f"val_{name}": value for name, value in self._scores().items()}
+        metrics = {name: shortest(value) for name, value in logs.items() if name != "learning_rate"}
         metrics["learning_rate"] = shortest(self.model.optimizer.learning_rate)
         metrics["epoch_time_s"] = self._clock() - self._began + self._earlier_s
         metrics["images_per_s"] = self._images / (self._trained - self._began + self._earlier_s)
@@ -89,3 +98,17 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
             self.history.setdefault(name, []).append(value)
         if not self._on_epoch(epoch + 1, metrics):
             self.stopped_by_callback = self.model.stop_training = True
+
+
+def _separate_penalty(logs: dict[str, Any]) -> None:
+    """Make the losses of an epoch those of the images alone, and name what regularizers and layers add to them.
+
+    Keras's own have both in one, and class weights in that of the training: a search over the strength of a penalty
+    would rank the penalties.
+    """
+    if PLAIN not in logs:
+        return
+    penalty = float(np.float64(logs["val_loss"]) - np.float64(logs[f"val_{PLAIN}"]))
+    for prefix in ("", "val_"):
+        logs[f"{prefix}loss"] = logs.pop(f"{prefix}{PLAIN}")
+    logs["penalty"] = penalty

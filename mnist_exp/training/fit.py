@@ -1,6 +1,7 @@
 """Train a Keras model; nothing here knows of Hydra, MLflow or the screen."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from mnist_exp.data.splits import Split
 from mnist_exp.errors import TrainingError
 from mnist_exp.runtime import signals
 from mnist_exp.training import callbacks, devices, flops
-from mnist_exp.training.batches import Batches
-from mnist_exp.training.build import build_optimizer, uses_fast_ops
+from mnist_exp.training.batches import Array, Batches
+from mnist_exp.training.build import Goal, build_optimizer, uses_fast_ops
 from mnist_exp.training.callbacks import TrainingCallbacks
 from mnist_exp.training.checkpoints import Checkpoint, CheckpointPolicy, Position
 from mnist_exp.training.epoch_metrics import Metrics
@@ -28,17 +29,23 @@ class TrainingRequest:
 
     Args:
         model: compiled, and its optimizer built.
+        goal: that it is compiled for.
         split: what it trains and is validated on.
         settings: how long, and what selects.
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         checkpoints: where checkpoints go, and which to go on from, which fits the model; None keeps none.
+        weights: how much each training image counts in the loss, float32 (n,); None if all count alike.
+        scores: returns further metrics of the validation images, by the weights that the model has then.
     """
 
     model: keras.Model
+    goal: Goal
     split: Split
     settings: Settings
     on_epoch: Callable[[int, Metrics], bool]
     checkpoints: CheckpointPolicy | None = None
+    weights: Array | None = None
+    scores: Callable[[], Metrics] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,13 @@ def fit(request: TrainingRequest, on_step: Callable[[int, Metrics], None] | None
     model, split, trainer = request.model, request.split, request.settings.trainer
     build_optimizer(model)
     start = request.checkpoints.start if request.checkpoints else None
-    batches = Batches(split.x_train, split.y_train, batch_size=trainer.batch_size, seed=request.settings.seed)
-    called = callbacks.make(request.settings, len(split.x_train), request.on_epoch, on_step, request.checkpoints)
+    task = request.goal.task
+    weights = () if request.weights is None else (request.weights,)
+    arrays = (split.x_train, task.targets(split.y_train), *weights)
+    batches = Batches(*arrays, batch_size=trainer.batch_size, seed=request.settings.seed)
+    called = callbacks_of(request, on_step)
     model.steps_per_execution = _steps_at_a_time(model, trainer, start)
-    validation = Batches(split.x_val, split.y_val, batch_size=devices.batch_of(trainer, BATCH_SIZE))
+    validation = Batches(split.x_val, task.targets(split.y_val), batch_size=devices.batch_of(trainer, BATCH_SIZE))
     with signals.deferred():
         model.fit(
             batches.feed(),
@@ -83,6 +93,31 @@ def fit(request: TrainingRequest, on_step: Callable[[int, Metrics], None] | None
         )
     devices.gather(model, trainer)
     return result_of(called)
+
+
+def callbacks_of(
+    request: TrainingRequest,
+    on_step: Callable[[int, Metrics], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> TrainingCallbacks:
+    """Return the callbacks of a training.
+
+    Args:
+        request: what is to be trained.
+        on_step: called with the number of steps done in the epoch and the running metrics.
+        clock: tells the seconds; slower than time where several trainings share it.
+    """
+    split = request.split
+    return callbacks.make(
+        request.settings,
+        len(split.x_train),
+        request.goal.task.targets(split.y_train[:1]),
+        request.on_epoch,
+        on_step=on_step,
+        policy=request.checkpoints,
+        scores=request.scores,
+        clock=clock,
+    )
 
 
 def result_of(called: TrainingCallbacks) -> FitResult:

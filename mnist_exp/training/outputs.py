@@ -1,4 +1,4 @@
-"""What a network returns, probabilities or logits: trainings are from logits wherever there are any.
+"""What a network returns, predictions or what comes before them: trainings are from logits wherever there are any.
 
 The loss of a probability that is 0 in float32 is infinite, or clipped, and then it has no gradient; the loss of its
 logits is exact. Keras finds the logits behind a softmax on TensorFlow in float32, and nowhere else.
@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from mnist_exp.errors import SettingsError
+from mnist_exp.losses import Activation
 from mnist_exp.training.fast_ops import is_made_of_layers
 
 _TOLERANCE = 1e-3  # of the sum of probabilities; in float16 that of 1,000 classes is 9e-4 off
@@ -24,45 +25,87 @@ class Outputs:
     """How the answers of a network are to be read.
 
     Args:
-        are_logits: whether it returns logits.
-        softmax: its last layer, if that makes probabilities of logits and can be taken away for the training.
+        are_raw: whether it returns what comes before the task's activation: logits, or numbers.
+        head: its last layer, if its activation can be taken away.
+        is_replaced: whether the head is of another task, so that the recorded model must not have it either.
     """
 
-    are_logits: bool
-    softmax: keras.layers.Layer | None = None
+    are_raw: bool
+    head: keras.layers.Layer | None = None
+    is_replaced: bool = False
 
     @property
-    def trains_from_logits(self) -> bool:
-        """Whether the model that is trained returns logits."""
-        return self.are_logits or self.softmax is not None
+    def trains_raw(self) -> bool:
+        """Whether the model that is trained returns what comes before the task's activation."""
+        return self.are_raw or self.head is not None
 
 
-def of(network: keras.Model, input_shape: Sequence[int], target: str) -> Outputs:
+def of(network: keras.Model, input_shape: Sequence[int], target: str, wanted: Activation = "softmax") -> Outputs:
     """Return how the answers of a network are to be read: by its last layer, else by its answers to a few images.
 
     Args:
-        network: from pixels of 0 to 1 to an array (n, classes).
-        input_shape: height, width, channels.
+        network: from pixels of 0 to 1 to an array (n, outputs).
+        input_shape: of an image.
         target: dotted name of its builder, for messages.
-    Raises: SettingsError: they are neither probabilities nor logits.
+        wanted: what makes predictions of its raw outputs.
+    Raises: SettingsError: they are neither predictions nor raw outputs.
     """
     last = _last_layer(network)
-    activation = "softmax" if isinstance(last, keras.layers.Softmax) else _activation(last)
-    if activation == "softmax":
-        # Of a layer that is used twice, both uses would lose the activation.
-        is_used_once = last is not None and len(last._inbound_nodes) == 1
-        return Outputs(are_logits=False, softmax=last if is_used_once and is_made_of_layers(network) else None)
+    found = "softmax" if isinstance(last, keras.layers.Softmax) else _activation(last)
+    # Of a layer that is used twice, both uses would lose the activation.
+    can_be_taken = last is not None and len(last._inbound_nodes) == 1 and is_made_of_layers(network)
+    if found == wanted and wanted != "linear":
+        return Outputs(are_raw=False, head=last if can_be_taken else None)
+    if found == "softmax":  # Of a builder for classes, as ours are.
+        if not can_be_taken:
+            raise SettingsError(
+                f"model: {target} ends with a softmax, which is for classes, and it cannot be taken away: let it end "
+                f"with {'no activation' if wanted == 'linear' else wanted} for this task"
+            )
+        return Outputs(are_raw=True, head=last, is_replaced=True)
+    if wanted == "linear":
+        return Outputs(are_raw=True)
     # One without weights may only cast what is before it: Activation("linear", dtype="float32").
-    if activation == "linear" and last is not None and last.weights:
-        return Outputs(are_logits=True)
-    if _returns_probabilities(network, input_shape):
-        return Outputs(are_logits=False)
-    if activation not in (None, "linear"):
+    if found == "linear" and last is not None and last.weights:
+        return Outputs(are_raw=True)
+    if _returns_probabilities(network, input_shape, adding_up=wanted == "softmax"):
+        return Outputs(are_raw=False)
+    if found not in (None, "linear"):
         raise SettingsError(
-            f"model: {target} ends with the activation {activation}, and its answers are neither probabilities, as a "
-            "softmax makes them, nor logits: let it end with softmax, or with no activation"
+            f"model: {target} ends with the activation {found}, and its answers are neither probabilities, as a "
+            f"{wanted} makes them, nor logits: let it end with {wanted}, or with no activation"
+            + (" (one sigmoid for two classes: task=binary)" if found == "sigmoid" else "")
         )
-    return Outputs(are_logits=True)
+    return Outputs(are_raw=True)
+
+
+def raw_twin(model: keras.Model, wanted: Activation) -> keras.Model | None:
+    """Return a model of the same weights that returns what comes before a recorded model's activation.
+
+    Args:
+        model: as it is recorded.
+        wanted: the activation of its task.
+    Returns: the model; None where its last layer does not tell, or cannot be taken away.
+    """
+    last = _last_layer(model)
+    found = "softmax" if isinstance(last, keras.layers.Softmax) else _activation(last)
+    if found != wanted or last is None or len(last._inbound_nodes) != 1 or not is_made_of_layers(model):
+        return None
+    return replaced(model, lambda layer: without_activation(layer) if layer is last else layer)
+
+
+def activate(raw: Any, activation: Activation) -> Any:
+    """Return predictions of raw outputs, float32 (n, outputs), as a layer with the activation makes them."""
+    if activation == "linear":
+        return raw
+    return keras.ops.convert_to_numpy(getattr(keras.ops, activation)(keras.ops.convert_to_tensor(raw)))
+
+
+def activation_layer(activation: Activation, name: str) -> keras.layers.Layer:
+    """Return the layer that makes predictions of raw outputs, in float32 whatever the precision of the rest."""
+    if activation == "softmax":
+        return keras.layers.Softmax(name=name, dtype="float32")
+    return keras.layers.Activation(activation, name=name, dtype="float32")
 
 
 def check_training_methods(network: keras.Model, target: str) -> None:
@@ -84,9 +127,9 @@ class Unchanged(keras.layers.Layer):  # type: ignore[misc]
         return inputs
 
 
-def without_softmax(layer: keras.layers.Layer) -> keras.layers.Layer:
+def without_activation(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Return a layer of the same weights that leaves logits as they are."""
-    if isinstance(layer, keras.layers.Softmax):
+    if isinstance(layer, keras.layers.Softmax | keras.layers.Activation):
         return Unchanged(name=layer.name, dtype=layer.dtype_policy)
     # A copy that Keras makes, from its configuration, would have weights of its own; and those that `copy` makes go
     # through a file.
@@ -107,7 +150,9 @@ def replaced(network: keras.Model, replace: Callable[[keras.layers.Layer], keras
 
 def _last_layer(network: keras.Model) -> keras.layers.Layer | None:
     """Return the layer that makes the answer, also within other models; None if that cannot be known."""
-    if type(network).__name__ not in ("Sequential", "Functional") or not network.built or len(network.outputs) != 1:
+    if type(network).__name__ not in ("Sequential", "Functional") or not network.built:
+        return None
+    if len(network.outputs) != 1:
         return None
     # In public, a tensor does not tell which layer made it.
     last = network.outputs[0]._keras_history.operation
@@ -125,10 +170,20 @@ def _activation(layer: keras.layers.Layer | None) -> str | None:
     return name if getattr(function, "__module__", "").startswith("keras.") else f"{name} of your own"
 
 
-def _returns_probabilities(network: keras.Model, input_shape: Sequence[int]) -> bool:
-    """Tell whether the answers to a few images are probabilities. Those of untrained logits never were, in 300 nets."""
+def _returns_probabilities(network: keras.Model, input_shape: Sequence[int], *, adding_up: bool) -> bool:
+    """Tell whether the answers to a few images are probabilities. Those of untrained logits never were, in 300 nets.
+
+    Args:
+        network: that is asked.
+        input_shape: of an image.
+        adding_up: whether those of one image add up to 1. If not, images of large values are asked too, for whose
+            logits it is not likely to lie between 0 and 1.
+    """
     images = np.random.default_rng(0).random((8, *input_shape), np.float32)
+    if not adding_up:
+        images = np.concatenate([images, 100 * (images - 0.5), -1000 * images])
     answers = np.asarray(keras.ops.convert_to_numpy(network(images, training=False)), np.float32)
     if not np.isfinite(answers).all():
         return True  # The first step will tell it.
-    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=-1), 1, atol=_TOLERANCE))
+    is_within = (answers >= 0).all() and (answers <= 1 + _TOLERANCE).all()
+    return bool(is_within and (not adding_up or np.allclose(answers.sum(axis=-1), 1, atol=_TOLERANCE)))

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from mnist_exp.losses import Activation
+from mnist_exp.training import outputs
 from mnist_exp.training.batches import Batches
 
 BATCH_SIZE = 500
@@ -21,10 +23,32 @@ def weights_sha256(model: keras.Model) -> str:
 
 
 def predict(model: keras.Model, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return class probabilities, shape (n, classes).
+    """Return what a model says of images, float32 (n, outputs): predictions, or what comes before them.
 
     Args:
         model: with or without augmentation, which is not in force here.
         x: raw pixels, shape (n, height, width, channels).
     """
     return np.asarray(model.predict(Batches(x, batch_size=BATCH_SIZE).feed(), verbose=0), np.float32)
+
+
+def predict_raw(
+    model: keras.Model, twin: keras.Model | None, activation: Activation, x: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return a model's predictions, and what comes before them, from which a loss is exact.
+
+    Args:
+        model: returns predictions.
+        twin: of the same weights, returns what comes before; None where there is none.
+        activation: that makes predictions of it.
+        x: raw pixels, shape (n, height, width, channels).
+    Returns: both float32 (n, outputs); the same array where there is no twin.
+    """
+    if twin is None or activation == "linear":
+        predictions = predict(model, x)
+        return predictions, predictions
+    raw = predict(twin, x)
+    # In lower precision the model itself rounds on the way, which a second pass has as well.
+    if model.compute_dtype == "float32":
+        return outputs.activate(raw, activation), raw
+    return predict(model, x), raw

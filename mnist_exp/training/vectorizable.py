@@ -11,7 +11,8 @@ import numpy as np
 from jax import numpy as jnp
 from keras.optimizers.schedules import LearningRateSchedule
 
-from mnist_exp.training.build import compile_model
+from mnist_exp.training.batches import Array
+from mnist_exp.training.build import Goal
 from mnist_exp.training.checkpointing import variables
 from mnist_exp.training.fast_ops import is_made_of_layers
 from mnist_exp.training.fit import TrainingRequest
@@ -32,6 +33,10 @@ def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
         return f"it goes on within an epoch, from {start.position}"
     if not all(is_made_of_layers(each.model) and _is_of_keras(each.model) for each in (first, other)):
         return "its model is not made of Keras's own layers alone"
+    if other.weights is not None:
+        return "its images count differently in the loss"
+    if first.settings.loss != other.settings.loss:
+        return "its loss is another one"
     ours, theirs = (_description(each.model) for each in (first, other))
     if ours is None or theirs is None:
         return "its model has dropout within another layer"
@@ -61,18 +66,24 @@ class TracedDropout(keras.layers.Layer):  # type: ignore[misc]
         return jnp.where(mask, inputs / jnp.asarray(self.kept, inputs.dtype), jnp.zeros_like(inputs))
 
 
-def template(model: keras.Model) -> keras.Model:
-    """Return a model with the same variables whose dropout rates are inputs of the program."""
+def template(model: keras.Model, goal: Goal, y: Array) -> keras.Model:
+    """Return a model with the same variables whose dropout rates are inputs of the program.
+
+    Args:
+        model: compiled.
+        goal: that it is compiled for.
+        y: the label of one image, shape (1, …).
+    """
     made = keras.models.clone_model(
         model, clone_function=lambda layer: TracedDropout(layer) if _is_dropout(layer) else layer, recursive=True
     )
     # The optimizer, which is the model's, tells variables by their place among them.
     assert list(map(id, made.trainable_variables)) == list(map(id, model.trainable_variables))
-    compile_model(made, model.optimizer, from_logits=model.loss.from_logits)
+    goal.compile(made, model.optimizer)
     # Now, because no variables may be created while the program is traced.
-    answers = np.zeros((1, model.output_shape[-1]), np.float32)
-    made.compute_loss(None, np.zeros(1), answers)
-    made.compute_metrics(None, np.zeros(1), answers)
+    targets, answers = goal.task.targets(y), np.zeros((1, model.output_shape[-1]), np.float32)
+    made.compute_loss(None, targets, answers)
+    made.compute_metrics(None, targets, answers)
     made.reset_metrics()
     return made
 

@@ -15,10 +15,10 @@ from jax import numpy as jnp
 
 from mnist_exp.data import Dataset
 from mnist_exp.runtime import signals
-from mnist_exp.training import batches, callbacks, vectorizable
+from mnist_exp.training import batches, vectorizable
 from mnist_exp.training.averaged_weights import places_of_averages
 from mnist_exp.training.epoch_metrics import Metrics
-from mnist_exp.training.fit import FitResult, TrainingRequest, first_epoch, result_of
+from mnist_exp.training.fit import FitResult, TrainingRequest, callbacks_of, first_epoch, result_of
 from mnist_exp.training.predict import BATCH_SIZE
 
 _State = tuple[list[Any], list[Any], list[Any], list[Any]]
@@ -54,10 +54,11 @@ class _Member:
 
     def __init__(self, request: TrainingRequest, clock: Callable[[], float]) -> None:
         self.model, self.split, self.settings = request.model, request.split, request.settings
+        self.goal = request.goal
         self.outcome: FitResult | Exception | None = None
         count, trainer = len(self.split.x_train), self.settings.trainer
         self.steps = trainer.steps(count)
-        self._called = callbacks.make(self.settings, count, request.on_epoch, policy=request.checkpoints, clock=clock)
+        self._called = callbacks_of(request, clock=clock)
         self._epoch = first_epoch(request.checkpoints.start if request.checkpoints else None, trainer.epochs)
 
     @property
@@ -97,7 +98,7 @@ class _Member:
         with self._own_errors():
             self._called.averages.on_test_begin()  # `_Program` has validated them, without the model.
             for callback in self._called.in_order:
-                callback.on_epoch_end(self._epoch, dict(logs))
+                callback.on_epoch_end(self._epoch, logs)
             self._epoch += 1
             self._end_if_over()
 
@@ -127,7 +128,9 @@ class _Program:
 
     def __init__(self, members: Sequence[_Member], dataset: Dataset) -> None:
         self._members = members
-        self._template = template = vectorizable.template(members[0].model)
+        first = members[0]
+        self._goal = first.goal
+        self._template = template = vectorizable.template(first.model, first.goal, first.split.y_train[:1])
         self._places = vectorizable.places(template)
         self._averages = places_of_averages(template)
         numbers = [[vectorizable.number(*place) for place in vectorizable.places(member.model)] for member in members]
@@ -135,16 +138,19 @@ class _Program:
         self._variables = [vectorizable.variables_as_in(template, members[0].model, member.model) for member in members]
         self._zeros = [jnp.stack([v.value] * len(members)) for v in template.metrics_variables]
         self._state = self._stacked()
-        self._trained_on = self._validated_on = jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train)
+        self._trained_on = self._validated_on = self._on_device(dataset.x_train, dataset.y_train)
         is_on_test = members[0].split.validated_on_test
         if is_on_test:
-            self._validated_on = jnp.asarray(dataset.x_test), jnp.asarray(dataset.y_test)
+            self._validated_on = self._on_device(dataset.x_test, dataset.y_test)
         held_out = [np.arange(len(m.split.x_val)) if is_on_test else m.split.held_out for m in members]
         self._held_out = np.stack(held_out).astype(np.int32)
         self._order = np.zeros((len(members), len(members[0].split.x_train)), np.int32)
         across = (0, 0, 0, None, None)
         self._step = jax.jit(jax.vmap(self._train_one, across), donate_argnums=0)
         self._evaluate = jax.jit(jax.vmap(self._test_one, across))
+
+    def _on_device(self, x: Any, y: Any) -> tuple[Any, Any]:
+        return jnp.asarray(x), jnp.asarray(self._goal.task.targets(y))
 
     def run_epoch(self) -> None:
         """Train all for one epoch, and give its metrics to those that are not over."""

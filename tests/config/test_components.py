@@ -99,6 +99,7 @@ def test_builder_of_another_group_is_refused(group):
         "data": "mnist_exp.data.loaders.mnist_5k",
     }
     own |= {"schedule": "mnist_exp.schedules.cosine", "augment": "mnist_exp.augmentation.shift"}
+    own |= {"loss": "keras.losses.Huber", "metrics": "keras.metrics.Mean", "task": "mnist_exp.tasks.builders.binary"}
     for other, target in own.items():
         assert refused(group, target) == (group != other)
 
@@ -235,6 +236,10 @@ def name_of(file):
 def test_config_file_names_an_allowed_builder_and_its_defaults(file):
     group = file.parent.name
     section = yaml.safe_load(file.read_text())
+    if KINDS[group].is_mapping:
+        _, problems = components.check_mapping(group, section, ())
+        assert problems == []
+        return
     target = section.pop("_target_")
     given = {name: value for name, value in section.items() if group != "data" or name not in DATA_OPTIONS}
     filled = {name: "text" if value == "???" else value for name, value in given.items()}
@@ -242,7 +247,7 @@ def test_config_file_names_an_allowed_builder_and_its_defaults(file):
     assert problems == []
 
     parameters = signatures.from_source(target).parameters
-    defaults = {n: p.default for n, p in parameters.items() if n not in KINDS[group].given}
+    defaults = {n: p.default for n, p in parameters.items() if n not in (*KINDS[group].given, *KINDS[group].named)}
     chosen = CHOSEN.get(target, {})
     for name, value in given.items():
         expected = chosen.get(name, defaults[name])

@@ -6,8 +6,8 @@ import pytest
 from mnist_exp.composition.compose import compose
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.rules import problems_of_size, warnings_of_size
-from mnist_exp.data.splits import Split, remarks
 from mnist_exp.errors import SettingsError
+from mnist_exp.tasks.classification import Classification
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=100", "trainer.epochs=2", "trainer.batch_size=50"]
 
@@ -55,11 +55,6 @@ def test_batch_larger_than_the_training_set_is_told():
     assert warnings_of_size(settings, 1)[0].startswith("trainer.batch_size=301 is more than the 1 training image:")
 
 
-def split_of(y_train, y_val):
-    nothing = np.zeros(0)
-    return Split(nothing, np.array(y_train), nothing, np.array(y_val), False, nothing, nothing)
-
-
 @pytest.mark.parametrize(
     ("y_train", "y_val", "sentences"),
     [
@@ -71,4 +66,5 @@ def split_of(y_train, y_val):
     ],
 )  # fmt: skip
 def test_classes_that_a_part_of_the_data_lacks_are_told(y_train, y_val, sentences):
-    assert remarks(split_of(y_train, y_val), ("ant", "bee", "cat")) == sentences
+    sets = {"training": np.array(y_train), "validation": np.array(y_val)}
+    assert Classification().remarks(sets, ("ant", "bee", "cat")) == sentences

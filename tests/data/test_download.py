@@ -293,7 +293,7 @@ def keras_cache() -> Path:
 
 def test_mnist_is_downloaded_once_into_the_keras_cache(start, full_mnist, nowhere):
     server = start("good", body=(full_mnist / "mnist.npz").read_bytes())
-    settings = compose(["data=mnist", f"data.mirrors=['{nowhere}','{server.url}']", "data.fallback=false"]).data
+    settings = compose(["data=mnist", f"data.mirrors=['{nowhere}','{server.url}']", "data.fallback=false"])
     data = load(settings)
     assert data.place == f"a download, now in {keras_cache() / 'mnist.npz'}"
     assert len(data.x_train) == 60_000
@@ -308,7 +308,7 @@ def test_mnist_replaces_a_damaged_copy_in_the_keras_cache(start, full_mnist):
     good = (full_mnist / "mnist.npz").read_bytes()
     keras_cache().mkdir(parents=True)
     (keras_cache() / "mnist.npz").write_bytes(good[:100_000])
-    data = load(compose(["data=mnist", f"data.mirrors=['{start('good', body=good).url}']"]).data)
+    data = load(compose(["data=mnist", f"data.mirrors=['{start('good', body=good).url}']"]))
     assert data.fallback is None
     assert (keras_cache() / "mnist.npz").read_bytes() == good
 
@@ -318,7 +318,7 @@ def test_mnist_takes_no_other_arrays_from_a_mirror(start, plan, reason):
     # The mirror's file is a readable npz, but of the bundled digits.
     url = start(plan).url
     with pytest.raises(DataError, match=f"data=mnist was not found .*{url}: .*{reason}") as error:
-        load(compose(["data=mnist", f"data.mirrors=['{url}']", "data.fallback=false"]).data)
+        load(compose(["data=mnist", f"data.mirrors=['{url}']", "data.fallback=false"]))
     assert ".partial" not in str(error.value), "a file that is gone is no help"
     assert names(keras_cache()) == []
 
@@ -326,7 +326,7 @@ def test_mnist_takes_no_other_arrays_from_a_mirror(start, plan, reason):
 def test_mnist_reports_a_damaged_copy_that_no_mirror_could_replace(nowhere):
     keras_cache().mkdir(parents=True)
     (keras_cache() / "mnist.npz").write_bytes(b"half a downl")
-    data = load(compose(["data=mnist", f"data.mirrors=['{nowhere}']"]).data)
+    data = load(compose(["data=mnist", f"data.mirrors=['{nowhere}']"]))
     assert "the copy in the Keras cache is damaged" in data.fallback
     assert "the host cannot be reached" in data.fallback
     assert (keras_cache() / "mnist.npz").read_bytes() == b"half a downl"
@@ -336,6 +336,6 @@ def test_fashion_mnist_takes_only_the_published_files_from_a_mirror(start):
     server = start("good")
     folder = server.url.removesuffix("/mnist.npz")
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: .*another MD5"):
-        load(compose(["data=fashion_mnist", f"data.mirrors=['{folder}/']"]).data)
+        load(compose(["data=fashion_mnist", f"data.mirrors=['{folder}/']"]))
     assert set(server.paths) == {"/train-images-idx3-ubyte.gz"}
     assert names(keras_cache() / "fashion-mnist") == []

@@ -28,7 +28,7 @@ MNIST_DIGEST = "41aee7e6d12160fb22744ebda73c0dd0a335c51bf9f51741dd82ba69b4f2a99a
 def get(*overrides: str, path: Path | None = None, config_dir: Path | None = None) -> Dataset:
     """Load what `data=...` and further overrides name."""
     named = [f"data.path='{path}'"] if path is not None else []
-    return load(compose([*overrides, *named], config_dir=config_dir).data)
+    return load(compose([*overrides, *named], config_dir=config_dir))
 
 
 def refused(*overrides: str, path: Path | None = None, config_dir: Path | None = None) -> DataError:
@@ -91,7 +91,7 @@ def keras_cache():
 
 
 def assert_is_mnist(data: Dataset, full: dict[str, np.ndarray]) -> None:
-    assert (data.name, data.image_shape, data.classes, data.fallback) == ("mnist", (28, 28, 1), 10, None)
+    assert (data.name, data.image_shape, data.outputs, data.fallback) == ("mnist", (28, 28, 1), 10, None)
     assert data.class_names == tuple("0123456789")
     for split, array in full.items():
         result = getattr(data, split)
@@ -238,7 +238,7 @@ def test_fashion_mnist_is_read_from_idx_files_with_its_own_class_names(some, tmp
     data = get("data=fashion_mnist", path=write_idx_files(tmp_path / "idx", some, suffix))
     np.testing.assert_array_equal(data.x_train[..., 0], some["x_train"])
     np.testing.assert_array_equal(data.y_test, some["y_test"])
-    assert (data.class_names, data.classes) == (FASHION, 10)
+    assert (data.class_names, data.outputs) == (FASHION, 10)
 
 
 def test_fashion_mnist_is_looked_for_in_its_own_subfolders(some, keras_cache, monkeypatch, tmp_path):
@@ -290,7 +290,7 @@ def test_npz_is_read_unchanged(some, tmp_path):
     data = get("data=npz", path=tmp_path / "a.npz")
     np.testing.assert_array_equal(data.x_train[..., 0], some["x_train"])
     np.testing.assert_array_equal(data.y_test, some["y_test"])
-    assert (data.name, data.place, data.classes) == ("npz", str(tmp_path / "a.npz"), 10)
+    assert (data.name, data.place, data.outputs) == ("npz", str(tmp_path / "a.npz"), 10)
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,12 @@ PROBLEMS = {
         "x_test float32",
         "must be alike",
     ),
-    "labels with fractions": (lambda a: {"y_train": a["y_train"] * 1.0}, "y_train", "float64", "whole numbers from 0"),
+    "labels with fractions": (
+        lambda a: {"y_train": a["y_train"] * 1.0},
+        "y_train",
+        "float64",
+        "all whole numbers: say task=regression",
+    ),
     "labels as text": (lambda a: {"y_test": a["y_test"].astype("U1")}, "y_test", "<U1", "whole numbers from 0"),
     "one-hot": (lambda a: {"y_train": np.eye(10, dtype=int)[a["y_train"]]}, "y_train", "(400, 10)", "one-hot"),
     "one-hot, as Keras makes it": (lambda a: {"y_test": np.eye(10)[a["y_test"]]}, "y_test", "(100, 10)", "one-hot"),

@@ -9,6 +9,7 @@ from mnist_exp.data import Dataset, Source, split
 from mnist_exp.data.dataset import from_source
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
+from mnist_exp.tasks.classification import Classification
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -28,7 +29,7 @@ def data(digits) -> Dataset:
     (x_train, y_train), test = digits
     x_train = x_train.copy()
     x_train[:, 0, 0], x_train[:, 0, 1] = np.divmod(np.arange(len(x_train)), 256)
-    return from_source("digits", Source((x_train, y_train), test, place="a test"))
+    return from_source("digits", Source((x_train, y_train), test, place="a test"), Classification())
 
 
 def positions(x):

@@ -23,8 +23,8 @@ def built(overrides):
     settings = compose([*overrides, "trainer.backend=jax"], config_dir="own" if Path("own").exists() else None)
     dataset, split = preflight.load_data(settings)
     setup.set_up(settings.seed, settings.trainer)
-    models = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
-    request = TrainingRequest(models.training_model, split, settings, lambda epoch, metrics: True)
+    models = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
+    request = TrainingRequest(models.training_model, models.goal, split, settings, lambda epoch, metrics: True)
     return dataset, models.inference_model, request
 
 

@@ -13,7 +13,8 @@ SMALL += ["trainer.batch_size=50", "+optimizer.use_ema=true", "+optimizer.ema_mo
 
 def trained(*words):
     """Return the result of a run and the metrics of its model on the images that it was validated on."""
-    from mnist_exp.evaluation.metrics import score
+    from scoring import score
+
     from mnist_exp.experiment.runner import run
     from mnist_exp.training.predict import predict
 

@@ -152,7 +152,7 @@ settings = mnist_exp.compose(sys.argv[1:])
 result = mnist_exp.run(settings)
 from mnist_exp import data
 from mnist_exp.training.predict import predict
-read = predict(result.model, data.load(settings.data).x_test[:200])
+read = predict(result.model, data.load(settings).x_test[:200])
 import keras
 heavy = [name for name in ("tensorflow", "jax", "torch") if name in sys.modules]
 print("RESULT" + json.dumps([keras.backend.backend(), heavy, result.run_id, read.tolist()]))
@@ -163,7 +163,7 @@ import mnist_exp
 from mnist_exp import data
 from mnist_exp.training.predict import predict
 model = mnist_exp.load_model(sys.argv[1])
-x = data.load(mnist_exp.compose(["data=mnist_5k"]).data).x_test[:200]
+x = data.load(mnist_exp.compose(["data=mnist_5k"])).x_test[:200]
 import keras
 print("RESULT" + json.dumps([keras.backend.backend(), predict(model, x).tolist()]))
 """

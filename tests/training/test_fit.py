@@ -9,16 +9,17 @@ import keras
 import numpy as np
 import psutil
 import pytest
+from scoring import score
 from sklearn.metrics import accuracy_score, log_loss
 
 from mnist_exp import data
 from mnist_exp.composition.compose import compose
 from mnist_exp.config.schema import TrainerSettings
 from mnist_exp.errors import SettingsError, TrainingError
-from mnist_exp.evaluation.metrics import score
+from mnist_exp.tasks.classification import Classification
 from mnist_exp.training import setup
 from mnist_exp.training.batches import Batches
-from mnist_exp.training.build import build
+from mnist_exp.training.build import Goal, build
 from mnist_exp.training.fit import TrainingRequest, fit
 from mnist_exp.training.predict import predict
 
@@ -35,7 +36,7 @@ def full_precision():
 
 @pytest.fixture(scope="module")
 def dataset(digits):
-    return data.load(compose(SMALL).data)
+    return data.load(compose(SMALL))
 
 
 def split_of(settings, dataset):
@@ -47,9 +48,9 @@ def train(overrides, dataset, after_epoch=lambda epoch, built: None):
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
     setup.set_up(settings.seed, settings.trainer)
-    built = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
     request = TrainingRequest(
-        built.training_model, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None
+        built.training_model, built.goal, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None
     )
     history = fit(request).history
     return settings, built, history
@@ -127,7 +128,7 @@ def test_another_seed_gives_other_weights(dataset):
     def weights(seed):
         settings = compose([*SMALL, f"seed={seed}"])
         setup.set_up(settings.seed, settings.trainer)
-        return build(settings, dataset.image_shape, dataset.classes, 400).inference_model.get_weights()
+        return build(settings, dataset.image_shape, dataset.task, dataset.outputs, 400).inference_model.get_weights()
 
     np.testing.assert_array_equal(weights(7)[0], weights(7)[0])
     assert np.all(weights(7)[0] != weights(8)[0])
@@ -138,9 +139,13 @@ def test_training_lowers_the_loss_and_reports_each_epoch(dataset):
     settings = compose([*SMALL, "trainer.epochs=3"])
     split = split_of(settings, dataset)
     setup.set_up(settings.seed, settings.trainer)
-    built = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
     request = TrainingRequest(
-        built.training_model, split, settings, lambda epoch, metrics: reported.append((epoch, metrics)) is None
+        built.training_model,
+        built.goal,
+        split,
+        settings,
+        lambda epoch, metrics: reported.append((epoch, metrics)) is None,
     )
     history = fit(request, lambda step, metrics: steps.append(step)).history
     assert [epoch for epoch, _ in reported] == [1, 2, 3]
@@ -189,7 +194,8 @@ def test_fit_trains_on_the_orders_of_epochs_0_and_1(dataset):
 
     model = Recorder()
     model.compile(optimizer="sgd", run_eagerly=True)
-    fit(TrainingRequest(model, split, settings, lambda epoch, metrics: True))
+    goal = Goal(Classification(), keras.losses.SparseCategoricalCrossentropy(), is_raw=False)
+    fit(TrainingRequest(model, goal, split, settings, lambda epoch, metrics: True))
     for epoch in (0, 1):
         batches = Batches(split.x_train, split.y_train, batch_size=64, seed=settings.seed)
         batches.start_epoch(epoch)
@@ -223,7 +229,7 @@ def test_saved_model_needs_only_keras(dataset, tmp_path):
 def test_models_accept_raw_pixels(dataset):
     settings = compose(SMALL)
     setup.set_up(settings.seed, settings.trainer)
-    built = build(settings, dataset.image_shape, dataset.classes, 400)
+    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, 400)
     network = next(layer for layer in built.inference_model.layers if isinstance(layer, keras.Model))
     scaled = dataset.x_test[:32] / np.float32(255)
     np.testing.assert_allclose(predict(built.inference_model, dataset.x_test[:32]), network(scaled), atol=1e-6)
@@ -281,7 +287,7 @@ def test_mixed_precision_trains_with_float32_probabilities(dataset):
 def compiled_optimizer(overrides, images=400):
     settings = compose([*SMALL, *overrides])
     setup.set_up(settings.seed, settings.trainer)
-    return build(settings, (28, 28, 1), 10, images).training_model.optimizer
+    return build(settings, (28, 28, 1), Classification(), 10, images).training_model.optimizer
 
 
 def test_arguments_reach_the_optimizer():
@@ -297,9 +303,10 @@ def test_global_clipnorm_limits_the_step(dataset):
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
     setup.set_up(settings.seed, settings.trainer)
-    model = build(settings, dataset.image_shape, dataset.classes, len(split.x_train)).training_model
+    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
+    model = built.training_model
     before = model.get_weights()
-    fit(TrainingRequest(model, split, settings, lambda epoch, metrics: True))
+    fit(TrainingRequest(model, built.goal, split, settings, lambda epoch, metrics: True))
     change = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(model.get_weights(), before, strict=True)))
     assert change == pytest.approx(0.001, rel=0.01)
 
@@ -345,7 +352,7 @@ def test_result_of_a_users_builder_is_checked(name, body, words, tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     settings = compose(["model=own", f"trusted_modules=[{name}]"], config_dir=tmp_path)
     with pytest.raises(SettingsError, match=words):
-        build(settings, (28, 28, 1), 10, 400)
+        build(settings, (28, 28, 1), Classification(), 10, 400)
 
 
 OF_OUR_NAMES = """
@@ -379,7 +386,7 @@ def test_own_models_and_layers_may_have_any_name(model, augment, dataset, tmp_pa
         f"augment.name={augment}",
         "trusted_modules=[own_names]",
     ]
-    built = build(compose(words, config_dir=tmp_path), (28, 28, 1), 10, 400)
+    built = build(compose(words, config_dir=tmp_path), (28, 28, 1), Classification(), 10, 400)
     built.training_model.train_on_batch(dataset.x_train[:8], dataset.y_train[:8])
     built.inference_model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")

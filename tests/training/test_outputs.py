@@ -9,6 +9,7 @@ from keras import layers
 
 from mnist_exp.composition.compose import compose
 from mnist_exp.errors import SettingsError
+from mnist_exp.tasks.classification import Classification
 from mnist_exp.training import outputs
 from mnist_exp.training.build import build
 
@@ -81,11 +82,11 @@ LOGITS = {
 def test_softmax_is_found_and_taken_away_without_a_copy_of_the_weights(kind):
     network = PROBABILITIES[kind]()
     found = outputs.of(network, SHAPE, "t")
-    assert not found.are_logits and found.softmax is not None
+    assert not found.are_raw and found.head is not None
     before = network.get_config()
 
     def replace(layer):
-        return outputs.without_softmax(layer) if layer is found.softmax else layer
+        return outputs.without_activation(layer) if layer is found.head else layer
 
     logits = outputs.replaced(network, replace)
     assert [id(v) for v in logits.variables] == [id(v) for v in network.variables]
@@ -98,12 +99,12 @@ def test_softmax_is_found_and_taken_away_without_a_copy_of_the_weights(kind):
 
 @pytest.mark.parametrize("kind", BY_THEIR_ANSWERS)
 def test_probabilities_are_known_by_their_answers(kind):
-    assert outputs.of(BY_THEIR_ANSWERS[kind](), SHAPE, "t") == outputs.Outputs(are_logits=False)
+    assert outputs.of(BY_THEIR_ANSWERS[kind](), SHAPE, "t") == outputs.Outputs(are_raw=False)
 
 
 @pytest.mark.parametrize("kind", LOGITS)
 def test_logits_are_known(kind):
-    assert outputs.of(LOGITS[kind](), SHAPE, "t") == outputs.Outputs(are_logits=True)
+    assert outputs.of(LOGITS[kind](), SHAPE, "t") == outputs.Outputs(are_raw=True)
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "relu", "tanh"])
@@ -119,7 +120,7 @@ def test_softmax_that_is_used_twice_stays():
     inputs = keras.Input(SHAPE)
     first = twice(layers.Dense(CLASSES)(layers.Flatten()(inputs)))
     network = keras.Model(inputs, twice(layers.Dense(CLASSES)(first)))
-    assert outputs.of(network, SHAPE, "t") == outputs.Outputs(are_logits=False)
+    assert outputs.of(network, SHAPE, "t") == outputs.Outputs(are_raw=False)
 
 
 class Trains(keras.Model):
@@ -151,7 +152,7 @@ class Builder:
 
 def built(network, *words):
     settings = compose(["data=mnist_5k", "model=mlp", *words])
-    return build(dataclasses.replace(settings, model=Builder(network)), SHAPE, CLASSES, 100)
+    return build(dataclasses.replace(settings, model=Builder(network)), SHAPE, Classification(), CLASSES, 100)
 
 
 def trained(models):

@@ -11,6 +11,7 @@ from real_runs import only_run, run
 
 from mnist_exp.composition.compose import compose
 from mnist_exp.errors import SettingsError
+from mnist_exp.tasks.classification import Classification
 from mnist_exp.training import readable
 from mnist_exp.training.build import build
 
@@ -108,7 +109,7 @@ def test_models_of_this_package_can_be_read_back_and_nothing_is_drawn(model):
     import random
 
     settings = compose(["data=mnist_5k", f"model={model}"])
-    models = build(settings, (28, 28, 1), 10, 100)
+    models = build(settings, (28, 28, 1), Classification(), 10, 100)
     before = random.getstate()
     readable.check(models.inference_model, settings.model.target, ())
     assert random.getstate() == before

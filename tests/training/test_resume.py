@@ -25,7 +25,7 @@ NOT_TIMES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
 @pytest.fixture(scope="module")
 def dataset():
-    return data.load(compose(SMALL).data)
+    return data.load(compose(SMALL))
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def sitting(overrides, dataset, folder, stop_at=None):
     settings = compose([*SMALL, *overrides])
     split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
     setup.set_up(settings.seed, settings.trainer)
-    model = build(settings, dataset.image_shape, dataset.classes, len(split.x_train))
+    model = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
     start, _ = checkpoints.load(folder)
     if start is not None:
         check_fits(model.training_model, start)
@@ -61,7 +61,7 @@ def sitting(overrides, dataset, folder, stop_at=None):
 
     policy = CheckpointPolicy(folder, settings.trainer.checkpoint_every, start, messages.append)
     try:
-        fitted = fit(TrainingRequest(model.training_model, split, settings, on_epoch, policy), on_step)
+        fitted = fit(TrainingRequest(model.training_model, model.goal, split, settings, on_epoch, policy), on_step)
     finally:
         signals._asked.clear()
     return model, fitted, messages

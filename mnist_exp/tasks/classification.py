@@ -1,0 +1,154 @@
+"""One of several classes, with a probability for each; of two classes also with one probability."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mnist_exp.config.wording import show
+from mnist_exp.errors import printable
+from mnist_exp.evaluation.predictions import Predictions
+from mnist_exp.losses import Activation
+from mnist_exp.tasks import evaluated
+from mnist_exp.tasks.evaluated import Evaluated
+from mnist_exp.tasks.task import Array, Task, shortest
+
+
+class Classification(Task):
+    """One of several classes: labels are whole numbers from 0, the model returns a probability for each class."""
+
+    name: ClassVar[str] = "classification"
+    activation: ClassVar[Activation] = "softmax"
+    has_classes: ClassVar[bool] = True
+
+    def problems(self, name: str, y: Array) -> Iterator[str]:
+        """Yield why an array cannot be labels: they must be whole numbers from 0, one an image."""
+        if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] == 1):
+            fix = "it must be one label an image, (n,), not one-hot: np.argmax(y, axis=1)"
+            if y.ndim == 2 and np.isin(y, (0, 1)).all() and not (y.sum(axis=1) == 1).all():
+                fix = f"for task={self.name} it must be one label an image, (n,); for several there is task=multilabel"
+            yield f"{name} has the shape {y.shape}; {fix}"
+        elif y.dtype.kind not in "iub":
+            yield f"{name} holds {y.dtype} values; labels must be whole numbers from 0 (for numbers: task=regression)"
+        elif int(y.min()) < 0:
+            yield f"{name} holds the label {int(y.min())}; labels must be whole numbers from 0"
+
+    def prepared(self, y: Array) -> Array:
+        """Return int64 (n,)."""
+        return y.reshape(len(y)).astype(np.int64)
+
+    def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
+        """Yield why prepared labels do not fit each other, or the names: no class may be without training images."""
+        highest = int(y_train.max())
+        classes = len(class_names) if class_names else highest + 1
+        if highest >= classes:
+            fix = f"labels must be below {classes}"
+            yield f"y_train holds the label {highest}, but there are {classes} class names; {fix}"
+            return
+        if int(y_test.max()) >= classes:
+            yield f"y_test holds the label {int(y_test.max())}, but the classes are 0 to {classes - 1}"
+        if classes < 2:
+            yield "y_train holds one class only; a classifier needs at least two"
+        if highest > 10 * len(y_train):
+            yield f"y_train holds the label {highest} but only {len(y_train):,} images; labels must be 0, 1, 2, …"
+            return
+        counts = np.bincount(y_train, minlength=classes)
+        empty = map(int, np.flatnonzero(counts == 0))
+        words = [f"{label} ({class_names[label]})" if class_names else str(label) for label in empty]
+        if words:
+            named = ", ".join(words[:10]) + (", …" if len(words) > 10 else "")
+            yield f"class {named} has no training image; labels must be 0, 1, 2, … without a gap"
+
+    def names(self, y_train: Array, given: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the names that are given, else the labels."""
+        return tuple(given) if given else tuple(str(label) for label in range(int(y_train.max()) + 1))
+
+    def remarks(self, sets: Mapping[str, Array], names: Sequence[str]) -> list[str]:
+        """Return a sentence for each set of images in which classes are missing."""
+        found = []
+        for what, labels in sets.items():
+            counts = np.bincount(labels, minlength=len(names))
+            missing = [names[int(label)] for label in np.flatnonzero(counts == 0)]
+            if len(missing) == len(names) - 1:
+                only = names[int(counts.argmax())]
+                all_of_them = (
+                    f"all {len(labels):,} {what} images are" if len(labels) > 1 else f"the only {what} image is"
+                )
+                found.append(f"{all_of_them} of the class {show(only)}")
+            elif missing:
+                named = ", ".join(map(show, missing[:5])) + (
+                    f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+                )
+                which = "class" if len(missing) == 1 else "classes"
+                found.append(f"none of the {len(labels):,} {what} images is of the {which} {named}")
+        return found
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Return the probability of each class, (n, classes)."""
+        return outputs
+
+    def predictions(self, outputs: Array, y: Array, names: Sequence[str]) -> Predictions:
+        """Return each image's class, the predicted one and its probability."""
+        probabilities = self.probabilities(outputs)
+        return Predictions.of_classes(probabilities, y)
+
+    def draw(
+        self,
+        folder: Path,
+        history: Mapping[str, Sequence[float]],
+        x: Array,
+        y: Array,
+        outputs: Array,
+        names: Sequence[str],
+    ) -> None:
+        """Write learning curves, the confusion matrix and the most confident mistakes."""
+        from mnist_exp.evaluation import figures
+
+        figures.draw_all(folder, history, x, y, self.probabilities(outputs), names)
+
+    def evaluated(self, x: Array, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+        """Return all results of predictions for a set of images."""
+        return evaluated.of_classes(x, y, self.probabilities(outputs), names, loss, words)
+
+    def as_json(self, output: Array, names: Sequence[str] | None) -> dict[str, Any]:
+        """Return the label, its probability, and those of all classes."""
+        row = self.probabilities(output[np.newaxis])[0]
+        best, values = int(row.argmax()), shortest(row)
+        return {"label": names[best] if names else best, "probability": values[best], "probabilities": values}
+
+    def as_words(self, output: Array, names: Sequence[str] | None, top: int) -> str:
+        """Return the label and its probability, then the next ones."""
+        row = self.probabilities(output[np.newaxis])[0]
+        order = np.argsort(-row, kind="stable")[:top]
+        best, *others = [(printable(names[label]) if names else str(label), row[label]) for label in order]
+        wide = max(map(len, map(printable, names))) if names else 1
+        text = f"{best[0]:<{wide}}  {best[1]:.4f}"
+        return text + ("   " + ", ".join(f"{name} {p:.4f}" for name, p in others) if others else "")
+
+
+class Binary(Classification):
+    """Two classes: labels are 0 and 1, the model returns one number, the probability of class 1."""
+
+    name: ClassVar[str] = "binary"
+    activation: ClassVar[Activation] = "sigmoid"
+
+    def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
+        """Yield why prepared labels do not fit each other; there must be two classes."""
+        problems = list(super().problems_between(y_train, y_test, class_names))
+        classes = len(class_names) if class_names else int(y_train.max()) + 1
+        if not problems and classes != 2:
+            problems.append(f"y_train has {classes} classes; task=binary is for two, task=classification for more")
+        yield from problems
+
+    def outputs(self, names: Sequence[str]) -> int:
+        """Return 1."""
+        return 1
+
+    def targets(self, y: Array) -> Array:
+        """Return float32 (n, 1)."""
+        return y[:, np.newaxis].astype(np.float32)
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Return the probability of both classes, (n, 2)."""
+        return np.concatenate([1 - outputs, outputs], axis=1)

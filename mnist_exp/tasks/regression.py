@@ -1,0 +1,99 @@
+"""One number, or several."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mnist_exp.errors import printable
+from mnist_exp.evaluation.predictions import Predictions
+from mnist_exp.losses import Activation
+from mnist_exp.tasks import evaluated
+from mnist_exp.tasks.evaluated import Evaluated
+from mnist_exp.tasks.task import Array, Task, check_lengths, shortest
+
+
+class Regression(Task):
+    """One number an image, or several: the model returns them as they are."""
+
+    name: ClassVar[str] = "regression"
+    activation: ClassVar[Activation] = "linear"
+    running: ClassVar[str] = "mae"
+    scored_by: ClassVar[tuple[str, ...]] = ("rmse", "r2")
+
+    def problems(self, name: str, y: Array) -> Iterator[str]:
+        """Yield why an array cannot be targets: they must be finite numbers, one or several an image."""
+        if y.ndim not in (1, 2):
+            yield f"{name} has the shape {y.shape}; for task=regression it must be (n,) or (n, numbers)"
+        elif y.dtype.kind not in "iubf":
+            yield f"{name} holds {y.dtype} values; for task=regression they must be numbers"
+        elif not np.isfinite(y).all():
+            bad = int(np.argmax(~np.isfinite(y.reshape(len(y), -1)).all(axis=1)))
+            yield f"{name} has a value that is not finite, {y[bad]}, the first of image {bad}"
+        elif y.dtype.kind != "b" and np.abs(y).max() > np.finfo(np.float32).max:
+            yield f"{name} has values beyond float32, up to {np.abs(y).max():g}; scale them"
+
+    def prepared(self, y: Array) -> Array:
+        """Return float32 (n, numbers)."""
+        return y.reshape(len(y), -1).astype(np.float32)
+
+    def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
+        """Yield why prepared targets do not fit each other, or the names."""
+        if y_train.shape[1] != y_test.shape[1]:
+            yield f"y_train has {y_train.shape[1]} numbers and y_test {y_test.shape[1]}; they must be the same"
+        yield from check_lengths(class_names, y_train.shape[1], "numbers")
+
+    def names(self, y_train: Array, given: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the names that are given, else `target`, or the columns' numbers."""
+        count = y_train.shape[1]
+        return tuple(given) if given else ("target",) if count == 1 else tuple(f"target_{i}" for i in range(count))
+
+    def remarks(self, sets: Mapping[str, Array], names: Sequence[str]) -> list[str]:
+        """Return a sentence for each set of images whose target is the same everywhere."""
+        return [
+            f"{name} has the same value, {values[0, i]:g}, in all {len(values):,} {what} images"
+            for what, values in sets.items()
+            for i, name in enumerate(names)
+            if np.ptp(values[:, i]) == 0
+        ]
+
+    def predictions(self, outputs: Array, y: Array, names: Sequence[str]) -> Predictions:
+        """Return each target and its prediction, a column each."""
+        return Predictions.of_columns(y, outputs, names, "predicted")
+
+    def draw(
+        self,
+        folder: Path,
+        history: Mapping[str, Sequence[float]],
+        x: Array,
+        y: Array,
+        outputs: Array,
+        names: Sequence[str],
+    ) -> None:
+        """Write learning curves, and the residuals of each number."""
+        from mnist_exp.evaluation import figures
+
+        figures.write(
+            folder,
+            {
+                "learning_curves.png": figures.learning_curves(history, self.running),
+                "residuals.png": figures.residuals(y, outputs, names),
+            },
+        )
+
+    def evaluated(self, x: Array, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+        """Return all results of predictions for a set of images."""
+        return evaluated.of_numbers(y, outputs, names, loss, words)
+
+    def as_json(self, output: Array, names: Sequence[str] | None) -> dict[str, Any]:
+        """Return the numbers by their names."""
+        values = shortest(output)
+        return {"values": dict(zip(names, values, strict=True)) if names else values}
+
+    def as_words(self, output: Array, names: Sequence[str] | None, top: int) -> str:
+        """Return the numbers with their names."""
+        shown = [f"{value:.6g}" for value in output]
+        return (
+            ", ".join(f"{printable(n)} {v}" for n, v in zip(names, shown, strict=True)) if names else ", ".join(shown)
+        )

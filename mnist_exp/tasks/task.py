@@ -1,0 +1,172 @@
+"""What every task answers, by arrays alone: no Keras, no store."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_exp.config.components import Component
+from mnist_exp.config.wording import show
+from mnist_exp.evaluation.predictions import Predictions
+from mnist_exp.losses import Activation
+from mnist_exp.tasks.evaluated import Evaluated
+
+Array = npt.NDArray[Any]
+
+
+class Task(ABC):
+    """What is learnt. One of your own derives from one of the tasks here and changes what differs.
+
+    Attributes:
+        name: as the tag `mnist_exp.task` records it.
+        activation: makes predictions of the model's raw outputs.
+        running: the name of the metric that Keras computes beside the loss.
+        scored_by: the metrics that are computed of all predictions of a set, by name: functions of `mnist_exp.metrics`.
+        has_classes: whether the labels are whole numbers from 0 that stand for classes.
+    """
+
+    name: ClassVar[str]
+    activation: ClassVar[Activation]
+    running: ClassVar[str] = "accuracy"
+    scored_by: ClassVar[tuple[str, ...]] = ()
+    has_classes: ClassVar[bool] = False
+
+    def resolve(self, y_train: Array, class_names: Sequence[str] | None) -> "Task":
+        """Return the task that these labels are for; only `auto` is another one than itself."""
+        return self
+
+    @abstractmethod
+    def problems(self, name: str, y: Array) -> Iterator[str]:
+        """Yield why an array cannot be the labels of a set.
+
+        Args:
+            name: of the array, for messages.
+            y: as the loader returned it, not empty.
+        """
+
+    @abstractmethod
+    def prepared(self, y: Array) -> Array:
+        """Return labels as they are kept, of a dtype that does not depend on how they were stored."""
+
+    def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
+        """Yield why prepared labels do not fit each other, or the names."""
+        yield from ()
+
+    @abstractmethod
+    def names(self, y_train: Array, given: Sequence[str] | None) -> tuple[str, ...]:
+        """Return one name for each class, label or number, of prepared labels."""
+
+    def outputs(self, names: Sequence[str]) -> int:
+        """Return how many numbers the model returns for one image."""
+        return len(names)
+
+    def strata(self, y: Array) -> Array | None:
+        """Return the class of each image, by which a hold-out is stratified; None where it is drawn from all."""
+        return y if self.has_classes else None
+
+    def targets(self, y: Array) -> Array:
+        """Return prepared labels as the loss takes them: whole numbers (n,), or float32 (n, outputs)."""
+        return y
+
+    def remarks(self, sets: Mapping[str, Array], names: Sequence[str]) -> list[str]:
+        """Return a sentence for each thing that a user may not expect of the labels of a training or validation."""
+        return []
+
+    def metrics(self) -> dict[str, Component]:
+        """Return the metrics that are computed of all predictions of a set, by name."""
+        return {name: Component("metrics", f"mnist_exp.metrics.{name}") for name in self.scored_by}
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of all its metrics but the loss."""
+        return (self.running, *self.scored_by)
+
+    def check_outputs(self, outputs: Array, what: str) -> str | None:
+        """Return why an array cannot be predictions of this task; None if it can.
+
+        Args:
+            outputs: float32 (n, outputs).
+            what: the model, for the message.
+        """
+        low, high = float(outputs.min()), float(outputs.max())  # Both are NaN if one value is.
+        if self.activation == "linear":
+            return None if np.isfinite(low + high) else f"{what} gives values that are not finite"
+        if low >= 0 and high <= 1.01:  # Float16 probabilities can be slightly above 1.
+            return None
+        return f"{what} gives values from {low:g} to {high:g}, which are not probabilities"
+
+    @abstractmethod
+    def predictions(self, outputs: Array, y: Array, names: Sequence[str]) -> Predictions:
+        """Return the table of predictions that a run records of its test set."""
+
+    @abstractmethod
+    def draw(
+        self,
+        folder: Path,
+        history: Mapping[str, Sequence[float]],
+        x: Array,
+        y: Array,
+        outputs: Array,
+        names: Sequence[str],
+    ) -> None:
+        """Write the pictures of a run that is done.
+
+        Args:
+            folder: to write to; must exist.
+            history: the values of each metric, one per epoch.
+            x: test images.
+            y: their labels, prepared.
+            outputs: the model's predictions.
+            names: of classes, labels or numbers.
+        """
+
+    @abstractmethod
+    def evaluated(self, x: Array, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+        """Return all results of predictions for a set of images.
+
+        Args:
+            x: images.
+            y: their labels, prepared.
+            outputs: the model's predictions.
+            names: of classes, labels or numbers.
+            loss: mean loss.
+            words: what the images are called.
+        """
+
+    def described(self, metrics: Mapping[str, float], prefix: str = "test_") -> str:
+        """Return the scores of a run as words: `accuracy 0.9901, loss 0.0312`."""
+        added = [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
+        shown = [name for name in dict.fromkeys([self.running, "loss", *added]) if f"{prefix}{name}" in metrics]
+        return ", ".join(f"{name} {metrics[prefix + name]:.4f}" for name in shown)
+
+    @abstractmethod
+    def as_json(self, output: Array, names: Sequence[str] | None) -> dict[str, Any]:
+        """Return the prediction for one image for other programs.
+
+        Args:
+            output: float32 (outputs,).
+            names: of classes, labels or numbers; None where they are not known.
+        """
+
+    @abstractmethod
+    def as_words(self, output: Array, names: Sequence[str] | None, top: int) -> str:
+        """Return the prediction for one image for people, at most `top` of its parts."""
+
+    def objectives(self, metrics: Mapping[str, Any]) -> list[str]:
+        """Return the names that `objective` may have, for a run with further metrics."""
+        running = ["loss", self.running]
+        return [*(f"val_{name}" for name in (*running, *self.scored_by, *metrics)), *running]
+
+
+def check_lengths(names: Sequence[str] | None, outputs: int, what: str) -> Iterator[str]:
+    """Yield a sentence if there are names, and not one for each column of the labels."""
+    if names is not None and len(names) != outputs:
+        yield f"there are {len(names)} class_names, {', '.join(map(show, names[:3]))}, for {outputs} {what}"
+
+
+def shortest(values: Array) -> list[float]:
+    """Return float32 numbers as the shortest decimals that are the same float32."""
+    return [float(str(value)) for value in values]

@@ -1,0 +1,95 @@
+"""The loss of a training: in one form for all builders, and computed once more, exactly, for a whole set of images."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from mnist_exp.config.components import Component
+from mnist_exp.errors import SettingsError
+from mnist_exp.losses import Activation
+
+Array = npt.NDArray[Any]
+# The loss alone, beside Keras's own `loss`, which holds class weights and penalties.
+PLAIN = "plain_loss"
+_AT_ONCE = 10_000  # images
+
+
+def make(component: Component, activation: Activation, outputs: int, *, from_logits: bool) -> keras.losses.Loss:
+    """Return the loss that a configuration names.
+
+    It takes labels as a task's `targets` gives them, classes also as one probability each (n, outputs).
+
+    Args:
+        component: the loss.
+        activation: of the task.
+        outputs: how many numbers the model returns.
+        from_logits: whether the model that is trained returns logits.
+    Raises: SettingsError: the builder refuses its arguments, or returns no loss.
+    """
+    own = {"activation": activation, "from_logits": from_logits}
+    given = {name: value for name, value in own.items() if component.takes(name)}
+    built = component.build(**given)
+    if not isinstance(built, keras.losses.Loss):
+        kind = type(built).__name__
+        raise SettingsError(f"loss: {component.target} must return a keras.losses.Loss, not {kind}")
+    takes_logits = "from_logits" in given
+    if activation != "softmax":
+        return built if takes_logits or not from_logits or activation == "linear" else _OfLabels(built)
+    if type(built).__name__.startswith("Sparse"):
+        return built if takes_logits or not from_logits else _OfProbabilities(built)
+    return OfClasses(built, outputs, activates=from_logits and not takes_logits)
+
+
+class OfClasses(keras.losses.Loss):  # type: ignore[misc]
+    """A loss of one-hot labels for whole numbers, too.
+
+    Args:
+        loss: of labels (n, classes) and predictions (n, classes).
+        classes: how many.
+        activates: whether the predictions are logits, and the loss takes probabilities.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, classes: int, *, activates: bool) -> None:
+        super().__init__(name=loss.name, reduction=loss.reduction, dtype=loss.dtype)
+        self._loss, self._classes, self._activates = loss, classes, activates
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each image."""
+        if y_true.shape[-1] != self._classes or len(y_true.shape) != len(y_pred.shape):
+            labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+            y_true = keras.ops.one_hot(labels, self._classes, dtype=y_pred.dtype)
+        return self._loss.call(y_true, keras.ops.softmax(y_pred, axis=-1) if self._activates else y_pred)
+
+
+class _OfProbabilities(keras.losses.Loss):  # type: ignore[misc]
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        super().__init__(name=loss.name, reduction=loss.reduction, dtype=loss.dtype)
+        self._loss = loss
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self._loss.call(y_true, keras.ops.softmax(y_pred, axis=-1))
+
+
+class _OfLabels(_OfProbabilities):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self._loss.call(y_true, keras.ops.sigmoid(y_pred))
+
+
+def mean(loss: keras.losses.Loss, targets: Array, raw: Array) -> float:
+    """Return the mean loss of a set of images, in float64 over the float32 losses of its images.
+
+    Args:
+        loss: by `make`.
+        targets: as the loss takes them.
+        raw: what the model that is trained returns for the images, in the same order.
+    """
+    total = 0.0
+    for start in range(0, len(raw), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        losses = loss.call(keras.ops.convert_to_tensor(targets[part]), keras.ops.convert_to_tensor(raw[part]))
+        each = np.asarray(keras.ops.convert_to_numpy(losses), np.float64)
+        # One of a batch as a whole, as Dice, is one number.
+        total += float(each.mean()) * len(raw[part])
+    return total / len(raw)
