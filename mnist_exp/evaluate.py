@@ -69,12 +69,12 @@ def evaluate(options: argparse.Namespace) -> int:
     folder = _folder(run, images, options.output)
     predicted = [predict(member, images, commands.trusted(options)) for member in members]
     prediction = predicted[0] if len(predicted) == 1 else ensemble.mean(predicted)
-    tested = measure(prediction, images)
-    task, names = images.dataset.task, images.dataset.class_names
-    measured = task.evaluated(images.x, images.y, prediction.outputs, names, tested["loss"], images.words())
+    tested = measure(prediction, images, run)
+    task, called = images.dataset.task, images.dataset.class_names
+    measured = task.evaluated(images.x, images.y, prediction.outputs, called, tested["loss"], images.words())
     report = _report(run, images, measured, prediction, tested)
     if options.ensemble:
-        each = [measure(own, images)[task.running] for own in predicted]
+        each = [measure(own, images, run)[task.running] for own in predicted]
         report["members"] = dict(zip([member.run_id for member in members], each, strict=True))
     with tracker.folder() as made, imports.paused_collection():
         drawn = _write(made, measured, report)
@@ -121,14 +121,21 @@ def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Predictio
     return prediction
 
 
-def measure(prediction: Prediction, images: Images) -> dict[str, float]:
-    """Return each metric of predictions by its name, as the run computes those of its test set."""
+def measure(prediction: Prediction, images: Images, run: StoredRun) -> dict[str, float]:
+    """Return each metric of predictions by its name, as the run computes those of its test set.
+
+    Args:
+        prediction: for the images.
+        images: labelled.
+        run: whose model predicted.
+    """
     from mnist_exp.training import loss, testing
     from mnist_exp.training.scores import Scores
 
     dataset, settings = images.dataset, images.settings
     made = loss.make(settings.loss, dataset.task.activation, dataset.outputs, from_logits=prediction.is_raw)
-    scores = Scores(dataset.task, settings.metrics, len(dataset.class_names))
+    objective = run.params.get(names.SELECTED_BY, "")
+    scores = Scores(dataset.task, settings.metrics, len(dataset.class_names), objective)
     return testing.measured(prediction.outputs, prediction.raw, made, dataset.task, scores, images.y)
 
 
@@ -186,7 +193,7 @@ def _report(
         new = ~images.seen
         report["trained_on"] = int(images.seen.sum())
         if new.any():
-            report[f"{running}_of_new"] = measure(prediction.of(new), images.of(new))[running]
+            report[f"{running}_of_new"] = measure(prediction.of(new), images.of(new), run)[running]
     if images.is_own and images.split == "test" and not run.is_sweep:
         report["logged"] = {name: run.metrics.get(names.tested(name)) for name in tested}
     return report

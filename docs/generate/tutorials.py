@@ -12,6 +12,7 @@ ORDER = (
     "your_own",
     "resume_and_rerun",
     "page_and_onnx",
+    "beyond_digits",
 )
 
 

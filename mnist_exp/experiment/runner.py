@@ -25,10 +25,8 @@ from mnist_exp.training.checkpoints import CheckpointPolicy
 if TYPE_CHECKING:
     import keras
 
-    from mnist_exp.data.dataset import Array
-    from mnist_exp.training.build import Models
     from mnist_exp.training.fit import FitResult, TrainingRequest
-    from mnist_exp.training.scores import Scores
+    from mnist_exp.training.prepare import Training
 
 
 @dataclass(frozen=True)
@@ -90,26 +88,20 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
     backends.choose(settings.trainer.backend)
     tracker = open_tracker(settings.tracking, screen.warn)
     with imports.quick_imports():
-        from mnist_exp.training import build, checkpointing, devices, fit, readable, setup  # noqa: F401
-        from mnist_exp.training.scores import Scores
+        from mnist_exp.training import checkpointing, devices, fit, prepare, readable, setup  # noqa: F401
 
         tracker.load()
         setup.set_up(settings.seed, settings.trainer)
         devices.check(settings.trainer, len(split.x_train), len(split.x_val))
         with memory.shortage_told(settings):
-            shape, task, count = dataset.image_shape, dataset.task, dataset.outputs
-            weights = dataset.weights_of(split.trained, settings.trainer.class_weight)
-            is_weighted = weights is not None
-            models = build.build(settings, shape, task, count, len(split.x_train), is_weighted=is_weighted)
-            scores = Scores(task, settings.metrics, len(dataset.class_names))
-            scores.check(split.y_val, count)
+            training = prepare.prepare(settings, dataset, split)
     if settings.tracking.store != "none":
-        readable.check(models.inference_model, settings.model.target, settings.trusted_modules)
+        readable.check(training.models.inference_model, settings.model.target, settings.trusted_modules)
     if job.start is not None:
-        checkpointing.check_fits(models.training_model, job.start)
-    opened = Run(settings, screen, job, dataset, split, tracker, models, scores, weights)
+        checkpointing.check_fits(training.models.training_model, job.start)
+    opened = Run(settings, screen, job, dataset, split, tracker, training)
     summary.announce(screen, settings, dataset, split, opened.parameters, job.resumption)
-    for remark in models.remarks:
+    for remark in training.models.remarks:
         screen.warn(remark)
     with closed(tracker, settings, job, screen):
         record.begin(tracker, settings, dataset, job)
@@ -130,9 +122,7 @@ class Run:
         dataset: all of it.
         split: what of it is trained and validated on.
         tracker: that records it.
-        models: of the same weights; one is compiled, the other one takes raw pixels and returns predictions.
-        scores: the metrics that are computed of all predictions at once.
-        weights: how much each training image counts in the loss; None if all count alike.
+        training: of it, prepared.
     """
 
     settings: Settings
@@ -141,15 +131,13 @@ class Run:
     dataset: Dataset
     split: Split
     tracker: Tracker
-    models: "Models"
-    scores: "Scores"
-    weights: "Array | None"
+    training: "Training"
     result: Result | None = field(default=None, init=False)
 
     @property
     def parameters(self) -> int:
         """How many numbers the model has."""
-        return int(self.models.inference_model.count_params())
+        return int(self.training.models.inference_model.count_params())
 
     @functools.cached_property
     def progress(self) -> TrainingProgress:
@@ -160,22 +148,11 @@ class Run:
 
     def training_request(self) -> "TrainingRequest":
         """Return what is to be trained, each epoch recorded and shown."""
-        from mnist_exp.training.fit import TrainingRequest
-
         policy = None
         if self.tracker.folder is not None:
             every = self.settings.trainer.checkpoint_every
             policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn)
-        return TrainingRequest(
-            self.models.training_model,
-            self.models.goal,
-            self.split,
-            self.settings,
-            self._end_epoch,
-            policy,
-            self.weights,
-            self._validated if self.scores else None,
-        )
+        return self.training.request(self._end_epoch, policy)
 
     def fit(self) -> "FitResult":
         """Train it alone, each step shown. Raises: TrainingError: the loss became NaN or infinite."""
@@ -194,7 +171,7 @@ class Run:
         from mnist_exp.training import flops
         from mnist_exp.training.predict import weights_sha256
 
-        model, tracker, history = self.models.inference_model, self.tracker, fitted.history
+        model, tracker, history = self.training.models.inference_model, self.tracker, fitted.history
         sha256 = weights_sha256(model)
         tracker.log_tags({names.WEIGHTS_SHA256: sha256})
         metrics = _outcome(self.settings, history)
@@ -203,7 +180,7 @@ class Run:
             metrics[names.FLOPS_PER_IMAGE] = float(per_image)
         pruned = fitted.stopped_by_callback
         if not pruned:
-            outputs, tested = self._tested()
+            outputs, tested = self.training.test()
             metrics |= {names.tested(name): value for name, value in tested.items()}
         tracker.log_metrics(metrics, step=len(history[names.LOSS]))
         record.own_code_again(tracker, self.settings, self.job)
@@ -216,20 +193,6 @@ class Run:
             record.results(tracker, history, self.dataset, outputs)
         self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model, pruned, sha256)
         return self.result
-
-    def _validated(self) -> dict[str, float]:
-        """Return the metrics of the predictions for the validation images, by the weights of now."""
-        from mnist_exp.training.predict import predict
-
-        return self.scores.of(self.split.y_val, predict(self.models.inference_model, self.split.x_val))
-
-    def _tested(self) -> tuple["Array", dict[str, float]]:
-        """Return the predictions for the test images, and all metrics of them."""
-        from mnist_exp.training import testing
-
-        models, goal, data = self.models, self.models.goal, self.dataset
-        twin = models.training_model if goal.is_raw else None
-        return testing.test(models.inference_model, twin, goal.loss, goal.task, self.scores, data.x_test, data.y_test)
 
     def _end_epoch(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Record and show an epoch, and tell whether to go on."""

@@ -21,6 +21,15 @@ class Classification(Task):
     name: ClassVar[str] = "classification"
     activation: ClassVar[Activation] = "softmax"
     has_classes: ClassVar[bool] = True
+    offered: ClassVar[tuple[str, ...]] = (
+        "macro_f1",
+        "balanced_accuracy",
+        "mcc",
+        "precision",
+        "recall",
+        "auc",
+        "top_5_accuracy",
+    )
 
     def problems(self, name: str, y: Array) -> Iterator[str]:
         """Yield why an array cannot be labels: they must be whole numbers from 0, one an image."""
@@ -132,6 +141,7 @@ class Binary(Classification):
 
     name: ClassVar[str] = "binary"
     activation: ClassVar[Activation] = "sigmoid"
+    offered: ClassVar[tuple[str, ...]] = Classification.offered[:-1]
 
     def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
         """Yield why prepared labels do not fit each other; there must be two classes."""

@@ -21,6 +21,7 @@ class Multilabel(Task):
     name: ClassVar[str] = "multilabel"
     activation: ClassVar[Activation] = "sigmoid"
     scored_by: ClassVar[tuple[str, ...]] = ("exact_match", "macro_f1")
+    offered: ClassVar[tuple[str, ...]] = ("balanced_accuracy", "mcc", "precision", "recall", "auc")
 
     def problems(self, name: str, y: Array) -> Iterator[str]:
         """Yield why an array cannot be labels: they must be 0 and 1, in columns."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_exp.config.components import Component
+from mnist_exp.config.objectives import VAL
 from mnist_exp.config.wording import show
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
@@ -25,6 +26,7 @@ class Task(ABC):
         activation: makes predictions of the model's raw outputs.
         running: the name of the metric that Keras computes beside the loss.
         scored_by: the metrics that are computed of all predictions of a set, by name: functions of `mnist_exp.metrics`.
+        offered: further ones that are computed if they are the objective.
         has_classes: whether the labels are whole numbers from 0 that stand for classes.
     """
 
@@ -32,6 +34,7 @@ class Task(ABC):
     activation: ClassVar[Activation]
     running: ClassVar[str] = "accuracy"
     scored_by: ClassVar[tuple[str, ...]] = ()
+    offered: ClassVar[tuple[str, ...]] = ()
     has_classes: ClassVar[bool] = False
 
     def resolve(self, y_train: Array, class_names: Sequence[str] | None) -> "Task":
@@ -75,14 +78,14 @@ class Task(ABC):
         """Return a sentence for each thing that a user may not expect of the labels of a training or validation."""
         return []
 
-    def metrics(self) -> dict[str, Component]:
-        """Return the metrics that are computed of all predictions of a set, by name."""
-        return {name: Component("metrics", f"mnist_exp.metrics.{name}") for name in self.scored_by}
+    def metrics(self, objective: str) -> dict[str, Component]:
+        """Return the metrics that are computed of all predictions of a set, by name.
 
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """The names of all its metrics but the loss."""
-        return (self.running, *self.scored_by)
+        Args:
+            objective: name of the metric that selects.
+        """
+        wanted = [name for name in self.offered if objective == f"{VAL}{name}"]
+        return {name: _own_metric(name) for name in (*self.scored_by, *wanted)}
 
     def check_outputs(self, outputs: Array, what: str) -> str | None:
         """Return why an array cannot be predictions of this task; None if it can.
@@ -157,8 +160,14 @@ class Task(ABC):
 
     def objectives(self, metrics: Mapping[str, Any]) -> list[str]:
         """Return the names that `objective` may have, for a run with further metrics."""
-        running = ["loss", self.running]
-        return [*(f"val_{name}" for name in (*running, *self.scored_by, *metrics)), *running]
+        validated = dict.fromkeys([self.running, "loss", *self.scored_by, *metrics, *self.offered])
+        return [*(f"{VAL}{name}" for name in validated), self.running, "loss"]
+
+
+def _own_metric(name: str) -> Component:
+    if name == "top_5_accuracy":
+        return Component("metrics", "mnist_exp.metrics.top_k_accuracy", {"k": 5})
+    return Component("metrics", f"mnist_exp.metrics.{name}")
 
 
 def check_lengths(names: Sequence[str] | None, outputs: int, what: str) -> Iterator[str]:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
+from mnist_exp.config import components
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.tasks.task import Task
@@ -22,19 +24,21 @@ class Goal:
         loss: that is minimized.
         is_raw: whether the model that is trained returns what comes before the task's activation.
         is_weighted: whether images count differently in the loss.
+        has_penalty: whether regularizers or layers of the model add to it.
     """
 
     task: Task
     loss: keras.losses.Loss
     is_raw: bool
     is_weighted: bool = False
+    has_penalty: bool = False
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Give a model its loss, its metrics and its optimizer."""
         metrics: list[Any] = [self._running_metric()]
-        if self.is_weighted or model.losses:
-            # Keras's own `loss` holds the weights, and what regularizers and layers add.
-            metrics.append(keras.metrics.MeanMetricWrapper(self.loss.call, name=loss.PLAIN))
+        if self.is_weighted or self.has_penalty:
+            name = loss.WITHOUT_PENALTY if self.has_penalty else loss.WITHOUT_WEIGHTS
+            metrics.append(keras.metrics.MeanMetricWrapper(self.loss.call, name=name))
         model.compile(optimizer=optimizer, loss=self.loss, metrics=metrics)
 
     def _running_metric(self) -> Any:
@@ -130,10 +134,17 @@ def _build(
     training_model = keras.Model(pixels, trained(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * settings.trainer.steps(images)
     minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw)
-    goal = Goal(task, minimized, returned.trains_raw, is_weighted=is_weighted)
+    has_penalty = not components.is_of_libraries(settings.model.target) and _has_penalty(kept, input_shape)
+    goal = Goal(task, minimized, returned.trains_raw, is_weighted, has_penalty)
     goal.compile(training_model, _optimizer(settings, steps))
     build_optimizer(training_model)
     return Models(training_model, inference_model, goal, tuple(remarks))
+
+
+def _has_penalty(network: keras.Model, input_shape: Sequence[int]) -> bool:
+    """Tell whether a network adds to its loss; what layers add, in `call`, is known after a call only."""
+    network(np.zeros((1, *input_shape), np.float32), training=False)
+    return bool(network.losses)
 
 
 def _wanted(task: Task, count: int) -> str:

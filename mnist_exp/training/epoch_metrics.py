@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from mnist_exp.evaluation.metrics import shortest
-from mnist_exp.training.loss import PLAIN
+from mnist_exp.training.loss import WITHOUT_PENALTY, WITHOUT_WEIGHTS
 
 Metrics = dict[str, float]
 
@@ -106,9 +106,11 @@ def _separate_penalty(logs: dict[str, Any]) -> None:
     Keras's own have both in one, and class weights in that of the training: a search over the strength of a penalty
     would rank the penalties.
     """
-    if PLAIN not in logs:
-        return
-    penalty = float(np.float64(logs["val_loss"]) - np.float64(logs[f"val_{PLAIN}"]))
-    for prefix in ("", "val_"):
-        logs[f"{prefix}loss"] = logs.pop(f"{prefix}{PLAIN}")
-    logs["penalty"] = penalty
+    for name in (WITHOUT_PENALTY, WITHOUT_WEIGHTS):
+        if name not in logs:
+            continue
+        penalty = float(np.float64(logs["val_loss"]) - np.float64(logs[f"val_{name}"]))
+        for prefix in ("", "val_"):
+            logs[f"{prefix}loss"] = logs.pop(f"{prefix}{name}")
+        if name == WITHOUT_PENALTY:
+            logs["penalty"] = penalty

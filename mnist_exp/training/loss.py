@@ -11,8 +11,8 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.losses import Activation
 
 Array = npt.NDArray[Any]
-# The loss alone, beside Keras's own `loss`, which holds class weights and penalties.
-PLAIN = "plain_loss"
+# The loss alone, beside Keras's own `loss`, which holds what regularizers and layers add, or weights of images.
+WITHOUT_PENALTY, WITHOUT_WEIGHTS = "loss_without_penalty", "loss_without_weights"
 _AT_ONCE = 10_000  # images
 
 

@@ -33,12 +33,13 @@ class Scores:
         task: what is learnt.
         named: the metrics of the configuration, by name; they come after the task's own.
         classes: how many classes, labels or numbers there are.
+        objective: what selects; a metric that the task knows need not be named for that.
     Raises: SettingsError: a metric cannot be built, or is not what its name says.
     """
 
-    def __init__(self, task: Task, named: Mapping[str, Component], classes: int) -> None:
+    def __init__(self, task: Task, named: Mapping[str, Component], classes: int, objective: str = "") -> None:
         self._task, self._classes = task, classes
-        self._metrics = {name: self._made(name, each) for name, each in (task.metrics() | dict(named)).items()}
+        self._metrics = {name: self._made(name, each) for name, each in (task.metrics(objective) | dict(named)).items()}
 
     def __bool__(self) -> bool:
         """Tell whether there is any."""

@@ -17,15 +17,13 @@ from mnist_exp.errors import TrainingError
 
 def built(overrides):
     from mnist_exp.training import setup
-    from mnist_exp.training.build import build
-    from mnist_exp.training.fit import TrainingRequest
+    from mnist_exp.training.prepare import prepare
 
     settings = compose([*overrides, "trainer.backend=jax"], config_dir="own" if Path("own").exists() else None)
     dataset, split = preflight.load_data(settings)
     setup.set_up(settings.seed, settings.trainer)
-    models = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
-    request = TrainingRequest(models.training_model, models.goal, split, settings, lambda epoch, metrics: True)
-    return dataset, models.inference_model, request
+    training = prepare(settings, dataset, split)
+    return dataset, training.models.inference_model, training.request(lambda epoch, metrics: True, None)
 
 
 def alone(overrides):

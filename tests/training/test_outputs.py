@@ -9,7 +9,9 @@ from keras import layers
 
 from mnist_exp.composition.compose import compose
 from mnist_exp.errors import SettingsError
-from mnist_exp.tasks.classification import Classification
+from mnist_exp.tasks.classification import Binary, Classification
+from mnist_exp.tasks.multilabel import Multilabel
+from mnist_exp.tasks.regression import Regression
 from mnist_exp.training import outputs
 from mnist_exp.training.build import build
 
@@ -192,3 +194,72 @@ def test_compiled_model_is_told():
     network = sequential(layers.Dense(CLASSES, activation="softmax"))
     network.compile("sgd", "mse")
     assert built(network).remarks == ("my.net compiles its model: that has no effect, the configuration decides",)
+
+
+def built_for(network, task, count=1):
+    settings = compose(["data=mnist_5k", "trainer.epochs=1"])
+    return build(dataclasses.replace(settings, model=Builder(network)), SHAPE, task, count, 100)
+
+
+TASKS = {"binary": (Binary(), 1), "multilabel": (Multilabel(), 3), "regression": (Regression(), 2)}
+LAST = {
+    "sigmoid": ("binary", "multilabel"),
+    "softmax": ("binary", "multilabel", "regression"),  # As the models of this package end; it is taken away.
+    None: ("binary", "multilabel", "regression"),
+}
+
+
+@pytest.mark.parametrize(("last", "name"), [(last, name) for last, names in LAST.items() for name in names])
+def test_recorded_model_ends_as_its_task_needs_and_is_trained_from_what_comes_before(last, name):
+    task, count = TASKS[name]
+    made = built_for(sequential(layers.Dense(count, activation=last)), task, count)
+    x = (np.random.default_rng(0).random((5, *SHAPE)) * 255).astype(np.float32)
+    raw, predicted = (np.asarray(each(x)) for each in (made.training_model, made.inference_model))
+    expected = raw if name == "regression" else 1 / (1 + np.exp(-raw.astype(np.float64)))
+    np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+    assert made.goal.is_raw
+    weights = [id(v) for v in made.training_model.trainable_variables]
+    assert weights == [id(v) for v in made.inference_model.trainable_variables]
+    assert not np.allclose(predicted.sum(axis=1), 1), "no softmax is left"
+
+
+def test_activation_of_a_regression_stays_as_it_is():
+    """Numbers above 0, by softplus: what the user wants, no probabilities."""
+    made = built_for(sequential(layers.Dense(2, activation="softplus")), Regression(), 2)
+    assert np.asarray(made.training_model(np.zeros((1, *SHAPE)))).min() > 0
+    assert made.remarks == ()
+
+
+def test_probabilities_of_labels_are_known_by_their_answers():
+    for network, is_raw in ((ScaledTo("sigmoid"), False), (ScaledTo(None), True)):
+        made = built_for(network, Multilabel(), 3)
+        assert made.goal.is_raw == is_raw
+        assert 0 <= np.asarray(made.inference_model(np.full((4, *SHAPE), 255.0))).min() <= 1
+
+
+class ScaledTo(keras.Model):
+    """One of whose answers Keras knows nothing, for any number of outputs."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.inner = sequential(layers.Dense(3, activation=activation, kernel_initializer="normal"))
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_softmax_that_cannot_be_taken_away_is_refused_for_other_tasks():
+    twice = layers.Activation("softmax")
+    inputs = keras.Input(SHAPE)
+    first = twice(layers.Dense(2)(layers.Flatten()(inputs)))
+    network = keras.Model(inputs, twice(first))
+    with pytest.raises(SettingsError, match=r"ends with a softmax, which is for classes, .* let it end with no activ"):
+        built_for(network, Regression(), 2)
+
+
+def test_number_of_outputs_that_does_not_fit_is_told_with_the_task():
+    wanted = r"must return probabilities, or logits, of shape \(None, 1\) for task=binary, not \(None, 7\)"
+    with pytest.raises(SettingsError, match=wanted):
+        built_for(sequential(layers.Dense(7)), Binary(), 1)
+    with pytest.raises(SettingsError, match=r"must return numbers of shape \(None, 2\) for task=regression"):
+        built_for(sequential(layers.Dense(7)), Regression(), 2)

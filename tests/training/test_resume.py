@@ -11,16 +11,16 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import signals
 from mnist_exp.training import checkpoints, setup
 from mnist_exp.training.averaged_weights import AveragedWeights
-from mnist_exp.training.build import build
 from mnist_exp.training.checkpointing import check_fits, variables
 from mnist_exp.training.checkpoints import CheckpointPolicy, Position
-from mnist_exp.training.fit import TrainingRequest, fit
+from mnist_exp.training.fit import fit
+from mnist_exp.training.prepare import prepare
 
 pytestmark = pytest.mark.slow
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.batch_size=64", "trainer.epochs=3"]  # 5 steps an epoch, the last one smaller
-NOT_TIMES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+TIMES = ("epoch_time_s", "images_per_s")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def sitting(overrides, dataset, folder, stop_at=None):
     settings = compose([*SMALL, *overrides])
     split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
     setup.set_up(settings.seed, settings.trainer)
-    model = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
+    training = prepare(settings, dataset, split)
+    model = training.models
     start, _ = checkpoints.load(folder)
     if start is not None:
         check_fits(model.training_model, start)
@@ -61,7 +62,7 @@ def sitting(overrides, dataset, folder, stop_at=None):
 
     policy = CheckpointPolicy(folder, settings.trainer.checkpoint_every, start, messages.append)
     try:
-        fitted = fit(TrainingRequest(model.training_model, model.goal, split, settings, on_epoch, policy), on_step)
+        fitted = fit(training.request(on_epoch, policy), on_step)
     finally:
         signals._asked.clear()
     return model, fitted, messages
@@ -75,7 +76,9 @@ def state(model):
 
 def assert_same(one, other):
     (model, fitted, _), (other_model, other_fitted, _) = one, other
-    for name in NOT_TIMES:
+    names = [name for name in fitted.history if name not in TIMES]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} <= set(names)
+    for name in names:
         assert fitted.history[name] == other_fitted.history[name]
     assert len(fitted.history["epoch_time_s"]) == len(other_fitted.history["epoch_time_s"])
     here, there = state(model), state(other_model)
@@ -92,6 +95,13 @@ KINDS = {
     "float16": ["trainer.precision=mixed_float16"],
     "moving averages": ["+optimizer.use_ema=true"],
     "the best moving averages": ["+optimizer.use_ema=true", "trainer.restore_best=true", "optimizer.learning_rate=0.1"],
+    "focal loss, weighted classes, further metrics": [
+        "loss=focal",
+        "trainer.class_weight=balanced",
+        "metrics=imbalanced",
+        "objective=val_macro_f1",
+        "trainer.restore_best=true",
+    ],
     "a checkpoint every other epoch": ["trainer.checkpoint_every=2"],
 }
 

@@ -1,0 +1,68 @@
+"""All that one training needs, made from settings and data: the models, their metrics, the weights of the images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mnist_exp.config.schema import Settings
+from mnist_exp.data import Dataset, Split
+from mnist_exp.tasks.task import Array
+from mnist_exp.training import build, testing
+from mnist_exp.training.build import Models
+from mnist_exp.training.checkpoints import CheckpointPolicy
+from mnist_exp.training.epoch_metrics import Metrics
+from mnist_exp.training.fit import TrainingRequest
+from mnist_exp.training.predict import predict
+from mnist_exp.training.scores import Scores
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, prepared.
+
+    Args:
+        settings: of it.
+        dataset: all of the data.
+        split: what of them is trained and validated on.
+        models: of the same weights; one is compiled, the other one takes raw pixels and returns predictions.
+        scores: the metrics that are computed of all predictions at once.
+        weights: how much each training image counts in the loss, float32 (n,); None if all count alike.
+    """
+
+    settings: Settings
+    dataset: Dataset
+    split: Split
+    models: Models
+    scores: Scores
+    weights: Array | None
+
+    def request(self, on_epoch: Callable[[int, Metrics], bool], policy: CheckpointPolicy | None) -> TrainingRequest:
+        """Return what `fit` takes.
+
+        Args:
+            on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
+            policy: where checkpoints go, and which to go on from; None keeps none.
+        """
+        model, goal = self.models.training_model, self.models.goal
+        scores = self._validated if self.scores else None
+        return TrainingRequest(model, goal, self.split, self.settings, on_epoch, policy, self.weights, scores)
+
+    def test(self) -> tuple[Array, dict[str, float]]:
+        """Return the predictions for the test images, float32 (n, outputs), and each metric of them by its name."""
+        models, goal, data = self.models, self.models.goal, self.dataset
+        twin = models.training_model if goal.is_raw else None
+        return testing.test(models.inference_model, twin, goal.loss, goal.task, self.scores, data.x_test, data.y_test)
+
+    def _validated(self) -> Metrics:
+        return self.scores.of(self.split.y_val, predict(self.models.inference_model, self.split.x_val))
+
+
+def prepare(settings: Settings, dataset: Dataset, split: Split) -> Training:
+    """Build the models of a training, and try its metrics. Raises: SettingsError: they do not fit the data."""
+    task, count = dataset.task, dataset.outputs
+    weights = dataset.weights_of(split.trained, settings.trainer.class_weight)
+    models = build.build(
+        settings, dataset.image_shape, task, count, len(split.x_train), is_weighted=weights is not None
+    )
+    scores = Scores(task, settings.metrics, len(dataset.class_names), settings.objective)
+    scores.check(split.y_val, count)
+    return Training(settings, dataset, split, models, scores, weights)
