@@ -31,9 +31,9 @@ KINDS = {
     "early stopping, best": ["trainer.early_stopping_patience=1", "trainer.restore_best=true"],
     "plateau": ["trainer.plateau_patience=1", "optimizer.learning_rate=0.02"],
     "one cycle, averages": ["schedule=one_cycle", "+optimizer.use_ema=true"],
+    "focal, balanced": ["loss=focal", "trainer.class_weight=balanced", "objective=val_macro_f1", "metrics=ranking"],
 }
 GRID = ["-m", *DATA, "model.filters=4,8,12,16", "model.dropout=0.1,0.3,0.5", "hydra.launcher.n_workers=2"]
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
 
 
@@ -95,7 +95,7 @@ def result(folder: Path, run) -> dict:
     """Return everything of a run that must not depend on interruptions; check that no step is recorded twice."""
     store, _ = client(folder)
     facts = {"status": run.info.status, "weights": run.data.tags.get("mnist_exp.weights_sha256")}
-    for name in METRICS:
+    for name in sorted(set(run.data.metrics) - set(TIMES)):
         points = store.get_metric_history(run.info.run_id, name)
         facts[name] = [(point.step, point.value) for point in sorted(points, key=lambda point: point.step)]
     return facts | {name: value for name, value in run.data.metrics.items() if name not in TIMES}
@@ -182,9 +182,8 @@ def only_run(folder: Path) -> str:
     return next(path.name for path in (folder / "unfinished").iterdir() if re.fullmatch("[0-9a-f]{32}", path.name))
 
 
-def check_runs(work: Path, runs: int, kills: int, rng: random.Random) -> int:
+def check_runs(work: Path, names: list[str], runs: int, kills: int, rng: random.Random) -> int:
     same = 0
-    names = list(KINDS)
     whole, seconds = {}, {}
     for number in range(runs):
         name = names[number % len(names)]
@@ -247,6 +246,7 @@ def check_sweep(work: Path, kills: int, rng: random.Random) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of runs, in turn")
     parser.add_argument("--kills", type=int, default=2, help="of each run, at the most")
     parser.add_argument("--sweep-kills", type=int, default=5)
     parser.add_argument("--code-kills", type=int, default=20)
@@ -254,7 +254,7 @@ def main() -> None:
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
-        different = check_runs(Path(name), options.runs, options.kills, rng) if options.runs else 0
+        different = check_runs(Path(name), options.kinds, options.runs, options.kills, rng) if options.runs else 0
         different += check_sweep(Path(name), options.sweep_kills, rng) if options.sweep_kills else 0
         different += check_changed_code(Path(name), options.code_kills, rng) if options.code_kills else 0
     sys.exit(bool(different))

@@ -58,7 +58,7 @@ def _goal(settings: Settings, dataset: Dataset) -> dict[str, str]:
     weighted = ["images weighted by the data"] if dataset.weights is not None else []
     weighted += ["classes weighted"] if weights else []
     usual = {"linear": "mse"}.get(task.activation, "crossentropy")
-    named = f"{len(dataset.class_names)} {'numbers' if task.activation == 'linear' else 'classes or labels'}"
+    named = f"{len(dataset.class_names)} {task.parts}"
     return {"task": ", ".join([f"{task.name}{found}: {named}", f"loss {usual if loss == 'auto' else loss}", *weighted])}
 
 

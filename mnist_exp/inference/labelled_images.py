@@ -164,8 +164,8 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
         problems.append(f"data={name} has images of {there}, but the model of run {run.run_id} takes {here}{fix}")
     if given[1] != dataset.outputs:
         problems.append(
-            f"data={name} has {dataset.outputs} classes, but the model of run {run.run_id} knows {given[1]}: they must "
-            "be the same, in the same order"
+            f"data={name} has {dataset.outputs} {dataset.task.parts}, but the model of run {run.run_id} knows "
+            f"{given[1]}: they must be the same, in the same order"
         )
     names = run.class_names() or dataset.class_names
     if set(names) == set(dataset.class_names) and names != dataset.class_names:

@@ -20,6 +20,7 @@ class Multilabel(Task):
 
     name: ClassVar[str] = "multilabel"
     activation: ClassVar[Activation] = "sigmoid"
+    parts: ClassVar[str] = "labels"
     scored_by: ClassVar[tuple[str, ...]] = ("exact_match", "macro_f1")
     offered: ClassVar[tuple[str, ...]] = ("balanced_accuracy", "mcc", "precision", "recall", "auc")
 

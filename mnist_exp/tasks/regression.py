@@ -19,6 +19,7 @@ class Regression(Task):
 
     name: ClassVar[str] = "regression"
     activation: ClassVar[Activation] = "linear"
+    parts: ClassVar[str] = "numbers"
     running: ClassVar[str] = "mae"
     scored_by: ClassVar[tuple[str, ...]] = ("rmse", "r2")
 

@@ -27,6 +27,7 @@ class Task(ABC):
         running: the name of the metric that Keras computes beside the loss.
         scored_by: the metrics that are computed of all predictions of a set, by name: functions of `mnist_exp.metrics`.
         offered: further ones that are computed if they are the objective.
+        parts: what its names are of: classes, labels or numbers.
         has_classes: whether the labels are whole numbers from 0 that stand for classes.
     """
 
@@ -35,6 +36,7 @@ class Task(ABC):
     running: ClassVar[str] = "accuracy"
     scored_by: ClassVar[tuple[str, ...]] = ()
     offered: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[str] = "classes"
     has_classes: ClassVar[bool] = False
 
     def resolve(self, y_train: Array, class_names: Sequence[str] | None) -> "Task":

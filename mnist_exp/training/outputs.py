@@ -52,8 +52,7 @@ def of(network: keras.Model, input_shape: Sequence[int], target: str, wanted: Ac
     """
     last = _last_layer(network)
     found = "softmax" if isinstance(last, keras.layers.Softmax) else _activation(last)
-    # Of a layer that is used twice, both uses would lose the activation.
-    can_be_taken = last is not None and len(last._inbound_nodes) == 1 and is_made_of_layers(network)
+    can_be_taken = last is not None and _can_be_taken(last, network)
     if found == wanted and wanted != "linear":
         return Outputs(are_raw=False, head=last if can_be_taken else None)
     if found == "softmax":  # Of a builder for classes, as ours are.
@@ -89,7 +88,7 @@ def raw_twin(model: keras.Model, wanted: Activation) -> keras.Model | None:
     """
     last = _last_layer(model)
     found = "softmax" if isinstance(last, keras.layers.Softmax) else _activation(last)
-    if found != wanted or last is None or len(last._inbound_nodes) != 1 or not is_made_of_layers(model):
+    if found != wanted or last is None or not _can_be_taken(last, model):
         return None
     return replaced(model, lambda layer: without_activation(layer) if layer is last else layer)
 
@@ -159,6 +158,11 @@ def _last_layer(network: keras.Model) -> keras.layers.Layer | None:
     if isinstance(last, keras.Model):
         return _last_layer(last)
     return last if isinstance(last, keras.layers.Layer) else None
+
+
+def _can_be_taken(last: keras.layers.Layer, network: keras.Model) -> bool:
+    # Of a layer that is used twice, both uses would lose the activation; in public, a layer does not tell its uses.
+    return len(last._inbound_nodes) == 1 and is_made_of_layers(network)
 
 
 def _activation(layer: keras.layers.Layer | None) -> str | None:

@@ -94,10 +94,10 @@ SHIFT = Component("augment", "mnist_exp.augmentation.shift")
 class LaterSettings(Settings):
     """Settings of a later version, with a new option in a section, a section, a group and a mapping, and at the top."""
 
-    loss: Loss = Loss()
-    task: Component = SHIFT
-    callbacks: Mapping[str, Component] = field(default_factory=dict)
-    metrics: tuple[str, ...] = ()
+    distillation: Loss = Loss()
+    teacher: Component = SHIFT
+    hooks: Mapping[str, Component] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
 
 
 def later(settings):
@@ -111,11 +111,11 @@ OTHER_TASK = Component("augment", "mnist_exp.augmentation.none")
 CHANGES = {
     "option": lambda s: dataclasses.replace(s, trainer=dataclasses.replace(s.trainer, warmup_epochs=1)),
     "option of the data": lambda s: dataclasses.replace(s, data=dataclasses.replace(s.data, folds=(1, 2))),
-    "section": lambda s: dataclasses.replace(s, loss=Loss(label_smoothing=0.1)),
-    "group": lambda s: dataclasses.replace(s, task=OTHER_TASK),
-    "argument": lambda s: dataclasses.replace(s, task=dataclasses.replace(s.task, arguments={"height": 0.2})),
-    "mapping": lambda s: dataclasses.replace(s, callbacks={"mine": OTHER_TASK}),
-    "top": lambda s: dataclasses.replace(s, metrics=("auc",)),
+    "section": lambda s: dataclasses.replace(s, distillation=Loss(label_smoothing=0.1)),
+    "group": lambda s: dataclasses.replace(s, teacher=OTHER_TASK),
+    "argument": lambda s: dataclasses.replace(s, teacher=dataclasses.replace(s.teacher, arguments={"height": 0.2})),
+    "mapping": lambda s: dataclasses.replace(s, hooks={"mine": OTHER_TASK}),
+    "top": lambda s: dataclasses.replace(s, marks=("auc",)),
 }
 
 
@@ -143,11 +143,17 @@ def test_new_option_at_its_default_is_no_difference():
 
 
 def test_options_that_recorded_runs_lack_get_their_defaults():
-    assert defaults_since() == {"trainer.backend": "tensorflow", "trainer.devices": 1}
+    assert defaults_since() == {
+        "trainer.backend": "tensorflow",
+        "trainer.devices": 1,
+        "trainer.class_weight": None,
+        "loss._target_": "mnist_exp.losses.auto",
+        "task._target_": "mnist_exp.tasks.builders.auto",
+    }
     assert defaults_since(LaterSettings) == defaults_since() | {
-        "loss.label_smoothing": 0.0,
-        "task._target_": "mnist_exp.augmentation.shift",
-        "metrics": [],
+        "distillation.label_smoothing": 0.0,
+        "teacher._target_": "mnist_exp.augmentation.shift",
+        "marks": [],
     }
 
 
@@ -170,7 +176,7 @@ def test_new_builder_argument_changes_the_key_unless_at_its_default(monkeypatch)
 
 def test_argument_of_a_new_group_at_its_default_is_no_difference():
     before = later(compose(["data=mnist_5k"]))
-    written_out = dataclasses.replace(before, task=dataclasses.replace(SHIFT, arguments={"height": 0.08}))
+    written_out = dataclasses.replace(before, teacher=dataclasses.replace(SHIFT, arguments={"height": 0.08}))
     assert job_key(written_out, "0") == job_key(before, "0")
 
 
@@ -182,15 +188,15 @@ def test_run_recorded_before_an_option_may_be_resumed():
 def test_record_without_a_section_gets_its_default(monkeypatch):
     config = compose(["data=mnist_5k"]).to_config()
     monkeypatch.setattr(parse, "Settings", LaterSettings)
-    monkeypatch.setattr(parse, "SECTIONS", parse.SECTIONS | {"loss": Loss})
-    monkeypatch.setattr(parse, "_NAMES", [*parse._NAMES, "loss"])
-    monkeypatch.setattr(parse, "_OPTIONAL", parse._OPTIONAL | {"loss"})
+    monkeypatch.setattr(parse, "SECTIONS", parse.SECTIONS | {"distillation": Loss})
+    monkeypatch.setattr(parse, "_NAMES", [*parse._NAMES, "distillation"])
+    monkeypatch.setattr(parse, "_OPTIONAL", parse._OPTIONAL | {"distillation"})
     settings, problems = find_problems(config)
     assert problems == []
-    assert settings.loss == Loss()
-    settings, problems = find_problems(config | {"loss": {"label_smoothing": 0.1}})
-    assert settings.loss == Loss(label_smoothing=0.1)
-    assert settings.to_config()["loss"] == {"label_smoothing": 0.1}
+    assert settings.distillation == Loss()
+    settings, problems = find_problems(config | {"distillation": {"label_smoothing": 0.1}})
+    assert settings.distillation == Loss(label_smoothing=0.1)
+    assert settings.to_config()["distillation"] == {"label_smoothing": 0.1}
 
 
 def key(*overrides, sha="0"):

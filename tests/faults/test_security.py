@@ -407,7 +407,8 @@ def test_recorded_configuration_is_checked(logged):
 @pytest.mark.parametrize("target", ATTACKS | IN_TRUSTED)
 def test_recorded_run_cannot_name_code(logged, group, target):
     config = copy.deepcopy(logged)
-    config[group] = evil_section(target, (ATTACKS | IN_TRUSTED)[target])
+    section = evil_section(target, (ATTACKS | IN_TRUSTED)[target])
+    config[group] = {"mine": section} if KINDS[group].is_mapping else section
     with pytest.raises(SettingsError, match="_target_="):
         checked(config)
     for section in (config, config[group]):  # It asks for trust itself, for all or in one group.

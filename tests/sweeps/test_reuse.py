@@ -64,7 +64,7 @@ def test_done_job_has_the_results_of_its_run(plan):
     first, second = rows_of_grid(plan, [record("done", "k2")], False)
     assert first.outcome == "left"
     assert (second.outcome, second.run_id, second.reused) == ("done", "done", True)
-    assert (second.objective, second.test_accuracy, second.epochs, second.seconds) == (0.9, 0.8, 3, 12.5)
+    assert (second.objective, second.metrics["test_accuracy"], second.epochs, second.seconds) == (0.9, 0.8, 3, 12.5)
     assert (second.reason, second.key, second.planned_epochs) == ("", "k2", 10)
     assert second.command == "python 2", "what runs it alone now"
 
