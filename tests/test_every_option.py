@@ -99,7 +99,24 @@ OF_OPTIMIZERS = {
     "gradient_accumulation_steps": 2,
     "loss_scale_factor": 64.0,
     "name": "another",
+    "beta_2_decay": -0.5,
+    "epsilon_1": 1e-3,
+    "epsilon_2": 0.5,
+    "clip_threshold": 0.1,
+    "adam_beta_1": 0.3,
+    "adam_beta_2": 0.3,
+    "adam_weight_decay": 0.5,
+    "adam_lr_ratio": 0.5,
+    "exclude_layers": ["dense"],
+    "muon_a": 3.0,
+    "muon_b": -4.5,
+    "muon_c": 2.2,
+    "ns_steps": 3,
+    "rms_rate": 0.5,
+    "warmup_steps": 3,
 }
+# Another value for one of an optimizer whose default is that of the table.
+OF_ONE_OPTIMIZER = {("keras.optimizers.Muon", "nesterov"): False}
 # What another option must be, so that one has an effect; without it a warning says that it has none.
 ONLY_WITH = {
     "ema_momentum": {"use_ema": True},
@@ -129,8 +146,11 @@ REFUSED = {"direction": ("minimize", "direction=minimize does not fit objective=
 # ---- What has its effect elsewhere: the test that shows it.
 
 _LOADERS, _SWEEP, _STUDY = "data/test_loaders.py", "sweeps/test_sweep.py", "search/test_study.py"
+_OPTIMIZERS = "training/test_optimizers.py"
 _BACKENDS, _RUN = "training/test_backends.py", "test_run.py"
 ELSEWHERE = {
+    "optimizer.exclude_embeddings": (_OPTIMIZERS, "test_exclude_embeddings_decides_who_updates_an_embedding"),
+    "optimizer.relative_step": (_OPTIMIZERS, "test_relative_step_changes_nothing_and_is_told"),
     "resume": ("experiment/test_resume.py", "test_killed_run_resumes_equal_to_the_last_bit"),
     "trusted_modules": (_LOADERS, "test_a_loader_of_the_users_own_must_be_trusted"),
     "data.name": (_RUN, "test_data_set_is_logged_as_input_with_its_digest"),
@@ -342,12 +362,22 @@ def of_default(keras):
     return find
 
 
-@pytest.mark.parametrize(("target", "option"), sorted(options_of_optimizers()))
+# It averages the weights itself, and Keras's averages are refused.
+AVERAGES_ITSELF = {("keras.optimizers.ScheduleFreeAdamW", option) for option in OF_OPTIMIZERS if "ema" in option}
+OF_KERAS = [
+    (target, option)
+    for target, option in sorted(options_of_optimizers() - AVERAGES_ITSELF)
+    if f"optimizer.{option}" not in ELSEWHERE
+]
+
+
+@pytest.mark.parametrize(("target", "option"), OF_KERAS)
 def test_option_of_an_optimizer_changes_the_weights(target, option, of_default):
     known = components.parameters("optimizer", target)
     needed = {name: value for name, value in ONLY_WITH.get(option, {}).items() if name in known}
     weights, scale, name = of_default(target, needed)
-    changed, other_scale, other_name = of_default(target, needed | {option: OF_OPTIMIZERS[option]})
+    value = OF_ONE_OPTIMIZER.get((target, option), OF_OPTIMIZERS[option])
+    changed, other_scale, other_name = of_default(target, needed | {option: value})
     assert np.isfinite(changed).all()
     if option == "name":
         assert other_name != name
@@ -433,3 +463,11 @@ def test_nesterov_without_momentum_is_told():
     ]
     assert without_effect(compose(words)) == []
     assert without_effect(compose([*words, "optimizer.momentum=0", "optimizer.nesterov=false"])) == []
+
+
+def test_scale_of_the_loss_that_is_divided_out_again_is_told():
+    for precision in ("float32", "mixed_float16"):
+        (told,) = without_effect(
+            compose(["data=mnist_5k", "+optimizer.loss_scale_factor=64", f"trainer.precision={precision}"])
+        )
+        assert told.startswith("optimizer.loss_scale_factor=64.0 has no effect: the gradients are divided by it again")

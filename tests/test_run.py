@@ -272,7 +272,7 @@ def test_completion_in_bash(alone):
         'COMP_LINE="mnist-exp optimizer=" COMP_CWORD=1 COMP_POINT=20; hydra_bash_completion; echo "${COMPREPLY[@]}"'
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
-    assert "optimizer=adam optimizer=adamw optimizer=lion" in done.stdout, done.stderr
+    assert "optimizer=adam optimizer=adamw optimizer=lamb optimizer=lion" in done.stdout, done.stderr
 
 
 @pytest.mark.slow

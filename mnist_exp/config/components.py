@@ -182,7 +182,7 @@ def check(group: str, section: Mapping[str, Any], trusted: Sequence[str]) -> tup
     if signature is not None:
         arguments, problems = _check_arguments(kind, f"{group}.", target, arguments, signature)
     if kind.package == optimizers.PACKAGE:
-        problems += optimizers.check_clipping(arguments)
+        problems += optimizers.find_problems(_name_in_keras(target), arguments)
     return Component(group, target, arguments, tuple(trusted)), problems
 
 
@@ -222,6 +222,8 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
     if name.startswith("_"):
         return None, _forbidden(kind, target)
     if kind.keras and module == kind.package:
+        if kind.package == optimizers.PACKAGE and (why := optimizers.why_not_chosen(name)):
+            return None, f"_target_={target} is not allowed: {why}"
         signature = signatures.from_source(target)
         return signature, None if signature and signature.is_class else _forbidden(kind, target)
     if kind.home and module == kind.home:
@@ -252,7 +254,8 @@ def _settable(kind: Kind, target: str, signature: Signature) -> dict[str, Parame
     given = (*_given(kind, signature), *kind.named)
     own = {name: p for name, p in signature.parameters.items() if name not in given}
     if kind.package == optimizers.PACKAGE and kind.is_of_keras(target):
-        own = {name: Parameter(optimizers.RANGES.get(name, p.annotation), p.default) for name, p in own.items()}
+        ranges = {name: optimizers.range_of(_name_in_keras(target), name, p.annotation) for name, p in own.items()}
+        own = {name: Parameter(ranges[name], p.default) for name, p in own.items()}
     return own
 
 
@@ -285,6 +288,12 @@ def _own_builders(kind: Kind) -> list[str]:
     members = vars(importlib.import_module(kind.home)).items()
     public = [n for n, m in members if inspect.isfunction(m) and m.__module__ == kind.home]
     return [*(f"{kind.home}.{n}" for n in public if not n.startswith(("_", "check_"))), *of_keras]
+
+
+def _name_in_keras(target: str) -> str:
+    """Return the name of one of Keras's own optimizers; nothing for another one."""
+    home, _, name = target.rpartition(".")
+    return name if home == optimizers.PACKAGE else ""
 
 
 def _as_list(value: Any) -> Any:

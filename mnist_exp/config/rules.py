@@ -1,6 +1,6 @@
 """Problems that only show when options meet."""
 
-from mnist_exp.config import components, objectives, wording
+from mnist_exp.config import components, objectives, optimizers, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import plural
 
@@ -13,6 +13,11 @@ def find_problems(settings: Settings) -> list[str]:
     if settings.schedule.name != "constant" and "learning_rate" not in settings.optimizer.arguments:
         problems.append(
             f"schedule={settings.schedule.name} has nothing to change: set optimizer.learning_rate, its highest rate"
+        )
+    warmup = settings.schedule.arguments.get("warmup") if settings.schedule.name == "cosine" else None
+    if warmup and settings.optimizer.target == f"{optimizers.PACKAGE}.Ftrl":
+        problems.append(
+            f"schedule.warmup={warmup} begins with a rate of 0, by which Ftrl divides: take schedule=one_cycle, or none"
         )
     trainer = settings.trainer
     if trainer.plateau_patience is not None and settings.schedule.name != "constant":
@@ -46,13 +51,12 @@ def without_effect(settings: Settings) -> list[str]:
     """
     trainer, found = settings.trainer, []
     if trainer.plateau_factor != TrainerSettings.plateau_factor and trainer.plateau_patience is None:
-        found.append(("trainer", "plateau_factor", trainer.plateau_factor, "trainer.plateau_patience"))
-    optimizer = components.essential(settings.optimizer)
-    for name in ("ema_momentum", "ema_overwrite_frequency"):
-        if name in optimizer and not optimizer.get("use_ema"):
-            found.append(("optimizer", name, optimizer[name], "optimizer.use_ema=true"))
-    if optimizer.get("nesterov") and not optimizer.get("momentum"):
-        found.append(("optimizer", "nesterov", True, "optimizer.momentum"))
+        found.append(("trainer", "plateau_factor", trainer.plateau_factor, " without trainer.plateau_patience"))
+    changed = components.essential(settings.optimizer)
+    found += [
+        ("optimizer", name, changed[name], why)
+        for name, why in optimizers.without_effect(settings.optimizer.name, changed)
+    ]
     if settings.tracking.store == "none":
         sections = {
             "tracking": ("uri", "experiment", "run_name", "description", "local_dir", "register_as"),
@@ -61,8 +65,8 @@ def without_effect(settings: Settings) -> list[str]:
         for section, names in sections.items():
             own = getattr(settings, section)
             changed = {name: getattr(own, name) for name in names if getattr(own, name) != getattr(type(own), name)}
-            found += [(section, name, value, "a store (tracking=mlflow)") for name, value in changed.items()]
-    return [f"{part}.{name}={wording.show(value)} has no effect without {other}" for part, name, value, other in found]
+            found += [(section, name, value, " without a store (tracking=mlflow)") for name, value in changed.items()]
+    return [f"{part}.{name}={wording.show(value)} has no effect{why}" for part, name, value, why in found]
 
 
 def problems_of_size(settings: Settings, images: int) -> list[str]:
@@ -95,6 +99,23 @@ def warnings_of_size(settings: Settings, images: int) -> list[str]:
             f"optimizer.gradient_accumulation_steps={every} makes {steps // every} updates of {steps} steps: the "
             f"gradients of the last {left} are not applied"
         )
+    return found + _never_reached(settings, steps, steps // every)
+
+
+def _never_reached(settings: Settings, steps: int, updates: int) -> list[str]:
+    """Return a sentence for each option that counts steps which the training does not have."""
+    arguments, found = settings.optimizer.arguments, []
+    overwrites, warmup = arguments.get("ema_overwrite_frequency"), arguments.get("warmup_steps")
+    if arguments.get("use_ema") and overwrites is not None and overwrites > updates:
+        found.append(f"optimizer.ema_overwrite_frequency={overwrites} has no effect in {plural(updates, 'update')}")
+    if isinstance(warmup, int) and warmup > updates:
+        found.append(
+            f"optimizer.warmup_steps={warmup} is more than the {plural(updates, 'update')} of the training: the rate "
+            "stays below optimizer.learning_rate"
+        )
+    share = settings.schedule.arguments.get("warmup")
+    if settings.schedule.target == "mnist_exp.schedules.cosine" and share and round(share * steps) == 0:
+        found.append(f"schedule.warmup={share} has no effect: it is less than one of {plural(steps, 'step')}")
     return found
 
 

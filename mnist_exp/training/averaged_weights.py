@@ -1,24 +1,26 @@
-"""Validate and select with the averaged weights of `optimizer.use_ema`, which are the ones that are kept."""
+"""Validate and select with averaged weights, which are kept: those of `use_ema`, or of a schedule-free optimizer."""
 
 from typing import Any
 
 import keras
 import numpy as np
 
+from mnist_exp.training.schedule_free import ScheduleFreeAdamW
+
 
 class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
     """Put the averaged weights into the model from the validation of an epoch until its end, and the raw ones back.
 
-    So those who select see and keep what was validated, and the training goes on from the raw weights. At the end Keras
-    itself puts the averages into the model, before it restores the best weights of an early stop. Without `use_ema` it
-    does nothing.
+    So those who select see and keep what was validated, and the training goes on from the raw weights. At the end the
+    optimizer puts the averages into the model, before Keras restores the best weights of an early stop. Where the
+    optimizer has no averages this does nothing.
 
     Keras's SwapEMAWeights swaps on TensorFlow by adding and subtracting, which changes the last bits of both.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._raw: list[Any] | None = None
+        self._raw: list[tuple[Any, Any]] | None = None
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Put the averaged weights into the model."""
@@ -26,7 +28,7 @@ class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
         if optimizer is None or self._raw is not None:
             return
         pairs = _pairs(optimizer)
-        self._raw = [_copied(variable) for variable, _ in pairs]
+        self._raw = [(variable, _copied(variable)) for variable, _ in pairs]
         for variable, average in pairs:
             # On JAX both would have one buffer otherwise, which a step on the one takes away from the other.
             variable.assign(_copied(average))
@@ -37,10 +39,9 @@ class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     def take_out(self) -> None:
         """Put the raw weights back, if the averaged ones are in the model."""
-        optimizer = averaging_optimizer(self.model)
-        if optimizer is None or self._raw is None:
+        if self._raw is None:
             return
-        for (variable, _), raw in zip(_pairs(optimizer), self._raw, strict=True):
+        for variable, raw in self._raw:
             variable.assign(raw)
         self._raw = None
 
@@ -52,11 +53,13 @@ def averaging_optimizer(model: keras.Model) -> keras.optimizers.Optimizer | None
         model: compiled; for float16 its optimizer is within another one that scales the loss.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    return optimizer if optimizer.use_ema else None
+    return optimizer if optimizer.use_ema or isinstance(optimizer, ScheduleFreeAdamW) else None
 
 
 def _pairs(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
-    """Return each trainable variable with its average; Keras has none for scales of float8."""
+    """Return each trainable variable with its average; there is none for scales of float8."""
+    if isinstance(optimizer, ScheduleFreeAdamW):
+        return optimizer.averages()
     # In public, an optimizer does not tell which average is of which variable.
     pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
     return [(variable, average) for variable, average in pairs if average is not None]

@@ -11,8 +11,9 @@ from mnist_exp.config import components
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.tasks.task import Task
-from mnist_exp.training import devices, loss, outputs
-from mnist_exp.training.fast_ops import QuickAdam, is_made_of_layers, quicken
+from mnist_exp.training import devices, loss, optimizers, outputs
+from mnist_exp.training.fast_ops import is_made_of_layers, quicken
+from mnist_exp.training.optimizers import uses_fast_ops
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ def _build(
     minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw)
     has_penalty = not components.is_of_libraries(settings.model.target) and _has_penalty(kept, input_shape)
     goal = Goal(task, minimized, returned.trains_raw, is_weighted, has_penalty)
-    goal.compile(training_model, _optimizer(settings, steps))
+    optimizer = optimizers.build(settings, steps)
+    remarks += optimizers.remarks(optimizer, training_model.trainable_variables)
+    goal.compile(training_model, optimizer)
     build_optimizer(training_model)
     return Models(training_model, inference_model, goal, tuple(remarks))
 
@@ -155,22 +158,13 @@ def _wanted(task: Task, count: int) -> str:
 
 def build_optimizer(model: keras.Model) -> None:
     """Make the optimizer's variables, once: the one that scales the loss for float16 would make them again."""
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-
-
-def uses_fast_ops(trainer: TrainerSettings) -> bool:
-    """Tell whether the fast Adam and dropout can be used: on TensorFlow, on one device."""
-    return keras.backend.backend() == "tensorflow" and trainer.devices == 1
-
-
-def _optimizer(settings: Settings, steps: int) -> keras.optimizers.Optimizer:
-    arguments = dict(settings.optimizer.arguments)
-    if "learning_rate" in arguments:
-        arguments["learning_rate"] = settings.schedule.build(arguments["learning_rate"], steps)
-    if settings.optimizer.target == "keras.optimizers.Adam" and uses_fast_ops(settings.trainer):
-        return QuickAdam(**arguments)
-    return settings.optimizer.build(**arguments)
+    if model.optimizer.built:
+        return
+    inner = getattr(model.optimizer, "inner_optimizer", None)
+    if isinstance(inner, keras.optimizers.Nadam):
+        # Built with the outer one, a number of it is in no list of variables (findings/keras-nadam-in-float16.sh).
+        inner.build(model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)
 
 
 def _unlike(name: str, names: Sequence[str]) -> str:

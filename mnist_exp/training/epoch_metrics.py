@@ -15,7 +15,9 @@ Metrics = dict[str, float]
 
 
 class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
-    """Gather the metrics of each epoch, with its rate and speed, and hand them on; stop at a loss that is not finite.
+    """Gather the metrics of each epoch, with its rate and speed, and hand them on; stop where they are not finite.
+
+    The loss is looked at after each step, the weights after each epoch.
 
     Args:
         images: training images an epoch.
@@ -96,8 +98,13 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self._earlier_s = 0.0
         for name, value in metrics.items():
             self.history.setdefault(name, []).append(value)
+        spoilt = not_finite(self.model)
         if not self._on_epoch(epoch + 1, metrics):
             self.stopped_by_callback = self.model.stop_training = True
+        if spoilt is not None:
+            # The loss may never show it: on a CPU, TensorFlow's relu makes 0 of NaN.
+            self.diverged = f"weights of {spoilt} became NaN or infinite in epoch {epoch + 1}"
+            self.model.stop_training = True
 
 
 def _separate_penalty(logs: dict[str, Any]) -> None:
@@ -114,3 +121,13 @@ def _separate_penalty(logs: dict[str, Any]) -> None:
             logs[f"{prefix}loss"] = logs.pop(f"{prefix}{name}")
         if name == WITHOUT_PENALTY:
             logs["penalty"] = penalty
+
+
+def not_finite(model: keras.Model) -> str | None:
+    """Return the path of the first variable of a model that has a NaN or an infinite value; None if none has."""
+    for variable in model.variables:
+        values = np.asarray(keras.ops.convert_to_numpy(variable))
+        # NumPy does not take bfloat16 for one of its own kinds of float.
+        if values.dtype.kind not in "biu" and not np.isfinite(values.astype(np.float32)).all():
+            return str(variable.path)
+    return None

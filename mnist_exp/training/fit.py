@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import keras
 
+from mnist_exp.config.optimizers import LEAST_EPSILON_1
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.data.splits import Split
 from mnist_exp.errors import TrainingError
 from mnist_exp.runtime import signals
 from mnist_exp.training import callbacks, devices, flops
 from mnist_exp.training.batches import Array, Batches
-from mnist_exp.training.build import Goal, build_optimizer, uses_fast_ops
+from mnist_exp.training.build import Goal, build_optimizer
 from mnist_exp.training.callbacks import TrainingCallbacks
 from mnist_exp.training.checkpoints import Checkpoint, CheckpointPolicy, Position
 from mnist_exp.training.epoch_metrics import Metrics
+from mnist_exp.training.optimizers import uses_fast_ops
 from mnist_exp.training.predict import BATCH_SIZE
 
 # Steps that Keras does at a time, without coming back to Python: as many as a slow CPU does in about a second.
@@ -125,6 +127,8 @@ def result_of(called: TrainingCallbacks) -> FitResult:
     metrics = called.metrics
     if metrics.diverged is not None:
         fix = "lower optimizer.learning_rate, or clip with optimizer.global_clipnorm=1"
+        if getattr(metrics.model.optimizer, "epsilon_1", 1) < LEAST_EPSILON_1:
+            fix = "raise optimizer.epsilon_1, as to 1e-16"  # A division of 0 by 0, whatever the rate is.
         raise TrainingError(f"{metrics.diverged}: {fix}")
     return FitResult(metrics.history, called.checkpointing.seconds, metrics.stopped_by_callback)
 

@@ -17,6 +17,7 @@ from mnist_exp.training.checkpointing import variables
 from mnist_exp.training.fast_ops import is_made_of_layers
 from mnist_exp.training.fit import TrainingRequest
 from mnist_exp.training.outputs import Unchanged
+from mnist_exp.training.schedule_free import ScheduleFreeAdamW
 
 _OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
 
@@ -40,6 +41,8 @@ def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
     ours, theirs = (_description(each.model) for each in (first, other))
     if ours is None or theirs is None:
         return "its model has dropout within another layer"
+    if isinstance(other.model.optimizer, ScheduleFreeAdamW):
+        return "its optimizer is evaluated with weights that are computed from its own"
     shapes = [{name: (v.shape, v.dtype) for name, v in variables(each.model).items()} for each in (first, other)]
     return None if ours == theirs and shapes[0] == shapes[1] else "its model, or its optimizer, is another program"
 

@@ -218,6 +218,9 @@ def test_hydra_section_runs_no_target(section, tmp_path, alone):
 CHOSEN = {
     "keras.optimizers.SGD": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True},  # Keras: plain, at 0.01
     "keras.optimizers.Lion": {"learning_rate": 0.0003},  # Keras: 0.001, too fast for a sign
+    "keras.optimizers.Muon": {"learning_rate": 0.002},  # Keras: 0.001, slower than Adam at it
+    "keras.optimizers.Lamb": {"learning_rate": 0.01},  # Keras: 0.001, which is a share of the weights
+    "keras.optimizers.Adafactor": {"learning_rate": 0.01, "epsilon_1": 1e-16},  # Keras: 0.001 as above; 1e-30, NaN
     "mnist_exp.data.loaders.mnist": {"mirrors": ...},
     "mnist_exp.data.loaders.fashion_mnist": {"mirrors": ...},
     "mnist_exp.data.loaders.npz": {"path": "???"},

@@ -9,6 +9,7 @@ from mnist_exp.training.averaged_weights import AveragedWeights, averaging_optim
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=100", "model=mlp", "model.hidden_units=[16]"]
 SMALL += ["trainer.batch_size=50", "+optimizer.use_ema=true", "+optimizer.ema_momentum=0.9", "tracking=none"]
+SCHEDULE_FREE = ["optimizer=schedule_free_adamw", "optimizer.use_ema=false"]
 
 
 def trained(*words):
@@ -32,6 +33,9 @@ def trained(*words):
         # At such a rate the raw weights are worse after each epoch.
         (["trainer.epochs=6", "optimizer.learning_rate=0.1", "trainer.restore_best=true"], None),
         (["trainer.epochs=6", "optimizer.learning_rate=0.1", "trainer.early_stopping_patience=1"], -1),
+        (["trainer.epochs=2", *SCHEDULE_FREE], -1),
+        (["trainer.epochs=5", *SCHEDULE_FREE, "trainer.restore_best=true", "optimizer.learning_rate=0.3"], None),
+        (["trainer.epochs=2", *SCHEDULE_FREE, "trainer.precision=mixed_float16"], -1),
     ],
 )
 def test_model_that_is_kept_has_the_validated_accuracy(words, epoch):
@@ -54,6 +58,12 @@ def test_validation_changes_no_bit_of_the_training():
     longer, _ = trained("trainer.epochs=3")
     raw, _ = trained("trainer.epochs=3", "optimizer.use_ema=false")
     assert longer.history["loss"] == raw.history["loss"]
+
+
+def test_schedule_free_validates_its_averages_and_not_the_weights_of_the_training():
+    """With beta_1 near 0 the training is far from the averages."""
+    averaged, kept = trained("trainer.epochs=3", *SCHEDULE_FREE, "optimizer.beta_1=0.05", "optimizer.learning_rate=0.1")
+    assert kept["loss"] == pytest.approx(averaged.history["val_loss"][-1], rel=1e-4)
 
 
 def test_weights_are_swapped_without_losing_a_bit():

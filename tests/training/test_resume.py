@@ -102,6 +102,13 @@ KINDS = {
         "objective=val_macro_f1",
         "trainer.restore_best=true",
     ],
+    "muon": ["optimizer=muon", "schedule=cosine"],
+    "adafactor": ["optimizer=adafactor"],
+    "lamb": ["optimizer=lamb"],
+    "nadam": ["optimizer=nadam"],
+    "nadam in float16": ["optimizer=nadam", "trainer.precision=mixed_float16"],
+    "the best schedule-free averages": ["optimizer=schedule_free_adamw", "trainer.restore_best=true"],
+    "schedule-free in float16": ["optimizer=schedule_free_adamw", "trainer.precision=mixed_float16"],
     "a checkpoint every other epoch": ["trainer.checkpoint_every=2"],
 }
 
