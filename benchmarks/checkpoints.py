@@ -35,7 +35,7 @@ def main() -> None:
         from mnist_exp.training.build import build
         from mnist_exp.training.fit import TrainingRequest, fit
     setup.set_up(settings.seed, settings.trainer)
-    models = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
+    models = build(settings, dataset.shape, dataset.task, dataset.outputs, len(split.x_train))
     spent: dict[str, list[float]] = {"all of it": [], "writing": []}
 
     def timed(name, action):

@@ -3,8 +3,10 @@
 The layers come before the model during training. The saved model does not have them.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from mnist_exp.config import wording
 from mnist_exp.config.fields import Fraction
 
 if TYPE_CHECKING:
@@ -53,3 +55,15 @@ def affine(
     if shear:
         chosen.append(layers.RandomShear(shear, shear, fill_mode="constant", fill_value=0.0))
     return chosen
+
+
+def check_shift(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
+    """Yield a message if the examples are no images."""
+    if len(input_shape) != 3:
+        yield f"augment=shift moves images, and not {wording.examples(input_shape)}: take augment=none"
+
+
+def check_affine(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
+    """Yield a message if the examples are no images."""
+    if len(input_shape) != 3:
+        yield f"augment=affine moves images, and not {wording.examples(input_shape)}: take augment=none"

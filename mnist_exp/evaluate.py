@@ -71,7 +71,8 @@ def evaluate(options: argparse.Namespace) -> int:
     prediction = predicted[0] if len(predicted) == 1 else ensemble.mean(predicted)
     tested = measure(prediction, images, run)
     task, called = images.dataset.task, images.dataset.class_names
-    measured = task.evaluated(images.x, images.y, prediction.outputs, called, tested["loss"], images.words())
+    shown, loss = images.dataset.pictures(images.x), tested["loss"]
+    measured = task.evaluated(shown, images.y, prediction.outputs, called, loss, images.words())
     report = _report(run, images, measured, prediction, tested)
     if options.ensemble:
         each = [measure(own, images, run)[task.running] for own in predicted]

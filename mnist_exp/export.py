@@ -185,13 +185,14 @@ def _export(
 
 
 def _show(screen: Screen, run: StoredRun, images: Images, name: str, target: Path, exported: Exported) -> None:
-    shape = ", ".join(["n", *map(str, images.dataset.image_shape)])
+    shape = ", ".join(["n", *map(str, images.dataset.shape)])
     parity, runtime, task = exported.parity, FORMATS[name].runtime, images.dataset.task
     called = export_formats.output_name(name, task)
     rows = {
         "run": f"{run.run_id}, {labelled_images.shown(run.name)}",
         "file": f"{target}, {exported.size / 1e6:.2f} MB" + ("" if parity.is_kept else ", not written"),
-        "input": f"{export_formats.INPUT}, float32 ({shape}), raw, 0 to 255",
+        "input": f"{export_formats.input_name(images.dataset.pixels)}, float32 ({shape}), "
+        + ("raw, 0 to 255" if images.dataset.pixels else "as the data set has them"),
         "output": f"{called}, float32 (n, {images.dataset.outputs}){_MEANING[task.activation]}",
         "parity": f"{_words(parity)}; {images.words()}",
     }

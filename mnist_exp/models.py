@@ -1,14 +1,15 @@
-"""The models: functions that build a Keras model for images with pixels scaled to 0-1.
+"""The models: functions that build a Keras model for images with pixels scaled to 0-1, or other scaled examples.
 
 The signature of a builder is the schema of its group in `conf/model`. A function `check_NAME` checks, without Keras,
 whether the sizes fit the images. Each model returns class probabilities in float32, in any precision of its layers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from mnist_exp.config import wording
 from mnist_exp.config.fields import Activation, Count, Fraction
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def cnn(
 
 def check_cnn(input_shape: Shape, *, kernel_size: int = 5, pool_size: int = 2, **_: Any) -> Iterator[str]:
     """Yield a message for each option that does not fit the images."""
+    if problem := _no_images("cnn", input_shape):
+        yield problem
+        return
     side = min(input_shape[:2])
     image = f"the images are {input_shape[0]}×{input_shape[1]} pixels"
     if kernel_size > side:
@@ -72,22 +76,22 @@ def check_cnn(input_shape: Shape, *, kernel_size: int = 5, pool_size: int = 2, *
 
 
 def mlp(
-    input_shape: Shape,
+    input_shape: tuple[int, ...],
     classes: int,
     *,
     hidden_units: Counts = [512, 512],  # noqa: B006
     dropout: Fraction = 0.2,
     activation: Activation = "relu",
 ) -> "keras.Model":
-    """Build a perceptron on the flattened pixels.
+    """Build a perceptron on the flattened examples, of any shape.
 
     Args:
-        input_shape: height, width, channels.
+        input_shape: of one example.
         classes: number of classes.
         hidden_units: width of each hidden layer, first to last.
         dropout: share of each hidden layer's outputs dropped while training.
         activation: of the hidden layers.
-    Returns: maps (n, height, width, channels) to probabilities (n, classes).
+    Returns: maps (n, *input_shape) to probabilities (n, classes).
     """
     from keras import Input, Sequential, layers
 
@@ -138,7 +142,9 @@ def lenet5(
 
 def check_lenet5(input_shape: Shape, **_: Any) -> Iterator[str]:
     """Yield a message for each option that does not fit the images."""
-    if min(input_shape[:2]) < 12:
+    if problem := _no_images("lenet5", input_shape):
+        yield problem
+    elif min(input_shape[:2]) < 12:
         yield f"model=lenet5 needs images of at least 12×12 pixels; these are {input_shape[0]}×{input_shape[1]}"
 
 
@@ -209,6 +215,9 @@ def check_convnet(
     **_: Any,
 ) -> Iterator[str]:
     """Yield a message for each option that does not fit the images."""
+    if problem := _no_images("convnet", input_shape):
+        yield problem
+        return
     lengths = [len(filters), len(kernel_sizes), len(depths)]
     if len(set(lengths)) > 1:
         yield (
@@ -269,3 +278,19 @@ def resnet(
     x = layers.Dropout(dropout)(layers.GlobalAveragePooling2D()(x))
     outputs = layers.Dense(classes, activation="softmax", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="resnet")
+
+
+def check_resnet(input_shape: Shape, **_: Any) -> Iterator[str]:
+    """Yield a message for each option that does not fit the images."""
+    if problem := _no_images("resnet", input_shape):
+        yield problem
+
+
+def _no_images(name: str, input_shape: Sequence[int]) -> str:
+    """Return why a network of 2-D convolutions does not fit examples of a shape; an empty text if it does."""
+    if len(input_shape) == 3:
+        return ""
+    fix = "take model=mlp, which takes any shape, or a model of your own"
+    if len(input_shape) == 2:
+        fix += "; if these are grey images, give whole numbers of 0 to 255, or a last axis of channels: x[..., None]"
+    return f"model={name} takes images, (height, width, channels), and not {wording.examples(input_shape)}: {fix}"

@@ -13,11 +13,13 @@ import numpy as np
 from mnist_exp import commands
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError, printable
-from mnist_exp.inference import image_inputs, preprocessing, recorded_task
+from mnist_exp.inference import array_inputs, image_inputs, labelled_images, preprocessing, recorded_task
+from mnist_exp.inference.array_inputs import Example
 from mnist_exp.inference.image_inputs import Image
 from mnist_exp.inference.preprocessing import Reader
 from mnist_exp.runtime import imports
 from mnist_exp.tasks.task import Task
+from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import keras
@@ -64,12 +66,12 @@ def predict(options: argparse.Namespace) -> int:
 
     with imports.quick_imports():  # TensorFlow prints messages about GPUs when it creates its first array.
         model = load.of_run(run, commands.trusted(options))
-    reader = preprocessing.reader(run, preprocessing.shape_of(model.input_shape, run), options.preprocess)
+    found, paths = _answers(run, model, options, images)
     task = recorded_task.of_run(run, commands.trusted(options))
     names = preprocessing.class_names(run, task, model.output_shape[-1])
-    wide = min(max((len(printable(image.path)) for image in images if image), default=1), _WIDEST)
+    wide = min(max((len(printable(path)) for path in paths), default=1), _WIDEST)
     is_good = True
-    for answer in answers(model, reader, image_inputs.all_of(images)):
+    for answer in found:
         is_good = is_good and not answer.error
         if answer.error:
             sys.stdout.flush()
@@ -79,6 +81,44 @@ def predict(options: argparse.Namespace) -> int:
         elif not answer.error:
             print(line(answer, task, names, options.top, wide))
     return commands.DONE if is_good else commands.FAILED
+
+
+def _answers(
+    run: StoredRun, model: "keras.Model", options: argparse.Namespace, images: Sequence[Image | None]
+) -> tuple[Iterator[Answer], Sequence[str]]:
+    """Return the predictions to come, and the paths that are known already."""
+    if preprocessing.takes_images(model):
+        reader = preprocessing.reader(run, preprocessing.shape_of(model, run), options.preprocess)
+        return answers(model, reader, image_inputs.all_of(images)), [image.path for image in images if image]
+    if options.preprocess == preprocessing.MNIST:
+        raise SettingsError(f"--preprocess=mnist is for images: the model of run {run.run_id} takes arrays")
+    names, pixels = array_inputs.find(options.images), labelled_images.takes_pixels(model)
+    return of_arrays(model, array_inputs.all_of(names, model.input_shape[1:], pixels)), [f"{n}:0000" for n in names]
+
+
+def of_arrays(model: "keras.Model", examples: Iterable[Example]) -> Iterator[Answer]:
+    """Yield the predictions for examples that are no images, in order, a batch at a time.
+
+    Args:
+        model: maps them to predictions.
+        examples: as it takes them.
+    """
+    from mnist_exp.training.predict import predict
+
+    examples = iter(examples)
+    while batch := list(islice(examples, BATCH)):
+        good = [each.values for each in batch if not isinstance(each.values, DataError)]
+        outputs = iter(predict(model, np.stack(good)) if good else ())
+        for each in batch:
+            error = str(each.values) if isinstance(each.values, DataError) else ""
+            yield Answer(each.path, error=error) if error else _answer(each.path, next(outputs))
+
+
+def _answer(path: str, row: Array, notes: tuple[str, ...] = ()) -> Answer:
+    """Return the prediction of a model's output; JSON has no NaN."""
+    if np.isfinite(row).all():
+        return Answer(path, row, notes)
+    return Answer(path, error=f"{path}: {preprocessing.NO_NUMBER}")
 
 
 def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> Iterator[Answer]:
@@ -100,11 +140,7 @@ def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> It
             if isinstance(prepared, DataError):
                 yield Answer(image.path, error=str(prepared))
                 continue
-            row: Array = next(outputs)
-            if np.isfinite(row).all():
-                yield Answer(image.path, row, prepared.notes)
-            else:  # JSON has no NaN.
-                yield Answer(image.path, error=f"{image.path}: {preprocessing.NO_NUMBER}")
+            yield _answer(image.path, next(outputs), prepared.notes)
 
 
 def _read(reader: Reader, image: Image) -> Any:
@@ -162,7 +198,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="IMAGE",
         help="file, folder (with its subfolders), quoted pattern, or - for standard input: an image, or one path per "
-        "line; PNG, JPEG and others, of any size and colour, dark on light or light on dark",
+        "line; PNG, JPEG and others, of any size and colour, dark on light or light on dark. For a model that takes no "
+        "images: .csv, .npy and .npz files of examples, or - for rows of numbers",
     )
     parser.add_argument(
         "--json",

@@ -34,7 +34,8 @@ def x(digits):
 
 
 def test_every_augmentation_has_a_file():
-    assert sorted(name for name, member in vars(augmentation).items() if inspect.isfunction(member)) == NAMES
+    functions = sorted(name for name, member in vars(augmentation).items() if inspect.isfunction(member))
+    assert [name for name in functions if not name.startswith("check_")] == NAMES
 
 
 def test_none_is_empty():

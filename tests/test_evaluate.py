@@ -199,7 +199,7 @@ def test_logging_keeps_status_and_end_time(here):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--data", "npz", "data.path=wide.npz"], "has images of 20×28×1, but the model of run RUN takes 28×28×1"),
+        (["--data", "npz", "data.path=wide.npz"], "has images 20×28×1, but the model of run RUN takes images 28×28×1"),
         (["--data", "npz", "data.path=few.npz"], "has 5 classes, but the model of run RUN knows 10"),
         (["--data", "npz", "data.path=turned.npz"], "has the classes in another order than run RUN: nine, eight, sev"),
         (["--data", "npz", "data.path=digits.npz", "data.pth=3"], "data.pth does not exist: did you mean data.path?"),

@@ -247,8 +247,9 @@ def test_preprocessing_follows_the_training_data():
         result = preprocessing.reader(recorded_run(**{"data.name": name}), shape)
         assert (result.way, result.is_light_on_dark) == (way, is_light_on_dark)
     assert preprocessing.reader(recorded_run(**{"data.name": "mnist"}), (28, 28, 1), "plain").way == "plain"
-    with pytest.raises(SettingsError, match=r"takes arrays of shape \(None, 10\): it must take images"):
-        preprocessing.shape_of((None, 10), recorded_run())
+    table = SimpleNamespace(input_shape=(None, 10), inputs=[SimpleNamespace(name="features")])
+    with pytest.raises(SettingsError, match=r"takes features, no pixels, of shape \(None, 10\): it must take images"):
+        preprocessing.shape_of(table, recorded_run())
 
 
 def test_images_of_a_folder_are_read_as_they_were_for_training(alone):

@@ -71,7 +71,11 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
     if problems := backends.problems(settings.trainer.backend):
         raise SettingsError(problems)
     dataset = dataset or data.load(settings)
-    problems = components.check_sizes(settings.model, dataset.image_shape)
+    problems = [
+        problem
+        for each in (settings.model, settings.augment)
+        for problem in components.check_sizes(each, dataset.shape)
+    ]
     problems += _objective_problems(settings, dataset.task)
     problems += weights.check(dataset.task, dataset.class_names, settings.trainer.class_weight)
     try:
@@ -114,7 +118,7 @@ def _data_problems(settings: DataSettings, model: Component, task: Component) ->
     except SettingsError as error:
         needs_download = downloads and not data.is_named(offline.arguments.get("path"))
         return [] if needs_download else error.problems
-    problems = components.check_sizes(model, dataset.image_shape)
+    problems = components.check_sizes(model, dataset.shape)
     try:
         data.split(dataset, limit=settings.limit, validation=settings.validation, seed=0)
     except DataError as error:

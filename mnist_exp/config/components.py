@@ -371,8 +371,8 @@ def takes(group: str, target: str, name: str) -> bool:
     return problem is None and signature is not None and name in signature.parameters and name not in kind.given
 
 
-def check_sizes(component: Component, input_shape: tuple[int, int, int]) -> list[str]:
-    """Return why a component of this package does not fit images of a shape, by its function `check_NAME`."""
+def check_sizes(component: Component, input_shape: tuple[int, ...]) -> list[str]:
+    """Return why a component of this package does not fit examples of a shape, by its function `check_NAME`."""
     module, _, name = component.target.rpartition(".")
     if module != component.kind.home:
         return []

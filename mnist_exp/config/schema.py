@@ -44,12 +44,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which images, how many, and what each epoch is validated on."""
+    """Which examples, how many, what each epoch is validated on, and whether each feature is standardized."""
 
     name: str
     loader: Component
     limit: Count | None = None
     validation: Validation = "test"
+    standardize: bool = False
 
 
 @dataclass(frozen=True)

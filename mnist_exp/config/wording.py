@@ -2,10 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mnist_exp.errors import printable
+from mnist_exp.errors import plural, printable
 
 _READS_AS_OTHER = re.compile(r"[+-]?[\d_]*\.?\d+([eE][+-]?\d+)?|true|false|null|nan|[+-]?inf", re.IGNORECASE)
 
@@ -26,6 +26,18 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     # Matching takes time with the square of the length; no name is that long.
     close = difflib.get_close_matches(name[:100].lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
+
+
+def examples(shape: Sequence[int]) -> str:
+    """Return what examples of a shape are, in words: `images 28×28×1`, `series 100×8`, `rows of 30 features`."""
+    if len(shape) == 1:
+        return f"rows of {plural(shape[0], 'feature')}"
+    return f"{kind(shape)} {'×'.join(map(str, shape))}"
+
+
+def kind(shape: Sequence[int]) -> str:
+    """Return what examples of a shape are called: rows, series, images, volumes, arrays."""
+    return {1: "rows", 2: "series", 3: "images", 4: "volumes"}.get(len(shape), "arrays")
 
 
 def text(value: Any) -> str:

@@ -4,11 +4,19 @@ from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings
 from mnist_exp.data.dataset import Dataset, Source, from_source
 from mnist_exp.data.mnist import is_named
+from mnist_exp.data.scaling import Scaling, standardized
 from mnist_exp.data.splits import Split, split
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.tasks.task import Task
 
-__all__ = ["Dataset", "Source", "Split", "is_named", "load", "load_section", "split"]
+__all__ = ["Dataset", "Scaling", "Source", "Split", "is_named", "load", "load_section", "scaling", "split"]
+
+
+def scaling(settings: DataSettings, dataset: Dataset, split: Split) -> Scaling:
+    """Return how a model scales the raw values: as the data say, or by what it learns of the training part."""
+    if settings.standardize:
+        return standardized(split.x_train, dataset.pixels)
+    return Scaling(dataset.pixels)
 
 
 def load(settings: Settings) -> Dataset:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mnist_exp.config.wording import show
+from mnist_exp.data import features
+from mnist_exp.data.features import Survey
 from mnist_exp.errors import DataError
 from mnist_exp.tasks.task import Task
 from mnist_exp.tasks.weights import ClassWeight, of_images
 
-Array = npt.NDArray[Any]
+Array = features.Array
 Pair = tuple[Array, Array]
 SPLITS = ("x_train", "y_train", "x_test", "y_test")
+_PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,14 @@ class Source:
     """The arrays that a loader returned, unchecked.
 
     Args:
-        train: images and labels.
-        test: images and labels.
+        train: examples and labels.
+        test: examples and labels.
         place: where it was found, for people.
         class_names: one name a class, by label, or one for each column of the labels; the labels themselves if None.
         fallback: why this stands in for the data that were asked for, if it does.
         unread: sentences about what lies there and is not used.
         weights: how much each training image counts in the loss, shape (n,); None if all count alike.
+        pixels: whether the examples are pixels of 0 to 255; None lets their dtype, dimensions and range say so.
     """
 
     train: Pair
@@ -40,6 +43,7 @@ class Source:
     fallback: str | None = None
     unread: tuple[str, ...] = ()
     weights: Array | None = None
+    pixels: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Dataset:
     Args:
         name: its name in the configuration.
         task: what is learnt: the one that was named, or that the labels say.
-        x_train: uint8, or float32 in 0-255, shape (n, height, width, channels).
+        x_train: (n, …): pixels as uint8 or float32, 0 to 255, pictures as (n, height, width, channels); other features
+            as float32.
         y_train: int64 labels from 0, shape (n,); for other tasks float32 (n, labels or numbers).
         x_test: as `x_train`.
         y_test: as `y_train`.
@@ -59,6 +64,7 @@ class Dataset:
         fallback: why this stands in for the data that were asked for, if it does.
         warnings: sentences about what a user may have meant otherwise.
         weights: how much each training image counts in the loss, float32 (n,); None if all count alike.
+        pixels: whether the examples are pixels of 0 to 255, which a model divides by 255.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Dataset:
     fallback: str | None = None
     warnings: tuple[str, ...] = ()
     weights: Array | None = None
+    pixels: bool = True
 
     def weights_of(self, images: Array, class_weight: ClassWeight) -> Array | None:
         """Return how much training images count in the loss, float32 (n,); None if all count alike.
@@ -86,13 +93,22 @@ class Dataset:
         return of_images(self.task, self.class_names, self.y_train[images], class_weight, own)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
+    def shape(self) -> tuple[int, ...]:
+        """Of one example; height, width, channels for a picture."""
         return tuple(self.x_train.shape[1:])
 
     @property
+    def are_pictures(self) -> bool:
+        """Whether the examples can be shown."""
+        return features.are_pictures(self.shape, self.pixels)
+
+    def pictures(self, x: Array) -> Array | None:
+        """Return examples if they can be shown, else None."""
+        return x if self.are_pictures else None
+
+    @property
     def outputs(self) -> int:
-        """How many numbers a model returns for one image."""
+        """How many numbers a model returns for one example."""
         return self.task.outputs(self.class_names)
 
 
@@ -111,33 +127,51 @@ def from_source(name: str, source: Source, task: Task) -> Dataset:
             arrays[split] = np.asarray(values)
         except ValueError as error:
             raise DataError(f"data={name}, from {source.place}: {split} is not an array: {error}") from error
+    problems = [problem for split in _PARTS for problem in features.shape_problems(f"x_{split}", arrays[f"x_{split}"])]
+    pixels = usual = True
+    if not problems:
+        surveys = {split: features.survey(arrays[f"x_{split}"]) for split in _PARTS}
+        usual = _are_pixels(arrays, surveys)
+        pixels = usual if source.pixels is None else source.pixels
+        for split, found in surveys.items():
+            problems += features.value_problems(f"x_{split}", arrays[f"x_{split}"], found, pixels)
     try:
         task = task.resolve(arrays["y_train"], source.class_names)
     except DataError as error:
-        problems = error.problems
+        problems += error.problems
     else:
-        problems = [problem for split in ("train", "test") for problem in _problems(split, arrays, task)]
+        problems += [problem for split in _PARTS for problem in _label_problems(split, arrays, task)]
     if not problems:
-        problems = list(_problems_between(arrays))
+        problems = list(_problems_between(arrays, pixels))
         y_train, y_test = (task.prepared(arrays[name]) for name in ("y_train", "y_test"))
         problems += task.problems_between(y_train, y_test, source.class_names)
     if not problems and source.weights is not None:
         problems = list(_weight_problems(source.weights, len(arrays["x_train"])))
     if problems:
         raise DataError([f"data={name}, from {source.place}: {problem}" for problem in problems])
-    checked = {split: _images(a) if split[0] == "x" else task.prepared(a) for split, a in arrays.items()}
+    checked = {
+        split: features.converted(a, pixels) if split[0] == "x" else task.prepared(a) for split, a in arrays.items()
+    }
     names = task.names(checked["y_train"], source.class_names)
     weighted = None if source.weights is None else np.asarray(source.weights, np.float32)
+    told = [*source.unread, *_namesakes(name, names)]
+    if source.pixels is None:
+        told += features.ambiguous(f"data={name}", arrays["x_train"], pixels)
     return Dataset(
         name,
         task,
         **checked,
         class_names=names,
         place=source.place,
-        sha256=digest(checked if weighted is None else checked | {"weights": weighted}),
+        sha256=digest(
+            checked if weighted is None else checked | {"weights": weighted},
+            # The same bytes, read as something else, are other data.
+            note="" if pixels == usual else f"pixels {pixels}",
+        ),
         fallback=source.fallback,
-        warnings=(*source.unread, *_namesakes(name, names)),
+        warnings=tuple(told),
         weights=weighted,
+        pixels=pixels,
     )
 
 
@@ -149,48 +183,32 @@ def _namesakes(name: str, class_names: Sequence[str]) -> Iterator[str]:
         yield f"data={name} has several classes of one name, {shown}: what is shown by name cannot tell them apart"
 
 
-def digest(arrays: dict[str, Array]) -> str:
-    """Return the SHA-256, in hex, of named arrays: names, dtypes, shapes and bytes."""
-    total = hashlib.sha256()
+def _are_pixels(arrays: dict[str, Array], surveys: dict[str, Survey]) -> bool:
+    """Tell whether the examples are pixels, by both sets together."""
+    low, high = min(each.low for each in surveys.values()), max(each.high for each in surveys.values())
+    return features.are_pixels(arrays["x_train"], Survey(low, high, None))
+
+
+def digest(arrays: dict[str, Array], note: str = "") -> str:
+    """Return the SHA-256, in hex, of named arrays: names, dtypes, shapes and bytes.
+
+    Args:
+        arrays: by name.
+        note: what else tells them from others of the same bytes.
+    """
+    total = hashlib.sha256(note.encode())
     for name, array in arrays.items():
         total.update(f"{name} {array.dtype.str} {array.shape}".encode())
         total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
 
 
-def _images(x: Array) -> Array:
-    x = x if x.ndim == 4 else x[..., np.newaxis]
-    return x.astype(np.float32 if x.dtype.kind == "f" else np.uint8, copy=False)
-
-
-def _problems(split: str, arrays: dict[str, Array], task: Task) -> Iterator[str]:
+def _label_problems(split: str, arrays: dict[str, Array], task: Task) -> Iterator[str]:
     x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-    yield from _image_problems(f"x_{split}", x)
     if y.size:
         yield from task.problems(f"y_{split}", y)
     if x.ndim and y.ndim and len(x) != len(y):
         yield f"x_{split} holds {len(x):,} images and y_{split} {len(y):,} labels; there must be as many"
-
-
-def _image_problems(name: str, x: Array) -> Iterator[str]:
-    if x.ndim not in (3, 4):
-        yield f"{name} has the shape {x.shape}; it must be (n, height, width) or (n, height, width, channels)"
-    elif x.size == 0:
-        yield f"{name} is empty, shape {x.shape}; it must hold at least one image"
-    elif x.ndim == 4 and x.shape[3] not in (1, 3, 4):
-        yield f"{name} has the shape {x.shape}, so {x.shape[3]} channels; they come last and must be 1, 3 or 4"
-    elif x.dtype.kind not in "uif":
-        yield f"{name} holds {x.dtype} values; pixels must be uint8, 0 to 255"
-    elif x.dtype != np.uint8:
-        # np.min and np.max carry a NaN through, so that one pass each tells everything.
-        low, high = float(x.min()), float(x.max())
-        if np.isnan(low) or np.isnan(high):
-            bad = int(np.argmax(np.isnan(x.reshape(len(x), -1)).any(axis=1)))
-            yield f"{name} has NaN pixels, the first in image {bad}; pixels must be 0 to 255"
-        elif low < 0 or high > 255:
-            yield f"{name} has pixels from {low:g} to {high:g}; they must be 0 to 255"
-        elif x.dtype.kind == "f" and high <= 1:
-            yield f"{name} has pixels from {low:g} to {high:g}; give the raw ones, 0 to 255: the model scales them"
 
 
 def _weight_problems(weights: Any, images: int) -> Iterator[str]:
@@ -201,9 +219,9 @@ def _weight_problems(weights: Any, images: int) -> Iterator[str]:
         yield "the weights of the training images must be finite, at least 0, and not all 0"
 
 
-def _problems_between(arrays: dict[str, Array]) -> Iterator[str]:
-    x_train, x_test = _images(arrays["x_train"]), _images(arrays["x_test"])
+def _problems_between(arrays: dict[str, Array], pixels: bool) -> Iterator[str]:
+    x_train, x_test = (features.converted(arrays[f"x_{split}"], pixels) for split in _PARTS)
     if x_train.shape[1:] != x_test.shape[1:]:
-        yield f"x_train has images of {x_train.shape[1:]} and x_test of {x_test.shape[1:]}; they must be alike"
+        yield f"x_train has examples of {x_train.shape[1:]} and x_test of {x_test.shape[1:]}; they must be alike"
     if x_train.dtype != x_test.dtype:
-        yield f"x_train holds {x_train.dtype} pixels and x_test {x_test.dtype}; they must be alike"
+        yield f"x_train holds {x_train.dtype} values and x_test {x_test.dtype}; they must be alike"

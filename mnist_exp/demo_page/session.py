@@ -91,7 +91,7 @@ class DemoSession:
         self.mistakes = mistakes
         self._run, self._model, self._lock, self._reading = run, model, threading.Lock(), threading.Lock()
         self._task = task
-        self._shape = preprocessing.shape_of(model.input_shape, run)
+        self._shape = preprocessing.shape_of(model, run)
         outputs = int(model.output_shape[-1])
         classes = task.probabilities(np.zeros((1, outputs), np.float32)).shape[1]
         self._names = preprocessing.class_names(run, task, outputs) or tuple(map(str, range(classes)))

@@ -145,7 +145,7 @@ def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, 
     with imports.paused_collection(), tracker.folder() as folder:
         task, names = dataset.task, dataset.class_names
         task.predictions(outputs, dataset.y_test, names).write(folder / predictions.FILE)
-        task.draw(folder, history, dataset.x_test, dataset.y_test, outputs, names)
+        task.draw(folder, history, dataset.pictures(dataset.x_test), dataset.y_test, outputs, names)
         record.log_files(folder)
 
 

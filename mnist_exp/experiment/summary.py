@@ -1,6 +1,6 @@
 """What a person sees of a run before its first epoch and after its last one."""
 
-from mnist_exp.config import rules
+from mnist_exp.config import rules, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.experiment import changes
@@ -19,7 +19,7 @@ def announce(
     resumption: Resumption | None,
 ) -> None:
     """Say what is about to be trained, and on what."""
-    height, width, channels = dataset.image_shape
+    scaled = ", standardized" if settings.data.standardize else "" if dataset.pixels else ", as they are"
     watched = f"the {len(split.x_val):,} test images" if split.validated_on_test else f"{len(split.x_val):,} held out"
     rate = settings.optimizer.arguments.get("learning_rate", "its own")
     augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
@@ -29,8 +29,8 @@ def announce(
         resumed
         | {
             "model": f"{settings.model.name}, {parameters:,} parameters",
-            "data": f"{settings.data.name}, {len(split.x_train):,} training images {height}×{width}×{channels}{augment}"
-            f", validated on {watched}; from {dataset.place}",
+            "data": f"{settings.data.name}, {len(split.x_train):,} training {wording.examples(dataset.shape)}"
+            f"{scaled}{augment}, validated on {watched}; from {dataset.place}",
             "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
             f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
         }

@@ -15,7 +15,9 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from mnist_exp.data.dataset import Array
+from mnist_exp.data.features import FEATURES
 from mnist_exp.errors import SettingsError
+from mnist_exp.inference import labelled_images
 from mnist_exp.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -83,6 +85,11 @@ def output_name(form: str, task: Task) -> str:
     if FORMATS[form].output != _NAMED:
         return FORMATS[form].output
     return "values" if task.activation == "linear" else "probabilities"
+
+
+def input_name(pixels: bool) -> str:
+    """Return what an exported model calls its input: `pixels` where it takes these, else `features`."""
+    return INPUT if pixels else FEATURES
 
 
 def check_packages(name: str) -> None:
@@ -188,12 +195,19 @@ def _descriptors_to(file: IO[str]) -> Iterator[None]:
 
 
 def _write_onnx(model: "keras.Model", path: Path, name: str) -> None:
+    import keras
     import onnx
 
+    for layer in model._flatten_layers():  # Those within others too.
+        # Tensors outside the graph, as this layer keeps its mean, become further inputs of the file:
+        # findings/keras-normalization-becomes-inputs-in-onnx.sh.
+        if isinstance(layer, keras.layers.Normalization):
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     model.export(path, format="onnx", verbose=False)
     graph = (written := onnx.load(path)).graph
     (pixels,), (output,) = graph.input, graph.output
-    named = {pixels.name: INPUT, output.name: name}  # tf2onnx calls it Identity:0.
+    inputs = input_name(labelled_images.takes_pixels(model))
+    named = {pixels.name: inputs, output.name: name}  # tf2onnx calls it Identity:0.
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [named.get(name, name) for name in names]
@@ -208,7 +222,8 @@ def _open_onnx(path: Path, trusted: Sequence[str]) -> Reader:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda x: np.asarray(session.run(None, {INPUT: x})[0])
+    (given,) = session.get_inputs()
+    return lambda x: np.asarray(session.run(None, {given.name: x})[0])
 
 
 def _write_litert(model: "keras.Model", path: Path, name: str) -> None:

@@ -15,6 +15,7 @@ from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
+from mnist_exp.data.features import FEATURES
 from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.experiment import recall
 from mnist_exp.tracking import names
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     import keras
 
 SPLITS = ("test", "train", "validation", "all")
-_OF_THE_TRAINING = ("data.limit", "data.validation")
+_OF_THE_TRAINING = ("data.limit", "data.validation", "data.standardize")
 _OF_THE_GOAL = ("task", "loss", "metrics")
-_FIXED = ("name", "_target_", "limit", "validation", "trusted_modules")
+_FIXED = ("name", "_target_", "limit", "validation", "standardize", "trusted_modules")
 _LONGEST = 60  # characters of a name
 _NAME = re.compile(r"[A-Za-z_][\w-]*(/[\w-]+)*")
 
@@ -39,7 +40,7 @@ class Images:
         dataset: that they are of.
         settings: task, loss and metrics of the run.
         split: test, train, validation or all.
-        x: raw pixels, shape (n, height, width, channels).
+        x: raw values, shape (n, …); pixels for images.
         y: labels, shape (n,).
         is_own: whether the run was trained on this data set, the same to the byte.
         seen: bool (n,), whether the run was trained on each image; None where its own data cannot be found.
@@ -63,7 +64,7 @@ class Images:
     def words(self) -> str:
         """Return their name: `test images of mnist`."""
         kind = {"train": "training ", "test": "test ", "validation": "held-out ", "all": ""}[self.split]
-        return f"{kind}images of {wording.show(self.dataset.name)}"
+        return f"{kind}{wording.kind(self.dataset.shape)} of {wording.show(self.dataset.name)}"
 
 
 def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[str]) -> Images:
@@ -153,15 +154,17 @@ def values(words: Sequence[str]) -> dict[str, Any]:
 def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
     """Make sure that a run's model fits a data set. Raises: SettingsError: with every reason why not."""
     taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
-    if not (isinstance(taken, tuple) and isinstance(given, tuple) and (len(taken), len(given)) == (4, 2)):
-        raise SettingsError(f"the model of run {run.run_id} takes {taken} and gives {given}: it classifies no images")
+    if not (isinstance(taken, tuple) and isinstance(given, tuple) and len(taken) > 1 and len(given) == 2):
+        raise SettingsError(f"the model of run {run.run_id} takes {taken} and gives {given}: it is no classifier")
     name, problems = wording.show(dataset.name), []
-    _, height, width, channels = taken
-    if (height, width, channels) != dataset.image_shape:
-        there = "×".join(map(str, dataset.image_shape))
-        fix = f"; data.size=[{height},{width}] scales them" if "image_folder" in name else ""
-        here = f"{height}×{width}×{channels}"
-        problems.append(f"data={name} has images of {there}, but the model of run {run.run_id} takes {here}{fix}")
+    if taken[1:] != dataset.shape:
+        there, here = wording.examples(dataset.shape), wording.examples(taken[1:])
+        is_scalable = "image_folder" in name and len(taken) == 4
+        fix = f"; data.size=[{taken[1]},{taken[2]}] scales them" if is_scalable else ""
+        problems.append(f"data={name} has {there}, but the model of run {run.run_id} takes {here}{fix}")
+    elif takes_pixels(model) != dataset.pixels:
+        has, takes = ("pixels of 0 to 255", "values as they are")[:: 1 if dataset.pixels else -1]
+        problems.append(f"data={name} has {has}, but the model of run {run.run_id} takes {takes}")
     if given[1] != dataset.outputs:
         problems.append(
             f"data={name} has {dataset.outputs} {dataset.task.parts}, but the model of run {run.run_id} knows "
@@ -175,6 +178,11 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
         )
     if problems:
         raise SettingsError(problems)
+
+
+def takes_pixels(model: "keras.Model") -> bool:
+    """Tell whether a recorded model takes pixels of 0 to 255, and not other features: its input is named by that."""
+    return not str(model.inputs[0].name).startswith(FEATURES)
 
 
 def renamed(run: StoredRun, dataset: Dataset) -> str:
@@ -288,7 +296,7 @@ def _choose(
 
 
 def among(x: Array, others: Array) -> Array:
-    """Return which images, shape (n, height, width, channels), equal one of the others, pixel for pixel: bool (n,)."""
+    """Return which examples, shape (n, …), equal one of the others, value for value: bool (n,)."""
     if x.shape[1:] != others.shape[1:]:
         return np.zeros(len(x), bool)
     known = set(_digests(others))
@@ -296,9 +304,10 @@ def among(x: Array, others: Array) -> Array:
 
 
 def _digests(x: Array) -> list[bytes]:
-    """Return each image's SHA-256, the same for whole numbers and for floats that are equal to them."""
+    """Return each example's SHA-256, the same for bytes and for floats that are equal to them."""
     digests = []
     for image in x:
-        whole = image.astype(np.uint8)
+        with np.errstate(invalid="ignore"):  # Of a float that no byte can hold.
+            whole = image.astype(np.uint8)
         digests.append(hashlib.sha256((whole if (whole == image).all() else image).tobytes()).digest())
     return digests

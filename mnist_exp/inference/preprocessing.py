@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_exp.data.features import are_pictures
 from mnist_exp.data.image_folder import read_image
 from mnist_exp.errors import SettingsError
+from mnist_exp.inference.labelled_images import takes_pixels
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import names
 
 if TYPE_CHECKING:
+    import keras
+
     from mnist_exp.inference.mnist_style import Prepared
     from mnist_exp.tracking.runs import StoredRun
 
@@ -67,15 +71,23 @@ def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
     return Reader(shape, way, is_light_on_dark=name in _LIGHT_ON_DARK)
 
 
-def shape_of(model_shape: tuple[int | None, ...], run: "StoredRun") -> Shape:
+def takes_images(model: "keras.Model") -> bool:
+    """Tell whether a model takes pixels of images of one size: (None, height, width, 1, 3 or 4)."""
+    shape = model.input_shape
+    is_known = isinstance(shape, tuple) and all(isinstance(size, int) for size in shape[1:])
+    return is_known and are_pictures(shape[1:], takes_pixels(model))
+
+
+def shape_of(model: "keras.Model", run: "StoredRun") -> Shape:
     """Return height, width and channels of a model's input. Raises: SettingsError: it does not take images."""
-    match model_shape:
-        case (None, int(height), int(width), (1 | 3 | 4) as channels):
-            return height, width, channels
-    raise SettingsError(
-        f"the model of run {run.run_id} takes arrays of shape {model_shape}: it must take images of one size, "
-        "(None, height, width, 1, 3 or 4)"
-    )
+    if not takes_images(model):
+        what = "pixels" if takes_pixels(model) else "features, no pixels,"
+        raise SettingsError(
+            f"the model of run {run.run_id} takes {what} of shape {model.input_shape}: it must take images of one "
+            "size, (None, height, width, 1, 3 or 4)"
+        )
+    _, height, width, channels = model.input_shape
+    return height, width, channels
 
 
 def class_names(run: "StoredRun", task: Task, outputs: int) -> tuple[str, ...] | None:

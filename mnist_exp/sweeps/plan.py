@@ -191,7 +191,16 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
     problems: dict[str, str] = {}
     for each, overrides in zip(settings, points, strict=True):
         loader = json.dumps([each.data.name, each.data.loader.target, each.data.loader.arguments], default=str)
-        uses = json.dumps([loader, each.data.limit, each.data.validation, dataclasses.asdict(each.model)], default=str)
+        uses = json.dumps(
+            [
+                loader,
+                each.data.limit,
+                each.data.validation,
+                dataclasses.asdict(each.model),
+                dataclasses.asdict(each.augment),
+            ],
+            default=str,
+        )
         if loader in refused:
             continue
         try:

@@ -106,17 +106,19 @@ class Classification(Task):
         self,
         folder: Path,
         history: Mapping[str, Sequence[float]],
-        x: Array,
+        x: Array | None,
         y: Array,
         outputs: Array,
         names: Sequence[str],
     ) -> None:
-        """Write learning curves, the confusion matrix and the most confident mistakes."""
+        """Write learning curves, the confusion matrix and, of images, the most confident mistakes."""
         from mnist_exp.evaluation import figures
 
         figures.draw_all(folder, history, x, y, self.probabilities(outputs), names)
 
-    def evaluated(self, x: Array, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+    def evaluated(
+        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
+    ) -> Evaluated:
         """Return all results of predictions for a set of images."""
         return evaluated.of_classes(x, y, self.probabilities(outputs), names, loss, words)
 

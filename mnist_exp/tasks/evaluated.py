@@ -45,11 +45,13 @@ class Evaluated:
     draw: Callable[[], "Mapping[str, Figure]"]
 
 
-def of_classes(x: Array, y: Array, probabilities: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+def of_classes(
+    x: Array | None, y: Array, probabilities: Array, names: Sequence[str], loss: float, words: str
+) -> Evaluated:
     """Return what is known of predictions of classes.
 
     Args:
-        x: images.
+        x: images; None where the examples cannot be shown.
         y: true classes, int64 (n,).
         probabilities: float32 (n, classes).
         names: of the classes.
@@ -73,11 +75,13 @@ def of_classes(x: Array, y: Array, probabilities: Array, names: Sequence[str], l
         from mnist_exp.evaluation import figures
 
         predicted = probabilities.argmax(axis=1)
-        return {
+        drawn = {
             "reliability.png": figures.reliability(measured.bins, measured.ece, words),
             "confusion_matrix.png": figures.confusion_matrix(y, predicted, names, words),
-            "confident_mistakes.png": figures.confident_mistakes(x, y, probabilities, names, f"the {words}"),
         }
+        if x is not None:
+            drawn["confident_mistakes.png"] = figures.confident_mistakes(x, y, probabilities, names, f"the {words}")
+        return drawn
 
     return Evaluated(
         facts=dataclasses.asdict(measured),

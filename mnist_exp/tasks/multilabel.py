@@ -65,7 +65,7 @@ class Multilabel(Task):
         self,
         folder: Path,
         history: Mapping[str, Sequence[float]],
-        x: Array,
+        x: Array | None,
         y: Array,
         outputs: Array,
         names: Sequence[str],
@@ -81,7 +81,9 @@ class Multilabel(Task):
             },
         )
 
-    def evaluated(self, x: Array, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+    def evaluated(
+        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
+    ) -> Evaluated:
         """Return all results of predictions for a set of images."""
         return evaluated.of_labels(y, outputs, names, loss, words)
 

@@ -67,7 +67,7 @@ class Regression(Task):
         self,
         folder: Path,
         history: Mapping[str, Sequence[float]],
-        x: Array,
+        x: Array | None,
         y: Array,
         outputs: Array,
         names: Sequence[str],
@@ -83,7 +83,9 @@ class Regression(Task):
             },
         )
 
-    def evaluated(self, x: Array, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+    def evaluated(
+        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
+    ) -> Evaluated:
         """Return all results of predictions for a set of images."""
         return evaluated.of_numbers(y, outputs, names, loss, words)
 

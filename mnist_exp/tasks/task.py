@@ -112,7 +112,7 @@ class Task(ABC):
         self,
         folder: Path,
         history: Mapping[str, Sequence[float]],
-        x: Array,
+        x: Array | None,
         y: Array,
         outputs: Array,
         names: Sequence[str],
@@ -122,18 +122,20 @@ class Task(ABC):
         Args:
             folder: to write to; must exist.
             history: the values of each metric, one per epoch.
-            x: test images.
+            x: test images; None where the examples cannot be shown.
             y: their labels, prepared.
             outputs: the model's predictions.
             names: of classes, labels or numbers.
         """
 
     @abstractmethod
-    def evaluated(self, x: Array, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
+    def evaluated(
+        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
+    ) -> Evaluated:
         """Return all results of predictions for a set of images.
 
         Args:
-            x: images.
+            x: images; None where the examples cannot be shown.
             y: their labels, prepared.
             outputs: the model's predictions.
             names: of classes, labels or numbers.

@@ -217,7 +217,7 @@ class MlflowTracker(Tracker):
     def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
         assert self._uploader is not None
-        facts = {"image_shape": data.image_shape, "dtype": str(data.x_train.dtype), "classes": data.outputs}
+        facts = {"image_shape": data.shape, "dtype": str(data.x_train.dtype), "classes": data.outputs}
         self._uploader.send(Record("model", facts | {"trusted_modules": trusted_modules}), model)
 
     def register_model(self) -> None:

@@ -1,19 +1,25 @@
 """Build and compile the models of one run."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from mnist_exp.config import components
+from mnist_exp.config import components, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
-from mnist_exp.errors import SettingsError
+from mnist_exp.data.features import FEATURES
+from mnist_exp.data.scaling import PIXELS, Scaling
+from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.tasks.task import Task
 from mnist_exp.training import devices, loss, optimizers, outputs
 from mnist_exp.training.fast_ops import is_made_of_layers, quicken
 from mnist_exp.training.optimizers import uses_fast_ops
+
+# Names of a model's input, by whether it takes pixels.
+INPUTS = {True: "pixels", False: FEATURES}
 
 
 @dataclass(frozen=True)
@@ -71,47 +77,53 @@ class Models:
 
 def build(
     settings: Settings,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     task: Task,
     count: int,
     images: int,
+    scaling: Scaling = PIXELS,
     *,
     is_weighted: bool = False,
 ) -> Models:
-    """Return the model for raw pixels, 0 to 255.
+    """Return the model for raw values, as pixels of 0 to 255.
 
     Args:
         settings: which model, optimizer, schedule, loss and augmentation.
-        input_shape: height, width, channels.
+        input_shape: of one example; height, width, channels for a picture.
         task: what is learnt.
-        count: how many numbers the model returns for an image.
-        images: training images an epoch.
-        is_weighted: whether images count differently in the loss.
-    Raises: SettingsError: a builder refuses what it is given.
+        count: how many numbers the model returns for an example.
+        images: training examples an epoch.
+        scaling: of the raw values; it becomes part of the model.
+        is_weighted: whether examples count differently in the loss.
+    Raises: SettingsError: a builder refuses what it is given, or builds what does not fit the examples.
     """
     with devices.shared(settings.trainer):
-        return _build(settings, input_shape, task, count, images, is_weighted=is_weighted)
+        return _build(settings, input_shape, task, count, images, scaling, is_weighted=is_weighted)
 
 
 def _build(
     settings: Settings,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     task: Task,
     count: int,
     images: int,
+    scaling: Scaling,
     *,
     is_weighted: bool,
 ) -> Models:
-    rescale = keras.layers.Rescaling(1 / 255)  # First: Keras counts the names that it makes, and records hold them.
-    network = settings.model.build(input_shape, count)
+    rescale = scaling_layer(scaling)  # First: Keras counts the names that it makes, and records hold them.
+    with _mismatch_told(settings, input_shape):
+        network = settings.model.build(input_shape, count)
     if not isinstance(network, keras.Model):
         raise SettingsError(f"model: {settings.model.target} must return a keras.Model, not {type(network).__name__}")
     outputs.check_training_methods(network, settings.model.target)
     # Ours give way, because no two layers of a model may have one name.
     rescale.name = _unlike(rescale.name, [network.name])
-    pixels = keras.Input(input_shape, name=_unlike("pixels", [network.name]))
+    pixels = keras.Input(input_shape, name=_unlike(INPUTS[scaling.pixels], [network.name]))
     scaled = rescale(pixels)
-    if (shape := tuple(network(scaled).shape)) != (None, count):
+    with _mismatch_told(settings, input_shape):
+        shape = tuple(network(scaled).shape)
+    if shape != (None, count):
         raise SettingsError(f"model: {settings.model.target} must return {_wanted(task, count)}, not {shape}")
     returned, remarks = outputs.of(network, input_shape, settings.model.target, task.activation), []
     kept = _without(network, returned.head) if returned.is_replaced else network
@@ -156,6 +168,29 @@ def _wanted(task: Task, count: int) -> str:
     return f"{what} of shape (None, {count}) for task={task.name}"
 
 
+def scaling_layer(scaling: Scaling) -> keras.layers.Layer:
+    """Return the layer that scales raw values, in float32 where it was learned."""
+    if scaling.mean is not None and scaling.variance is not None:
+        # In 16 bits, large values would lose what tells them apart before their mean is subtracted.
+        mean, variance = scaling.mean.tolist(), scaling.variance.tolist()
+        return keras.layers.Normalization(mean=mean, variance=variance, dtype="float32", name="standardization")
+    return keras.layers.Rescaling(1 / 255) if scaling.pixels else keras.layers.Identity(name="as_they_are")
+
+
+@contextlib.contextmanager
+def _mismatch_told(settings: Settings, input_shape: tuple[int, ...]) -> Iterator[None]:
+    """Turn what Keras says of a model that does not take the examples into one sentence."""
+    try:
+        yield
+    except ValueError as error:
+        if not _is_of_keras(error):
+            raise
+        raise SettingsError(
+            f"model: {settings.model.target} cannot be built for {wording.examples(input_shape)}, input_shape="
+            f"{input_shape}: {first_line(error)}; take a model for this shape, or model=mlp, which takes any"
+        ) from error
+
+
 def build_optimizer(model: keras.Model) -> None:
     """Make the optimizer's variables, once: the one that scales the loss for float16 would make them again."""
     if model.optimizer.built:
@@ -165,6 +200,15 @@ def build_optimizer(model: keras.Model) -> None:
         # Built with the outer one, a number of it is in no list of variables (findings/keras-nadam-in-float16.sh).
         inner.build(model.trainable_variables)
     model.optimizer.build(model.trainable_variables)
+
+
+def _is_of_keras(error: Exception) -> bool:
+    """Tell whether Keras or its backend raised an error, not the code that called them."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    module = last.tb_frame.f_globals.get("__name__", "") if last else ""
+    return str(module).partition(".")[0] in ("keras", "tensorflow", "jax", "torch")
 
 
 def _unlike(name: str, names: Sequence[str]) -> str:

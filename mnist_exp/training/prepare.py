@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mnist_exp import data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.tasks.task import Array
@@ -48,9 +49,10 @@ class Training:
 
     def test(self) -> tuple[Array, dict[str, float]]:
         """Return the predictions for the test images, float32 (n, outputs), and each metric of them by its name."""
-        models, goal, data = self.models, self.models.goal, self.dataset
+        models, goal, dataset = self.models, self.models.goal, self.dataset
         twin = models.training_model if goal.is_raw else None
-        return testing.test(models.inference_model, twin, goal.loss, goal.task, self.scores, data.x_test, data.y_test)
+        x, y = dataset.x_test, dataset.y_test
+        return testing.test(models.inference_model, twin, goal.loss, goal.task, self.scores, x, y)
 
     def _validated(self) -> Metrics:
         return self.scores.of(self.split.y_val, predict(self.models.inference_model, self.split.x_val))
@@ -60,9 +62,8 @@ def prepare(settings: Settings, dataset: Dataset, split: Split) -> Training:
     """Build the models of a training, and try its metrics. Raises: SettingsError: they do not fit the data."""
     task, count = dataset.task, dataset.outputs
     weights = dataset.weights_of(split.trained, settings.trainer.class_weight)
-    models = build.build(
-        settings, dataset.image_shape, task, count, len(split.x_train), is_weighted=weights is not None
-    )
+    scaling, is_weighted = data.scaling(settings.data, dataset, split), weights is not None
+    models = build.build(settings, dataset.shape, task, count, len(split.x_train), scaling, is_weighted=is_weighted)
     scores = Scores(task, settings.metrics, len(dataset.class_names), settings.objective)
     scores.check(split.y_val, count)
     return Training(settings, dataset, split, models, scores, weights)

@@ -535,11 +535,11 @@ ENVIRONMENT = {
     ),
 }
 WITH_DATA = {
-    "images of a wrong shape": ("shape.npz", "x_train has the shape (100, 784)", "(n, height, width)"),
+    "images of a wrong shape": ("shape.npz", "x_train has examples of (784,) and x_test of (28, 28, 1)", "alike"),
     "pixels as text": ("dtype.npz", "x_train holds <U1 values", "uint8"),
     "label out of range": ("range.npz", "y_test holds the label 12", "0 to 9"),
     "negative label": ("negative.npz", "y_train holds the label -1"),
-    "NaN pixels": ("nan.npz", "x_train has NaN pixels, the first in image 3"),
+    "NaN pixels": ("nan.npz", "x_train has NaN in example 3, the first at [3, 5, 5]"),
     "empty class": ("empty.npz", "class 4 has no training image"),
     "missing array": ("missing.npz", "lacks the array y_test"),
     "pickled objects": ("pickle.npz", "Python objects"),

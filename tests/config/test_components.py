@@ -226,7 +226,7 @@ CHOSEN = {
     "mnist_exp.data.loaders.npz": {"path": "???"},
     "mnist_exp.data.loaders.image_folder": {"path": "???"},
 }
-DATA_OPTIONS = {"name", "limit", "validation", "trusted_modules"}
+DATA_OPTIONS = {"name", "limit", "validation", "standardize", "trusted_modules"}
 FILES = sorted(CONF.glob("*/*.yaml"))
 BUILDER_FILES = [file for file in FILES if file.parent.name in KINDS]
 

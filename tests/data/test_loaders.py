@@ -91,7 +91,7 @@ def keras_cache():
 
 
 def assert_is_mnist(data: Dataset, full: dict[str, np.ndarray]) -> None:
-    assert (data.name, data.image_shape, data.outputs, data.fallback) == ("mnist", (28, 28, 1), 10, None)
+    assert (data.name, data.shape, data.outputs, data.fallback) == ("mnist", (28, 28, 1), 10, None)
     assert data.class_names == tuple("0123456789")
     for split, array in full.items():
         result = getattr(data, split)
@@ -327,6 +327,14 @@ def test_pixels_with_fractions_become_float32(some, tmp_path, dtype):
     np.testing.assert_array_equal(data.x_train[..., 0], some["x_train"] / np.float32(2))
 
 
+def test_npz_of_fractions_may_hold_images_or_series(some, tmp_path):
+    np.savez(tmp_path / "a.npz", **{name: a * 1.0 if name[0] == "x" else a for name, a in some.items()})
+    images, series = (get("data=npz", f"data.pixels={pixels}", path=tmp_path / "a.npz") for pixels in ("null", "false"))
+    assert (images.pixels, images.shape) == (True, (28, 28, 1))
+    assert (series.pixels, series.shape) == (False, (28, 28))
+    assert images.sha256 != series.sha256
+
+
 def test_class_names_come_with_the_npz(some, tmp_path):
     words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
     np.savez(tmp_path / "a.npz", **some, class_names=np.array(words))
@@ -367,21 +375,21 @@ def put(array: np.ndarray, position: object, value: object) -> np.ndarray:
 PROBLEMS = {
     "flat images": (
         lambda a: {"x_train": a["x_train"].reshape(400, 784)},
-        "x_train",
-        "(400, 784)",
-        "(n, height, width)",
+        "x_train has examples of (784,)",
+        "x_test of (28, 28, 1)",
+        "must be alike",
     ),
     "channels first": (
         lambda a: {"x_test": np.stack([a["x_test"]] * 3, axis=1)},
         "x_test",
-        "(100, 3, 28, 28)",
-        "come last and must be 1, 3 or 4",
+        "(100, 3, 28, 28), so 28 channels",
+        "come last: np.moveaxis(x_test, 1, -1)",
     ),
     "two channels": (
         lambda a: {"x_train": np.stack([a["x_train"]] * 2, axis=-1)},
-        "x_train",
-        "2 channels",
-        "1, 3 or 4",
+        "x_train has examples of (28, 28, 2)",
+        "x_test of (28, 28, 1)",
+        "must be alike",
     ),
     "no images": (
         lambda a: {"x_test": a["x_test"][:0], "y_test": a["y_test"][:0]},
@@ -389,25 +397,24 @@ PROBLEMS = {
         "(0, 28, 28)",
         "at least one",
     ),
-    "images as text": (lambda a: {"x_train": a["x_train"].astype("U3")}, "x_train", "<U3", "uint8, 0 to 255"),
-    "images as truth": (lambda a: {"x_train": a["x_train"] > 127}, "x_train", "bool", "uint8, 0 to 255"),
-    "complex images": (lambda a: {"x_test": a["x_test"].astype(complex)}, "x_test", "complex128", "uint8, 0 to 255"),
+    "images as text": (lambda a: {"x_train": a["x_train"].astype("U3")}, "x_train", "<U3", "pixels as uint8"),
+    "images as truth": (lambda a: {"x_train": a["x_train"] > 127}, "x_train", "bool", "pixels as uint8"),
+    "complex images": (lambda a: {"x_test": a["x_test"].astype(complex)}, "x_test", "complex128", "pixels as uint8"),
     "a NaN": (
         lambda a: {"x_train": put(a["x_train"].astype(np.float32), (7, 3, 3), np.nan)},
         "x_train",
         "NaN",
-        "image 7",
-        "0 to 255",
+        "example 7",
+        "[7, 3, 3]",
     ),
-    "an infinity": (lambda a: {"x_train": put(a["x_train"] * 1.0, (7, 3, 3), np.inf)}, "x_train", "inf", "0 to 255"),
-    "too bright": (lambda a: {"x_test": a["x_test"].astype(np.int32) * 2}, "x_test", "from 0 to 510", "0 to 255"),
-    "below zero": (lambda a: {"x_test": a["x_test"] - 127.5}, "x_test", "from -127.5 to 127.5", "0 to 255"),
-    "scaled": (
-        lambda a: {"x_train": a["x_train"] / 255},
+    "an infinity": (
+        lambda a: {"x_train": put(a["x_train"] * 1.0, (7, 3, 3), np.inf)},
         "x_train",
-        "from 0 to 1",
-        "raw ones, 0 to 255: the model scales",
+        "an infinite value in example 7",
+        "[7, 3, 3]",
     ),
+    "too bright": (lambda a: {"x_test": a["x_test"].astype(np.int32) * 2}, "x_test", "from 0 to 510", "0 to 255"),
+    "below zero": (lambda a: {"x_test": a["x_test"].astype(int) - 127}, "x_test", "from -127 to 128", "0 to 255"),
     "another size": (lambda a: {"x_test": a["x_test"][:, :20, :24]}, "(28, 28, 1)", "(20, 24, 1)", "must be alike"),
     "another dtype": (
         lambda a: {"x_test": a["x_test"] * 1.0},
@@ -464,7 +471,7 @@ def test_unusable_data_give_an_error_with_a_fix(some, tmp_path, change, words):
 
 
 def test_all_problems_are_reported_at_once(some, tmp_path):
-    changes = {"x_train": some["x_train"] / 255, "y_train": some["y_train"][:-1], "y_test": some["y_test"] * 1.0}
+    changes = {"x_train": some["x_train"] / [[np.nan]], "y_train": some["y_train"][:-1], "y_test": some["y_test"] * 1.0}
     np.savez(tmp_path / "a.npz", **(some | changes))
     error = refused("data=npz", path=tmp_path / "a.npz")
     assert len(error.problems) == 3
@@ -613,7 +620,7 @@ def test_train_and_test_must_have_the_same_classes(pngs, tmp_path):
 def test_images_are_scaled_and_coloured_as_asked(pngs, tmp_path):
     pngs(tmp_path / "a")
     data = get("data=image_folder", "data.size=[14,20]", "data.channels=3", path=tmp_path / "a")
-    assert data.image_shape == (14, 20, 3)
+    assert data.shape == (14, 20, 3)
     np.testing.assert_array_equal(data.x_train[..., 0], data.x_train[..., 2])
 
 
@@ -782,7 +789,7 @@ def test_a_loader_of_the_users_own_must_be_trusted(own_loader):
         ("digits_flat", "x_train, y_train, x_test, y_test", "must return (x_train, y_train), (x_test, y_test)"),
         ("digits_half", "(x_train, y_train), x_test", "must return (x_train, y_train), (x_test, y_test)"),
         ("digits_ragged", "([[1], [2, 3]], y_train), (x_test, y_test)", "x_train"),
-        ("digits_scaled", "(x_train / 255, y_train), (x_test / 255, y_test)", "the model scales them"),
+        ("digits_as_text", "(x_train.astype(str), y_train), (x_test.astype(str), y_test)", "they must be numbers"),
     ],
 )
 def test_a_wrong_return_value_of_a_loader_is_reported(own_loader, module, returned, words):

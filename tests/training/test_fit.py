@@ -48,7 +48,7 @@ def train(overrides, dataset, after_epoch=lambda epoch, built: None):
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
     setup.set_up(settings.seed, settings.trainer)
-    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
+    built = build(settings, dataset.shape, dataset.task, dataset.outputs, len(split.x_train))
     request = TrainingRequest(
         built.training_model, built.goal, split, settings, lambda epoch, metrics: after_epoch(epoch, built) is None
     )
@@ -128,7 +128,7 @@ def test_another_seed_gives_other_weights(dataset):
     def weights(seed):
         settings = compose([*SMALL, f"seed={seed}"])
         setup.set_up(settings.seed, settings.trainer)
-        return build(settings, dataset.image_shape, dataset.task, dataset.outputs, 400).inference_model.get_weights()
+        return build(settings, dataset.shape, dataset.task, dataset.outputs, 400).inference_model.get_weights()
 
     np.testing.assert_array_equal(weights(7)[0], weights(7)[0])
     assert np.all(weights(7)[0] != weights(8)[0])
@@ -139,7 +139,7 @@ def test_training_lowers_the_loss_and_reports_each_epoch(dataset):
     settings = compose([*SMALL, "trainer.epochs=3"])
     split = split_of(settings, dataset)
     setup.set_up(settings.seed, settings.trainer)
-    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
+    built = build(settings, dataset.shape, dataset.task, dataset.outputs, len(split.x_train))
     request = TrainingRequest(
         built.training_model,
         built.goal,
@@ -229,7 +229,7 @@ def test_saved_model_needs_only_keras(dataset, tmp_path):
 def test_models_accept_raw_pixels(dataset):
     settings = compose(SMALL)
     setup.set_up(settings.seed, settings.trainer)
-    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, 400)
+    built = build(settings, dataset.shape, dataset.task, dataset.outputs, 400)
     network = next(layer for layer in built.inference_model.layers if isinstance(layer, keras.Model))
     scaled = dataset.x_test[:32] / np.float32(255)
     np.testing.assert_allclose(predict(built.inference_model, dataset.x_test[:32]), network(scaled), atol=1e-6)
@@ -303,7 +303,7 @@ def test_global_clipnorm_limits_the_step(dataset):
     settings = compose([*SMALL, *overrides])
     split = split_of(settings, dataset)
     setup.set_up(settings.seed, settings.trainer)
-    built = build(settings, dataset.image_shape, dataset.task, dataset.outputs, len(split.x_train))
+    built = build(settings, dataset.shape, dataset.task, dataset.outputs, len(split.x_train))
     model = built.training_model
     before = model.get_weights()
     fit(TrainingRequest(model, built.goal, split, settings, lambda epoch, metrics: True))
