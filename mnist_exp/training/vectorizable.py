@@ -77,9 +77,13 @@ def template(model: keras.Model, goal: Goal, y: Array) -> keras.Model:
         goal: that it is compiled for.
         y: the label of one image, shape (1, …).
     """
-    made = keras.models.clone_model(
-        model, clone_function=lambda layer: TracedDropout(layer) if _is_dropout(layer) else layer, recursive=True
-    )
+    model.compiled = False  # Keras would compile the copy by the configuration of the loss, which ours have not all.
+    try:
+        made = keras.models.clone_model(
+            model, clone_function=lambda layer: TracedDropout(layer) if _is_dropout(layer) else layer, recursive=True
+        )
+    finally:
+        model.compiled = True
     # The optimizer, which is the model's, tells variables by their place among them.
     assert list(map(id, made.trainable_variables)) == list(map(id, model.trainable_variables))
     goal.compile(made, model.optimizer)

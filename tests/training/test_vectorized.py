@@ -96,6 +96,24 @@ def assert_equal(one, other, loose=1):
 
 @pytest.mark.slow
 @needs_jax
+def test_other_losses_and_metrics_of_all_predictions_are_the_same_together():
+    """They select, too: the weights that are kept are those of the best macro F1."""
+    same = [*MLP, "loss=focal", "metrics=imbalanced", "objective=val_macro_f1", "trainer.restore_best=true"]
+    done = joint([[*same, "seed=1"], [*same, "seed=2", "optimizer.learning_rate=0.01"]])
+    assert done["reasons"] == [None] * 2
+    for apart, together in zip(done["apart"], done["together"], strict=True):
+        assert_equal(apart, together)
+        for name in ("val_macro_f1", "val_balanced_accuracy", "val_mcc"):
+            values = apart["history"][name], together["history"][name]
+            np.testing.assert_allclose(*values, atol=0.03, err_msg=name)
+            assert len(set(values[0])) > 1
+    weighted = [*MLP, "trainer.class_weight=balanced"]
+    reasons = joint([[*MLP, "loss=focal"], [*MLP, "loss=mse"], weighted, weighted], "reasons")
+    assert reasons == ["its loss is another one", "its images count differently in the loss"]
+
+
+@pytest.mark.slow
+@needs_jax
 def test_vectorized_jobs_equal_single_ones_and_diverge_alone():
     differ = (
         ["seed=1"],
