@@ -39,6 +39,7 @@ OF_CLASSES = {
     "mse": ({}, ((PROBABILITIES - ONE_HOT) ** 2).mean(axis=1)),
     "mae": ({}, np.abs(PROBABILITIES - ONE_HOT).mean(axis=1)),
     "keras.losses.CategoricalHinge": ({}, None),
+    "keras.losses.CategoricalGeneralizedCrossEntropy": ({"q": 0.5}, (1 - TRUE**0.5) / 0.5),
     "keras.losses.KLDivergence": ({}, -np.log(TRUE)),
     "keras.losses.CategoricalFocalCrossentropy": ({}, -0.25 * (1 - TRUE) ** 2 * np.log(TRUE)),
 }
@@ -131,3 +132,35 @@ def test_loss_of_ones_own_gets_one_hot_labels_and_probabilities(tmp_path, monkey
     component = Component("loss", "own_loss.Plain", {"factor": 2.0}, ("own_loss",))
     found = loss.mean(loss.make(component, "softmax", CLASSES, from_logits=True), LABELS, LOGITS)
     assert found == pytest.approx(2 * ((PROBABILITIES - ONE_HOT) ** 2).sum(axis=1).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_loss_that_is_no_mean_over_the_images_is_refused(reduction):
+    with pytest.raises(SettingsError, match=rf"loss.reduction={reduction}.* is not allowed: losses are means"):
+        made("keras.losses.Huber", "linear", reduction=reduction)
+
+
+# For labels of these it is not defined: of a class alone, of logarithms of negative numbers, of series.
+NOT_FOR = {
+    "CTC": {"softmax", "sigmoid", "linear"},
+    "Circle": {"softmax", "sigmoid", "linear"},
+    "SparseCategoricalCrossentropy": {"sigmoid", "linear"},
+    "CategoricalGeneralizedCrossEntropy": {"sigmoid", "linear"},
+}
+
+
+def test_every_loss_of_keras_is_computed_or_refused_before_the_training():
+    told = {}
+    for name in sorted(vars(keras.losses)):
+        kind = getattr(keras.losses, name)
+        if not (isinstance(kind, type) and issubclass(kind, keras.losses.Loss)) or name == "Loss":
+            continue
+        for activation, labels in (("softmax", LABELS), ("sigmoid", THERE), ("linear", np.abs(NUMBERS))):
+            try:
+                each = made(f"keras.losses.{name}", activation)
+                loss.check(each, labels[:2], CLASSES, f"keras.losses.{name}", activation)
+                assert np.isfinite(loss.mean(each, labels, np.abs(LOGITS))), name
+            except SettingsError as error:
+                told.setdefault(name, set()).add(activation)
+                assert "fit" in str(error), error
+    assert told == NOT_FOR

@@ -7,13 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_exp.config.components import Component
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.losses import Activation
 
 Array = npt.NDArray[Any]
 # The loss alone, beside Keras's own `loss`, which holds what regularizers and layers add, or weights of images.
 WITHOUT_PENALTY, WITHOUT_WEIGHTS = "loss_without_penalty", "loss_without_weights"
 _AT_ONCE = 10_000  # images
+# The second one, too, though it is called categorical (Keras 3.15.1).
+_OF_WHOLE_NUMBERS = ("Sparse", "CategoricalGeneralizedCrossEntropy")
+_MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
 def make(component: Component, activation: Activation, outputs: int, *, from_logits: bool) -> keras.losses.Loss:
@@ -34,12 +37,36 @@ def make(component: Component, activation: Activation, outputs: int, *, from_log
     if not isinstance(built, keras.losses.Loss):
         kind = type(built).__name__
         raise SettingsError(f"loss: {component.target} must return a keras.losses.Loss, not {kind}")
+    if built.reduction not in _MEANS:
+        raise SettingsError(
+            f"loss.reduction={built.reduction} is not allowed: losses are means over the images, which do not depend "
+            "on the batch; to scale the steps there is optimizer.learning_rate"
+        )
     takes_logits = "from_logits" in given
     if activation != "softmax":
         return built if takes_logits or not from_logits or activation == "linear" else _OfLabels(built)
-    if type(built).__name__.startswith("Sparse"):
+    if type(built).__name__.startswith(_OF_WHOLE_NUMBERS):
         return built if takes_logits or not from_logits else _OfProbabilities(built)
     return OfClasses(built, outputs, activates=from_logits and not takes_logits)
+
+
+def check(loss: keras.losses.Loss, targets: Array, outputs: int, target: str, task: str) -> None:
+    """Try a loss on a few images before the training. Raises: SettingsError: it cannot be computed for them.
+
+    Args:
+        loss: by `make`.
+        targets: of a few images, as the loss takes them.
+        outputs: how many numbers the model returns for an image.
+        target: dotted name of the builder, for the message.
+        task: name of the task.
+    """
+    made = np.full((len(targets), outputs), 1 / outputs, np.float32)
+    try:
+        value = mean(loss, targets, made)
+    except Exception as error:  # Each backend has its own for shapes that do not fit.
+        raise SettingsError(f"loss._target_={target} does not fit task={task}: {first_line(error)}") from error
+    if np.isnan(value):
+        raise SettingsError(f"loss._target_={target} does not fit task={task}: it is not a number for its labels")
 
 
 class OfClasses(keras.losses.Loss):  # type: ignore[misc]

@@ -7,7 +7,7 @@ from mnist_exp import data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.tasks.task import Array
-from mnist_exp.training import build, testing
+from mnist_exp.training import build, loss, testing
 from mnist_exp.training.build import Models
 from mnist_exp.training.checkpoints import CheckpointPolicy
 from mnist_exp.training.epoch_metrics import Metrics
@@ -64,6 +64,8 @@ def prepare(settings: Settings, dataset: Dataset, split: Split) -> Training:
     weights = dataset.weights_of(split.trained, settings.trainer.class_weight)
     scaling, is_weighted = data.scaling(settings.data, dataset, split), weights is not None
     models = build.build(settings, dataset.shape, task, count, len(split.x_train), scaling, is_weighted=is_weighted)
+    few = task.targets(split.y_train[:2])
+    loss.check(models.goal.loss, few, count, settings.loss.target, task.name)
     scores = Scores(task, settings.metrics, len(dataset.class_names), settings.objective)
     scores.check(split.y_val, count)
     return Training(settings, dataset, split, models, scores, weights)
