@@ -13,6 +13,7 @@ from real_runs import client_of
 
 from mnist_exp import commands, compose, evaluate, export, predict, report, rerun, run
 from mnist_exp.errors import SettingsError
+from mnist_exp.tracking import names
 
 TASKS = {
     "classification": [],
@@ -103,6 +104,16 @@ def test_record_says_what_was_learnt(one):
     path = client_of().download_artifacts(result.run_id, "test_predictions.csv")
     with Path(path).open(newline="") as file:
         assert len(list(csv.reader(file))) == 81
+
+
+@pytest.mark.slow
+def test_every_metric_is_in_the_table_of_names(one, capsys):
+    _, _, result, _ = one
+    assert call(evaluate, result.run_id, "--log", TRUST) == 0
+    capsys.readouterr()
+    found = client_of().get_run(result.run_id).data.metrics
+    known = {name.replace("DATA.SPLIT", f"{one[0]}.test") for name in names.METRICS}
+    assert set(found) <= known
 
 
 @pytest.mark.slow

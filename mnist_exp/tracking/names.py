@@ -78,6 +78,7 @@ PARAMS: dict[str, Param] = {}
 _BEGIN, _END = "begin of a run", "end of a run"
 _SWEEP = "begin of a sweep, on its parent run"
 _VAL, _TEST = "val_", "test_"
+_OF_CLASSES = "the task is one of classes or labels"
 _A_TIME, _A_SHARE, _A_COUNT = "seconds", "share, 0 to 1", "count"
 
 
@@ -234,11 +235,21 @@ CONTEXT = "mlflow.data.context"  # A tag of a data set, not of a run: training o
 # Metrics of each epoch.
 LOSS = _metric("loss", "The mean loss of the training images.", "epoch", "nats", more_is_better=False)
 ACCURACY = _metric(
-    "accuracy", "The share of training images classified correctly.", "epoch", _A_SHARE, more_is_better=True
+    "accuracy",
+    "The share of training images classified correctly; of several labels, of all labels.",
+    "epoch",
+    _A_SHARE,
+    more_is_better=True,
+    only_if=_OF_CLASSES,
 )
 VAL_LOSS = _metric("val_loss", "The mean loss of the validation images.", "epoch", "nats", more_is_better=False)
 VAL_ACCURACY = _metric(
-    "val_accuracy", "The share of validation images classified correctly.", "epoch", _A_SHARE, more_is_better=True
+    "val_accuracy",
+    "The share of validation images classified correctly; of several labels, of all labels.",
+    "epoch",
+    _A_SHARE,
+    more_is_better=True,
+    only_if=_OF_CLASSES,
 )
 PENALTY = _metric(
     "penalty",
@@ -289,7 +300,7 @@ FLOPS_PER_IMAGE = _metric(
 )
 _UNPRUNED = "it was not stopped early"
 TEST_LOSS = _metric(
-    "test_loss", "The mean cross-entropy of the test images.", "end", "nats", more_is_better=False, only_if=_UNPRUNED
+    "test_loss", "The mean loss of the test images.", "end", "nats", more_is_better=False, only_if=_UNPRUNED
 )
 TEST_ACCURACY = _metric(
     "test_accuracy",
@@ -351,15 +362,25 @@ SYSTEM = "system/"
 # Metrics that `evaluate --log` adds to a finished run.
 EVALUATION = "evaluation."
 _EVALUATED = f"{EVALUATION}DATA.SPLIT."
-for _metric_of, _meaning, _unit, _is_good in (
-    ("accuracy", "The share of the images classified correctly.", _A_SHARE, True),
-    ("accuracy_low", "The lower end of the accuracy's interval.", _A_SHARE, True),
-    ("accuracy_high", "The upper end of the accuracy's interval.", _A_SHARE, True),
-    ("loss", "The mean cross-entropy of the images.", "nats", False),
-    ("ece", "The expected calibration error.", _A_SHARE, False),
-    ("images", "How many images were evaluated.", _A_COUNT, None),
+for _metric_of, _meaning, _unit, _is_good, _whose in (
+    ("accuracy", "The share of the images classified correctly; of several labels, of all labels.", _A_SHARE, True, ""),
+    ("accuracy_low", "The lower end of the accuracy's interval.", _A_SHARE, True, ""),
+    ("accuracy_high", "The upper end of the accuracy's interval.", _A_SHARE, True, ""),
+    ("loss", "The mean loss of the images.", "nats", False, ""),
+    ("ece", "The expected calibration error.", _A_SHARE, False, ""),
+    ("images", "How many images were evaluated.", _A_COUNT, None, ""),
+    ("exact_match", "The share of the images of which every label is right.", _A_SHARE, True, "multilabel"),
+    ("exact_match_low", "The lower end of the interval of exact_match.", _A_SHARE, True, "multilabel"),
+    ("exact_match_high", "The upper end of the interval of exact_match.", _A_SHARE, True, "multilabel"),
+    ("macro_f1", "The mean of the labels' F1.", _A_SHARE, True, "multilabel"),
+    ("mae", "The mean absolute error.", "that of the target", False, "regression"),
+    ("mae_low", "The lower end of the interval of mae.", "that of the target", False, "regression"),
+    ("mae_high", "The upper end of the interval of mae.", "that of the target", False, "regression"),
+    ("rmse", "The root of the mean squared error.", "that of the target", False, "regression"),
+    ("r2", "The coefficient of determination.", "1 at most", True, "regression"),
 ):
-    _metric(f"{_EVALUATED}{_metric_of}", _meaning, "evaluation", _unit, _is_good)
+    _only = f"task={_whose}" if _whose else ""
+    _metric(f"{_EVALUATED}{_metric_of}", _meaning, "evaluation", _unit, _is_good, only_if=_only)
 _metric(
     f"{_EVALUATED}trained_on",
     "How many of the images the model was trained on.",
