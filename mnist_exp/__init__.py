@@ -1,4 +1,4 @@
-"""mnist_exp: Hydra-configured experiments for Keras image classifiers, recorded by MLflow.
+"""mnist_exp: Hydra-configured experiments for Keras classifiers and regressors, recorded by MLflow.
 
 On the command line `python -m mnist_exp.run`; in a notebook:
 

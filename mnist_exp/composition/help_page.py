@@ -34,7 +34,7 @@ GROUPS = (
     "hydra/launcher",
 )
 _HEAD = """\
-Train a Keras image classifier, recorded in MLflow.
+Train a Keras model, recorded in MLflow.
 
   python -m mnist_exp.run                                 the baseline
   python -m mnist_exp.run model.dropout=0.5               another value
