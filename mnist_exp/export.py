@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from mnist_exp import commands
 from mnist_exp.config import wording
-from mnist_exp.data.dataset import Array
+from mnist_exp.data import lazy
+from mnist_exp.data.lazy import Examples
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural
 from mnist_exp.inference import export_formats, labelled_images, load
 from mnist_exp.inference.export_formats import BATCH, FORMATS, Parity
@@ -73,7 +74,7 @@ def export(options: argparse.Namespace) -> int:
     target = _target(run, options)
     trusted = commands.trusted(options)
     images = _images(run, options, trusted)
-    x = images.x[: options.images]
+    x = lazy.rows(images.x, slice(options.images))
     model = _model(run, images, trusted)
     with _made_beside(target) as made:
         exported = _export(model, made, options, x, images.dataset.task, trusted)
@@ -157,7 +158,7 @@ def _put(made: Path, target: Path) -> None:
 
 
 def _export(
-    model: "keras.Model", path: Path, options: argparse.Namespace, x: Array, task: Task, trusted: Sequence[str]
+    model: "keras.Model", path: Path, options: argparse.Namespace, x: Examples, task: Task, trusted: Sequence[str]
 ) -> Exported:
     """Write the model, read it back and compare. Raises: RunError: one of these fails."""
     from mnist_exp.training.predict import predict

@@ -253,12 +253,12 @@ def test_preprocessing_follows_the_training_data():
 
 
 def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
-    from mnist_exp.data.image_folder import read_folder
+    from mnist_exp.data.image_folder import list_folder, read_folder
 
     for name in ("a", "b"):
         Path("data", name).mkdir(parents=True)
         drawing().save(f"data/{name}/1.png")
-    (x, _), _ = read_folder(Path("data"), size=(24, 32), channels=3)
+    x, _ = read_folder(list_folder(Path("data")), size=(24, 32), channels=3)
     result = preprocessing.reader(recorded_run(**{"data.name": "image_folder"}), (24, 32, 3)).read(Path("data/a/1.png"))
     assert np.array_equal(result.pixels, x[0])
     assert result.notes == ()

@@ -1,6 +1,5 @@
 """A data set in memory, and the checks that it must pass before a model is trained on it."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from mnist_exp.config.wording import show
-from mnist_exp.data import features
+from mnist_exp.data import features, identity, lazy
 from mnist_exp.data.features import Survey
+from mnist_exp.data.lazy import Examples, LazyArray
 from mnist_exp.errors import DataError
 from mnist_exp.tasks.task import Task
 from mnist_exp.tasks.weights import ClassWeight, of_images
 
-Array = features.Array
-Pair = tuple[Array, Array]
+Array = lazy.Array
+Pair = tuple[Examples, Array]
 SPLITS = ("x_train", "y_train", "x_test", "y_test")
 _PARTS = ("train", "test")
 
@@ -53,8 +53,8 @@ class Dataset:
     Args:
         name: its name in the configuration.
         task: what is learnt: the one that was named, or that the labels say.
-        x_train: (n, …): pixels as uint8 or float32, 0 to 255, pictures as (n, height, width, channels); other features
-            as float32.
+        x_train: (n, …), in memory or lazy: pixels as uint8 or float32, 0 to 255, pictures as (n, height, width,
+            channels); other features as float32.
         y_train: int64 labels from 0, shape (n,); for other tasks float32 (n, labels or numbers).
         x_test: as `x_train`.
         y_test: as `y_train`.
@@ -69,9 +69,9 @@ class Dataset:
 
     name: str
     task: Task
-    x_train: Array
+    x_train: Examples
     y_train: Array
-    x_test: Array
+    x_test: Examples
     y_test: Array
     class_names: tuple[str, ...]
     place: str
@@ -121,10 +121,10 @@ def from_source(name: str, source: Source, task: Task) -> Dataset:
         task: what is to be learnt.
     Raises: DataError: with every reason why it cannot be trained on.
     """
-    arrays = {}
+    arrays: dict[str, Examples] = {}
     for split, values in zip(SPLITS, (*source.train, *source.test), strict=True):
         try:
-            arrays[split] = np.asarray(values)
+            arrays[split] = values if isinstance(values, LazyArray) else np.asarray(values)
         except ValueError as error:
             raise DataError(f"data={name}, from {source.place}: {split} is not an array: {error}") from error
     problems = [problem for split in _PARTS for problem in features.shape_problems(f"x_{split}", arrays[f"x_{split}"])]
@@ -163,7 +163,7 @@ def from_source(name: str, source: Source, task: Task) -> Dataset:
         **checked,
         class_names=names,
         place=source.place,
-        sha256=digest(
+        sha256=identity.digest(
             checked if weighted is None else checked | {"weights": weighted},
             # The same bytes, read as something else, are other data.
             note="" if pixels == usual else f"pixels {pixels}",
@@ -183,27 +183,13 @@ def _namesakes(name: str, class_names: Sequence[str]) -> Iterator[str]:
         yield f"data={name} has several classes of one name, {shown}: what is shown by name cannot tell them apart"
 
 
-def _are_pixels(arrays: dict[str, Array], surveys: dict[str, Survey]) -> bool:
+def _are_pixels(arrays: dict[str, Examples], surveys: dict[str, Survey]) -> bool:
     """Tell whether the examples are pixels, by both sets together."""
     low, high = min(each.low for each in surveys.values()), max(each.high for each in surveys.values())
     return features.are_pixels(arrays["x_train"], Survey(low, high, None))
 
 
-def digest(arrays: dict[str, Array], note: str = "") -> str:
-    """Return the SHA-256, in hex, of named arrays: names, dtypes, shapes and bytes.
-
-    Args:
-        arrays: by name.
-        note: what else tells them from others of the same bytes.
-    """
-    total = hashlib.sha256(note.encode())
-    for name, array in arrays.items():
-        total.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()
-
-
-def _label_problems(split: str, arrays: dict[str, Array], task: Task) -> Iterator[str]:
+def _label_problems(split: str, arrays: dict[str, Examples], task: Task) -> Iterator[str]:
     x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
     if y.size:
         yield from task.problems(f"y_{split}", y)
@@ -219,7 +205,7 @@ def _weight_problems(weights: Any, images: int) -> Iterator[str]:
         yield "the weights of the training images must be finite, at least 0, and not all 0"
 
 
-def _problems_between(arrays: dict[str, Array], pixels: bool) -> Iterator[str]:
+def _problems_between(arrays: dict[str, Examples], pixels: bool) -> Iterator[str]:
     x_train, x_test = (features.converted(arrays[f"x_{split}"], pixels) for split in _PARTS)
     if x_train.shape[1:] != x_test.shape[1:]:
         yield f"x_train has examples of {x_train.shape[1:]} and x_test of {x_test.shape[1:]}; they must be alike"

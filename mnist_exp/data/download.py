@@ -73,6 +73,12 @@ def fetch(
     raise DataError("no mirror gave it: " + "; ".join(f"{url}: {reason}" for url, reason in reasons.items()))
 
 
+def keras_cache() -> Path:
+    """Return the folder in which Keras keeps its data sets."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "datasets"
+
+
 def _partial(place: Path) -> Path:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".partial", dir=place.parent)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from mnist_exp.data.lazy import Array, Examples, LazyArray, chunks
+
 FEATURES = "features"  # the name of a model's input that takes no pixels
-_ROWS = 16_000_000  # bytes of examples that are looked at in one go
 _MOST_CHANNELS = 8  # more in a square beside 1, 3 or 4 are its side
 _CHANNELS = (1, 3, 4)  # of images that can be shown: grey, colour, colour and transparency
 _OF_PICTURES = (3, 4)  # dimensions: (n, height, width), (n, height, width, channels)
@@ -32,15 +31,7 @@ class Survey:
     bad: tuple[int, ...] | None
 
 
-def chunks(x: Array) -> Iterator[Array]:
-    """Yield the examples of an array in their order, some at a time."""
-    size = max(1, int(np.prod(x.shape[1:])) * x.dtype.itemsize)
-    step = max(1, _ROWS // size)
-    for start in range(0, len(x), step):
-        yield x[start : start + step]
-
-
-def survey(x: Array) -> Survey:
+def survey(x: Examples) -> Survey:
     """Return the range of an array, and where it is not a number; it is read once, some examples at a time.
 
     Bytes need not be read for that.
@@ -58,7 +49,7 @@ def survey(x: Array) -> Survey:
     return Survey(low, high, None)
 
 
-def are_pixels(x: Array, found: Survey) -> bool:
+def are_pixels(x: Examples, found: Survey) -> bool:
     """Tell whether values are pixels of 0 to 255, where the loader does not say so.
 
     Bytes are; so are whole numbers with the dimensions of pictures, and fractions with these dimensions that are
@@ -75,7 +66,7 @@ def are_pixels(x: Array, found: Survey) -> bool:
     return x.dtype.kind in "iu" or bool(found.low >= 0 and 1 < found.high <= 255)
 
 
-def ambiguous(name: str, x: Array, pixels: bool) -> Iterator[str]:
+def ambiguous(name: str, x: Examples, pixels: bool) -> Iterator[str]:
     """Yield a sentence if values were taken for pixels that may well be something else.
 
     Args:
@@ -100,7 +91,7 @@ def are_pictures(shape: Sequence[int], pixels: bool) -> bool:
     return pixels and len(shape) == 3 and shape[2] in _CHANNELS
 
 
-def shape_problems(name: str, x: Array) -> Iterator[str]:
+def shape_problems(name: str, x: Examples) -> Iterator[str]:
     """Yield why an array cannot hold examples, by its shape and dtype alone."""
     if x.dtype.kind not in "uif":
         yield f"{name} holds {x.dtype} values; they must be numbers: pixels as uint8, other features as float32"
@@ -111,7 +102,7 @@ def shape_problems(name: str, x: Array) -> Iterator[str]:
         yield f"{name} is empty, shape {x.shape}; it must hold at least one example with one value"
 
 
-def value_problems(name: str, x: Array, found: Survey, pixels: bool) -> Iterator[str]:
+def value_problems(name: str, x: Examples, found: Survey, pixels: bool) -> Iterator[str]:
     """Yield why the values of an array cannot be trained on.
 
     Args:
@@ -138,13 +129,37 @@ def value_problems(name: str, x: Array, found: Survey, pixels: bool) -> Iterator
         yield f"{name} has values from {found.low:g} to {found.high:g}; float32 holds at most {_LARGEST:.2g}"
 
 
-def converted(x: Array, pixels: bool) -> Array:
+def converted(x: Examples, pixels: bool) -> Examples:
     """Return examples as a model takes them: pixels as uint8 or float32, with an axis for channels; others as float32.
 
     Args:
         x: without a problem.
         pixels: whether they are pixels.
     """
+    if isinstance(x, LazyArray):
+        made = _Converted(x, pixels)
+        return x if (made.shape, made.dtype) == (x.shape, x.dtype) else LazyArray(made)
     if pixels and x.ndim == 3:
         x = x[..., np.newaxis]
-    return x.astype(np.uint8 if pixels and x.dtype.kind != "f" else np.float32, copy=False)
+    return x.astype(_dtype(x, pixels), copy=False)
+
+
+def _dtype(x: Examples, pixels: bool) -> "np.dtype[Any]":
+    return np.dtype(np.uint8 if pixels and x.dtype.kind != "f" else np.float32)
+
+
+class _Converted:
+    """The rows of a lazy array, converted as they are read."""
+
+    def __init__(self, x: LazyArray, pixels: bool) -> None:
+        self._x, self._pixels = x, pixels
+        self.shape = (*x.shape, 1) if pixels and x.ndim == 3 else x.shape
+        self.dtype = _dtype(x, pixels)
+
+    def read(self, positions: Array) -> Array:
+        # The conversion of a part of rows is that of all.
+        found: Array = converted(self._x[positions], self._pixels)
+        return found
+
+    def identity(self, positions: Array) -> str | None:
+        return self._x.view(positions).identity()

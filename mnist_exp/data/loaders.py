@@ -5,6 +5,7 @@ A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Ke
 
 import dataclasses
 import importlib.util
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +16,9 @@ from pydantic import Field
 from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Pair, Source
-from mnist_exp.data.image_folder import read_folder, unread_files
+from mnist_exp.data.image_folder import Listing, list_folder, read_folder, shape_of_first, unread_files
+from mnist_exp.data.lazy import LazyArray, rows
+from mnist_exp.data.lazy_folder import FolderImages
 from mnist_exp.data.mnist import exists, expand, find_fashion_mnist, find_mnist, is_named
 from mnist_exp.data.readers import read_npz, unread
 from mnist_exp.data.splits import stratified
@@ -23,6 +26,7 @@ from mnist_exp.errors import DataError
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
 TEST_SHARE = 0.2
+MB = 1_000_000
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
@@ -86,7 +90,12 @@ def npz(*, path: str, pixels: bool | None = None) -> Source:
 
 
 def image_folder(
-    *, path: str, size: Size | None = None, channels: Literal[1, 3] = 1, test_share: Share = TEST_SHARE
+    *,
+    path: str,
+    size: Size | None = None,
+    channels: Literal[1, 3] = 1,
+    test_share: Share = TEST_SHARE,
+    in_memory_mb: Count | None = 2000,
 ) -> Source:
     """Return the images of a folder with one subfolder a class, or with train/ and test/ holding these.
 
@@ -95,6 +104,7 @@ def image_folder(
         size: height and width to which the images are scaled; null takes the first image's.
         channels: 1 for grey, 3 for colour.
         test_share: share of each class that becomes the test set, where there are no train/ and test/.
+        in_memory_mb: images that would take more than this are read as they are needed; null reads all at the start.
     Raises: DataError: it is missing, or an image or a class in it is bad.
     """
     folder = _existing(path)
@@ -103,17 +113,20 @@ def image_folder(
     shape = (size[0], size[1]) if size else None
     parts = ("train", "test")
     if all((folder / part).is_dir() for part in parts):
-        train, names = read_folder(folder / "train", size=shape, channels=channels)
-        test, test_names = read_folder(folder / "test", size=train[0].shape[1:3], channels=channels)
+        listed = [list_folder(folder / part) for part in parts]
+        names, test_names = (each.names for each in listed)
         if test_names != names:
             different = ", ".join(sorted(set(names) ^ set(test_names)))
             raise DataError(f"data.path={path}: train and test must have the same classes; only one has {different}")
+        train, test = _read_folders(listed, shape, channels, in_memory_mb)
         told = unread_files(folder, parts)
         if test_share != TEST_SHARE:
             told += (f"data.test_share={test_share} has no effect: {folder} brings its own test set, in test/",)
         return Source(train, test, place=str(folder), class_names=names, unread=told)
     _refuse_half(folder, parts)
-    (x, y), names = read_folder(folder, size=shape, channels=channels)
+    listing = list_folder(folder)
+    names = listing.names
+    ((x, y),) = _read_folders([listing], shape, channels, in_memory_mb)
     chosen = stratified(y, max(round(test_share * len(y)), 1), np.random.default_rng(0))
     rest = np.delete(np.arange(len(y)), chosen)
     lacking = [name for label, name in enumerate(names) if label not in y[rest]]
@@ -122,8 +135,22 @@ def image_folder(
             f"data.test_share={test_share} leaves no training image of {', '.join(lacking)} in data.path={path}: "
             "give more images, a smaller share, or folders train/ and test/"
         )
-    taken: tuple[Pair, Pair] = (x[rest], y[rest]), (x[chosen], y[chosen])
+    taken: tuple[Pair, Pair] = (rows(x, rest), y[rest]), (rows(x, chosen), y[chosen])
     return Source(*taken, place=str(folder), class_names=names, unread=unread_files(folder))
+
+
+def _read_folders(
+    listed: Sequence[Listing], size: tuple[int, int] | None, channels: int, in_memory_mb: int | None
+) -> list[Pair]:
+    """Return the images and labels of folders, all of the size of the first image, lazy where they are too large."""
+    shape = shape_of_first(listed[0], size=size, channels=channels)
+    size = size or (shape and shape[:2])
+    total = sum(map(len, listed)) * math.prod(shape or ())
+    if shape is None or in_memory_mb is None or total <= in_memory_mb * MB:
+        return [read_folder(each, size=size, channels=channels) for each in listed]
+    if problems := [problem for each in listed for problem in each.problems]:
+        raise DataError(problems)
+    return [(LazyArray(FolderImages(each, shape)), each.labels) for each in listed]
 
 
 def _refuse_half(folder: Path, parts: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import SPLITS, Pair, Source
-from mnist_exp.data.download import fetch
+from mnist_exp.data.download import fetch, keras_cache
 from mnist_exp.data.readers import find_idx, missing_idx, read_idx_files, read_npz, unread
 from mnist_exp.errors import DataError
 
@@ -85,12 +85,6 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
                 usual = f"data.path, ${FOLDER_VARIABLE} or {folder}"
                 raise DataError(f"data=fashion_mnist was not found in {usual}; {error}") from error
     return _read(folder, "fashion_mnist.npz", where)
-
-
-def keras_cache() -> Path:
-    """Return the folder in which Keras keeps its data sets."""
-    home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "datasets"
 
 
 def expand(path: str) -> Path:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_exp.data.features import Array, chunks
+from mnist_exp.data.lazy import Array, Examples, chunks
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Scaling:
 PIXELS = Scaling()
 
 
-def standardized(x: Array, pixels: bool) -> Scaling:
+def standardized(x: Examples, pixels: bool) -> Scaling:
     """Return the scaling that gives each feature, along the last axis, mean 0 and variance 1 on these examples.
 
     Args:

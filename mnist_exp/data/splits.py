@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_exp.data.dataset import Array, Dataset
+from mnist_exp.data.lazy import Examples, rows
 from mnist_exp.errors import DataError
 
 # Keeps the draws of this module apart from the order of the epochs, which is drawn from (seed, epoch).
@@ -13,7 +14,7 @@ _STREAM = 0x5917
 
 @dataclass(frozen=True)
 class Split:
-    """The images that a run trains and validates on; shapes and dtypes as in `Dataset`.
+    """The images that a run trains and validates on; shapes and dtypes as in `Dataset`, lazy where that is.
 
     Args:
         x_train: images.
@@ -25,9 +26,9 @@ class Split:
         held_out: likewise of those validated on; none where that is the test set.
     """
 
-    x_train: Array
+    x_train: Examples
     y_train: Array
-    x_val: Array
+    x_val: Examples
     y_val: Array
     validated_on_test: bool
     trained: Array
@@ -53,7 +54,7 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
     if limit is not None and limit < total:
         used = chosen(data.task.strata(data.y_train), total, limit, np.random.default_rng([_STREAM, seed, 0]))
     if validation == "test":
-        return Split(data.x_train[used], data.y_train[used], data.x_test, data.y_test, True, used, none)
+        return Split(rows(data.x_train, used), data.y_train[used], data.x_test, data.y_test, True, used, none)
     assert not isinstance(validation, str)
     held = round(validation * len(used)) if isinstance(validation, float) else validation
     if not 1 <= held < len(used):
@@ -64,7 +65,7 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
     out = chosen(data.task.strata(data.y_train[used]), len(used), held, np.random.default_rng([_STREAM, seed, 1]))
     kept, held_out = np.delete(used, out), used[out]
     x, y = data.x_train, data.y_train
-    return Split(x[kept], y[kept], x[held_out], y[held_out], False, kept, held_out)
+    return Split(rows(x, kept), y[kept], rows(x, held_out), y[held_out], False, kept, held_out)
 
 
 def chosen(strata: Array | None, total: int, count: int, rng: np.random.Generator) -> Array:

@@ -140,4 +140,5 @@ def _shaped(values: Array, shape: tuple[int, ...], pixels: bool) -> Array:
         raise DataError(
             f"its shape is {values.shape}; the model takes (n, {', '.join(map(str, shape))}): {wording.examples(shape)}"
         )
-    return features.converted(values, pixels and values.dtype == np.uint8)
+    shaped: Array = features.converted(values, pixels and values.dtype == np.uint8)
+    return shaped

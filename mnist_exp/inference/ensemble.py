@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mnist_exp.data import lazy
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import load
@@ -79,7 +80,7 @@ def common(images: Sequence[Images]) -> Images:
         raise SettingsError(
             "--ensemble: the runs were trained on different data sets: name the images with --data=NAME"
         )
-    if any(not (np.array_equal(each.x, first.x) and np.array_equal(each.y, first.y)) for each in images):
+    if any(not (lazy.are_equal(each.x, first.x) and np.array_equal(each.y, first.y)) for each in images):
         raise SettingsError(
             f"--split={first.split}: the runs do not have the same images there, as their seeds or data.* differ; "
             "there are test and all"

@@ -16,6 +16,7 @@ import numpy as np
 
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.features import FEATURES
+from mnist_exp.data.lazy import Examples
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import labelled_images
 from mnist_exp.tasks.task import Task
@@ -120,7 +121,7 @@ def compare(reference: Array, exported: Array, task: Task, tolerance: float) -> 
     return Parity(len(reference), int((~differs).sum()), int(is_tie.sum()), difference, tolerance)
 
 
-def read_all(reader: Reader, x: Array) -> Array:
+def read_all(reader: Reader, x: Examples) -> Array:
     """Return the probabilities of images, computed batch by batch: (n, classes)."""
     starts = range(0, len(x), _PARITY_BATCH)
     return np.concatenate([reader(x[start : start + _PARITY_BATCH].astype(np.float32)) for start in starts])

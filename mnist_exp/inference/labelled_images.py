@@ -16,6 +16,7 @@ from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.features import FEATURES
+from mnist_exp.data.lazy import Examples, joined
 from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.experiment import recall
 from mnist_exp.tracking import names
@@ -50,7 +51,7 @@ class Images:
     dataset: Dataset
     settings: Settings
     split: str
-    x: Array
+    x: Examples
     y: Array
     is_own: bool
     seen: Array | None
@@ -290,12 +291,12 @@ def _choose(
     elif split == "test":
         x, y = dataset.x_test, dataset.y_test
     else:
-        x, y = (np.concatenate([getattr(dataset, f"{n}_{part}") for part in ("train", "test")]) for n in "xy")
+        x, y = (joined([getattr(dataset, f"{n}_{part}") for part in ("train", "test")]) for n in "xy")
     seen = None if trained is None else among(x, trained.x_train)
     return Images(dataset, settings, split, x, y, is_own, seen, why_unknown)
 
 
-def among(x: Array, others: Array) -> Array:
+def among(x: Examples, others: Examples) -> Array:
     """Return which examples, shape (n, …), equal one of the others, value for value: bool (n,)."""
     if x.shape[1:] != others.shape[1:]:
         return np.zeros(len(x), bool)
@@ -303,7 +304,7 @@ def among(x: Array, others: Array) -> Array:
     return np.fromiter((digest in known for digest in _digests(x)), bool, len(x))
 
 
-def _digests(x: Array) -> list[bytes]:
+def _digests(x: Examples) -> list[bytes]:
     """Return each example's SHA-256, the same for bytes and for floats that are equal to them."""
     digests = []
     for image in x:

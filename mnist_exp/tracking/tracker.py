@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.config.wording import text
 from mnist_exp.data.dataset import Dataset
+from mnist_exp.data.lazy import LazyArray
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
@@ -194,7 +195,10 @@ class MlflowTracker(Tracker):
         inputs = {}
         for context, (x, y) in arrays.items():
             digest = data.sha256[:_DIGEST_LENGTH]
-            logged = mlflow.data.from_numpy(x, source=source, targets=y, name=f"{data.name}_{context}", digest=digest)
+            shown = x.stand_in() if isinstance(x, LazyArray) else x
+            logged = mlflow.data.from_numpy(
+                shown, source=source, targets=y, name=f"{data.name}_{context}", digest=digest
+            )
             facts = logged.to_dict()
             names = ("name", "digest", "source_type", "source", "schema", "profile")
             inputs[context] = {name: facts.get(name) for name in names}

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any, Union
 
 import keras
 import numpy as np
-import numpy.typing as npt
+
+from mnist_exp.data import lazy
+from mnist_exp.data.lazy import Examples
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Array = npt.NDArray[Any]
+Array = lazy.Array
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -20,12 +22,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     epoch wrongly: give `fit` the callback that `counted` returns.
 
     Args:
-        arrays: images (n, height, width, channels), and labels (n,) where they are needed.
+        arrays: examples (n, …), in memory or lazy, and labels (n,) where they are needed.
         batch_size: images a batch; the last one of an epoch may be smaller.
         seed: decides the orders; None keeps the order of the arrays.
     """
 
-    def __init__(self, *arrays: Array, batch_size: int, seed: int | None = None) -> None:
+    def __init__(self, *arrays: Examples, batch_size: int, seed: int | None = None) -> None:
         # More than one worker makes Keras read ahead in threads of its own and turns tf.data's autotuning off, whose
         # thread held up the end of every second training for 5 s (docs/decisions/0003-batches.md). Other backends have
         # no tf.data, and threads that a signal leaves behind would keep the process from ending.

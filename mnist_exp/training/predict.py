@@ -1,12 +1,12 @@
 """Predict with a model, and identify its weights."""
 
 import hashlib
-from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from mnist_exp.data.lazy import Examples
 from mnist_exp.losses import Activation
 from mnist_exp.training import outputs
 from mnist_exp.training.batches import Batches
@@ -22,18 +22,18 @@ def weights_sha256(model: keras.Model) -> str:
     return content.hexdigest()
 
 
-def predict(model: keras.Model, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def predict(model: keras.Model, x: Examples) -> npt.NDArray[np.float32]:
     """Return what a model says of images, float32 (n, outputs): predictions, or what comes before them.
 
     Args:
         model: with or without augmentation, which is not in force here.
-        x: raw pixels, shape (n, height, width, channels).
+        x: raw values, (n, …), as pixels; in memory or lazy.
     """
     return np.asarray(model.predict(Batches(x, batch_size=BATCH_SIZE).feed(), verbose=0), np.float32)
 
 
 def predict_raw(
-    model: keras.Model, twin: keras.Model | None, activation: Activation, x: npt.NDArray[Any]
+    model: keras.Model, twin: keras.Model | None, activation: Activation, x: Examples
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return a model's predictions, and what comes before them, from which a loss is exact.
 
@@ -41,7 +41,7 @@ def predict_raw(
         model: returns predictions.
         twin: of the same weights, returns what comes before; None where there is none.
         activation: that makes predictions of it.
-        x: raw pixels, shape (n, height, width, channels).
+        x: raw values, (n, …), as pixels; in memory or lazy.
     Returns: both float32 (n, outputs); the same array where there is no twin.
     """
     if twin is None or activation == "linear":

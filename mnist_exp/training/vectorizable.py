@@ -11,6 +11,7 @@ import numpy as np
 from jax import numpy as jnp
 from keras.optimizers.schedules import LearningRateSchedule
 
+from mnist_exp.data.lazy import LazyArray
 from mnist_exp.training.batches import Array
 from mnist_exp.training.build import Goal
 from mnist_exp.training.checkpointing import variables
@@ -34,6 +35,8 @@ def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
         return f"it goes on within an epoch, from {start.position}"
     if not all(is_made_of_layers(each.model) and _is_of_keras(each.model) for each in (first, other)):
         return "its model is not made of Keras's own layers alone"
+    if isinstance(other.split.x_train, LazyArray):
+        return "its data are read as they are needed, and do not lie in the device's memory"
     if other.weights is not None:
         return "its images count differently in the loss"
     if first.settings.loss != other.settings.loss:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.preprocessing import StandardScaler
 
-from mnist_exp.data.features import chunks
+from mnist_exp.data.lazy import chunks
 from mnist_exp.data.scaling import standardized
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=4, max_side=6)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from mnist_exp.data.dataset import SPLITS
-from mnist_exp.data.image_folder import MAX_PIXELS, SUFFIXES, read_folder, read_image
+from mnist_exp.data.image_folder import MAX_PIXELS, SUFFIXES, list_folder, read_folder, read_image
 from mnist_exp.data.readers import read_idx, read_npz
 from mnist_exp.errors import DataError
 
@@ -224,10 +224,10 @@ def test_too_large_folder_is_refused_after_its_first_image(monkeypatch):
         Path(name).mkdir()
         for number in range(5):
             (Path(name) / f"{number}.png").write_bytes(png(1000, 1000, pixels=bytes(1001) * 1000))
-    assert read_folder(Path.cwd(), size=None, channels=1)[0][0].shape == (10, 1000, 1000, 1)
+    assert read_folder(list_folder(Path.cwd()), size=None, channels=1)[0].shape == (10, 1000, 1000, 1)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 9_000_000})())
     with pytest.raises(DataError, match="would take 10,000,000 bytes"):
-        read_folder(Path.cwd(), size=None, channels=1)
+        read_folder(list_folder(Path.cwd()), size=None, channels=1)
 
 
 NO_IMAGES = {
@@ -284,7 +284,7 @@ def test_pipes_and_devices_are_not_opened():
     Path("b/3.png").mkdir()
     Path("b/4.png").symlink_to("nowhere")
     with pytest.raises(DataError) as error:
-        read_folder(Path.cwd(), size=None, channels=1)
+        read_folder(list_folder(Path.cwd()), size=None, channels=1)
     assert [problem.rpartition("/")[2] for problem in error.value.problems] == [
         "1.png is no file",
         "2.png is no file",
