@@ -138,7 +138,7 @@ def label_counts(y: Array, predicted: Array, names: Sequence[str], images: str =
     axes.invert_yaxis()
     axes.set(xlabel="images")
     axes.set_title(f"labels of {len(y):,} {images}", parse_math=False)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

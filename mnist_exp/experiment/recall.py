@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnist_exp import data
@@ -45,10 +45,7 @@ def check_config(
     named = [name for section in sections for name in _listed(section.get("trusted_modules"))]
     foreign = [name for name in dict.fromkeys(map(str, named)) if name not in trusted]
     if foreign:
-        raise SettingsError(
-            f"run {run.run_id} uses code of {', '.join(foreign)}, which runs only if you trust it: add "
-            + how_to_trust.format(",".join(foreign))
-        )
+        raise not_trusted(run, foreign, how_to_trust)
     own = {name: copy.deepcopy(section) for name, section in config.items() if name not in OF_THE_COMMAND}
     hidden = [key for key, value in flatten(own).items() if "***" in str(value)]
     if hidden:
@@ -59,6 +56,20 @@ def check_config(
         return check(own | {"tracking": dataclasses.asdict(tracking)})
     except SettingsError as error:
         raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in error.problems]) from error
+
+
+def not_trusted(run: StoredRun, modules: Sequence[str], how_to_trust: str) -> SettingsError:
+    """Return the error that a run uses code which this command does not trust.
+
+    Args:
+        run: recorded.
+        modules: that it uses.
+        how_to_trust: them, with {} for their names.
+    """
+    named = how_to_trust.format(",".join(modules))
+    return SettingsError(
+        f"run {run.run_id} uses code of {', '.join(modules)}, which runs only if you trust it: add {named}"
+    )
 
 
 def _listed(value: Any) -> list[Any]:

@@ -54,7 +54,7 @@ def _goal(settings: Settings, dataset: Dataset) -> dict[str, str]:
     task, weights, loss = dataset.task, settings.trainer.class_weight, settings.loss.name
     if (task.name, loss, weights, dataset.weights) == ("classification", "auto", None, None):
         return {}
-    found = "" if settings.task.name == task.name else ", as the labels say"
+    found = ", as the labels say" if settings.task.name == "auto" else ""
     weighted = ["images weighted by the data"] if dataset.weights is not None else []
     weighted += ["classes weighted"] if weights else []
     usual = {"linear": "mse"}.get(task.activation, "crossentropy")

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from mnist_exp.config import components
+from mnist_exp.config.allow_list import within
 from mnist_exp.errors import SettingsError
+from mnist_exp.experiment import recall
 from mnist_exp.tasks import builders
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import names
@@ -27,6 +29,9 @@ def of_run(run: StoredRun, trusted: Sequence[str]) -> Task:
         if name in known:
             return known[name]
         raise SettingsError(f"run {run.run_id} is of the task {name}, and its config.yaml has no section task")
+    target = str(section.get("_target_"))
+    if not (components.is_of_libraries(target) or within(target, trusted)):
+        raise recall.not_trusted(run, [target.partition(".")[0]], "--trusted-modules={}")
     component, problems = components.check("task", section, trusted)
     if problems:
         raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in problems])

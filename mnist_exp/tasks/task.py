@@ -164,7 +164,7 @@ class Task(ABC):
 
     def objectives(self, metrics: Mapping[str, Any]) -> list[str]:
         """Return the names that `objective` may have, for a run with further metrics."""
-        validated = dict.fromkeys([self.running, "loss", *self.scored_by, *metrics, *self.offered])
+        validated = dict.fromkeys([self.running, "loss", *self.metrics(""), *metrics, *self.offered])
         return [*(f"{VAL}{name}" for name in validated), self.running, "loss"]
 
 
