@@ -1,16 +1,25 @@
 """Augmentation: builders of Keras layers that change the training images at random.
 
-The layers come before the model during training. The saved model does not have them.
+The layers come before the model during training. The saved model does not have them. The runner gives a builder that
+has an argument `value_range` the range of the pixels that its layers get, or None where that is not known. Keras's
+default is 0 to 255: on pixels of 0 to 1 its layers would make other numbers of them without a word.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from mnist_exp.config import wording
-from mnist_exp.config.fields import Fraction
+from mnist_exp.config.fields import Count, Fraction
+from mnist_exp.errors import SettingsError
 
 if TYPE_CHECKING:
     from keras.layers import Layer
+
+Range = tuple[float, float] | None
+Probability = Annotated[float, Field(gt=0, le=1)]
+Area = Annotated[float, Field(gt=0, le=1)]
 
 
 def none() -> "list[Layer]":
@@ -18,52 +27,174 @@ def none() -> "list[Layer]":
     return []
 
 
-def shift(*, height: Fraction = 0.08, width: Fraction = 0.08) -> "list[Layer]":
+def shift(*, value_range: Range = (0.0, 1.0), height: Fraction = 0.08, width: Fraction = 0.08) -> "list[Layer]":
     """Return a random translation; what moves in from outside is black.
 
     Args:
+        value_range: of the pixels.
         height: largest shift up or down, as a share of the height.
         width: largest shift left or right, as a share of the width.
-    Returns: layers on pixels scaled to 0-1, shape (n, height, width, channels).
+    Returns: layers on pixels, shape (n, height, width, channels).
     """
     from keras.layers import RandomTranslation
 
-    return [RandomTranslation(height, width, fill_mode="constant", fill_value=0.0)]
+    return [RandomTranslation(height, width, fill_mode="constant", fill_value=_black(value_range))]
 
 
 def affine(
-    *, rotation: Fraction = 0.03, shift: Fraction = 0.08, zoom: Fraction = 0.1, shear: Fraction = 0.0
+    *,
+    value_range: Range = (0.0, 1.0),
+    rotation: Fraction = 0.03,
+    shift: Fraction = 0.08,
+    zoom: Fraction = 0.1,
+    shear: Fraction = 0.0,
 ) -> "list[Layer]":
     """Return a random rotation, translation, zoom and shear; what moves in from outside is black.
 
     Args:
+        value_range: of the pixels.
         rotation: largest angle either way, as a share of a full turn: 0.03 is 10.8 degrees.
         shift: largest shift in each direction, as a share of the side.
         zoom: largest change of the size, as a share of the size.
         shear: largest shear, as a share of the side.
-    Returns: layers on pixels scaled to 0-1, shape (n, height, width, channels).
+    Returns: layers on pixels, shape (n, height, width, channels).
     """
     from keras import layers
 
+    black = _black(value_range)
     chosen: list[Layer] = []
     if rotation:
-        chosen.append(layers.RandomRotation(rotation, fill_mode="constant", fill_value=0.0))
+        chosen.append(layers.RandomRotation(rotation, fill_mode="constant", fill_value=black))
     if shift:
-        chosen.append(layers.RandomTranslation(shift, shift, fill_mode="constant", fill_value=0.0))
+        chosen.append(layers.RandomTranslation(shift, shift, fill_mode="constant", fill_value=black))
     if zoom:
-        chosen.append(layers.RandomZoom(zoom, fill_mode="constant", fill_value=0.0))
+        chosen.append(layers.RandomZoom(zoom, fill_mode="constant", fill_value=black))
     if shear:
-        chosen.append(layers.RandomShear(shear, shear, fill_mode="constant", fill_value=0.0))
+        chosen.append(layers.RandomShear(shear, shear, fill_mode="constant", fill_value=black))
     return chosen
 
 
 def check_shift(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
     """Yield a message if the examples are no images."""
-    if len(input_shape) != 3:
-        yield f"augment=shift moves images, and not {wording.examples(input_shape)}: take augment=none"
+    yield from _unless_images("shift", "moves", input_shape)
 
 
 def check_affine(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
     """Yield a message if the examples are no images."""
+    yield from _unless_images("affine", "moves", input_shape)
+
+
+def elastic(
+    *, value_range: Range = (0.0, 1.0), strength: Probability = 0.7, probability: Probability = 1.0
+) -> "list[Layer]":
+    """Return a random elastic distortion, as of rubber; what moves in from outside is black.
+
+    Args:
+        value_range: of the pixels.
+        strength: strongest distortion, drawn anew for each batch between its half and this: 1 moves pixels by about a
+            tenth of the side.
+        probability: that an image is distorted.
+    Returns: layers on pixels, shape (n, height, width, channels).
+    Raises: SettingsError: Keras runs on JAX, or the range is not known.
+    Source: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks, section 2.
+    """
+    import keras
+
+    known = _known("elastic", value_range)
+    if keras.backend.backend() == "jax":
+        raise SettingsError(
+            "augment=elastic cannot be compiled by JAX, for the size of its filter is a number of the program: take "
+            "trainer.backend=tensorflow, or augment=affine"
+        )
+    # From 0 on, it would be 0 now and then in float16, by which Keras divides. Keras draws the probability, too.
+    return [
+        keras.layers.RandomElasticTransform(
+            (probability, probability),
+            scale=(strength / 2, strength),
+            fill_mode="constant",
+            fill_value=known[0],
+            value_range=known,
+        )
+    ]
+
+
+def rand_augment(
+    *, value_range: Range = (0.0, 1.0), operations: Count = 2, strength: Probability = 0.3
+) -> "list[Layer]":
+    """Return RandAugment: operations drawn from eleven, of shape, colour and contrast.
+
+    Keras draws the operations for a batch, and for each image how far they go.
+
+    Args:
+        value_range: of the pixels.
+        operations: how many, one after the other.
+        strength: how far each goes at most, as a share of what it can.
+    Returns: layers on pixels, shape (n, height, width, 1 or 3).
+    Source: Cubuk, Zoph, Shlens & Le 2019, arXiv:1909.13719.
+    """
+    from keras.layers import RandAugment
+
+    return [RandAugment(_known("rand_augment", value_range), num_ops=operations, factor=strength)]
+
+
+def check_elastic(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
+    """Yield a message if the examples are no images."""
+    yield from _unless_images("elastic", "distorts", input_shape)
+
+
+def check_rand_augment(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
+    """Yield a message if the operations on colours do not fit the examples."""
+    yield from _unless_images("rand_augment", "changes", input_shape)
+    if len(input_shape) == 3 and input_shape[-1] not in (1, 3):
+        yield f"augment=rand_augment needs images of 1 or 3 channels; these have {input_shape[-1]}"
+
+
+def check_random_erasing(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
+    """Yield a message if the examples are no images."""
+    yield from _unless_images("random_erasing", "erases parts of", input_shape)
+
+
+def random_erasing(
+    *,
+    value_range: Range = (0.0, 1.0),
+    probability: Probability = 0.5,
+    smallest: Area = 0.02,
+    largest: Area = 0.33,
+    fill: Literal["black", "noise"] = "black",
+) -> "list[Layer]":
+    """Return a rectangle at random that is erased.
+
+    Args:
+        value_range: of the pixels.
+        probability: that a rectangle of an image is erased.
+        smallest: square of the least share of each side that it takes.
+        largest: square of the greatest share of each side.
+        fill: what stands in it then.
+    Returns: layers on pixels, shape (n, height, width, channels).
+    Raises: SettingsError: smallest is above largest.
+    Source: Zhong, Zheng, Kang, Li & Yang 2017, arXiv:1708.04896.
+    """
+    from keras.layers import RandomErasing
+
+    if smallest > largest:
+        raise SettingsError(f"augment.smallest={smallest} must be at most augment.largest={largest}")
+    known = _known("random_erasing", value_range)
+    filled = known[0] if fill == "black" else None
+    # Keras draws the probability as well, below the one that it is given.
+    erasing = RandomErasing((probability, probability), scale=(smallest, largest), fill_value=filled, value_range=known)
+    return [erasing]
+
+
+def _black(value_range: Range) -> float:
+    return value_range[0] if value_range else 0.0
+
+
+def _known(name: str, value_range: Range) -> tuple[float, float]:
+    if value_range is None:
+        raise SettingsError(f"augment={name} needs pixels of a known range, which these data do not have")
+    return value_range
+
+
+def _unless_images(name: str, does: str, input_shape: Sequence[int]) -> Iterator[str]:
     if len(input_shape) != 3:
-        yield f"augment=affine moves images, and not {wording.examples(input_shape)}: take augment=none"
+        yield f"augment={name} {does} images, and not {wording.examples(input_shape)}: take augment=none"

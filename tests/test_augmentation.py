@@ -10,9 +10,13 @@ import yaml
 from mnist_exp import augmentation
 from mnist_exp.composition.compose import CONF
 from mnist_exp.config import components
+from mnist_exp.errors import SettingsError
 
 NAMES = sorted(file.stem for file in (CONF / "augment").glob("*.yaml"))
 CHANGING = [name for name in NAMES if name != "none"]
+# Options with which each image is changed, where the defaults leave some as they are.
+ALL = {"random_erasing": {"probability": 1.0, "smallest": 0.1}}
+KEEP_INK = ("shift", "affine", "elastic")
 
 
 def augment(layers, x, *, training):
@@ -33,9 +37,16 @@ def x(digits):
     return (digits[0][0][::125, ..., np.newaxis] / np.float32(255)).astype(np.float32)
 
 
+def is_builder(name, member):
+    return (
+        inspect.isfunction(member)
+        and member.__module__ == augmentation.__name__
+        and not name.startswith(("_", "check_"))
+    )
+
+
 def test_every_augmentation_has_a_file():
-    functions = sorted(name for name, member in vars(augmentation).items() if inspect.isfunction(member))
-    assert [name for name in functions if not name.startswith("check_")] == NAMES
+    assert sorted(name for name, member in vars(augmentation).items() if is_builder(name, member)) == NAMES
 
 
 def test_none_is_empty():
@@ -48,16 +59,72 @@ def test_has_no_effect_outside_training(name, x):
 
 
 @pytest.mark.parametrize("name", CHANGING)
-def test_changes_every_image_and_keeps_shape_and_range(name, x):
-    keras.utils.set_random_seed(7)
-    changed = augment(build(name), x, training=True)
+def test_changes_the_images_and_keeps_shape_and_range(name, x):
+    keras.utils.set_random_seed(8)
+    changed = augment(build(name, **ALL.get(name, {})), x, training=True)
     assert changed.shape == x.shape
     assert changed.dtype == x.dtype
     assert changed.min() >= -1e-6
     assert changed.max() <= 1 + 1e-6
-    assert np.all(np.abs(changed - x).max(axis=(1, 2, 3)) > 0.01)
-    # Changed, not destroyed: about as much ink as before.
-    assert changed.sum() == pytest.approx(x.sum(), rel=0.2)
+    is_changed = np.abs(changed - x).max(axis=(1, 2, 3)) > 0.01
+    # A rectangle may lie where there is nothing.
+    assert np.all(is_changed) if name != "random_erasing" else np.mean(is_changed) > 0.8
+    if name in KEEP_INK:
+        # Changed, not destroyed: about as much ink as before.
+        assert changed.sum() == pytest.approx(x.sum(), rel=0.2)
+
+
+@pytest.mark.parametrize("name", CHANGING)
+@pytest.mark.parametrize("value_range", [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])
+def test_pixels_stay_in_the_range_that_is_given(name, value_range, x):
+    keras.utils.set_random_seed(3)
+    low, high = value_range
+    (component, _) = components.check("augment", {"_target_": f"mnist_exp.augmentation.{name}"}, ())
+    layers = component.build(value_range=value_range)
+    changed = np.stack([augment(layers, x * (high - low) + low, training=True) for _ in range(5)])
+    assert np.isfinite(changed).all()
+    assert changed.min() >= low - 1e-3 * (high - low)
+    assert changed.max() <= high + 1e-3 * (high - low)
+    assert np.ptp(changed) > 0.5 * (high - low)
+
+
+@pytest.mark.parametrize("name", ["elastic", "rand_augment", "random_erasing"])
+def test_pixels_of_an_unknown_range_are_refused(name):
+    with pytest.raises(SettingsError, match=f"augment={name} needs pixels of a known range"):
+        getattr(augmentation, name)(value_range=None)
+
+
+def test_probability_is_that_which_is_asked_for(x):
+    """Keras draws one between 0 and the number that it is given."""
+    keras.utils.set_random_seed(1)
+    white = np.ones((2000, 8, 8, 1), np.float32)
+    for wanted in (0.25, 0.8):
+        layers = build("random_erasing", probability=wanted, smallest=0.3, largest=0.5)
+        erased = augment(layers, white, training=True).min(axis=(1, 2, 3)) < 0.5
+        assert erased.mean() == pytest.approx(wanted, abs=0.04)
+
+
+def test_elastic_makes_no_nan_in_half_precision(x):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layers = build("elastic")
+        for _ in range(50):
+            assert np.isfinite(augment(layers, x[:4], training=True)).all()
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_colours_of_two_channels_are_refused():
+    component, _ = components.check("augment", {"_target_": "mnist_exp.augmentation.rand_augment"}, ())
+    assert components.check_sizes(component, (28, 28, 1)) == components.check_sizes(component, (28, 28, 3)) == []
+    assert components.check_sizes(component, (28, 28, 2)) == [
+        "augment=rand_augment needs images of 1 or 3 channels; these have 2"
+    ]
+
+
+def test_smallest_rectangle_is_no_larger_than_the_largest():
+    with pytest.raises(SettingsError, match=r"augment.smallest=0.5 must be at most augment.largest=0.33"):
+        build("random_erasing", smallest=0.5)
 
 
 @pytest.mark.parametrize("name", CHANGING)

@@ -70,6 +70,14 @@ AUGMENTATIONS = {
     "affine.shift": 0.5,
     "affine.zoom": 0.5,
     "affine.shear": 0.5,
+    "elastic.strength": 0.3,
+    "elastic.probability": 0.3,
+    "rand_augment.operations": 4,
+    "rand_augment.strength": 0.6,
+    "random_erasing.probability": 0.1,
+    "random_erasing.smallest": 0.3,
+    "random_erasing.largest": 0.9,
+    "random_erasing.fill": "noise",
 }
 LOSSES = {
     "crossentropy.label_smoothing": 0.1,

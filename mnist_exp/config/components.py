@@ -61,7 +61,7 @@ KINDS = {
         Kind("model", "mnist_exp.models", ("input_shape", "classes")),
         Kind("optimizer", keras="keras.optimizers.Optimizer"),
         Kind("schedule", "mnist_exp.schedules", ("learning_rate", "steps")),
-        Kind("augment", "mnist_exp.augmentation"),
+        Kind("augment", "mnist_exp.augmentation", named=("value_range",)),
         Kind("loss", "mnist_exp.losses", named=("activation", "from_logits"), keras="keras.losses.Loss"),
         Kind("metrics", "mnist_exp.metrics", ("labels", "outputs"), keras="keras.metrics.Metric", is_mapping=True),
         Kind("task", "mnist_exp.tasks.builders"),

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from mnist_exp.config import components, wording
+from mnist_exp.config.components import Component
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.data.features import FEATURES
 from mnist_exp.data.scaling import PIXELS, Scaling
@@ -139,10 +140,15 @@ def _build(
         remarks.append(f"{settings.model.target} compiles its model: that has no effect, the configuration decides")
     inference_model = keras.Model(pixels, answers, name=settings.model.name)
     augmented, names = scaled, [pixels.name, rescale.name, network.name]
-    for layer in settings.augment.build():
+    for layer in _augmentation(settings.augment, scaling):
         own = layer if layer.name not in names else keras.Sequential([layer], name=_unlike(layer.name, names))
         augmented = own(augmented)
         names.append(own.name)
+    if tuple(augmented.shape) != tuple(scaled.shape):
+        raise SettingsError(
+            f"augment: {settings.augment.target} makes images {_sides(augmented)} of {_sides(scaled)}, which is what "
+            "the model gets outside of training: end with a keras.layers.Resizing, or take augment=shift"
+        )
     trained = _trained(network, settings.trainer, returned.head)
     training_model = keras.Model(pixels, trained(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * settings.trainer.steps(images)
@@ -160,6 +166,18 @@ def _has_penalty(network: keras.Model, input_shape: Sequence[int]) -> bool:
     """Tell whether a network adds to its loss; what layers add, in `call`, is known after a call only."""
     network(np.zeros((1, *input_shape), np.float32), training=False)
     return bool(network.losses)
+
+
+def _augmentation(augment: Component, scaling: Scaling) -> list[keras.layers.Layer]:
+    """Return the layers that change the training images."""
+    value_range = (0.0, 1.0) if scaling.pixels and scaling.mean is None else None
+    given = {"value_range": value_range} if augment.takes("value_range") else {}
+    made: list[keras.layers.Layer] = augment.build(**given)
+    return made
+
+
+def _sides(images: keras.KerasTensor) -> str:
+    return "×".join(map(str, images.shape[1:]))
 
 
 def _wanted(task: Task, count: int) -> str:

@@ -371,6 +371,20 @@ def shifts(*, name: str):
 """
 
 
+def test_augmentation_that_changes_the_shape_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "crops.py").write_text(
+        "import keras\ndef crop():\n    return [keras.layers.RandomCrop(20, 24)]\n"
+        "def crop_back():\n    return [*crop(), keras.layers.Resizing(28, 28)]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["data=mnist_5k", "model=mlp", "trusted_modules=[crops]"]
+    with pytest.raises(
+        SettingsError, match=r"crops\.crop makes images 20×24×1 of 28×28×1, which is what the model gets"
+    ):
+        build(compose([*words, "augment._target_=crops.crop"]), (28, 28, 1), Classification(), 10, 400)
+    build(compose([*words, "augment._target_=crops.crop_back"]), (28, 28, 1), Classification(), 10, 400)
+
+
 @pytest.mark.parametrize("model", ["pixels", "rescaling", "own", "net"])
 @pytest.mark.parametrize("augment", ["pixels", "rescaling", "own"])
 def test_own_models_and_layers_may_have_any_name(model, augment, dataset, tmp_path, monkeypatch):
