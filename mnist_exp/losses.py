@@ -1,8 +1,8 @@
 """Losses: builders of what a training minimizes.
 
-The signature of a builder is the schema of its group in `conf/loss`. The runner gives two arguments itself:
-`activation`, which makes predictions of the model's raw outputs (softmax, sigmoid or linear: `tasks`), and
-`from_logits`, whether the loss gets the outputs from before it.
+The signature of a builder is the schema of its group in `conf/loss`. The runner gives three arguments itself, to who has
+them: `activation`, which makes predictions of the model's raw outputs (softmax, sigmoid or linear: `tasks`),
+`from_logits`, whether the loss gets the outputs from before it, and `outputs`, how many there are for an image.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -54,6 +54,7 @@ def focal(
     *,
     activation: Activation = "softmax",
     from_logits: bool = True,
+    outputs: int = 0,
     gamma: NonNegative = 2.0,
     alpha: Alpha = 0.25,
 ) -> "losses.Loss":
@@ -62,6 +63,7 @@ def focal(
     Args:
         activation: softmax for one of several classes, sigmoid for labels of which each is there or not.
         from_logits: whether it gets logits.
+        outputs: number of classes or labels.
         gamma: how much less the easy ones count; with 0 all count alike.
         alpha: weight of the loss, or a list of one for each class; for sigmoid that of the label that is there, and
             1 - alpha that of the one that is not.
@@ -76,6 +78,8 @@ def focal(
         return losses.BinaryFocalCrossentropy(
             apply_class_balancing=True, alpha=alpha, gamma=gamma, from_logits=from_logits
         )
+    if isinstance(alpha, list) and len(alpha) != outputs:
+        raise ValueError(f"alpha={alpha} has {len(alpha)} numbers for {outputs} classes; it must be one for each")
     return _focal_of_classes(from_logits, gamma, alpha)
 
 

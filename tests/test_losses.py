@@ -87,6 +87,13 @@ def test_alpha_may_be_a_weight_for_each_class():
     assert found == pytest.approx(-(np.array(weights)[LABELS] * np.log(TRUE)).mean(), rel=1e-5)
 
 
+def test_alpha_of_other_classes_is_told():
+    with pytest.raises(SettingsError, match=r"alpha=\[0.1, 0.2\] has 2 numbers for 5 classes; it must be one for each"):
+        made("focal", alpha=[0.1, 0.2])
+    with pytest.raises(SettingsError, match=r"alpha=\[0.1, 0.2\] must be one number here"):
+        made("focal", "sigmoid", alpha=[0.1, 0.2])
+
+
 def test_smoothing_spreads_over_all_classes():
     found = loss.mean(made("crossentropy", label_smoothing=0.2), LABELS, LOGITS)
     log_p = np.log(PROBABILITIES.astype(np.float64))

@@ -62,7 +62,7 @@ KINDS = {
         Kind("optimizer", keras="keras.optimizers.Optimizer"),
         Kind("schedule", "mnist_exp.schedules", ("learning_rate", "steps")),
         Kind("augment", "mnist_exp.augmentation", named=("value_range",)),
-        Kind("loss", "mnist_exp.losses", named=("activation", "from_logits"), keras="keras.losses.Loss"),
+        Kind("loss", "mnist_exp.losses", named=("activation", "from_logits", "outputs"), keras="keras.losses.Loss"),
         Kind("metrics", "mnist_exp.metrics", ("labels", "outputs"), keras="keras.metrics.Metric", is_mapping=True),
         Kind("task", "mnist_exp.tasks.builders"),
         Kind("data", "mnist_exp.data.loaders"),

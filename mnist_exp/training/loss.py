@@ -31,7 +31,7 @@ def make(component: Component, activation: Activation, outputs: int, *, from_log
         from_logits: whether the model that is trained returns logits.
     Raises: SettingsError: the builder refuses its arguments, or returns no loss.
     """
-    own = {"activation": activation, "from_logits": from_logits}
+    own = {"activation": activation, "from_logits": from_logits, "outputs": outputs}
     given = {name: value for name, value in own.items() if component.takes(name)}
     built = component.build(**given)
     if not isinstance(built, keras.losses.Loss):
