@@ -1,7 +1,7 @@
 """Losses: builders of what a training minimizes.
 
-The signature of a builder is the schema of its group in `conf/loss`. The runner gives three arguments itself, to who has
-them: `activation`, which makes predictions of the model's raw outputs (softmax, sigmoid or linear: `tasks`),
+The signature of a builder is the schema of its group in `conf/loss`. The runner gives three arguments itself, if there
+are such: `activation`, which makes predictions of the raw outputs (softmax, sigmoid or linear: `tasks`),
 `from_logits`, whether the loss gets the outputs from before it, and `outputs`, how many there are for an image.
 """
 

@@ -77,16 +77,18 @@ def fashion_mnist(*, path: str | None = None, mirrors: list[str] = []) -> Source
 
 
 def npz(*, path: str, pixels: bool | None = None) -> Source:
-    """Return the arrays x_train, y_train, x_test, y_test of an npz file, and class_names if it has them.
+    """Return the arrays x_train, y_train, x_test, y_test of an npz file, and class_names and w_train if it has them.
 
     Args:
-        path: the file; examples (n, …) of any shape, labels whole numbers from 0.
+        path: the file; examples (n, …) of any shape, labels as the task has them; w_train (n,) says how much each
+            training example counts in the loss.
         pixels: whether they are pixels of 0 to 255; null lets their dtype, dimensions and range say so.
     Raises: DataError: it is missing or damaged.
     """
     file = _existing(path)
-    train, test, names = read_npz(file)
-    return Source(train, test, place=str(file), class_names=names, unread=unread(file), pixels=pixels)
+    train, test, names, weights = read_npz(file)
+    told = unread(file)
+    return Source(train, test, place=str(file), class_names=names, unread=told, weights=weights, pixels=pixels)
 
 
 def image_folder(

@@ -130,7 +130,7 @@ def _read_mnist(place: Path, words: str) -> Source:
 def _read(place: Path, npz_name: str, words: str) -> Source:
     for file in (place, place / npz_name):
         if file.is_file():
-            train, test, _ = read_npz(file)
+            train, test, *_ = read_npz(file)
             return Source(train, test, words, unread=unread(file, SPLITS))
     files = find_idx(place)
     if files is None:

@@ -27,7 +27,8 @@ IDX_NAMES = {
 }
 _UBYTE = 0x08
 _BLOCK = 1 << 24  # bytes
-_WANTED = (*SPLITS, "class_names")
+_OPTIONAL = ("class_names", "w_train")
+_WANTED = (*SPLITS, *_OPTIONAL)
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 # What zipfile and numpy's reader of headers are known to raise for a file with one wrong byte, beside ValueError.
 _DAMAGE = (
@@ -36,11 +37,11 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
-    """Return the train pair, the test pair and the class names, if any, of an npz file.
+def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None, Array | None]:
+    """Return the train pair, the test pair and, if any, the class names and the weights of the training images.
 
     Args:
-        path: a file with the arrays x_train, y_train, x_test, y_test and, if wanted, class_names (text).
+        path: a file with the arrays x_train, y_train, x_test, y_test and, if wanted, class_names (text) and w_train.
     Raises: DataError: it is no npz file, is damaged, lacks an array, or holds Python objects.
     """
     try:
@@ -49,16 +50,17 @@ def read_npz(path: Path) -> tuple[Pair, Pair, tuple[str, ...] | None]:
             if opened.read(4) not in _ZIP_STARTS:
                 raise DataError(f"{path} is not a readable npz file: save it with np.savez")
             opened.seek(0)
-            arrays, names = _read_arrays(path, opened)
+            arrays = _read_arrays(path, opened)
     except _DAMAGE as error:
         raise DataError(f"{path} is not a readable npz file: {error}") from error
     except ValueError as error:
         why = "it holds Python objects, which could run code" if "allow_pickle" in str(error) else str(error)
         raise DataError(f"{path} cannot be read: {why}") from error
+    names, weights = (arrays.get(name) for name in _OPTIONAL)
     if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
         raise DataError(f"{path}: class_names must be a list of texts, not {names.dtype} of shape {names.shape}")
     pairs = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
-    return *pairs, tuple(names.tolist()) if names is not None else None
+    return *pairs, tuple(names.tolist()) if names is not None else None, weights
 
 
 def unread(path: Path, used: Sequence[str] = _WANTED) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def unread(path: Path, used: Sequence[str] = _WANTED) -> tuple[str, ...]:
     return (f"{path} holds more than is used: {shown}; of its arrays only {', '.join(used)} are read",)
 
 
-def _read_arrays(path: Path, opened: IO[bytes]) -> tuple[dict[str, Array], Array | None]:
+def _read_arrays(path: Path, opened: IO[bytes]) -> dict[str, Array]:
     with np.load(opened, allow_pickle=False) as file:
         wanted = [info for info in file.zip.infolist() if info.filename.removesuffix(".npy") in _WANTED]
         # What they grow to, not what they take on the disk; no more than this is read of them.
@@ -88,7 +90,7 @@ def _read_arrays(path: Path, opened: IO[bytes]) -> tuple[dict[str, Array], Array
         if missing:
             has = ", ".join(file.files) or "nothing"
             raise DataError(f"{path} lacks the array {', '.join(missing)}; it holds {has}")
-        return {name: file[name] for name in SPLITS}, file["class_names"] if "class_names" in file.files else None
+        return {name: file[name] for name in _WANTED if name in file.files}
 
 
 def check_memory(path: Path, size: int) -> None:

@@ -341,6 +341,23 @@ def test_class_names_come_with_the_npz(some, tmp_path):
     assert get("data=npz", path=tmp_path / "a.npz").class_names == tuple(words)
 
 
+def test_weights_come_with_the_npz_and_are_part_of_its_identity(some, tmp_path):
+    weights = np.linspace(0, 2, len(some["y_train"]))
+    np.savez(tmp_path / "a.npz", **some, w_train=weights)
+    data, plain = get("data=npz", path=tmp_path / "a.npz"), None
+    np.testing.assert_allclose(data.weights, weights, rtol=1e-6)
+    assert data.warnings == ()
+    np.savez(tmp_path / "b.npz", **some)
+    plain = get("data=npz", path=tmp_path / "b.npz")
+    assert plain.weights is None and plain.sha256 != data.sha256
+
+
+@pytest.mark.parametrize("bad", [[1.0], [[1.0]] * 400, [-1.0] + [1.0] * 399, [np.nan] + [1.0] * 399, [0.0] * 400])
+def test_weights_that_are_none_are_told(bad, some, tmp_path):
+    np.savez(tmp_path / "a.npz", **some, w_train=np.array(bad))
+    assert_says(refused("data=npz", path=tmp_path / "a.npz"), "weights", "must be")
+
+
 def test_classes_of_one_name_are_told(some, tmp_path):
     np.savez(tmp_path / "a.npz", **some, class_names=np.array(["crane"] * 2 + list("abcdefgh")))
     (warning,) = get("data=npz", path=tmp_path / "a.npz").warnings
