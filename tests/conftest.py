@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# Half of Hypothesis's own: each run draws others, and `make test` is to end within five minutes.
+settings.register_profile("half", max_examples=50)
+settings.load_profile("half")
 # Read once, when TensorFlow is first imported: the tests that import it must not each wait for a busy machine.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # No fixture, of whatever scope, may see the user's choices; the workers that run the tests are told the folder.
