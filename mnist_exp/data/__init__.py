@@ -1,7 +1,13 @@
 """Data: from the configuration to checked arrays in memory. Needs numpy only."""
 
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings
+from mnist_exp.data import sequences
 from mnist_exp.data.dataset import Dataset, Source, from_source
 from mnist_exp.data.mnist import is_named
 from mnist_exp.data.scaling import Scaling, standardized
@@ -39,15 +45,26 @@ def load_section(settings: DataSettings, named: Component) -> Dataset:
     task = named.build()
     if not isinstance(task, Task):
         raise SettingsError(f"task: {named.target} must return a mnist_exp.tasks.task.Task, not {type(task).__name__}")
-    found = settings.loader.build()
-    if not isinstance(found, Source):
-        try:
-            train, test = found
-            (x_train, y_train), (x_test, y_test) = train, test
-        except (TypeError, ValueError) as error:
+    return from_source(settings.name, _source(settings.loader), task)
+
+
+def _source(loader: Component) -> Source:
+    """Return what a loader gives, with pairs of arrays for both parts."""
+    found = loader.build()
+    if isinstance(found, Source):
+        source = found
+    else:
+        if isinstance(found, Mapping) and {"train", "test"} <= set(found):
+            found = found["train"], found["test"]
+        is_pair = isinstance(found, tuple | list) and len(found) == 2
+        if not is_pair or any(isinstance(part, np.ndarray) for part in found):
             wanted = "(x_train, y_train), (x_test, y_test)"
-            raise DataError(
-                f"data: {settings.loader.target} must return {wanted}, not {type(found).__name__}"
-            ) from error
-        found = Source((x_train, y_train), (x_test, y_test), place=settings.loader.target)
-    return from_source(settings.name, found, task)
+            raise DataError(f"data: {loader.target} must return {wanted}, not {type(found).__name__}")
+        source = Source(found[0], found[1], place=loader.target)
+    try:
+        (train, told), (test, told_too) = (
+            sequences.pair_of(part, name) for part, name in ((source.train, "train"), (source.test, "test"))
+        )
+    except DataError as error:
+        raise DataError([f"data: {loader.target} returned what cannot be used: {p}" for p in error.problems]) from error
+    return dataclasses.replace(source, train=train, test=test, unread=(*source.unread, *told, *told_too))

@@ -1,6 +1,7 @@
 """The data sets: functions that return images and labels, not yet checked.
 
-A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Keras's data sets do.
+A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Keras's data sets do, or what
+`data.sequences` takes in the place of these pairs.
 """
 
 import dataclasses

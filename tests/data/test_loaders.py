@@ -813,3 +813,24 @@ def test_a_wrong_return_value_of_a_loader_is_reported(own_loader, module, return
     conf = own_loader(module, returned)
     error = refused("data=mine", f"trusted_modules=[{module}]", config_dir=conf)
     assert_says(error, f"{module}.load", words)
+
+
+@pytest.mark.parametrize(
+    ("module", "returned"),
+    [
+        ("digits_as_items", "[list(zip(x_train, y_train)), list(zip(x_test, y_test))]"),
+        ("digits_by_name", "{'train': list(zip(x_train, y_train)), 'test': (x_test, y_test)}"),
+        ("digits_mixed", "(x_train, y_train), [dict(image=x, label=y) for x, y in zip(x_test, y_test)]"),
+    ],
+)
+def test_a_loader_of_the_users_own_may_return_items_in_place_of_arrays(own_loader, some, module, returned):
+    conf = own_loader(module, returned)
+    data = get("data=mine", f"trusted_modules=[{module}]", config_dir=conf)
+    np.testing.assert_array_equal(data.x_train[..., 0], some["x_train"])
+    np.testing.assert_array_equal(data.y_test, some["y_test"])
+
+
+def test_an_item_of_a_users_own_that_cannot_be_used_is_named_with_the_loader(own_loader):
+    conf = own_loader("digits_without_labels", "(x_train, y_train), [(x,) for x in x_test]")
+    error = refused("data=mine", "trusted_modules=[digits_without_labels]", config_dir=conf)
+    assert_says(error, "digits_without_labels.load returned what cannot be used: test[0] is tuple; it must be (x, y)")
