@@ -255,7 +255,7 @@ def test_every_option_is_in_one_table():
 
 def test_every_group_and_key_of_the_configuration_is_known_here():
     """A new group or section of options needs a table here too."""
-    groups = {"model", "optimizer", "schedule", "augment", "data", "task", "loss", "metrics"}
+    groups = {"model", "optimizer", "schedule", "augment", "data", "task", "loss", "metrics", "callbacks"}
     assert {*BUILDER_GROUPS, *MAPPING_GROUPS, "data"} == set(KINDS) == groups
     assert set(SECTIONS) == {"trainer", "tracking", "sweep"}
     keys = set(yaml.safe_load((CONF / "config.yaml").read_text())) - {"defaults", "hydra"}

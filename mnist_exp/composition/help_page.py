@@ -27,6 +27,7 @@ GROUPS = (
     "task",
     "loss",
     "metrics",
+    "callbacks",
     "trainer",
     "tracking",
     "sweep",

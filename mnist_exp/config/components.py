@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mnist_exp.config import fields, optimizers, signatures, wording
+from mnist_exp.config import callbacks, fields, optimizers, signatures, wording
 from mnist_exp.config.allow_list import within
 from mnist_exp.config.signatures import REQUIRED, Parameter, Signature
 from mnist_exp.errors import SettingsError
@@ -64,6 +64,7 @@ KINDS = {
         Kind("augment", "mnist_exp.augmentation", named=("value_range",)),
         Kind("loss", "mnist_exp.losses", named=("activation", "from_logits", "outputs"), keras="keras.losses.Loss"),
         Kind("metrics", "mnist_exp.metrics", ("labels", "outputs"), keras="keras.metrics.Metric", is_mapping=True),
+        Kind("callbacks", keras="keras.callbacks.Callback", is_mapping=True),
         Kind("task", "mnist_exp.tasks.builders"),
         Kind("data", "mnist_exp.data.loaders"),
     )
@@ -223,6 +224,8 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
         return None, _forbidden(kind, target)
     if kind.keras and module == kind.package:
         if kind.package == optimizers.PACKAGE and (why := optimizers.why_not_chosen(name)):
+            return None, f"_target_={target} is not allowed: {why}"
+        if kind.package == callbacks.PACKAGE and (why := callbacks.instead_of(name)):
             return None, f"_target_={target} is not allowed: {why}"
         signature = signatures.from_source(target)
         return signature, None if signature and signature.is_class else _forbidden(kind, target)

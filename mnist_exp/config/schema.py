@@ -136,6 +136,7 @@ class Settings:
     tracking: TrackingSettings
     loss: Component = _AUTO_LOSS
     metrics: Components = field(default_factory=dict)
+    callbacks: Components = field(default_factory=dict)
     task: Component = _AUTO_TASK
     seed: Seed = 7
     objective: Objective = "val_accuracy"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mnist_exp.config import components
 from mnist_exp.config.nested import digest
-from mnist_exp.config.schema import Settings
+from mnist_exp.config.schema import BUILDER_GROUPS, MAPPING_GROUPS, Settings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import own_modules
 from mnist_exp.tracking import names
@@ -142,6 +142,8 @@ class Changes:
 
 def _starts(settings: Settings) -> list[str]:
     """Return the modules of the builders that the user's own code has."""
-    parts = (settings.model, settings.optimizer, settings.schedule, settings.augment, settings.data.loader)
+    single = [getattr(settings, group) for group in BUILDER_GROUPS]
+    named = [part for group in MAPPING_GROUPS for part in getattr(settings, group).values()]
+    parts = (*single, *named, settings.data.loader)
     targets = [part.target for part in parts if not components.is_of_libraries(part.target)]
     return list(dict.fromkeys(target.rpartition(".")[0] for target in targets))

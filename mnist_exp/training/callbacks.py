@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -11,8 +11,9 @@ from mnist_exp.config.schema import Settings
 from mnist_exp.training.averaged_weights import AveragedWeights
 from mnist_exp.training.batches import Array
 from mnist_exp.training.checkpointing import Checkpointing
-from mnist_exp.training.checkpoints import CheckpointPolicy
+from mnist_exp.training.checkpoints import CheckpointPolicy, Position
 from mnist_exp.training.epoch_metrics import EpochMetrics, Metrics
+from mnist_exp.training.own_callbacks import OwnCallbacks
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class TrainingCallbacks:
 
     Args:
         metrics: first, so that the others see the learning rate of the epoch before they change it.
+        own: those that the configuration names; the end of an epoch comes to them by `metrics`.
         selecting: those that act on the objective.
         averages: puts the raw weights back after those that select have seen the averaged ones.
         checkpointing: last, so that it keeps what the others know.
     """
 
     metrics: EpochMetrics
+    own: OwnCallbacks
     selecting: list[keras.callbacks.Callback]
     averages: AveragedWeights
     checkpointing: Checkpointing
@@ -34,7 +37,7 @@ class TrainingCallbacks:
     @property
     def in_order(self) -> list[keras.callbacks.Callback]:
         """All of them, as Keras is to call them."""
-        return [self.metrics, *self.selecting, self.averages, self.checkpointing]
+        return [self.metrics, self.own, *self.selecting, self.averages, self.checkpointing]
 
 
 def make(
@@ -46,6 +49,7 @@ def make(
     on_step: Callable[[int, Metrics], None] | None = None,
     policy: CheckpointPolicy | None = None,
     scores: Callable[[], Metrics] | None = None,
+    own: Mapping[str, keras.callbacks.Callback] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainingCallbacks:
     """Return the callbacks of a training.
@@ -58,13 +62,16 @@ def make(
         on_step: called with the number of steps done in the epoch and the running metrics.
         policy: where checkpoints go, and which to go on from; None keeps none.
         scores: returns further metrics of the validation images, by the weights that the model has then.
+        own: those that the configuration names.
         clock: tells the seconds; slower than time where several trainings share it.
     """
+    start = policy.start.position if policy and policy.start else Position()
+    called = OwnCallbacks(own or {}, start)
     steps = settings.trainer.steps(images)
-    metrics = EpochMetrics(images, steps, on_epoch, on_step, scores, clock)
+    metrics = EpochMetrics(images, steps, on_epoch, on_step, scores, called.end_epoch, clock)
     selecting, averages = _selecting(settings), AveragedWeights()
-    checkpointing = Checkpointing(policy, steps, target, metrics, selecting, averages, clock)
-    return TrainingCallbacks(metrics, selecting, averages, checkpointing)
+    checkpointing = Checkpointing(policy, steps, target, metrics, called, selecting, averages, clock)
+    return TrainingCallbacks(metrics, called, selecting, averages, checkpointing)
 
 
 def _selecting(settings: Settings) -> list[keras.callbacks.Callback]:

@@ -17,6 +17,7 @@ from mnist_exp.training.batches import Array
 from mnist_exp.training.build import build_optimizer
 from mnist_exp.training.checkpoints import Arrays, Checkpoint, CheckpointPolicy, Position
 from mnist_exp.training.epoch_metrics import EpochMetrics
+from mnist_exp.training.own_callbacks import OwnCallbacks
 
 _SHARED = "shared_seed_generator"
 
@@ -32,6 +33,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         steps: steps an epoch.
         target: what the loss gets of one image, shape (1, …).
         metrics: the epochs so far.
+        own: the user's callbacks, before this one.
         others: callbacks of Keras's, all before this one.
         averages: puts averaged weights into the model for a validation; the checkpoint has the raw ones.
         clock: tells the seconds; slower than time where several trainings share it.
@@ -43,6 +45,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         steps: int,
         target: Array,
         metrics: EpochMetrics,
+        own: OwnCallbacks,
         others: Sequence[keras.callbacks.Callback],
         averages: AveragedWeights,
         clock: Callable[[], float] = time.perf_counter,
@@ -51,7 +54,8 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         self._clock = clock
         self.seconds = 0.0
         self._policy, self._steps, self._metrics, self._others = policy, steps, metrics, others
-        self._averages, self._target = averages, target
+        self._averages, self._target, self._own = averages, target, own
+        self._own_state: tuple[dict[str, Any], Arrays] | None = None
         self._start = policy.start if policy else None
         self._position = self._start.position if self._start else Position()
         self._running: Arrays = {}
@@ -72,6 +76,8 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             prefix = f"{type(callback).__name__}/"
             best = [arrays[name] for name in sorted(arrays) if name.startswith(prefix)]
             callback.best_weights = best or None
+        for sentence in self._own.restore(facts.get("own_callbacks", {}), arrays):
+            self._policy.warn(sentence)  # type: ignore[union-attr]
         self._metrics.restore(facts)
         self._earlier_s = facts["seconds"]
         if (steps := self._position.step) > 0:
@@ -94,6 +100,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         if done == self._steps or signals.is_asked():
             # Validation uses the same variables, and PyTorch draws a random number for each pass over data.
             self._running = _values(_metric_variables(self.model)) | random_state.states()
+            self._own_state = self._own.state()
         self._stop_if_asked()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -104,7 +111,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         """Save a checkpoint, if it is time."""
         if self._metrics.diverged is not None:
             return
-        self._position, self._running = Position(epoch + 1), {}
+        self._position, self._running, self._own_state = Position(epoch + 1), {}, None
         every = self._policy.every if self._policy else None
         if signals.is_asked() or (every is not None and ((epoch + 1) % every == 0 or self.model.stop_training)):
             self.save()
@@ -132,13 +139,19 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             # The next loss will end the run. It must not be resumed from such weights.
             self._policy.warn(f"no checkpoint at {self._position}, the last one stays: weights are not finite")
             return
-        arrays |= random_state.states() | self._running
+        own, own_arrays = self._own_state or self._own.state()
+        arrays |= random_state.states() | self._running | own_arrays
         known = []
         for callback in self._others:
             known.append({name: _plain(value) for name, value in vars(callback).items() if _is_scalar(value)})
             best = getattr(callback, "best_weights", None) or []
             arrays |= {f"{type(callback).__name__}/{i:05d}": np.asarray(array) for i, array in enumerate(best)}
-        facts = {"callbacks": known, "is_over": bool(self.model.stop_training), "seconds": self._elapsed()}
+        facts = {
+            "callbacks": known,
+            "own_callbacks": own,
+            "is_over": bool(self.model.stop_training),
+            "seconds": self._elapsed(),
+        }
         try:
             checkpoints.save(self._policy.folder, Checkpoint(self._position, arrays, facts | self._metrics.facts()))
         except OSError as error:

@@ -25,6 +25,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
         scores: returns further metrics of the validation images, by the weights that the model has then.
+        then: called with an epoch's number, from 0, and its metrics, before they are handed on; it may add some.
         clock: tells the seconds; slower than time where several trainings share it.
     """
 
@@ -35,6 +36,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         on_epoch: Callable[[int, Metrics], bool],
         on_step: Callable[[int, Metrics], None] | None,
         scores: Callable[[], Metrics] | None = None,
+        then: Callable[[int, dict[str, Any]], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
@@ -44,7 +46,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self.stopped_by_callback = False
         self._epoch = 0
         self._images, self._steps, self._on_epoch, self._on_step = images, steps, on_epoch, on_step
-        self._scores = scores
+        self._scores, self._then = scores, then
         self._first = 1
         self._began = self._trained = self._earlier_s = 0.0
 
@@ -91,8 +93,11 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         _separate_penalty(logs)
         if self._scores is not None:
             logs |= {f"val_{name}": value for name, value in self._scores().items()}
+        rate = shortest(self.model.optimizer.learning_rate)
+        if self._then is not None:
+            self._then(epoch, logs)
         metrics = {name: shortest(value) for name, value in logs.items() if name != "learning_rate"}
-        metrics["learning_rate"] = shortest(self.model.optimizer.learning_rate)
+        metrics["learning_rate"] = rate
         metrics["epoch_time_s"] = self._clock() - self._began + self._earlier_s
         metrics["images_per_s"] = self._images / (self._trained - self._began + self._earlier_s)
         self._earlier_s = 0.0

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import keras
 
@@ -38,6 +38,7 @@ class TrainingRequest:
         checkpoints: where checkpoints go, and which to go on from, which fits the model; None keeps none.
         weights: how much each training image counts in the loss, float32 (n,); None if all count alike.
         scores: returns further metrics of the validation images, by the weights that the model has then.
+        own: the callbacks that the configuration names.
     """
 
     model: keras.Model
@@ -48,6 +49,7 @@ class TrainingRequest:
     checkpoints: CheckpointPolicy | None = None
     weights: Array | None = None
     scores: Callable[[], Metrics] | None = None
+    own: Mapping[str, keras.callbacks.Callback] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def fit(request: TrainingRequest, on_step: Callable[[int, Metrics], None] | None
     arrays = (split.x_train, task.targets(split.y_train), *weights)
     batches = Batches(*arrays, batch_size=trainer.batch_size, seed=request.settings.seed)
     called = callbacks_of(request, on_step)
-    model.steps_per_execution = _steps_at_a_time(model, trainer, start)
+    # The user's callbacks are called for each step, as their batches are numbered.
+    model.steps_per_execution = 1 if request.own else _steps_at_a_time(model, trainer, start)
     validation = Batches(split.x_val, task.targets(split.y_val), batch_size=devices.batch_of(trainer, BATCH_SIZE))
     with signals.deferred():
         model.fit(
@@ -118,6 +121,7 @@ def callbacks_of(
         on_step=on_step,
         policy=request.checkpoints,
         scores=request.scores,
+        own=request.own,
         clock=clock,
     )
 

@@ -1,13 +1,15 @@
 """All that one training needs, made from settings and data: the models, their metrics, the weights of the images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import keras
 
 from mnist_exp import data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.tasks.task import Array
-from mnist_exp.training import build, loss, testing
+from mnist_exp.training import build, loss, own_callbacks, testing
 from mnist_exp.training.build import Models
 from mnist_exp.training.checkpoints import CheckpointPolicy
 from mnist_exp.training.epoch_metrics import Metrics
@@ -27,6 +29,7 @@ class Training:
         models: of the same weights; one is compiled, the other one takes raw pixels and returns predictions.
         scores: the metrics that are computed of all predictions at once.
         weights: how much each training image counts in the loss, float32 (n,); None if all count alike.
+        own: the callbacks that the configuration names.
     """
 
     settings: Settings
@@ -35,6 +38,7 @@ class Training:
     models: Models
     scores: Scores
     weights: Array | None
+    own: Mapping[str, keras.callbacks.Callback]
 
     def request(self, on_epoch: Callable[[int, Metrics], bool], policy: CheckpointPolicy | None) -> TrainingRequest:
         """Return what `fit` takes.
@@ -45,7 +49,7 @@ class Training:
         """
         model, goal = self.models.training_model, self.models.goal
         scores = self._validated if self.scores else None
-        return TrainingRequest(model, goal, self.split, self.settings, on_epoch, policy, self.weights, scores)
+        return TrainingRequest(model, goal, self.split, self.settings, on_epoch, policy, self.weights, scores, self.own)
 
     def test(self) -> tuple[Array, dict[str, float]]:
         """Return the predictions for the test images, float32 (n, outputs), and each metric of them by its name."""
@@ -68,4 +72,4 @@ def prepare(settings: Settings, dataset: Dataset, split: Split) -> Training:
     loss.check(models.goal.loss, few, count, settings.loss.target, task.name)
     scores = Scores(task, settings.metrics, len(dataset.class_names), settings.objective)
     scores.check(split.y_val, count)
-    return Training(settings, dataset, split, models, scores, weights)
+    return Training(settings, dataset, split, models, scores, weights, own_callbacks.build(settings.callbacks))

@@ -30,6 +30,8 @@ def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
         first: the training that the others join.
         other: the training in question; if it is `first`, whether it can be vectorized at all.
     """
+    if first.own or other.own:
+        return "it has callbacks"
     start = other.checkpoints.start if other.checkpoints else None
     if start is not None and start.position.step:
         return f"it goes on within an epoch, from {start.position}"

@@ -105,6 +105,11 @@ KINDS = {
         "objective=val_macro_f1",
         "trainer.restore_best=true",
     ],
+    "own callbacks with states": [
+        "+callbacks.counts={_target_: own_calls.Counts}",
+        "+callbacks.says={_target_: own_calls.Says}",
+        "trusted_modules=[own_calls]",
+    ],
     "muon": ["optimizer=muon", "schedule=cosine"],
     "adafactor": ["optimizer=adafactor"],
     "lamb": ["optimizer=lamb"],
@@ -152,6 +157,17 @@ def test_training_killed_between_epochs_is_the_same(kind, dataset, tmp_path):
     start, _ = checkpoints.load(tmp_path / "whole")
     assert start.position == Position(2)
     assert_same(sitting(KINDS[kind], dataset, tmp_path / "whole"), whole)
+
+
+def test_resume_tells_what_of_a_callback_no_checkpoint_can_hold(dataset, tmp_path):
+    words = ["+callbacks.mine={_target_: own_calls.Holds}", "trusted_modules=[own_calls]"]
+    with pytest.raises(signals.Terminated):
+        sitting(words, dataset, tmp_path, (1, 2))
+    _, _, messages = sitting(words, dataset, tmp_path)
+    assert messages == [
+        "callbacks.mine: seen cannot be kept in a checkpoint and begins anew; give the callback get_state() and "
+        "set_state(state)"
+    ]
 
 
 def test_training_stopped_while_averages_are_validated_is_the_same(dataset, tmp_path, monkeypatch):
