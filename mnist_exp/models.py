@@ -91,7 +91,7 @@ def mlp(
         hidden_units: width of each hidden layer, first to last.
         dropout: share of each hidden layer's outputs dropped while training.
         activation: of the hidden layers.
-    Returns: maps (n, *input_shape) to probabilities (n, classes).
+    Returns: maps examples, (n, …), to probabilities (n, classes).
     """
     from keras import Input, Sequential, layers
 

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from mnist_exp.data import lazy
-from mnist_exp.data.lazy import Examples
+from mnist_exp.data.lazy import Examples, LazyArray
+from mnist_exp.data.lazy_folder import FolderImages
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,9 +44,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> tuple[Array, ...]:
         """Return the arrays' parts for a batch."""
-        part = slice(index * self._batch_size, (index + 1) * self._batch_size)
-        chosen = part if self._order is None else self._order[part]
+        chosen = self._chosen(index)
         return tuple(array[chosen] for array in self._arrays)
+
+    def _encoded(self, index: int) -> list[Any]:
+        """Return the images of a batch as files, and the other arrays' parts."""
+        images, *others = self._arrays
+        chosen = self._chosen(index)
+        files = images.source.encoded(images.positions[chosen])
+        return [np.array(files, object), *(array[chosen] for array in others)]
+
+    def _chosen(self, index: int) -> slice | Array:
+        """Return which rows a batch has."""
+        part = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        return part if self._order is None else self._order[part]
 
     def feed(self) -> Union["Batches", "tf.data.Dataset"]:
         """Return the form that Keras reads fastest: on TensorFlow a pipeline that reads ahead, else this object.
@@ -57,6 +69,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             return self
         import tensorflow as tf
 
+        images, *others = self._arrays
+        if isinstance(images, LazyArray) and isinstance(images.source, FolderImages):
+            from mnist_exp.training import image_feed
+
+            if image_feed.decodes_as_pillow():
+                shapes = [array.shape[1:] for array in self._arrays]
+                types = [array.dtype for array in others]
+                return image_feed.pipeline(len(self), self._encoded, types, shapes, self._batch_size)
         types = [array.dtype for array in self._arrays]
 
         def read(index: Any) -> tuple[Any, ...]:
