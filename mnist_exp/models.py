@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from mnist_exp import backbones
 from mnist_exp.config import wording
 from mnist_exp.config.fields import Activation, Count, Fraction
 
@@ -294,3 +295,58 @@ def _no_images(name: str, input_shape: Sequence[int]) -> str:
     if len(input_shape) == 2:
         fix += "; if these are grey images, give whole numbers of 0 to 255, or a last axis of channels: x[..., None]"
     return f"model={name} takes images, (height, width, channels), and not {wording.examples(input_shape)}: {fix}"
+
+
+def backbone(
+    input_shape: Shape,
+    classes: int,
+    *,
+    name: backbones.Name = "MobileNetV3Small",
+    weights: str | None = None,
+    train_from: str = "all",
+    size: Count | None = None,
+    dropout: Fraction = 0.2,
+) -> "keras.Model":
+    """Build a network of `keras.applications`, with its own preprocessing, and a new last layer.
+
+    Grey images are repeated as the three colours.
+
+    Args:
+        input_shape: height, width, 1 or 3 channels.
+        classes: number of classes.
+        name: of the network.
+        weights: imagenet, a file of weights of the network, or the exported model of a run; None for new ones.
+        train_from: all, none, or the name of the first layer of the network that learns; the last layer always does.
+        size: side that the images are scaled to; None leaves them, or takes the smallest that the network has.
+        dropout: share of the features dropped while training.
+    Returns: maps (n, height, width, channels) to probabilities (n, classes).
+    Raises: SettingsError: the weights cannot be had or are of another network; there is no layer to train from.
+    """
+    from keras import Input, Model, layers
+
+    least = backbones.least_side(name)
+    sides = (size, size) if size else (max(input_shape[0], least), max(input_shape[1], least))
+    inputs = Input(input_shape)
+    x = inputs if sides == tuple(input_shape[:2]) else layers.Resizing(*sides)(inputs)
+    if input_shape[2] == 1:
+        x = layers.Concatenate()([x, x, x])
+    base = backbones.build(name, sides, weights if weights == "imagenet" else None)
+    x = layers.Dropout(dropout)(base(backbones.preprocess(name, x)))
+    outputs = layers.Dense(classes, activation="softmax", dtype="float32")(x)
+    network = Model(inputs, outputs, name="backbone")
+    if weights not in (None, "imagenet"):
+        backbones.load(weights, network, base)
+    backbones.freeze(base, train_from)
+    return network
+
+
+def check_backbone(
+    input_shape: Sequence[int],
+    *,
+    name: str = "MobileNetV3Small",
+    weights: str | None = None,
+    size: int | None = None,
+    **_: Any,
+) -> Iterator[str]:
+    """Yield a message for each option that does not fit the images, and for weights that cannot be read."""
+    yield from backbones.problems(name, input_shape, size, weights)

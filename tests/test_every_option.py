@@ -54,6 +54,10 @@ MODELS = {
     "resnet.blocks": [1],
     "resnet.dropout": 0.5,
     "resnet.activation": "tanh",
+    "backbone.name": "MobileNet",
+    "backbone.train_from": "none",
+    "backbone.size": 40,
+    "backbone.dropout": 0.5,
 }
 SCHEDULES = {
     "cosine.warmup": 0.5,
@@ -160,6 +164,7 @@ _BACKENDS, _RUN = "training/test_backends.py", "test_run.py"
 ELSEWHERE = {
     "optimizer.exclude_embeddings": (_OPTIMIZERS, "test_exclude_embeddings_decides_who_updates_an_embedding"),
     "optimizer.relative_step": (_OPTIMIZERS, "test_relative_step_changes_nothing_and_is_told"),
+    "model.backbone.weights": ("test_backbones.py", "test_weights_of_each_format_come_to_the_same_bits"),
     "resume": ("experiment/test_resume.py", "test_killed_run_resumes_equal_to_the_last_bit"),
     "trusted_modules": (_LOADERS, "test_a_loader_of_the_users_own_must_be_trusted"),
     "data.name": (_RUN, "test_data_set_is_logged_as_input_with_its_digest"),
@@ -277,7 +282,7 @@ def keras():
     return keras
 
 
-def built_model(keras, name, **arguments):
+def built_model(keras, name, /, **arguments):
     keras.utils.clear_session(free_memory=False)
     return json.loads(Component("model", f"mnist_exp.models.{name}", arguments).build((28, 28, 1), 10).to_json())
 

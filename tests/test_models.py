@@ -34,6 +34,8 @@ PARAMETERS = {
     + _residual_block(32, 64, projected=True)
     + _residual_block(64, 64, projected=False)
     + (64 * 10 + 10),
+    # As keras.applications documents MobileNetV3Small without its last layers.
+    "backbone": 939_120 + (576 * 10 + 10),
 }
 
 

@@ -60,6 +60,8 @@ _CLASSES = {  # The classes of these modules are small and plain; functions begi
     "keras.dtype_policies": re.compile("DTypePolicy|FloatDTypePolicy"),
     "keras.models": re.compile("|".join(_MODELS)),
     "keras.src.models.functional": re.compile("Functional"),
+    "keras.src.applications.convnext": re.compile("LayerScale|StochasticDepth"),
+    "keras.src.applications.inception_resnet_v2": re.compile("CustomScaleLayer"),
     "keras.random": re.compile("SeedGenerator"),
     **{f"keras.src.ops.{name}": re.compile(r"[A-Z]\w*") for name in ("image", "linalg", "math", "nn", "numpy")},
 }

@@ -159,6 +159,16 @@ def test_training_killed_between_epochs_is_the_same(kind, dataset, tmp_path):
     assert_same(sitting(KINDS[kind], dataset, tmp_path / "whole"), whole)
 
 
+def test_backbone_of_which_a_part_learns_resumes_the_same(dataset, tmp_path, monkeypatch):
+    small = [word for word in SMALL if not word.startswith("model.")]
+    monkeypatch.setitem(globals(), "SMALL", [*small, "model=backbone", "trainer.epochs=2"])
+    words = ["model.train_from=expanded_conv_9_add", "data.limit=120"]
+    whole = sitting(words, dataset, tmp_path / "whole")
+    with pytest.raises(signals.Terminated):
+        sitting(words, dataset, tmp_path / "cut", (0, 1))
+    assert_same(sitting(words, dataset, tmp_path / "cut"), whole)
+
+
 def test_resume_tells_what_of_a_callback_no_checkpoint_can_hold(dataset, tmp_path):
     words = ["+callbacks.mine={_target_: own_calls.Holds}", "trusted_modules=[own_calls]"]
     with pytest.raises(signals.Terminated):
