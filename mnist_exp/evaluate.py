@@ -16,7 +16,7 @@ import numpy as np
 
 from mnist_exp import commands
 from mnist_exp.config import wording
-from mnist_exp.errors import DataError, RunError, SettingsError, first_line
+from mnist_exp.errors import DataError, RunError, SettingsError, TrainingError, first_line
 from mnist_exp.inference import ensemble, labelled_images, load
 from mnist_exp.inference.ensemble import Prediction
 from mnist_exp.inference.labelled_images import SPLITS, Images
@@ -137,7 +137,10 @@ def measure(prediction: Prediction, images: Images, run: StoredRun) -> dict[str,
     made = loss.make(settings.loss, dataset.task.activation, dataset.outputs, from_logits=prediction.is_raw)
     objective = run.params.get(names.SELECTED_BY, "")
     scores = Scores(dataset.task, settings.metrics, len(dataset.class_names), objective)
-    return testing.measured(prediction.outputs, prediction.raw, made, dataset.task, scores, images.y)
+    try:
+        return testing.measured(prediction.outputs, prediction.raw, made, dataset.task, scores, images.y)
+    except TrainingError as error:
+        raise RunError(str(error)) from error
 
 
 def _images(run: StoredRun, options: argparse.Namespace) -> Images:

@@ -44,10 +44,7 @@ def macro_f1(labels: Array, outputs: Array) -> float:
     predicted = _predicted(labels, outputs, "macro_f1")
     if labels.ndim == 1:
         return float(f1_score(labels, predicted, average="macro", zero_division=0))
-    there = (labels > 0).any(axis=0) | (predicted > 0).any(axis=0)
-    if not there.any():
-        return float("nan")
-    return float(f1_score(labels[:, there], predicted[:, there], average="macro", zero_division=0))
+    return _mean_of_labels(f1_score, labels, predicted, np.nan)
 
 
 def balanced_accuracy(labels: Array, outputs: Array) -> float:
@@ -79,6 +76,8 @@ def precision(labels: Array, outputs: Array) -> float:
     from sklearn.metrics import precision_score
 
     predicted = _predicted(labels, outputs, "precision")
+    if labels.ndim == 2:
+        return _mean_of_labels(precision_score, labels, predicted, 0)
     return float(precision_score(labels, predicted, average="macro", zero_division=0))
 
 
@@ -87,6 +86,8 @@ def recall(labels: Array, outputs: Array) -> float:
     from sklearn.metrics import recall_score
 
     predicted = _predicted(labels, outputs, "recall")
+    if labels.ndim == 2:
+        return _mean_of_labels(recall_score, labels, predicted, 0)
     return float(recall_score(labels, predicted, average="macro", zero_division=0))
 
 
@@ -103,7 +104,7 @@ def top_k_accuracy(labels: Array, outputs: Array, *, k: Count = 5) -> float:
     if labels.ndim != 1 or labels.dtype.kind == "f" or outputs.shape[-1] < 2:
         raise ValueError("top_k_accuracy is for one of several classes")
     if k > outputs.shape[1]:
-        raise ValueError(f"k={k} is more than the {outputs.shape[1]} classes")
+        raise ValueError(f"k={k} is more than the {outputs.shape[1]} classes: take fewer, or null for the metric")
     best = np.argsort(outputs, axis=1, kind="stable")[:, -k:]
     return float((best == labels[:, np.newaxis]).any(axis=1).mean())
 
@@ -154,6 +155,13 @@ def _predicted(labels: Array, outputs: Array, name: str) -> Array:
         return (outputs > 0.5).astype(labels.dtype)
     predicted: Array = (outputs[:, 0] > 0.5).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
     return predicted
+
+
+def _mean_of_labels(score: Any, labels: Array, predicted: Array, undefined: float) -> float:
+    """Return the mean of a score over the labels, without those that have none; NaN where all have none."""
+    # One by one: of a single column scikit-learn takes both values for classes.
+    each = [score(labels[:, i], predicted[:, i], zero_division=undefined) for i in range(labels.shape[1])]
+    return float("nan") if np.isnan(each).all() else float(np.nanmean(each))
 
 
 def _refuse_numbers(labels: Array, name: str) -> None:

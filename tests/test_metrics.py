@@ -103,6 +103,15 @@ def test_metrics_of_labels_are_those_of_scikit_learn(n, count, seed):
     assert metrics.accuracy(labels, outputs) == pytest.approx(1 - sk.hamming_loss(labels, said.astype(np.float32)))
     expected = float((labels == said).all(axis=1).mean())
     assert metrics.exact_match(labels, outputs) == pytest.approx(expected)
+    there = [i for i in range(count) if labels[:, i].any() or said[:, i].any()]
+    if there:
+        each = [sk.f1_score(labels[:, i], said[:, i]) for i in there]
+        assert metrics.macro_f1(labels, outputs) == pytest.approx(np.mean(each))
+    else:
+        assert math.isnan(metrics.macro_f1(labels, outputs))
+    for name, score in (("precision", sk.precision_score), ("recall", sk.recall_score)):
+        each = [score(labels[:, i], said[:, i], zero_division=0) for i in range(count)]
+        assert getattr(metrics, name)(labels, outputs) == pytest.approx(np.mean(each))
     each = [quiet(sk.matthews_corrcoef, labels[:, i], said[:, i]) for i in range(count)]
     assert metrics.mcc(labels, outputs) == pytest.approx(np.mean(each))
 

@@ -159,3 +159,31 @@ def test_report_compares_the_models_by_their_predictions(one, capsys):
     test = "Paired t-test of the absolute errors" if task == "regression" else "McNemar"
     assert test in page
     assert "Models on the same test images" in page
+
+
+def test_weights_of_the_data_train_with_the_usual_loss(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {"x_train": rng.integers(255, size=(60, 6, 6)).astype(np.uint8), "y_train": np.arange(60) % 3}
+    arrays |= {"x_test": arrays["x_train"][:30], "y_test": arrays["y_train"][:30]}
+    np.savez(tmp_path / "w.npz", **arrays, w_train=np.ones(60))
+    small = ["data=npz", f"data.path={tmp_path}/w.npz", "model=mlp", "model.hidden_units=[4]", "trainer.epochs=1"]
+    assert run(compose([*small, "tracking=none"])).metrics["test_loss"] > 0
+    np.savez(tmp_path / "w.npz", **arrays, w_train=(np.arange(60) % 3 == 0) * 1.0)
+    with pytest.raises(SettingsError, match="leaves every training image the weight 0: nothing is learnt"):
+        run(compose([*small, "tracking=none", "trainer.class_weight={0: 0}"]))
+
+
+@pytest.mark.slow
+def test_other_data_are_read_by_the_task_of_the_run(one, tmp_path, capsys):
+    """Not by the task that their labels would say."""
+    task, _, result, _ = one
+    x = np.zeros((9, 8, 8), np.uint8)
+    labels = np.arange(9) % 3 if task != "classification" else np.arange(27).reshape(9, 3) % 2
+    np.savez(tmp_path / "other.npz", x_train=x, y_train=labels, x_test=x, y_test=labels)
+    assert call(evaluate, result.run_id, "--data", "npz", f"data.path={tmp_path}/other.npz", TRUST) == 2
+    words = {
+        "classification": "one label an image",
+        "binary": "task=binary is for two",
+        "multilabel": "task=multilabel",
+    }
+    assert words.get(task, "has 1 numbers, but the model") in capsys.readouterr().err

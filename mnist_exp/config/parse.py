@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp.config import components, fields, own_tags, rules, wording
+from mnist_exp.config import components, fields, metric_names, own_tags, rules, wording
 from mnist_exp.config.schema import (
     BUILDER_GROUPS,
     MAPPING_GROUPS,
@@ -77,6 +77,7 @@ def parse(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ())
             parts[name], found = components.check(name, section, trusted)
         elif name in MAPPING_GROUPS:
             parts[name], found = components.check_mapping(name, section, trusted)
+            found += metric_names.problems(parts[name]) if name == "metrics" else []
         elif name == "data":
             parts[name], found = _check_data(section, trusted)
         else:

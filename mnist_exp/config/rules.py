@@ -8,7 +8,9 @@ from mnist_exp.errors import plural
 def find_problems(settings: Settings) -> list[str]:
     """Return the problems that only show when options meet."""
     problems = []
-    if problem := objectives.direction_problem(settings.objective, settings.direction):
+    measure = settings.metrics.get(settings.objective.removeprefix(objectives.VAL))
+    target = measure.target if measure else ""
+    if problem := objectives.direction_problem(settings.objective, settings.direction, target):
         problems.append(problem)
     if settings.schedule.name != "constant" and "learning_rate" not in settings.optimizer.arguments:
         problems.append(

@@ -60,3 +60,8 @@ def show(value: Any) -> str:
         whole = f"'{value}'"
     whole = printable(whole[:200])
     return whole if len(whole) < 200 else f"{whole[:197]}..."
+
+
+def metric(value: float) -> str:
+    """Return a metric for people: four decimals, or four digits where these would say little."""
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"

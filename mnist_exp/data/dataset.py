@@ -200,9 +200,9 @@ def _label_problems(split: str, arrays: dict[str, Examples], task: Task) -> Iter
 def _weight_problems(weights: Any, images: int) -> Iterator[str]:
     found = np.asarray(weights)
     if found.shape != (images,) or found.dtype.kind not in "iuf":
-        yield f"the weights are {found.dtype} values of shape {found.shape}; they must be numbers, ({images},)"
-    elif not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
-        yield "the weights of the training images must be finite, at least 0, and not all 0"
+        yield f"w_train holds {found.dtype} values of shape {found.shape}; it must be numbers, ({images},)"
+    elif not ((abs(found) <= np.finfo(np.float32).max).all() and (found >= 0).all() and found.any()):
+        yield "w_train, the weights of the training images, must be finite in float32, at least 0, and not all 0"
 
 
 def _problems_between(arrays: dict[str, Examples], pixels: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from mnist_exp.config import wording
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
 
@@ -62,7 +63,8 @@ class TrainingProgress:
         """Print the line of an epoch, counted from 1."""
         wide = len(str(self._epochs))
         parts = [f"epoch {number:>{wide}}/{self._epochs}"]
-        parts += [f"{name} {metrics[name]:.4f}" for name in self._in_line if name in metrics]
+        added = [name for name in metrics if name.startswith("val_") and name not in self._in_line]
+        parts += [f"{name} {wording.metric(metrics[name])}" for name in (*self._in_line, *added) if name in metrics]
         parts.append(f"{metrics[names.EPOCH_TIME_S]:.1f} s")
         self._screen.out.print("   ".join(parts))
         if self._bar is not None and self._task is not None and number < self._epochs:

@@ -204,7 +204,9 @@ class Run:
 def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, float]:
     """Return the final metrics of a history. Raises: TrainingError: the objective is not a finite number."""
     values = history[settings.objective]
-    best = values.index(max(values) if settings.direction == "maximize" else min(values))
+    # Not a number is no best one: the area under a curve may have no value in one epoch.
+    known = [value for value in values if not math.isnan(value)] or values
+    best = values.index(max(known) if settings.direction == "maximize" else min(known))
     objective = values[best if settings.trainer.restore_best else -1]
     if not math.isfinite(objective):
         raise TrainingError(f"{settings.objective} ended as {objective}")

@@ -52,13 +52,13 @@ def announce(
 def _goal(settings: Settings, dataset: Dataset) -> dict[str, str]:
     """Return what is learnt, by which loss, as a row of the screen; none for classes by cross-entropy."""
     task, weights, loss = dataset.task, settings.trainer.class_weight, settings.loss.name
-    if (task.name, loss, weights, dataset.weights) == ("classification", "auto", None, None):
+    if (task.name, loss, weights) == ("classification", "auto", None) and dataset.weights is None:
         return {}
     found = ", as the labels say" if settings.task.name == "auto" else ""
     weighted = ["images weighted by the data"] if dataset.weights is not None else []
     weighted += ["classes weighted"] if weights else []
     usual = {"linear": "mse"}.get(task.activation, "crossentropy")
-    named = f"{len(dataset.class_names)} {task.parts}"
+    named = task.counted(dataset.class_names)
     return {"task": ", ".join([f"{task.name}{found}: {named}", f"loss {usual if loss == 'auto' else loss}", *weighted])}
 
 

@@ -19,6 +19,7 @@ from mnist_exp.data.features import FEATURES
 from mnist_exp.data.lazy import Examples, joined
 from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.experiment import recall
+from mnist_exp.inference import recorded_task
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -168,7 +169,7 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
         problems.append(f"data={name} has {has}, but the model of run {run.run_id} takes {takes}")
     if given[1] != dataset.outputs:
         problems.append(
-            f"data={name} has {dataset.outputs} {dataset.task.parts}, but the model of run {run.run_id} knows "
+            f"data={name} has {dataset.task.counted(dataset.class_names)}, but the model of run {run.run_id} knows "
             f"{given[1]}: they must be the same, in the same order"
         )
     names = run.class_names() or dataset.class_names
@@ -221,6 +222,7 @@ def _own_settings(run: StoredRun, given: Mapping[str, Any] | None, trusted: Sequ
     # The loss is an objective of every task.
     chosen = {name: config[name] for name in (*_OF_THE_GOAL, "seed") if name in config}
     chosen |= {"objective": "val_loss", "direction": "minimize"}
+    chosen["task"] = recorded_task.section(run)  # Not what other labels say, where it was found out.
     if given is not None:
         chosen["data"] = _data_section(run, given)
     targets = [f"{each['_target_']}." for each in _components(chosen)]

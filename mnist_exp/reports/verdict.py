@@ -47,6 +47,11 @@ def cautions(grouping: Grouping) -> list[str]:
             f"{metric.name} was measured on the test images. A configuration chosen by it is chosen on the test set, "
             "and its score is too optimistic for new images. Choose on held-out training images: data.validation=0.1."
         )
+    if metric.name.endswith("loss") and any(key.startswith("loss.") for key in grouping.differing):
+        sentences.append(
+            f"The configurations differ in the loss itself, so their {metric.name} are different quantities: compare "
+            "them by another metric, with --metric."
+        )
     by_code = {run.tags.get(names.OWN_CODE): run for group in grouping.groups for run in group.runs}
     if len(by_code) > 1:
         files = own_code.differing([run for run in by_code.values() if names.OWN_CODE in run.tags])

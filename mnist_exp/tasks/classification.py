@@ -34,7 +34,7 @@ class Classification(Task):
     def problems(self, name: str, y: Array) -> Iterator[str]:
         """Yield why an array cannot be labels: they must be whole numbers from 0, one an image."""
         if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] == 1):
-            fix = "it must be one label an image, (n,), not one-hot: np.argmax(y, axis=1)"
+            fix = "it must be one label an image, (n,), not one-hot: np.argmax(y, axis=1); for numbers: task=regression"
             if y.ndim == 2 and np.isin(y, (0, 1)).all() and not (y.sum(axis=1) == 1).all():
                 fix = f"for task={self.name} it must be one label an image, (n,); for several there is task=multilabel"
             yield f"{name} has the shape {y.shape}; {fix}"
@@ -67,7 +67,8 @@ class Classification(Task):
         words = [f"{label} ({class_names[label]})" if class_names else str(label) for label in empty]
         if words:
             named = ", ".join(words[:10]) + (", …" if len(words) > 10 else "")
-            yield f"class {named} has no training image; labels must be 0, 1, 2, … without a gap"
+            fix = "labels must be 0, 1, 2, … without a gap (for numbers: task=regression)"
+            yield f"class {named} has no training image; {fix}"
 
     def names(self, y_train: Array, given: Sequence[str] | None) -> tuple[str, ...]:
         """Return the names that are given, else the labels."""

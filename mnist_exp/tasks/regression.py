@@ -13,6 +13,8 @@ from mnist_exp.tasks import evaluated
 from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Array, Task, check_lengths, shortest
 
+_LARGEST = 1e15  # whose square, summed over the images, is a float32
+
 
 class Regression(Task):
     """One number an image, or several: the model returns them as they are."""
@@ -32,8 +34,8 @@ class Regression(Task):
         elif not np.isfinite(y).all():
             bad = int(np.argmax(~np.isfinite(y.reshape(len(y), -1)).all(axis=1)))
             yield f"{name} has a value that is not finite, {y[bad]}, the first of image {bad}"
-        elif y.dtype.kind != "b" and np.abs(y).max() > np.finfo(np.float32).max:
-            yield f"{name} has values beyond float32, up to {np.abs(y).max():g}; scale them"
+        elif (largest := float(np.abs(y.astype(np.float64)).max())) > _LARGEST:
+            yield f"{name} has values up to {largest:g}, whose squares are beyond float32; scale them"
 
     def prepared(self, y: Array) -> Array:
         """Return float32 (n, numbers)."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from mnist_exp.config import wording
 from mnist_exp.config.components import Component
 from mnist_exp.config.objectives import VAL
 from mnist_exp.config.wording import show
@@ -67,6 +68,10 @@ class Task(ABC):
     def outputs(self, names: Sequence[str]) -> int:
         """Return how many numbers the model returns for one image."""
         return len(names)
+
+    def counted(self, names: Sequence[str]) -> str:
+        """Return how many classes, labels or numbers there are, in words: `3 labels`."""
+        return f"1 {self.parts.removesuffix('s')}" if len(names) == 1 else f"{len(names)} {self.parts}"
 
     def strata(self, y: Array) -> Array | None:
         """Return the class of each image, by which a hold-out is stratified; None where it is drawn from all."""
@@ -147,7 +152,7 @@ class Task(ABC):
         """Return the scores of a run as words: `accuracy 0.9901, loss 0.0312`."""
         added = [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
         shown = [name for name in dict.fromkeys([self.running, "loss", *added]) if f"{prefix}{name}" in metrics]
-        return ", ".join(f"{name} {metrics[prefix + name]:.4f}" for name in shown)
+        return ", ".join(f"{name} {wording.metric(metrics[prefix + name])}" for name in shown)
 
     @abstractmethod
     def as_json(self, output: Array, names: Sequence[str] | None) -> dict[str, Any]:

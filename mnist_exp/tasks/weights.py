@@ -42,7 +42,8 @@ def check(task: Task, names: Sequence[str], class_weight: ClassWeight) -> list[s
 def of_images(task: Task, names: Sequence[str], y: Array, class_weight: ClassWeight, own: Array | None) -> Array | None:
     """Return the weight of each training image, float32 (n,); None if all count alike.
 
-    `balanced` gives each class the same sum of weights, and all images together the mean 1.
+    `balanced` gives each class the same sum of weights, and all images together the mean 1; those of the data are
+    multiplied with that.
 
     Args:
         task: what is learnt.
@@ -55,14 +56,20 @@ def of_images(task: Task, names: Sequence[str], y: Array, class_weight: ClassWei
     if problems := check(task, names, class_weight):
         raise SettingsError(problems)
     if class_weight is None:
-        return own if own is None else own.astype(np.float32)
+        if own is not None and not own.any():
+            raise SettingsError("w_train: every training image that is used has the weight 0: nothing would be learnt")
+        return own
     if class_weight == "balanced":
         counts = np.bincount(y, minlength=len(names))
         by_class = len(y) / ((counts > 0).sum() * np.maximum(counts, 1))
     else:
         by_class = _of_classes(names, class_weight)
-    weights: Array = by_class[y]
-    return np.asarray(weights if own is None else weights * own, np.float32)
+    weights = np.asarray(by_class[y] if own is None else by_class[y] * own, np.float32)
+    if not weights.any():
+        raise SettingsError(
+            f"trainer.class_weight={show(class_weight)} leaves every training image the weight 0: nothing is learnt"
+        )
+    return weights
 
 
 def _of_classes(names: Sequence[str], class_weight: Mapping[str | int, float]) -> Array:

@@ -136,6 +136,9 @@ def _build(
             remarks.append(
                 "the model returns logits: it is trained from them, and the recorded one returns probabilities"
             )
+    if returned.is_replaced and not components.is_of_libraries(settings.model.target):
+        instead = "nothing" if task.activation == "linear" else f"a {task.activation}"
+        remarks.append(f"the softmax at the end of the model is for classes: for task={task.name} there is {instead}")
     if getattr(network, "compiled", False):
         remarks.append(f"{settings.model.target} compiles its model: that has no effect, the configuration decides")
     inference_model = keras.Model(pixels, answers, name=settings.model.name)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -74,13 +75,25 @@ def make(
     return TrainingCallbacks(metrics, called, selecting, averages, checkpointing)
 
 
+class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
+    """Keras's, but that an epoch without a value is not the best one: with NaN nothing later would be better.
+
+    Its name is Keras's, by which checkpoints know it.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Pass over an epoch whose objective is not a number."""
+        if not math.isnan((logs or {}).get(self.monitor, 0.0)):
+            super().on_epoch_end(epoch, logs)
+
+
 def _selecting(settings: Settings) -> list[keras.callbacks.Callback]:
     """Return Keras's callbacks that act on the objective."""
     trainer, callbacks = settings.trainer, []
     watched = {"monitor": settings.objective, "mode": settings.direction[:3]}
     if trainer.restore_best or trainer.early_stopping_patience is not None:
         patience = trainer.early_stopping_patience or math.inf
-        stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=trainer.restore_best, **watched)
+        stop = EarlyStopping(patience=patience, restore_best_weights=trainer.restore_best, **watched)
         callbacks.append(stop)
     if trainer.plateau_patience is not None:
         callbacks.append(

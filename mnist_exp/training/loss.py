@@ -1,5 +1,6 @@
 """The loss of a training: in one form for all builders, and computed once more, exactly, for a whole set of images."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from mnist_exp.config.components import Component
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.losses import Activation
+from mnist_exp.tasks.task import Task
 
 Array = npt.NDArray[Any]
 # The loss alone, beside Keras's own `loss`, which holds what regularizers and layers add, or weights of images.
@@ -50,23 +52,64 @@ def make(component: Component, activation: Activation, outputs: int, *, from_log
     return OfClasses(built, outputs, activates=from_logits and not takes_logits)
 
 
-def check(loss: keras.losses.Loss, targets: Array, outputs: int, target: str, task: str) -> None:
-    """Try a loss on a few images before the training. Raises: SettingsError: it cannot be computed for them.
+def check(component: Component, loss: keras.losses.Loss, task: Task, y: Array, outputs: int, *, is_raw: bool) -> None:
+    """Try a loss before the training: it must be computed image by image, and be least where predictions are right.
+
+    Keras takes any loss for anything: `CategoricalCrossentropy` of one output is 0, `BinaryCrossentropy` of numbers has
+    its minimum elsewhere, and such trainings end as FINISHED. One of the user's own need not be least there.
 
     Args:
+        component: that names it.
         loss: by `make`.
-        targets: of a few images, as the loss takes them.
+        task: what is learnt.
+        y: prepared labels of some training images.
         outputs: how many numbers the model returns for an image.
-        target: dotted name of the builder, for the message.
-        task: name of the task.
+        is_raw: whether these come before the task's activation.
+    Raises: SettingsError: it does not fit the task.
     """
-    made = np.full((len(targets), outputs), 1 / outputs, np.float32)
+    option = f"loss._target_={component.target} does not fit task={task.name}"
+    targets, right, wrong = _known_cases(task, y, outputs, is_raw=is_raw)
     try:
-        value = mean(loss, targets, made)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras's, of one output; that is refused below.
+            best = _each(loss, targets, right)
+            others = [_each(loss, targets, each) for each in wrong]
     except Exception as error:  # Each backend has its own for shapes that do not fit.
-        raise SettingsError(f"loss._target_={target} does not fit task={task}: {first_line(error)}") from error
-    if np.isnan(value):
-        raise SettingsError(f"loss._target_={target} does not fit task={task}: it is not a number for its labels")
+        raise SettingsError(f"{option}: {first_line(error)}") from error
+    if best.ndim == 0:
+        raise SettingsError(f"{option}: it is one number of a whole batch, so that its mean depends on the batches")
+    if np.isnan(best).any():
+        raise SettingsError(f"{option}: it is not a number for some of the labels")
+    best, *others = (each.reshape(len(right), -1).mean(axis=1) for each in (best, *others))
+    is_least = not any((each <= best).any() for each in others)
+    if component.target.startswith("keras.") and not is_least:
+        raise SettingsError(f"{option}: it is not least where the predictions are right")
+
+
+def _known_cases(task: Task, y: Array, outputs: int, *, is_raw: bool) -> tuple[Array, Array, list[Array]]:
+    """Return targets, right outputs for them, and some wrong ones."""
+    if task.activation == "linear":
+        right = task.targets(y).astype(np.float32)
+        far = np.maximum(np.abs(right).max(axis=0), 1.0) * np.float32(0.5)
+        return right, right, [right + far, right - far]
+    high, low = (8.0, -8.0) if is_raw else (1 - 1e-3, 1e-3)
+    if task.activation == "sigmoid":
+        # One label there, none there, all there: a softmax over the labels would not tell the last two apart.
+        targets = np.concatenate([np.eye(outputs), np.zeros((1, outputs)), np.ones((1, outputs))]).astype(np.float32)
+    else:
+        targets = np.eye(outputs, dtype=np.float32)
+    right = np.where(targets > 0, high, low).astype(np.float32)
+    wrong = np.where(targets > 0, low, high).astype(np.float32)
+    if task.activation == "softmax":
+        if not is_raw:
+            right, wrong = (each / each.sum(axis=1, keepdims=True) for each in (right, wrong))
+        return np.arange(outputs), right, [wrong]
+    return targets, right, [wrong]
+
+
+def _each(loss: keras.losses.Loss, targets: Array, raw: Array) -> Array:
+    losses = loss.call(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(raw))
+    return np.asarray(keras.ops.convert_to_numpy(losses), np.float64)
 
 
 class OfClasses(keras.losses.Loss):  # type: ignore[misc]
@@ -115,8 +158,6 @@ def mean(loss: keras.losses.Loss, targets: Array, raw: Array) -> float:
     total = 0.0
     for start in range(0, len(raw), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        losses = loss.call(keras.ops.convert_to_tensor(targets[part]), keras.ops.convert_to_tensor(raw[part]))
-        each = np.asarray(keras.ops.convert_to_numpy(losses), np.float64)
-        # One of a batch as a whole, as Dice, is one number.
-        total += float(each.mean()) * len(raw[part])
+        each = _each(loss, targets[part], raw[part])
+        total += float(each.reshape(len(raw[part]), -1).mean(axis=1).sum())
     return total / len(raw)

@@ -4,6 +4,7 @@ The loss of a probability that is 0 in float32 is infinite, or clipped, and then
 logits is exact. Keras finds the logits behind a softmax on TensorFlow in float32, and nowhere else.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,13 +63,27 @@ def of(network: keras.Model, input_shape: Sequence[int], target: str, wanted: Ac
                 f"with {'no activation' if wanted == 'linear' else wanted} for this task"
             )
         return Outputs(are_raw=True, head=last, is_replaced=True)
-    if wanted == "linear":
-        return Outputs(are_raw=True)
     # One without weights may only cast what is before it: Activation("linear", dtype="float32").
     if found == "linear" and last is not None and last.weights:
         return Outputs(are_raw=True)
-    if _returns_probabilities(network, input_shape, adding_up=wanted == "softmax"):
+    answers = _answers(network, input_shape)
+    if answers is None:  # Not finite: the first step will tell it.
+        return Outputs(are_raw=wanted == "linear")
+    sums_to_one, is_within = answers
+    if sums_to_one and wanted != "softmax":
+        raise SettingsError(
+            f"model: {target} gives answers that add up to 1, as a softmax makes them, which is for classes: let it "
+            f"end with {'no activation' if wanted == 'linear' else wanted} for this task"
+        )
+    if wanted == "linear":
+        return Outputs(are_raw=True)
+    if sums_to_one or (wanted == "sigmoid" and is_within):
         return Outputs(are_raw=False)
+    if found is None and is_within:
+        raise SettingsError(
+            f"model: {target} gives answers from 0 to 1 that do not add up to 1: they are neither probabilities of "
+            "classes nor logits; let it end with softmax, or with no activation"
+        )
     if found not in (None, "linear"):
         raise SettingsError(
             f"model: {target} ends with the activation {found}, and its answers are neither probabilities, as a "
@@ -174,20 +189,20 @@ def _activation(layer: keras.layers.Layer | None) -> str | None:
     return name if getattr(function, "__module__", "").startswith("keras.") else f"{name} of your own"
 
 
-def _returns_probabilities(network: keras.Model, input_shape: Sequence[int], *, adding_up: bool) -> bool:
-    """Tell whether the answers to a few images are probabilities. Those of untrained logits never were, in 300 nets.
+def _answers(network: keras.Model, input_shape: Sequence[int]) -> tuple[bool, bool] | None:
+    """Return whether the answers to a few images add up to 1, and whether all lie between 0 and 1; None for NaN.
 
-    Args:
-        network: that is asked.
-        input_shape: of an image.
-        adding_up: whether those of one image add up to 1. If not, images of large values are asked too, for whose
-            logits it is not likely to lie between 0 and 1.
+    Those of untrained logits never added up to 1, in 300 nets. Images of large values are among those asked, for whose
+    logits it is not likely to lie between 0 and 1.
     """
     images = np.random.default_rng(0).random((8, *input_shape), np.float32)
-    if not adding_up:
-        images = np.concatenate([images, 100 * (images - 0.5), -1000 * images])
-    answers = np.asarray(keras.ops.convert_to_numpy(network(images, training=False)), np.float32)
-    if not np.isfinite(answers).all():
-        return True  # The first step will tell it.
-    is_within = (answers >= 0).all() and (answers <= 1 + _TOLERANCE).all()
-    return bool(is_within and (not adding_up or np.allclose(answers.sum(axis=-1), 1, atol=_TOLERANCE)))
+    images = np.concatenate([images, 100 * (images - 0.5), -1000 * images])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras's, of a softmax over one output, which is refused.
+        answers = np.asarray(keras.ops.convert_to_numpy(network(images, training=False)), np.float32)
+    few = answers[:8]
+    if not np.isfinite(few).all():
+        return None
+    adds_up = bool((few >= 0).all() and np.allclose(few.sum(axis=-1), 1, atol=_TOLERANCE))
+    known = answers[np.isfinite(answers).all(axis=-1)]
+    return adds_up, bool((known >= 0).all() and (known <= 1 + _TOLERANCE).all())

@@ -17,6 +17,8 @@ from mnist_exp.training.fit import TrainingRequest
 from mnist_exp.training.predict import predict
 from mnist_exp.training.scores import Scores
 
+_FEW = 1000  # training images whose labels the loss is tried on
+
 
 @dataclass(frozen=True)
 class Training:
@@ -68,8 +70,8 @@ def prepare(settings: Settings, dataset: Dataset, split: Split) -> Training:
     weights = dataset.weights_of(split.trained, settings.trainer.class_weight)
     scaling, is_weighted = data.scaling(settings.data, dataset, split), weights is not None
     models = build.build(settings, dataset.shape, task, count, len(split.x_train), scaling, is_weighted=is_weighted)
-    few = task.targets(split.y_train[:2])
-    loss.check(models.goal.loss, few, count, settings.loss.target, task.name)
+    goal = models.goal
+    loss.check(settings.loss, goal.loss, task, split.y_train[:_FEW], count, is_raw=goal.is_raw)
     scores = Scores(task, settings.metrics, len(dataset.class_names), settings.objective)
     scores.check(split.y_val, count)
     return Training(settings, dataset, split, models, scores, weights, own_callbacks.build(settings.callbacks))

@@ -263,3 +263,26 @@ def test_number_of_outputs_that_does_not_fit_is_told_with_the_task():
         built_for(sequential(layers.Dense(7)), Binary(), 1)
     with pytest.raises(SettingsError, match=r"must return numbers of shape \(None, 2\) for task=regression"):
         built_for(sequential(layers.Dense(7)), Regression(), 2)
+
+
+def behind_a_reshape(activation, count):
+    """Nothing but the answers tells what they are."""
+    return sequential(layers.Dense(count, activation=activation), layers.Reshape((count,)))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_softmax_that_only_the_answers_tell_is_refused_for_other_tasks(name):
+    task, count = TASKS[name]
+    with pytest.raises(SettingsError, match="answers that add up to 1, as a softmax makes them, which is for classes"):
+        built_for(behind_a_reshape("softmax", count), task, count)
+
+
+def test_sigmoids_that_only_the_answers_tell_are_refused_for_classes():
+    with pytest.raises(SettingsError, match=r"from 0 to 1 that do not add up to 1: .* let it end with softmax"):
+        built_for(behind_a_reshape("sigmoid", 3), Classification(), 3)
+
+
+def test_softmax_that_is_taken_away_is_told():
+    made = built_for(sequential(layers.Dense(2, activation="softmax")), Regression(), 2)
+    (remark,) = made.remarks
+    assert remark == "the softmax at the end of the model is for classes: for task=regression there is nothing"

@@ -1,10 +1,10 @@
 """Metrics of all predictions at once: own functions, Keras's classes where they are what they say, nothing else."""
 
-import keras
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from mnist_exp.composition.compose import compose
 from mnist_exp.config import components
 from mnist_exp.errors import SettingsError
 from mnist_exp.tasks import builders
@@ -54,6 +54,26 @@ def test_metric_of_keras_that_is_another_quantity_is_refused_with_what_to_take(n
         scores(m=(f"keras.metrics.{name}", {}))
 
 
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("binary", "CategoricalAccuracy"),
+        ("regression", "CategoricalAccuracy"),
+        ("regression", "SparseCategoricalAccuracy"),
+        ("multilabel", "TopKCategoricalAccuracy"),
+        ("multilabel", "SparseCategoricalAccuracy"),
+        ("classification", "Mean"),
+        ("classification", "TruePositives"),
+        ("classification", "BinaryIoU"),
+    ],
+)
+def test_metric_of_keras_of_another_task_is_refused(task, name):
+    """CategoricalAccuracy of one probability is 1, whatever it is; Mean takes predictions for weights."""
+    checked, _ = components.check_mapping("metrics", {"m": {"_target_": f"keras.metrics.{name}"}}, ())
+    with pytest.raises(SettingsError, match=rf"keras.metrics.{name} does not fit task={task}: of Keras's there are"):
+        Scores(getattr(builders, task)(), checked, 3)
+
+
 def test_metrics_of_two_classes_are_right_in_keras():
     labels, outputs = RNG.integers(2, size=40), RNG.random((40, 1), np.float32)
     found = scores("binary", 2, p=("keras.metrics.Precision", {}), r=("keras.metrics.Recall", {})).of(labels, outputs)
@@ -70,9 +90,9 @@ def test_metric_is_begun_anew_each_time():
 @pytest.mark.parametrize(
     ("task", "target", "words"),
     [
-        ("classification", "mnist_exp.metrics.mae", "metrics.m: .*mae is for numbers"),
-        ("classification", "mnist_exp.metrics.top_k_accuracy", "metrics.m: .*k=5 is more than"),
-        ("regression", "mnist_exp.metrics.mcc", "metrics.m: .*mcc is for classes"),
+        ("classification", "mnist_exp.metrics.mae", "metrics.m: mae is for numbers"),
+        ("classification", "mnist_exp.metrics.top_k_accuracy", "metrics.m cannot be computed: .*k=5 is more than"),
+        ("regression", "mnist_exp.metrics.mcc", "metrics.m: mcc is for classes and labels"),
     ],
 )
 def test_metric_that_does_not_fit_is_told_before_the_training(task, target, words):
@@ -112,22 +132,45 @@ def test_name_of_a_metric_is_a_plain_one(name):
     assert len(problems) == 1 and "a name has letters, digits and _" in problems[0]
 
 
-def test_every_metric_of_keras_is_right_or_refused_for_classes():
-    """A new one of Keras's must be looked at, too: what it says of labels that all are predicted right is known."""
-    sure = np.eye(3, dtype=np.float32)[LABELS]
-    told = []
-    for name in sorted(vars(keras.metrics)):
-        kind = getattr(keras.metrics, name)
-        if not (isinstance(kind, type) and issubclass(kind, keras.metrics.Metric)) or name == "Metric":
-            continue
-        checked, problems = components.check_mapping("metrics", {"m": {"_target_": f"keras.metrics.{name}"}}, ())
-        try:
-            value = None if problems else Scores(builders.classification(), checked, 3).of(LABELS, sure)["m"]
-        except SettingsError:
-            value = None
-        if value is None:
-            told.append(name)
-            continue
-        if name.endswith(("Accuracy", "CosineSimilarity")):
-            assert value == pytest.approx(1, abs=1e-5), name
-    assert {"AUC", "F1Score", "Precision", "Recall"} <= set(told)
+def test_metric_that_changes_its_arguments_changes_nothing_else(own, tmp_path):
+    text = "def zero(labels, outputs):\n    labels[:] = 0\n    outputs[:] = 0\n    return 1\n"
+    (tmp_path / "own_changes.py").write_text(text)
+    labels, outputs = LABELS.copy(), OUTPUTS.copy()
+    scores(trusted=("own_changes",), m=("own_changes.zero", {})).of(labels, outputs)
+    np.testing.assert_array_equal(labels, LABELS)
+    np.testing.assert_array_equal(outputs, OUTPUTS)
+
+
+def test_error_in_a_metric_has_its_name(own, tmp_path):
+    (tmp_path / "own_fails.py").write_text("def share(labels, outputs):\n    return 1 / 0\n")
+    with pytest.raises(SettingsError, match=r"metrics.m cannot be computed: ZeroDivisionError: division by zero"):
+        scores(trusted=("own_fails",), m=("own_fails.share", {})).check(LABELS, 3)
+
+
+def test_objective_without_a_value_on_the_validation_images_is_told_before_the_training():
+    each = Scores(builders.binary(), {}, 2, "val_auc")
+    each.check(np.array([0, 1]), 1)
+    with pytest.raises(SettingsError, match="objective=val_auc has no value on the 2 validation images, as with one"):
+        each.check(np.array([1, 1]), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "words"),
+    [
+        ("loss", "mnist_exp.metrics.mcc", "runs record something else by that name"),
+        ("accuracy", "mnist_exp.metrics.mcc", "runs record something else by that name"),
+        ("ece", "mnist_exp.metrics.mcc", "runs record something else by that name"),
+        ("val_mcc", "mnist_exp.metrics.mcc", "runs record something else by that name"),
+        ("macro_f1", "mnist_exp.metrics.mcc", "macro_f1 is the name of mnist_exp.metrics.macro_f1"),
+        ("top_5_accuracy", "mnist_exp.metrics.mcc", "is the name of mnist_exp.metrics.top_k_accuracy"),
+    ],
+)
+def test_name_that_says_something_else_already_is_refused(name, target, words):
+    with pytest.raises(SettingsError) as error:
+        compose(["data=mnist_5k", f"+metrics.{name}={{_target_: {target}}}"])
+    assert any(problem.startswith(f"metrics.{name}") and words in problem for problem in error.value.problems)
+
+
+def test_direction_of_a_known_function_is_known():
+    with pytest.raises(SettingsError, match="direction=maximize does not fit objective=val_brier: it must be minimize"):
+        compose(["data=mnist_5k", "objective=val_brier", "+metrics.brier={_target_: keras.metrics.MeanSquaredError}"])
