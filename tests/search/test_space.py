@@ -125,7 +125,7 @@ def test_range_is_a_list_of_numbers_for_a_grid():
 def test_glob_gives_the_choices_of_a_group():
     with composer(None) as loader:
         space = parse({}, ["model=glob(*)", "schedule=glob(co*)"], SweepSettings(), loader)
-    models = ("cnn", "convnet", "lenet5", "mlp", "resnet")
+    models = ("backbone", "cnn", "convnet", "lenet5", "mlp", "resnet")
     assert [axis.values for axis in space.axes] == [models, ("constant", "cosine")]
 
 
