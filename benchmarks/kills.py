@@ -199,11 +199,14 @@ def check_runs(work: Path, names: list[str], runs: int, kills: int, rng: random.
             command = arguments
             for _ in range(kills):
                 after_s = rng.uniform(0, 0.95) * seconds[name]
-                if not kill(folder, after_s, *command) or not (folder / "unfinished").exists():
+                still_ran = kill(folder, after_s, *command)
+                if not still_ran or not (folder / "unfinished").exists():
                     break  # It was done, but for its last line.
                 moments.append(f"{after_s:.1f}")
                 command = [f"resume={only_run(folder)}"]
-        if (folder / "unfinished").exists():
+        # Killed while it tidied up, it is done though its folder is left.
+        is_done = any(run.info.status == "FINISHED" for run in client(folder)[1])
+        if (folder / "unfinished").exists() and not is_done:
             finish(folder, *command)
         done = [run for run in client(folder)[1] if run.info.status == "FINISHED"]
         equal = len(done) == 1 and result(folder, done[0]) == whole[name]

@@ -62,6 +62,7 @@ def test_weights_of_each_format_come_to_the_same_bits(suffix, files):
         np.testing.assert_array_equal(here, there)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train_from", ["none", "expanded_conv_9_add"])
 def test_what_is_frozen_keeps_its_bits_in_a_training(train_from):
     network = models.backbone(SIZE, 10, train_from=train_from)
@@ -113,6 +114,7 @@ def test_weights_of_another_network_and_files_that_are_none_are_refused(tmp_path
             models.backbone(SIZE, 10, weights=str(file))
 
 
+@pytest.mark.slow
 def test_head_first_and_then_all_of_it(tmp_path):
     """The recipe of docs/fine-tuning.md: the second run begins with what the first one ended with."""
     from mnist_exp.experiment.runner import run

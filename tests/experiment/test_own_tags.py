@@ -17,6 +17,7 @@ TEXTS = {"owner": "ann", "team.name": "north 1", "gpu": "false", "fold": "3"}
 DESCRIPTION = "tracking.description='a first look, by *ann*'"
 
 
+@pytest.mark.slow
 def test_tags_and_description_are_recorded_and_in_no_job_key():
     run(*SMALL, *OWN, DESCRIPTION)
     client, _, (found,) = recorded()

@@ -66,6 +66,7 @@ def test_penalty_has_its_own_name_and_is_in_no_loss(of_answers, dataset):
         assert history["penalty"][-1] == pytest.approx(0.1 * (kernel**2).sum(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_validation_and_test_of_the_same_images_have_one_loss(dataset):
     """Whatever the loss, the metrics and the penalty."""
     for words in ([], ["loss=focal"], ["loss=mse"], ["loss=crossentropy", "loss.label_smoothing=0.1"]):

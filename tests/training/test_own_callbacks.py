@@ -46,6 +46,7 @@ def test_callback_that_fails_is_named(how):
     assert str(error.value).startswith(FAILURES[how])
 
 
+@pytest.mark.slow
 def test_run_that_a_callback_fails_says_so_in_its_tag(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CallbackError):
