@@ -52,6 +52,7 @@ def test_pixels_come_as_the_network_wants_them(name):
     np.testing.assert_allclose(made(raw / 255).numpy(), wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("suffix", backbones.WEIGHTS_FILES)
 def test_weights_of_each_format_come_to_the_same_bits(suffix, files):

@@ -287,6 +287,7 @@ def built_model(keras, name, /, **arguments):
     return json.loads(Component("model", f"mnist_exp.models.{name}", arguments).build((28, 28, 1), 10).to_json())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", builders(models))
 def test_each_option_of_a_model_changes_what_is_built(name, keras):
     plain = built_model(keras, name)
@@ -387,6 +388,7 @@ OF_KERAS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "option"), OF_KERAS)
 def test_option_of_an_optimizer_changes_the_weights(target, option, of_default):
     known = components.parameters("optimizer", target)

@@ -259,6 +259,7 @@ def valid_overrides(draw):
     return written
 
 
+@pytest.mark.slow
 @examples(35)
 @given(valid_overrides())
 def test_valid_settings_survive_their_configuration_unchanged(texts):
@@ -273,6 +274,7 @@ def test_valid_settings_survive_their_configuration_unchanged(texts):
         assert again.to_config() == made.to_config()
 
 
+@pytest.mark.slow
 @examples(400)
 @given(
     st.recursive(

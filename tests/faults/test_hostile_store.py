@@ -92,6 +92,7 @@ ESCAPES += ["file:///tmp/PROOF", "..", "config.yaml/../../PROOF", "\u2024\u2024/
 FOLDERS = ["../PROOF", "a/../../PROOF", "..", "%2e%2e/PROOF"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "is_dir"), [*((path, False) for path in ESCAPES), *((path, True) for path in FOLDERS)]
 )

@@ -45,6 +45,7 @@ def replayed(lines, file):
     return [(t.number, t.state.name, t.params, t.values, t.intermediate_values, t.user_attrs) for t in found]
 
 
+@pytest.mark.slow
 def test_journal_cut_at_any_byte_of_its_last_three_lines_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda file: None)  # Thousands of them take minutes.
     whole = run_trials(3)

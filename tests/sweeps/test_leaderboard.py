@@ -192,6 +192,7 @@ def is_picture(file):
 TURNED = ("plain", "only NaN", "endless curves")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "direction"), [*((name, "maximize") for name in MATERIAL), *((name, "minimize") for name in TURNED)]
 )

@@ -89,6 +89,7 @@ def test_point_is_composed_as_hydra_composes_it(composers, overrides):
     assert their_error is not None or list(ours) == list(theirs)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(overrides=combinations(*CHOICES[:4], *WRONG))
 def test_overrides_that_hydra_refuses_get_a_message(composers, overrides):

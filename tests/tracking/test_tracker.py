@@ -9,6 +9,7 @@ from mnist_exp.tracking.tracker import open_tracker
 PARAMS = {"objective": "val_accuracy", "direction": "maximize"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_created", [True, False])
 def test_run_is_created_once_whether_or_not_the_server_did_it_before_it_died(is_created, monkeypatch):
     from mlflow import MlflowClient

@@ -25,6 +25,7 @@ def trained(*words):
     return result, score(predict(result.model, split.x_val), split.y_val)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "epoch"),
     [

@@ -48,6 +48,7 @@ def train(dataset, *words):
     return models.inference_model, split, float((answers.argmax(axis=1) == dataset.y_test).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHAPES)
 def test_an_mlp_learns_from_examples_of_any_shape_that_are_standardized(kind):
     words = ["data.standardize=true", "trainer.epochs=30", "optimizer.learning_rate=0.01"]
