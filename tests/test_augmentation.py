@@ -74,6 +74,7 @@ def test_changes_the_images_and_keeps_shape_and_range(name, x):
         assert changed.sum() == pytest.approx(x.sum(), rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGING)
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])
 def test_pixels_stay_in_the_range_that_is_given(name, value_range, x):

@@ -97,6 +97,7 @@ def test_gives_float32_whatever_the_precision(name, images):
     assert model(images[0]).dtype == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILDERS)
 def test_is_the_same_after_saving_and_loading(name, images, tmp_path):
     model = build(name)

@@ -170,6 +170,7 @@ def test_a_good_file_may_be_read_by_whom_the_umask_allows(start, get, place):
     assert oct(place.stat().st_mode & 0o777) == "0o640"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", [None, OLD], ids=["empty folder", "over an older file"])
 @pytest.mark.parametrize(
     ("plan", "reason"),

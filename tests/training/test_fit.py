@@ -385,6 +385,7 @@ def test_augmentation_that_changes_the_shape_is_refused(tmp_path, monkeypatch):
     build(compose([*words, "augment._target_=crops.crop_back"]), (28, 28, 1), Classification(), 10, 400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["pixels", "rescaling", "own", "net"])
 @pytest.mark.parametrize("augment", ["pixels", "rescaling", "own"])
 def test_own_models_and_layers_may_have_any_name(model, augment, dataset, tmp_path, monkeypatch):

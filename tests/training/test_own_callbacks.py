@@ -39,6 +39,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", FAILURES)
 def test_callback_that_fails_is_named(how):
     with pytest.raises(CallbackError) as error:
