@@ -281,7 +281,7 @@ def _show(
 ) -> None:
     task = images.dataset.task
     rows = {
-        "run": f"{run.run_id}, {labelled_images.shown(run.name)}",
+        "run": f"{run.run_id}, {wording.short_name(run.name)}",
         **_of_members(report.get("members", {}), task),
         "images": f"{len(images.y):,} {images.words()}, from {images.dataset.place}",
         **measured.rows,

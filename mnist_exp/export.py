@@ -190,7 +190,7 @@ def _show(screen: Screen, run: StoredRun, images: Images, name: str, target: Pat
     parity, runtime, task = exported.parity, FORMATS[name].runtime, images.dataset.task
     called = export_formats.output_name(name, task)
     rows = {
-        "run": f"{run.run_id}, {labelled_images.shown(run.name)}",
+        "run": f"{run.run_id}, {wording.short_name(run.name)}",
         "file": f"{target}, {exported.size / 1e6:.2f} MB" + ("" if parity.is_kept else ", not written"),
         "input": f"{export_formats.input_name(images.dataset.pixels)}, float32 ({shape}), "
         + ("raw, 0 to 255" if images.dataset.pixels else "as the data set has them"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from mnist_exp.errors import plural, printable
 
+_LONGEST = 60  # characters of a name
 _READS_AS_OTHER = re.compile(r"[+-]?[\d_]*\.?\d+([eE][+-]?\d+)?|true|false|null|nan|[+-]?inf", re.IGNORECASE)
 
 
@@ -65,3 +66,9 @@ def show(value: Any) -> str:
 def metric(value: float) -> str:
     """Return a metric for people: four decimals, or four digits where these would say little."""
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
+
+
+def short_name(name: str) -> str:
+    """Return a name for a terminal, cut to 60 characters, with invisible and control characters escaped."""
+    plain = printable(name[:_LONGEST])
+    return plain if len(name) <= _LONGEST else f"{plain}…"

@@ -17,7 +17,7 @@ from mnist_exp.data import Dataset, Split
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.features import FEATURES
 from mnist_exp.data.lazy import Examples, joined
-from mnist_exp.errors import DataError, SettingsError, printable
+from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.experiment import recall
 from mnist_exp.inference import recorded_task
 from mnist_exp.tracking import names
@@ -30,7 +30,6 @@ SPLITS = ("test", "train", "validation", "all")
 _OF_THE_TRAINING = ("data.limit", "data.validation", "data.standardize")
 _OF_THE_GOAL = ("task", "loss", "metrics")
 _FIXED = ("name", "_target_", "limit", "validation", "standardize", "trusted_modules")
-_LONGEST = 60  # characters of a name
 _NAME = re.compile(r"[A-Za-z_][\w-]*(/[\w-]+)*")
 
 
@@ -198,14 +197,8 @@ def renamed(run: StoredRun, dataset: Dataset) -> str:
     )
 
 
-def shown(name: str) -> str:
-    """Return a name for a terminal, with invisible and control characters escaped."""
-    plain = printable(name[:_LONGEST])
-    return plain if len(name) <= _LONGEST else f"{plain}…"
-
-
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(map(shown, names[:3])) + (", …" if len(names) > 3 else "")
+    return ", ".join(map(wording.short_name, names[:3])) + (", …" if len(names) > 3 else "")
 
 
 def _own_settings(run: StoredRun, given: Mapping[str, Any] | None, trusted: Sequence[str]) -> Settings:

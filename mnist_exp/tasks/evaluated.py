@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_exp import metrics
-from mnist_exp.errors import printable
+from mnist_exp.config import wording
 from mnist_exp.evaluation import metrics as measures
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 _SHOWN = 20  # rows of the table on the screen
-_LONGEST = 60  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ def of_classes(
     cells = []
     for each in classes:
         numbers = ["-" if value is None else f"{value:.4f}" for value in (each.precision, each.recall, each.f1)]
-        taken_for = "-" if each.taken_for is None else f"{_brief(each.taken_for)} ({each.times:,})"
-        cells.append([_brief(each.name), *numbers, f"{each.images:,}", taken_for])
+        taken_for = "-" if each.taken_for is None else f"{wording.short_name(each.taken_for)} ({each.times:,})"
+        cells.append([wording.short_name(each.name), *numbers, f"{each.images:,}", taken_for])
 
     def draw() -> "Mapping[str, Figure]":
         from mnist_exp.evaluation import figures
@@ -119,7 +118,11 @@ def of_labels(y: Array, probabilities: Array, names: Sequence[str], loss: float,
         "macro_f1": metrics.macro_f1(y, probabilities),
     }
     cells = [
-        [_brief(each["name"]), *(_cell(each[n]) for n in ("precision", "recall", "f1")), f"{each['images']:,}"]
+        [
+            wording.short_name(each["name"]),
+            *(_cell(each[n]) for n in ("precision", "recall", "f1")),
+            f"{each['images']:,}",
+        ]
         for each in scores[:_SHOWN]
     ]
 
@@ -156,7 +159,9 @@ def of_numbers(y: Array, predicted: Array, names: Sequence[str], loss: float, wo
         | {"mean_error": float((predicted[:, i].astype(np.float64) - y[:, i]).mean())}
         for i, name in enumerate(names)
     ]
-    cells = [[_brief(each["name"]), *(f"{each[n]:.6g}" for n in list(each)[1:])] for each in scores[:_SHOWN]]
+    cells = [
+        [wording.short_name(each["name"]), *(f"{each[n]:.6g}" for n in list(each)[1:])] for each in scores[:_SHOWN]
+    ]
 
     def draw() -> "Mapping[str, Figure]":
         from mnist_exp.evaluation import figures
@@ -201,8 +206,3 @@ def _cell(value: float | None) -> str:
 
 def _first(names: Sequence[str], file: str) -> str:
     return f"the first {_SHOWN} of {len(names)}; {file} has all" if len(names) > _SHOWN else ""
-
-
-def _brief(name: str) -> str:
-    plain = printable(name[:_LONGEST])
-    return plain if len(name) <= _LONGEST else f"{plain}…"

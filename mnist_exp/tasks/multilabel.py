@@ -12,10 +12,10 @@ from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
 from mnist_exp.tasks import evaluated
 from mnist_exp.tasks.evaluated import Evaluated
-from mnist_exp.tasks.task import Array, Task, check_lengths, shortest
+from mnist_exp.tasks.task import Array, OfColumns, shortest
 
 
-class Multilabel(Task):
+class Multilabel(OfColumns):
     """Several labels an image: 0 and 1 in a column for each, the model returns the probability that it is there."""
 
     name: ClassVar[str] = "multilabel"
@@ -34,12 +34,6 @@ class Multilabel(Task):
     def prepared(self, y: Array) -> Array:
         """Return float32 (n, labels)."""
         return y.astype(np.float32)
-
-    def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
-        """Yield why prepared labels do not fit each other, or the names."""
-        if y_train.shape[1] != y_test.shape[1]:
-            yield f"y_train has {y_train.shape[1]} labels and y_test {y_test.shape[1]}; they must be the same"
-        yield from check_lengths(class_names, y_train.shape[1], "labels")
 
     def names(self, y_train: Array, given: Sequence[str] | None) -> tuple[str, ...]:
         """Return the names that are given, else the columns' numbers."""

@@ -11,12 +11,12 @@ from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
 from mnist_exp.tasks import evaluated
 from mnist_exp.tasks.evaluated import Evaluated
-from mnist_exp.tasks.task import Array, Task, check_lengths, shortest
+from mnist_exp.tasks.task import Array, OfColumns, shortest
 
 _LARGEST = 1e15  # whose square, summed over the images, is a float32
 
 
-class Regression(Task):
+class Regression(OfColumns):
     """One number an image, or several: the model returns them as they are."""
 
     name: ClassVar[str] = "regression"
@@ -40,12 +40,6 @@ class Regression(Task):
     def prepared(self, y: Array) -> Array:
         """Return float32 (n, numbers)."""
         return y.reshape(len(y), -1).astype(np.float32)
-
-    def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
-        """Yield why prepared targets do not fit each other, or the names."""
-        if y_train.shape[1] != y_test.shape[1]:
-            yield f"y_train has {y_train.shape[1]} numbers and y_test {y_test.shape[1]}; they must be the same"
-        yield from check_lengths(class_names, y_train.shape[1], "numbers")
 
     def names(self, y_train: Array, given: Sequence[str] | None) -> tuple[str, ...]:
         """Return the names that are given, else `target`, or the columns' numbers."""

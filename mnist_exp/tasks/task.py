@@ -179,10 +179,17 @@ def _own_metric(name: str) -> Component:
     return Component("metrics", f"mnist_exp.metrics.{name}")
 
 
-def check_lengths(names: Sequence[str] | None, outputs: int, what: str) -> Iterator[str]:
-    """Yield a sentence if there are names, and not one for each column of the labels."""
-    if names is not None and len(names) != outputs:
-        yield f"there are {len(names)} class_names, {', '.join(map(show, names[:3]))}, for {outputs} {what}"
+class OfColumns(Task):
+    """A task whose labels are columns, (n, labels or numbers), with a name for each."""
+
+    def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
+        """Yield why prepared labels do not fit each other, or the names."""
+        count = y_train.shape[1]
+        if count != y_test.shape[1]:
+            yield f"y_train has {count} {self.parts} and y_test {y_test.shape[1]}; they must be the same"
+        if class_names is not None and len(class_names) != count:
+            shown = ", ".join(map(show, class_names[:3]))
+            yield f"there are {len(class_names)} class_names, {shown}, for {count} {self.parts}"
 
 
 def shortest(values: Array) -> list[float]:
