@@ -3,6 +3,9 @@
 The layers come before the model during training. The saved model does not have them. The runner gives a builder that
 has an argument `value_range` the range of the pixels that its layers get, or None where that is not known. Keras's
 default is 0 to 255: on pixels of 0 to 1 its layers would make other numbers of them without a word.
+
+What mixes two images, and their labels, is no layer but a `Mixing`; in a list it comes before the layers:
+`[*mixup(alpha=0.2), *affine()]`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from mnist_exp.config import wording
-from mnist_exp.config.fields import Count, Fraction
+from mnist_exp.config.fields import Count, Fraction, Positive
 from mnist_exp.errors import SettingsError
+from mnist_exp.mixing import Cutmix, Mixing, Mixup
 
 if TYPE_CHECKING:
     from keras.layers import Layer
@@ -185,6 +189,33 @@ def random_erasing(
     return [erasing]
 
 
+def mixup(*, alpha: Positive = 0.2) -> list[Mixing]:
+    """Return mixup: each example of a batch is a weighted mean of itself and another one, and so are their labels.
+
+    Args:
+        alpha: both parameters of the beta distribution of the weights: 0.1 to 0.4 as a rule, and 1 makes all alike.
+    Returns: a mixing of examples of any shape (n, …), for any task.
+    Source: Zhang, Cisse, Dauphin & Lopez-Paz 2018, arXiv:1710.09412.
+    """
+    return [Mixup(alpha)]
+
+
+def cutmix(*, alpha: Positive = 1.0) -> list[Mixing]:
+    """Return CutMix: each image of a batch gets a rectangle of another one, and as much of its labels.
+
+    Args:
+        alpha: both parameters of the beta distribution of the areas; 1 makes all alike.
+    Returns: a mixing of images (n, height, width, channels), for classes and labels.
+    Source: Yun, Han, Oh, Chun, Choe & Yoo 2019, arXiv:1905.04899.
+    """
+    return [Cutmix(alpha)]
+
+
+def check_cutmix(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
+    """Yield a message if the examples are no images."""
+    yield from _unless_images("cutmix", "puts together", input_shape, "mixup")
+
+
 def _black(value_range: Range) -> float:
     return value_range[0] if value_range else 0.0
 
@@ -195,6 +226,6 @@ def _known(name: str, value_range: Range) -> tuple[float, float]:
     return value_range
 
 
-def _unless_images(name: str, does: str, input_shape: Sequence[int]) -> Iterator[str]:
+def _unless_images(name: str, does: str, input_shape: Sequence[int], instead: str = "none") -> Iterator[str]:
     if len(input_shape) != 3:
-        yield f"augment={name} {does} images, and not {wording.examples(input_shape)}: take augment=none"
+        yield f"augment={name} {does} images, and not {wording.examples(input_shape)}: take augment={instead}"

@@ -1,8 +1,9 @@
 """Losses: builders of what a training minimizes.
 
-The signature of a builder is the schema of its group in `conf/loss`. The runner gives three arguments itself, if there
+The signature of a builder is the schema of its group in `conf/loss`. The runner gives four arguments itself, if there
 are such: `activation`, which makes predictions of the raw outputs (softmax, sigmoid or linear: `tasks`),
-`from_logits`, whether the loss gets the outputs from before it, and `outputs`, how many there are for an image.
+`from_logits`, whether the loss gets the outputs from before it, `outputs`, how many there are for an image, and
+`is_mixed`, whether an image may have shares of several classes.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,19 +25,26 @@ Alpha = Annotated[
 _OF_CLASSES = ("softmax", "sigmoid")
 
 
-def auto(*, activation: Activation = "softmax", from_logits: bool = True) -> "losses.Loss":
+def auto(*, activation: Activation = "softmax", from_logits: bool = True, is_mixed: bool = False) -> "losses.Loss":
     """Return the usual loss: cross-entropy for classes and labels, the mean squared error for numbers."""
-    return mse() if activation == "linear" else crossentropy(activation=activation, from_logits=from_logits)
+    if activation == "linear":
+        return mse()
+    return crossentropy(activation=activation, from_logits=from_logits, is_mixed=is_mixed)
 
 
 def crossentropy(
-    *, activation: Activation = "softmax", from_logits: bool = True, label_smoothing: Smoothing = 0.0
+    *,
+    activation: Activation = "softmax",
+    from_logits: bool = True,
+    is_mixed: bool = False,
+    label_smoothing: Smoothing = 0.0,
 ) -> "losses.Loss":
     """Return the cross-entropy.
 
     Args:
         activation: softmax for one of several classes, sigmoid for labels of which each is there or not.
         from_logits: whether it gets logits.
+        is_mixed: whether an image may have shares of several classes.
         label_smoothing: share of the true class that is spread evenly over all of them.
     Source: label smoothing: Szegedy et al. 2016, arXiv:1512.00567, section 7.
     """
@@ -45,7 +53,7 @@ def crossentropy(
     _refuse_numbers("crossentropy", activation)
     if activation == "sigmoid":
         return losses.BinaryCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
-    if label_smoothing == 0:
+    if label_smoothing == 0 and not is_mixed:
         return losses.SparseCategoricalCrossentropy(from_logits=from_logits)
     return losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
 

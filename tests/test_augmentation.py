@@ -13,7 +13,8 @@ from mnist_exp.config import components
 from mnist_exp.errors import SettingsError
 
 NAMES = sorted(file.stem for file in (CONF / "augment").glob("*.yaml"))
-CHANGING = [name for name in NAMES if name != "none"]
+MIXING = ("mixup", "cutmix")  # tests/test_mixing.py
+CHANGING = [name for name in NAMES if name != "none" and name not in MIXING]
 # Options with which each image is changed, where the defaults leave some as they are.
 ALL = {"random_erasing": {"probability": 1.0, "smallest": 0.1}}
 KEEP_INK = ("shift", "affine", "elastic")

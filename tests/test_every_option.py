@@ -23,6 +23,7 @@ from mnist_exp.config.rules import without_effect
 from mnist_exp.config.schema import BUILDER_GROUPS, MAPPING_GROUPS, SECTIONS, TOP_LEVEL, DataSettings
 from mnist_exp.data import loaders
 from mnist_exp.errors import SettingsError
+from mnist_exp.mixing import Mixing
 from mnist_exp.tasks import builders as builders_of_tasks
 
 TESTS = Path(__file__).parent
@@ -82,6 +83,8 @@ AUGMENTATIONS = {
     "random_erasing.smallest": 0.3,
     "random_erasing.largest": 0.9,
     "random_erasing.fill": "noise",
+    "mixup.alpha": 1.0,
+    "cutmix.alpha": 0.1,
 }
 LOSSES = {
     "crossentropy.label_smoothing": 0.1,
@@ -313,7 +316,10 @@ def augmented(keras, name, **arguments):
     keras.utils.set_random_seed(3)
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
     for layer in Component("augment", f"mnist_exp.augmentation.{name}", arguments).build():
-        images = layer(images, training=True)
+        if isinstance(layer, Mixing):
+            images, _ = layer.mix(np.random.default_rng(3), images, np.eye(4, dtype=np.float32))
+        else:
+            images = layer(images, training=True)
     return np.asarray(images)
 
 

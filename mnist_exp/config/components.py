@@ -54,6 +54,7 @@ class Kind:
         return bool(self.keras) and target.startswith(f"{self.package}.")
 
 
+_OF_LOSSES = ("activation", "from_logits", "outputs", "is_mixed")
 # By name: the builders import `config.fields`, so this package must not import them; it looks them up when asked.
 KINDS = {
     kind.group: kind
@@ -62,7 +63,7 @@ KINDS = {
         Kind("optimizer", keras="keras.optimizers.Optimizer"),
         Kind("schedule", "mnist_exp.schedules", ("learning_rate", "steps")),
         Kind("augment", "mnist_exp.augmentation", named=("value_range",)),
-        Kind("loss", "mnist_exp.losses", named=("activation", "from_logits", "outputs"), keras="keras.losses.Loss"),
+        Kind("loss", "mnist_exp.losses", named=_OF_LOSSES, keras="keras.losses.Loss"),
         Kind("metrics", "mnist_exp.metrics", ("labels", "outputs"), keras="keras.metrics.Metric", is_mapping=True),
         Kind("callbacks", keras="keras.callbacks.Callback", is_mapping=True),
         Kind("task", "mnist_exp.tasks.builders"),

@@ -81,6 +81,19 @@ class Task(ABC):
         """Return prepared labels as the loss takes them: whole numbers (n,), or float32 (n, outputs)."""
         return y
 
+    def shares(self, y: Array, outputs: int) -> Array:
+        """Return prepared labels in the form whose means are labels, too: float32 (n, outputs).
+
+        Args:
+            y: prepared labels.
+            outputs: how many numbers the model returns for an image.
+        """
+        if self.activation != "softmax":
+            return self.targets(y)
+        found = np.zeros((len(y), outputs), np.float32)
+        found[np.arange(len(y)), y] = 1
+        return found
+
     def remarks(self, sets: Mapping[str, Array], names: Sequence[str]) -> list[str]:
         """Return a sentence for each thing that a user may not expect of the labels of a training or validation."""
         return []

@@ -1,6 +1,7 @@
-"""Batches of images. Their order depends only on the seed and the epoch."""
+"""Batches of images. Their order depends only on the seed and the epoch; how they are mixed, also on the step."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Union
 
 import keras
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Array = lazy.Array
+# Changes the arrays' parts of a batch at random.
+Mix = Callable[..., tuple[Array, ...]]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -26,17 +29,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         arrays: examples (n, …), in memory or lazy, and labels (n,) where they are needed.
         batch_size: images a batch; the last one of an epoch may be smaller.
         seed: decides the orders; None keeps the order of the arrays.
+        mix: called with a random generator for each batch, and the arrays' parts; needs a seed.
     """
 
-    def __init__(self, *arrays: Examples, batch_size: int, seed: int | None = None) -> None:
+    def __init__(self, *arrays: Examples, batch_size: int, seed: int | None = None, mix: Mix | None = None) -> None:
         # More than one worker makes Keras read ahead in threads of its own and turns tf.data's autotuning off, whose
         # thread held up the end of every second training for 5 s (docs/decisions/0003-batches.md). Other backends have
         # no tf.data, and threads that a signal leaves behind would keep the process from ending.
         super().__init__(workers=2 if keras.backend.backend() == "tensorflow" else 1, use_multiprocessing=False)
         self._arrays = arrays
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed, self._mix = batch_size, seed, mix
         self._order: Array | None = None
         self.start_epoch(0)
+        # What a batch has of each array: what mixes may make another type of it.
+        self._rows = self._mixed(0, *(np.zeros((1, *array.shape[1:]), array.dtype) for array in arrays))
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -45,7 +51,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[Array, ...]:
         """Return the arrays' parts for a batch."""
         chosen = self._chosen(index)
-        return tuple(array[chosen] for array in self._arrays)
+        return self._mixed(index, *(array[chosen] for array in self._arrays))
 
     def _encoded(self, index: int) -> list[Any]:
         """Return the images of a batch as files, and the other arrays' parts."""
@@ -53,6 +59,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         chosen = self._chosen(index)
         files = images.source.encoded(images.positions[chosen])
         return [np.array(files, object), *(array[chosen] for array in others)]
+
+    def _mixed(self, index: int, *parts: Array) -> tuple[Array, ...]:
+        """Return the parts for a batch as they are trained on."""
+        if self._mix is None or self._seed is None:
+            return parts
+        # From 1: NumPy's generators of [seed, epoch] and of [seed, epoch, 0] are the same.
+        return self._mix(np.random.default_rng([self._seed, self._epoch, index + 1]), *parts)
 
     def _chosen(self, index: int) -> slice | Array:
         """Return which rows a batch has."""
@@ -76,13 +89,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             if image_feed.decodes_as_pillow():
                 shapes = [array.shape[1:] for array in self._arrays]
                 types = [array.dtype for array in others]
-                return image_feed.pipeline(len(self), self._encoded, types, shapes, self._batch_size)
-        types = [array.dtype for array in self._arrays]
+                data = image_feed.pipeline(len(self), self._encoded, types, shapes, self._batch_size)
+                return data if self._mix is None else image_feed.mixed(data, self._mixed, self._rows)
+        types = [row.dtype for row in self._rows]
 
         def read(index: Any) -> tuple[Any, ...]:
             parts = tf.numpy_function(self.__getitem__, [index], types)
-            for part, array in zip(parts, self._arrays, strict=True):
-                part.set_shape((None, *array.shape[1:]))
+            for part, row in zip(parts, self._rows, strict=True):
+                part.set_shape((None, *row.shape[1:]))
             return tuple(parts)
 
         options = tf.data.Options()
@@ -92,6 +106,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def start_epoch(self, epoch: int) -> None:
         """Draw the order of the images of an epoch, counted from 0."""
+        self._epoch = epoch
         if self._seed is not None:
             self._order = order(self._seed, epoch, len(self._arrays[0]))
 

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from mnist_exp.config import components, wording
-from mnist_exp.config.components import Component
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.data.features import FEATURES
 from mnist_exp.data.scaling import PIXELS, Scaling
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.tasks.task import Task
-from mnist_exp.training import devices, loss, optimizers, outputs
+from mnist_exp.mixing import Mixing
+from mnist_exp.tasks.task import Array, Task
+from mnist_exp.training import augmenting, devices, loss, optimizers, outputs
 from mnist_exp.training.fast_ops import is_made_of_layers, quicken
 from mnist_exp.training.optimizers import uses_fast_ops
 
@@ -33,6 +33,8 @@ class Goal:
         is_raw: whether the model that is trained returns what comes before the task's activation.
         is_weighted: whether images count differently in the loss.
         has_penalty: whether regularizers or layers of the model add to it.
+        mixing: makes each training example of two; None where they are trained on as they are.
+        outputs: how many numbers the model returns for an example.
     """
 
     task: Task
@@ -40,6 +42,13 @@ class Goal:
     is_raw: bool
     is_weighted: bool = False
     has_penalty: bool = False
+    mixing: Mixing | None = None
+    outputs: int = 0
+
+    def mix(self, rng: np.random.Generator, x: Array, y: Array, *weights: Array) -> tuple[Array, ...]:
+        """Return a batch as it is trained on: examples, labels (n, outputs), and weights if there are any."""
+        assert self.mixing is not None
+        return self.mixing.mix(rng, x, self.task.shares(y, self.outputs), *weights)
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Give a model its loss, its metrics and its optimizer."""
@@ -53,9 +62,24 @@ class Goal:
         """Return the metric that Keras computes batch by batch, in the form that `compile` takes."""
         if self.task.running == "mae":
             return keras.metrics.MeanAbsoluteError(name="mae")
+        if self.mixing is not None:
+            return self._accuracy_of_mixed()
         if self.task.activation == "sigmoid":  # Keras compares logits with 0.5, too.
             return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if self.is_raw else 0.5)
         return "accuracy"
+
+    def _accuracy_of_mixed(self) -> keras.metrics.Metric:
+        """Return the accuracy where the class, or label, of an example is the one with the larger share."""
+        limit = 0.0 if self.is_raw else 0.5
+
+        def are_right(y_true: Any, y_pred: Any) -> Any:
+            if self.task.activation == "sigmoid":
+                return keras.ops.equal(y_true > 0.5, y_pred > limit)
+            is_whole = len(y_true.shape) < 2 or y_true.shape[-1] != self.outputs  # Of a validation, which is not mixed.
+            classes = keras.ops.reshape(y_true, (-1,)) if is_whole else keras.ops.argmax(y_true, axis=-1)
+            return keras.ops.equal(keras.ops.cast(classes, "int32"), keras.ops.argmax(y_pred, axis=-1))
+
+        return keras.metrics.MeanMetricWrapper(are_right, name="accuracy")
 
 
 @dataclass(frozen=True)
@@ -142,8 +166,9 @@ def _build(
     if getattr(network, "compiled", False):
         remarks.append(f"{settings.model.target} compiles its model: that has no effect, the configuration decides")
     inference_model = keras.Model(pixels, answers, name=settings.model.name)
+    mixing, layers = augmenting.of(settings.augment, scaling, task, network)
     augmented, names = scaled, [pixels.name, rescale.name, network.name]
-    for layer in _augmentation(settings.augment, scaling):
+    for layer in layers:
         own = layer if layer.name not in names else keras.Sequential([layer], name=_unlike(layer.name, names))
         augmented = own(augmented)
         names.append(own.name)
@@ -155,9 +180,10 @@ def _build(
     trained = _trained(network, settings.trainer, returned.head)
     training_model = keras.Model(pixels, trained(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * settings.trainer.steps(images)
-    minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw)
+    mixed_by = settings.augment.name if mixing else None
+    minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw, mixed_by=mixed_by)
     has_penalty = not components.is_of_libraries(settings.model.target) and _has_penalty(kept, input_shape)
-    goal = Goal(task, minimized, returned.trains_raw, is_weighted, has_penalty)
+    goal = Goal(task, minimized, returned.trains_raw, is_weighted, has_penalty, mixing, count)
     optimizer = optimizers.build(settings, steps)
     remarks += optimizers.remarks(optimizer, training_model.trainable_variables)
     goal.compile(training_model, optimizer)
@@ -169,14 +195,6 @@ def _has_penalty(network: keras.Model, input_shape: Sequence[int]) -> bool:
     """Tell whether a network adds to its loss; what layers add, in `call`, is known after a call only."""
     network(np.zeros((1, *input_shape), np.float32), training=False)
     return bool(network.losses)
-
-
-def _augmentation(augment: Component, scaling: Scaling) -> list[keras.layers.Layer]:
-    """Return the layers that change the training images."""
-    value_range = (0.0, 1.0) if scaling.pixels and scaling.mean is None else None
-    given = {"value_range": value_range} if augment.takes("value_range") else {}
-    made: list[keras.layers.Layer] = augment.build(**given)
-    return made
 
 
 def _sides(images: keras.KerasTensor) -> str:

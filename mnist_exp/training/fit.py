@@ -80,8 +80,10 @@ def fit(request: TrainingRequest, on_step: Callable[[int, Metrics], None] | None
     start = request.checkpoints.start if request.checkpoints else None
     task = request.goal.task
     weights = () if request.weights is None else (request.weights,)
-    arrays = (split.x_train, task.targets(split.y_train), *weights)
-    batches = Batches(*arrays, batch_size=trainer.batch_size, seed=request.settings.seed)
+    labels = task.targets(split.y_train) if request.goal.mixing is None else split.y_train
+    arrays = (split.x_train, labels, *weights)
+    mix = None if request.goal.mixing is None else request.goal.mix
+    batches = Batches(*arrays, batch_size=trainer.batch_size, seed=request.settings.seed, mix=mix)
     called = callbacks_of(request, on_step)
     # The user's callbacks are called for each step, as their batches are numbered.
     model.steps_per_execution = 1 if request.own else _steps_at_a_time(model, trainer, start)

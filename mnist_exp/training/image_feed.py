@@ -7,7 +7,7 @@ decoder takes half the time an image and knows no such lock (benchmarks/lazy_fol
 import functools
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,24 @@ def pipeline(
     )
     data = data.batch(batch_size).prefetch(2)
     return data.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options)
+
+
+def mixed(data: tf.data.Dataset, mix: Callable[..., tuple[Any, ...]], rows: Sequence[Any]) -> tf.data.Dataset:
+    """Return batches that are changed ahead of the training.
+
+    Args:
+        data: of the batches.
+        mix: returns, for the number of a batch and its arrays, the arrays to train on.
+        rows: one row of each of these, (1, …).
+    """
+
+    def changed(number: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = tf.numpy_function(mix, [number, *parts], [row.dtype for row in rows])
+        for part, row in zip(found, rows, strict=True):
+            part.set_shape((None, *row.shape[1:]))
+        return tuple(found)
+
+    return data.enumerate().map(changed).prefetch(1)
 
 
 @functools.cache

@@ -21,7 +21,9 @@ _OF_WHOLE_NUMBERS = ("Sparse", "CategoricalGeneralizedCrossEntropy")
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
-def make(component: Component, activation: Activation, outputs: int, *, from_logits: bool) -> keras.losses.Loss:
+def make(
+    component: Component, activation: Activation, outputs: int, *, from_logits: bool, mixed_by: str | None = None
+) -> keras.losses.Loss:
     """Return the loss that a configuration names.
 
     It takes labels as a task's `targets` gives them, classes also as one probability each (n, outputs).
@@ -31,9 +33,11 @@ def make(component: Component, activation: Activation, outputs: int, *, from_log
         activation: of the task.
         outputs: how many numbers the model returns.
         from_logits: whether the model that is trained returns logits.
-    Raises: SettingsError: the builder refuses its arguments, or returns no loss.
+        mixed_by: the augmentation by which an image has shares of several classes; None if each has one.
+    Raises: SettingsError: the builder refuses its arguments, or returns no loss, or none of shares.
     """
-    own = {"activation": activation, "from_logits": from_logits, "outputs": outputs}
+    is_mixed = mixed_by is not None
+    own = {"activation": activation, "from_logits": from_logits, "outputs": outputs, "is_mixed": is_mixed}
     given = {name: value for name, value in own.items() if component.takes(name)}
     built = component.build(**given)
     if not isinstance(built, keras.losses.Loss):
@@ -48,11 +52,25 @@ def make(component: Component, activation: Activation, outputs: int, *, from_log
     if activation != "softmax":
         return built if takes_logits or not from_logits or activation == "linear" else _OfLabels(built)
     if type(built).__name__.startswith(_OF_WHOLE_NUMBERS):
+        if is_mixed:
+            raise SettingsError(
+                f"loss._target_={component.target} takes one class an image, and augment={mixed_by} makes shares of "
+                "several: take loss=crossentropy, or another loss of probabilities"
+            )
         return built if takes_logits or not from_logits else _OfProbabilities(built)
     return OfClasses(built, outputs, activates=from_logits and not takes_logits)
 
 
-def check(component: Component, loss: keras.losses.Loss, task: Task, y: Array, outputs: int, *, is_raw: bool) -> None:
+def check(
+    component: Component,
+    loss: keras.losses.Loss,
+    task: Task,
+    y: Array,
+    outputs: int,
+    *,
+    is_raw: bool,
+    mixed_by: str | None = None,
+) -> None:
     """Try a loss before the training: it must be computed image by image, and be least where predictions are right.
 
     Keras takes any loss for anything: `CategoricalCrossentropy` of one output is 0, `BinaryCrossentropy` of numbers has
@@ -65,10 +83,18 @@ def check(component: Component, loss: keras.losses.Loss, task: Task, y: Array, o
         y: prepared labels of some training images.
         outputs: how many numbers the model returns for an image.
         is_raw: whether these come before the task's activation.
+        mixed_by: the augmentation by which an image has shares of several classes or labels, which is tried, too.
     Raises: SettingsError: it does not fit the task.
     """
     option = f"loss._target_={component.target} does not fit task={task.name}"
-    targets, right, wrong = _known_cases(task, y, outputs, is_raw=is_raw)
+    _try(option, component, loss, *_known_cases(task, y, outputs, is_raw=is_raw))
+    if mixed_by is not None and task.activation != "linear":
+        _try(f"{option} with augment={mixed_by}", component, loss, *_mixed_cases(task, outputs, is_raw=is_raw))
+
+
+def _try(
+    option: str, component: Component, loss: keras.losses.Loss, targets: Array, right: Array, wrong: list[Array]
+) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras's, of one output; that is refused below.
@@ -105,6 +131,23 @@ def _known_cases(task: Task, y: Array, outputs: int, *, is_raw: bool) -> tuple[A
             right, wrong = (each / each.sum(axis=1, keepdims=True) for each in (right, wrong))
         return np.arange(outputs), right, [wrong]
     return targets, right, [wrong]
+
+
+def _mixed_cases(task: Task, outputs: int, *, is_raw: bool) -> tuple[Array, Array, list[Array]]:
+    """Return targets with shares of two classes or labels, right outputs for them, and wrong ones."""
+    one = np.eye(outputs, dtype=np.float32)
+    if task.activation == "softmax":
+        other = np.roll(one, 1, axis=1)
+        targets, wrong = (0.8 * a + 0.2 * b for a, b in ((one, other), (other, one)))
+    else:
+        targets = 0.2 + 0.6 * np.concatenate([one, 0 * one])
+        wrong = 1 - targets
+    right, wrong = (np.clip(each, 1e-3, 1 - 1e-3) for each in (targets, wrong))
+    if task.activation == "softmax":
+        right, wrong = (each / each.sum(axis=1, keepdims=True) for each in (right, wrong))
+    if is_raw:
+        right, wrong = (np.log(p) - (0 if task.activation == "softmax" else np.log(1 - p)) for p in (right, wrong))
+    return targets.astype(np.float32), right.astype(np.float32), [wrong.astype(np.float32)]
 
 
 def _each(loss: keras.losses.Loss, targets: Array, raw: Array) -> Array:

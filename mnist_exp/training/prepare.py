@@ -71,7 +71,9 @@ def prepare(settings: Settings, dataset: Dataset, split: Split) -> Training:
     scaling, is_weighted = data.scaling(settings.data, dataset, split), weights is not None
     models = build.build(settings, dataset.shape, task, count, len(split.x_train), scaling, is_weighted=is_weighted)
     goal = models.goal
-    loss.check(settings.loss, goal.loss, task, split.y_train[:_FEW], count, is_raw=goal.is_raw)
+    mixed_by = settings.augment.name if goal.mixing else None
+    few = split.y_train[:_FEW]
+    loss.check(settings.loss, goal.loss, task, few, count, is_raw=goal.is_raw, mixed_by=mixed_by)
     scores = Scores(task, settings.metrics, len(dataset.class_names), settings.objective)
     scores.check(split.y_val, count)
     return Training(settings, dataset, split, models, scores, weights, own_callbacks.build(settings.callbacks))

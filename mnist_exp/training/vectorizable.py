@@ -39,6 +39,8 @@ def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
         return "its model is not made of Keras's own layers alone"
     if isinstance(other.split.x_train, LazyArray):
         return "its data are read as they are needed, and do not lie in the device's memory"
+    if other.goal.mixing is not None:
+        return "its examples are mixed, two by two"
     if other.weights is not None:
         return "its images count differently in the loss"
     if first.settings.loss != other.settings.loss:

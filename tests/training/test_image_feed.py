@@ -8,6 +8,7 @@ from mnist_exp.data.image_folder import list_folder, read_folder
 from mnist_exp.data.lazy import LazyArray
 from mnist_exp.data.lazy_folder import FolderImages
 from mnist_exp.errors import DataError
+from mnist_exp.mixing import Mixup
 from mnist_exp.training import image_feed
 from mnist_exp.training.batches import Batches
 
@@ -61,6 +62,20 @@ def test_the_batches_are_those_in_memory(listing, seed, decodes, monkeypatch):
             for one, other in zip(theirs, ours, strict=True):
                 assert one.dtype == other.dtype
                 np.testing.assert_array_equal(one, other)
+
+
+def test_mixed_batches_are_those_in_memory(listing):
+    """Each is drawn for the number of its batch: what is decoded ahead, and by whom, changes nothing."""
+    x, lazy, y = arrays(listing)
+
+    def mix(rng, images, labels):
+        return Mixup(1.0).mix(rng, images, np.eye(2, dtype=np.float32)[labels])
+
+    expected, found = (Batches(images, y, batch_size=16, seed=7, mix=mix) for images in (x, lazy))
+    assert found.feed().element_spec == expected.feed().element_spec
+    for theirs, ours in zip(seen(expected), seen(found), strict=True):
+        for one, other in zip(theirs, ours, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_tensorflow_decodes_as_pillow_does():

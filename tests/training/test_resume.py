@@ -95,6 +95,8 @@ KINDS = {
     "elastic": ["augment=elastic"],
     "erased": ["augment=random_erasing", "augment.fill=noise"],
     "rand_augment": ["augment=rand_augment"],
+    "mixup": ["augment=mixup", "augment.alpha=1.0"],
+    "cutmix, weighted classes": ["augment=cutmix", "trainer.class_weight=balanced"],
     "float16": ["trainer.precision=mixed_float16"],
     "moving averages": ["+optimizer.use_ema=true"],
     "the best moving averages": ["+optimizer.use_ema=true", "trainer.restore_best=true", "optimizer.learning_rate=0.1"],

@@ -1,0 +1,57 @@
+"""What changes the training examples: the mixing that an augmentation begins with, and its layers."""
+
+from collections.abc import Iterator
+
+import keras
+
+from mnist_exp.config.components import Component
+from mnist_exp.data.scaling import Scaling
+from mnist_exp.errors import SettingsError
+from mnist_exp.mixing import Mixing
+from mnist_exp.tasks.task import Task
+
+# Layers of Keras's that mix images and leave their labels as they are, where a model has them.
+_KERAS_MIXES = {"MixUp": "mixup(alpha=0.2)", "CutMix": "cutmix()"}
+
+
+def of(
+    augment: Component, scaling: Scaling, task: Task, network: keras.Model
+) -> tuple[Mixing | None, list[keras.layers.Layer]]:
+    """Return how training examples are mixed, if they are, and the layers that change them then.
+
+    Args:
+        augment: what the configuration names.
+        scaling: of the raw values.
+        task: what is learnt.
+        network: the model itself, in which nothing may mix.
+    Raises: SettingsError: labels would not be what is seen.
+    """
+    value_range = (0.0, 1.0) if scaling.pixels and scaling.mean is None else None
+    given = {"value_range": value_range} if augment.takes("value_range") else {}
+    made = list(augment.build(**given))
+    mixings = [each for each in made if isinstance(each, Mixing)]
+    layers = [each for each in made if not isinstance(each, Mixing)]
+    for where, each in [("augment", augment.target), ("model", network.name)]:
+        for layer in layers if where == "augment" else _within(network):
+            if (name := type(layer).__name__) in _KERAS_MIXES and isinstance(layer, getattr(keras.layers, name)):
+                raise SettingsError(
+                    f"{where}: {each} has a keras.layers.{name}, which mixes images and not their labels: let a "
+                    f"builder of augment return mnist_exp.augmentation.{_KERAS_MIXES[name]} before its layers"
+                )
+    if not mixings:
+        return None, layers
+    if made[0] is not mixings[0] or len(mixings) > 1:
+        raise SettingsError(f"augment: {augment.target} must return one mixing at most, and before the layers")
+    if mixings[0].is_of_areas and task.activation == "linear":
+        raise SettingsError(
+            f"augment={augment.name} is for classes and labels, which parts of an image have, and not for task="
+            f"{task.name}: take augment=mixup"
+        )
+    return mixings[0], layers
+
+
+def _within(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in network.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _within(layer)
