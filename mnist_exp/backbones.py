@@ -3,9 +3,12 @@
 Only weights are read from a file, never a configuration: what a file holds cannot run code.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from mnist_exp.config import wording
 from mnist_exp.errors import SettingsError, first_line
@@ -107,6 +110,8 @@ def preprocess(name: str, scaled: Any) -> Any:
 def load(file: str, network: "keras.Model", base: "keras.Model") -> None:
     """Read weights from a file: of the network of Keras alone, or of a whole model that a run recorded.
 
+    The last layer of such a model is left as it is if the file's has another number of classes.
+
     Args:
         file: `.weights.h5`, `.keras` or, of old, `.h5`.
         network: all of the model, from scaled pixels on.
@@ -118,13 +123,20 @@ def load(file: str, network: "keras.Model", base: "keras.Model") -> None:
     pixels = keras.Input(network.input_shape[1:])
     recorded = keras.Model(pixels, network(keras.layers.Rescaling(1 / 255)(pixels)))
     reasons = []
-    for kind in (base, recorded):
+    for kind, others in ((base, {}), (recorded, {}), (recorded, {"skip_mismatch": True})):
+        before = base.get_weights()
+        if others:  # What is not read stays as it is: then it can be told.
+            base.set_weights([np.full_like(each, np.nan) for each in before])
         try:
-            kind.load_weights(file)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras's, of what it skips.
+                kind.load_weights(file, **others)
         except Exception as error:  # Whatever a file may cause in h5py, zipfile or Keras.
             reasons.append(first_line(error))
         else:
-            return
+            if not any(np.isnan(each).any() for each in base.get_weights()):
+                return
+        base.set_weights(before)
     raise SettingsError(f"model.weights={file} does not fit {base.name}: {reasons[0]}")
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mnist_exp import backbones
 from mnist_exp.config import wording
-from mnist_exp.config.fields import Activation, Count, Fraction
+from mnist_exp.config.fields import Activation, Count, Fraction, InputFile
 
 if TYPE_CHECKING:
     import keras
@@ -302,7 +302,7 @@ def backbone(
     classes: int,
     *,
     name: backbones.Name = "MobileNetV3Small",
-    weights: str | None = None,
+    weights: InputFile | None = None,
     train_from: str = "all",
     size: Count | None = None,
     dropout: Fraction = 0.2,
@@ -315,7 +315,8 @@ def backbone(
         input_shape: height, width, 1 or 3 channels.
         classes: number of classes.
         name: of the network.
-        weights: imagenet, a file of weights of the network, or the exported model of a run; None for new ones.
+        weights: imagenet, a file of weights of the network, or the exported model of a run, whose last layer is taken
+            too if it has as many classes; None for new ones.
         train_from: all, none, or the name of the first layer of the network that learns; the last layer always does.
         size: side that the images are scaled to; None leaves them, or takes the smallest that the network has.
         dropout: share of the features dropped while training.

@@ -62,6 +62,7 @@ def rerun(options: argparse.Namespace) -> int:
     run = commands.find(options)
     _check_repeatable(run)
     settings = _settings(run, options)
+    recall.check_files(run, settings)
     dataset = recall.load_data(run, settings)
     changed = own_code.Changes().since(run)
     drift = [*([own_code.words(changed)] if changed else []), *recall.drift(run, settings)]

@@ -250,6 +250,12 @@ def parameters(group: str, target: str) -> dict[str, Parameter]:
     return _settable(KINDS[group], target, signature) if signature and not problem else {}
 
 
+def parameter(component: Component, name: str) -> Parameter | None:
+    """Return what is known of an argument of a component; None if there is no such one."""
+    signature, _ = _signature(component.kind, component.target, component.trusted)
+    return signature.parameters.get(name) if signature else None
+
+
 def _given(kind: Kind, signature: Signature) -> tuple[str, ...]:
     return () if kind.keras and signature.is_class else signature.positional[: len(kind.given)]
 

@@ -14,6 +14,7 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from mnist_exp.config.signatures import REQUIRED, Parameter
+from mnist_exp.config.signatures import InputFile as InputFile  # for builders
 from mnist_exp.config.wording import nearest, show, unknown
 
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)

@@ -22,11 +22,20 @@ from typing import Any
 import pydantic
 
 REQUIRED: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class ReadsFile:
+    """Metadata for `Annotated`: a text that may name a file, whose bytes then decide the result."""
+
+
+InputFile = typing.Annotated[str, ReadsFile()]
 _ANNOTATION_NAMES: dict[str, Any] = {
     "__builtins__": {},
     "pydantic": pydantic,
     "typing": typing,
     "Field": pydantic.Field,
+    "InputFile": InputFile,
     **{kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)},
     **{name: getattr(typing, name) for name in ("Any", "Annotated", "Literal", "Optional", "Union")},
 }

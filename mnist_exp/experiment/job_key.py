@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config import components, schema
+from mnist_exp.config import components, input_files, schema
 from mnist_exp.config.components import Component
 from mnist_exp.config.nested import digest, flatten
 from mnist_exp.config.schema import Settings
@@ -52,7 +52,7 @@ def result_config(settings: Settings) -> dict[str, Any]:
     """Return the part of a configuration that decides a run's result, as nested plain values.
 
     Where a run is recorded, where the data lie and what they are called, how often the run is saved, and whether a
-    default is written out or omitted, make no difference.
+    default is written out or omitted, make no difference. Files that a builder reads are known by their bytes.
     """
     return _with_effect("", settings)
 
@@ -139,7 +139,8 @@ def _with_effect(prefix: str, section: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Component):
-        return {"_target_": value.target, **components.essential(value)}
+        files = {name: f"sha256:{sha256}" for name, sha256 in input_files.of(value).items()}
+        return {"_target_": value.target, **components.essential(value), **files}
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -3,11 +3,13 @@
 import contextlib
 import copy
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnist_exp import data
 from mnist_exp.composition.preflight import check
+from mnist_exp.config import input_files
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings, TrackingSettings
 from mnist_exp.data import Dataset
@@ -86,6 +88,22 @@ def load_data(run: StoredRun, settings: Settings) -> Dataset:
             f"was trained on {recorded_sha256}: point data.path or $MNIST_EXP_DATA to the same data"
         )
     return dataset
+
+
+def check_files(run: StoredRun, settings: Settings) -> None:
+    """Check that the files which builders read are as they were. Raises: SettingsError: one is another one now."""
+    now = input_files.all_of(settings)
+    recorded: dict[str, str] = json.loads(run.tags.get(names.INPUT_FILES, "{}"))
+    options = {name: getattr(settings, name.partition(".")[0]).arguments.get(name.partition(".")[2]) for name in now}
+    other = [name for name in now if recorded.get(name, now[name]) != now[name]]
+    if other:
+        raise SettingsError(
+            [
+                f"{name}={options[name]} has the SHA-256 {now[name]}, but run {run.run_id} began with a file of "
+                f"{recorded[name]}: put that one back"
+                for name in other
+            ]
+        )
 
 
 def drift(run: StoredRun, settings: Settings) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from mnist_exp.config import input_files
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
@@ -77,6 +78,8 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         names.PROCESS: processes.identify(),
         **job.tags,
     }
+    if files := input_files.all_of(settings):
+        tags[names.INPUT_FILES] = json.dumps(files)
     if settings.tracking.description:
         tags[names.NOTE] = settings.tracking.description
     if dataset.fallback:

@@ -137,6 +137,13 @@ OWN_CODE = _tag(
     "SHA-256, hex",
     only_if="a builder of the user's own took part",
 )
+INPUT_FILES = _tag(
+    "mnist_exp.input_files",
+    "Digest of each file that a builder read, as weights to begin with, by the option that names it.",
+    _BEGIN,
+    "JSON of SHA-256, hex",
+    only_if="a builder reads a file",
+)
 PROCESS = _tag(
     "mnist_exp.process",
     "The machine and the process that run it.",
