@@ -13,8 +13,8 @@ import annotated_types
 import pydantic
 from pydantic.fields import FieldInfo
 
+from mnist_exp.config import signatures
 from mnist_exp.config.signatures import REQUIRED, Parameter
-from mnist_exp.config.signatures import InputFile as InputFile  # for builders
 from mnist_exp.config.wording import nearest, show, unknown
 
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -36,6 +36,7 @@ class Allowed:
     words: str
 
 
+InputFile = signatures.InputFile
 Count = Annotated[int, pydantic.Field(ge=1)]
 Whole = Annotated[int, pydantic.Field(ge=0)]
 Positive = Annotated[float, pydantic.Field(gt=0)]
