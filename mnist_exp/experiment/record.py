@@ -98,11 +98,11 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         job.on_start(record.run_id)
     suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""
     with tracker.folder() as folder:
-        files = {
+        written = {
             "config": config,
             f"environment{suffix}": provenance.environment(),
         }
-        for name, content in files.items():
+        for name, content in written.items():
             text = OmegaConf.to_yaml(OmegaConf.create(content))
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         # Not by OmegaConf: names of classes may look like interpolations.
