@@ -93,6 +93,7 @@ FOLDERS = ["../PROOF", "a/../../PROOF", "..", "%2e%2e/PROOF"]
 
 
 @pytest.mark.slow
+@pytest.mark.new_store
 @pytest.mark.parametrize(
     ("path", "is_dir"), [*((path, False) for path in ESCAPES), *((path, True) for path in FOLDERS)]
 )

@@ -193,6 +193,7 @@ TURNED = ("plain", "only NaN", "endless curves")
 
 
 @pytest.mark.slow
+@pytest.mark.new_store
 @pytest.mark.parametrize(
     ("name", "direction"), [*((name, "maximize") for name in MATERIAL), *((name, "minimize") for name in TURNED)]
 )

@@ -3,24 +3,21 @@
 import signal
 
 import keras
-import numpy as np
 import pytest
+import sittings
+from sittings import assert_same
 
 from mnist_exp import compose, data
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import signals
-from mnist_exp.training import checkpoints, setup
+from mnist_exp.training import checkpoints
 from mnist_exp.training.averaged_weights import AveragedWeights
-from mnist_exp.training.checkpointing import check_fits, variables
-from mnist_exp.training.checkpoints import CheckpointPolicy, Position
-from mnist_exp.training.fit import fit
-from mnist_exp.training.prepare import prepare
+from mnist_exp.training.checkpoints import Position
 
 pytestmark = pytest.mark.slow
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=0.25", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.batch_size=64", "trainer.epochs=3"]  # 5 steps an epoch, the last one smaller
-TIMES = ("epoch_time_s", "images_per_s")
 
 
 @pytest.fixture(scope="module")
@@ -41,50 +38,7 @@ def full_precision():
 
 
 def sitting(overrides, dataset, folder, stop_at=None):
-    """Train to the end, or until a signal comes at a step of an epoch; return model, history and warnings."""
-    settings = compose([*SMALL, *overrides])
-    split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
-    setup.set_up(settings.seed, settings.trainer)
-    training = prepare(settings, dataset, split)
-    model = training.models
-    start, _ = checkpoints.load(folder)
-    if start is not None:
-        check_fits(model.training_model, start)
-    epochs, messages = [start.position.epoch if start else 0], []
-
-    def on_epoch(epoch, metrics):
-        epochs[0] = epoch
-        return True
-
-    def on_step(step, metrics):
-        if (epochs[0], step) == stop_at:
-            signals._asked.append(signal.SIGTERM)
-
-    policy = CheckpointPolicy(folder, settings.trainer.checkpoint_every, start, messages.append)
-    try:
-        fitted = fit(training.request(on_epoch, policy), on_step)
-    finally:
-        signals._asked.clear()
-    return model, fitted, messages
-
-
-def state(model):
-    """Return everything that training has changed."""
-    named = variables(model.training_model)
-    return {name: keras.ops.convert_to_numpy(variable) for name, variable in named.items()}
-
-
-def assert_same(one, other):
-    (model, fitted, _), (other_model, other_fitted, _) = one, other
-    names = [name for name in fitted.history if name not in TIMES]
-    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} <= set(names)
-    for name in names:
-        assert fitted.history[name] == other_fitted.history[name]
-    assert len(fitted.history["epoch_time_s"]) == len(other_fitted.history["epoch_time_s"])
-    here, there = state(model), state(other_model)
-    assert here.keys() == there.keys()
-    for name, array in here.items():
-        np.testing.assert_array_equal(array, there[name], err_msg=name)
+    return sittings.sitting(compose([*SMALL, *overrides]), dataset, folder, stop_at)
 
 
 KINDS = {
