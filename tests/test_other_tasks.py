@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -31,8 +32,11 @@ def words(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_task_is_learnt(task):
+def test_task_is_learnt(task, capsys):
     result = run(compose([*words(task), "tracking=none"]))
+    shown = capsys.readouterr().out
+    selects = {"multilabel": "val_mcc, larger is better", "regression": "val_mae, smaller is better"}
+    assert re.findall(r"^objective +(.+)$", shown, re.MULTILINE) == [selects[task]] * (task in selects)
     running = "mae" if task == "regression" else "accuracy"
     assert result.metrics[f"test_{running}"] == pytest.approx(result.history[f"val_{running}"][-1], rel=1e-5)
     if task == "regression":
@@ -42,6 +46,13 @@ def test_task_is_learnt(task):
     else:
         assert result.metrics["test_accuracy"] > LEARNT[task]
     assert result.objective == result.history[compose(words(task)).objective][-1]
+
+
+def test_screen_says_which_way_a_metric_of_ones_own_is_taken(capsys):
+    own = ["trusted_modules=[own_tasks,own_parts]", "+metrics.worst={_target_: own_parts.worst_recall}"]
+    run(compose([*words("classification"), *own, "objective=val_worst", "trainer.epochs=1", "tracking=none"]))
+    said = "val_worst, larger is better, as direction says: nothing else is known of this metric"
+    assert said in capsys.readouterr().out
 
 
 def test_objective_of_another_task_is_told_before_anything_is_trained():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnist_exp.config import wording
 from mnist_exp.data.dataset import Array, Dataset
 from mnist_exp.data.lazy import Examples, rows
 from mnist_exp.errors import DataError
@@ -45,9 +46,9 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
         seed: of the choice.
     Raises: DataError: there are not enough images for it.
     """
-    total = len(data.y_train)
+    total, kind = len(data.y_train), wording.kind(data.shape)
     if limit is not None and limit > total:
-        raise DataError(f"data.limit={limit} is more than the {total:,} training images of data={data.name}")
+        raise DataError(f"data.limit={limit} is more than the {total:,} training {kind} of data={data.name}")
     used, none = np.arange(total), np.arange(0)
     if validation == "test" and limit in (None, total):
         return Split(data.x_train, data.y_train, data.x_test, data.y_test, True, used, none)
@@ -59,7 +60,7 @@ def split(data: Dataset, *, limit: int | None, validation: str | int | float, se
     held = round(validation * len(used)) if isinstance(validation, float) else validation
     if not 1 <= held < len(used):
         raise DataError(
-            f"data.validation={validation} would hold out {held:,} of {len(used):,} training images; "
+            f"data.validation={validation} would hold out {held:,} of {len(used):,} training {kind}; "
             "at least one must be held out and one left"
         )
     out = chosen(data.task.strata(data.y_train[used]), len(used), held, np.random.default_rng([_STREAM, seed, 1]))

@@ -1,6 +1,6 @@
 """What a person sees of a run before its first epoch and after its last one."""
 
-from mnist_exp.config import rules, wording
+from mnist_exp.config import objectives, rules, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.experiment import changes
@@ -20,7 +20,8 @@ def announce(
 ) -> None:
     """Say what is about to be trained, and on what."""
     scaled = ", standardized" if settings.data.standardize else "" if dataset.pixels else ", as they are"
-    watched = f"the {len(split.x_val):,} test images" if split.validated_on_test else f"{len(split.x_val):,} held out"
+    tested = f"the {len(split.x_val):,} test {wording.kind(dataset.shape)}"
+    watched = tested if split.validated_on_test else f"{len(split.x_val):,} held out"
     rate = settings.optimizer.arguments.get("learning_rate", "its own")
     augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
     trainer = settings.trainer
@@ -50,7 +51,18 @@ def announce(
 
 
 def _goal(settings: Settings, dataset: Dataset) -> dict[str, str]:
-    """Return what is learnt, by which loss, as a row of the screen; none for classes by cross-entropy."""
+    """Return what is learnt, by which loss, and what selects, as rows of the screen; none for the usual."""
+    found = _task(settings, dataset)
+    if settings.objective != Settings.objective:
+        better = {"maximize": "larger", "minimize": "smaller"}[settings.direction]
+        found["objective"] = f"{settings.objective}, {better} is better"
+        target = settings.metrics.get(settings.objective.removeprefix(objectives.VAL))
+        if objectives.direction(settings.objective, target.target if target else "") is None:
+            found["objective"] += ", as direction says: nothing else is known of this metric"
+    return found
+
+
+def _task(settings: Settings, dataset: Dataset) -> dict[str, str]:
     task, weights, loss = dataset.task, settings.trainer.class_weight, settings.loss.name
     if (task.name, loss, weights) == ("classification", "auto", None) and dataset.weights is None:
         return {}
@@ -67,7 +79,7 @@ def show_summary(
 ) -> None:
     """Say what came of the run, and what to do next with it."""
     rows = {
-        "test": f"{dataset.task.described(metrics)} on {len(dataset.y_test):,} images",
+        "test": f"{dataset.task.described(metrics)} on {len(dataset.y_test):,} {wording.kind(dataset.shape)}",
         "time": f"{metrics[names.FIT_TIME_S]:.1f} s of training",
     }
     if record.run_id is not None:
@@ -83,5 +95,6 @@ def show_summary(
 
 def _fallback_words(dataset: Dataset) -> str:
     return (
-        f"these are not the data asked for, but {dataset.place}: {len(dataset.y_test):,} test images, another accuracy."
+        f"these are not the data asked for, but {dataset.place}: {len(dataset.y_test):,} test "
+        f"{wording.kind(dataset.shape)}, another accuracy."
     )
