@@ -22,6 +22,7 @@ from mnist_exp.inference.ensemble import Prediction
 from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.runtime import imports, redacted_files
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import mlflow_log, mlflow_writes, names, store, tracker
@@ -70,12 +71,12 @@ def evaluate(options: argparse.Namespace) -> int:
     predicted = [predict(member, images, commands.trusted(options)) for member in members]
     prediction = predicted[0] if len(predicted) == 1 else ensemble.mean(predicted)
     tested = measure(prediction, images, run)
-    task, called = images.dataset.task, images.dataset.class_names
-    shown, loss = images.dataset.pictures(images.x), tested["loss"]
-    measured = task.evaluated(shown, images.y, prediction.outputs, called, loss, images.words())
+    dataset, outputs = images.dataset, prediction.outputs
+    answers = Answers(dataset.pictures(images.x), images.y, outputs, dataset.class_names, images.words())
+    measured = dataset.task.evaluated(answers, tested["loss"])
     report = _report(run, images, measured, prediction, tested)
     if options.ensemble:
-        each = [measure(own, images, run)[task.running] for own in predicted]
+        each = [measure(own, images, run)[dataset.task.running] for own in predicted]
         report["members"] = dict(zip([member.run_id for member in members], each, strict=True))
     with tracker.folder() as made, imports.paused_collection():
         drawn = _write(made, measured, report)

@@ -19,6 +19,7 @@ from PIL import Image
 from real_runs import client_of
 
 from mnist_exp import commands, compose, evaluate, load_model, run
+from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import labelled_images
 from mnist_exp.tasks.classification import Classification
@@ -131,7 +132,7 @@ def test_training_images_give_a_warning(here):
 def test_training_images_in_another_data_set_are_recognised(here):
     x, y, x_test, y_test = here.arrays
     split = labelled_images.data.split
-    dataset = SimpleNamespace(x_train=x, y_train=y, x_test=x_test, y_test=y_test, name="npz", task=Classification())
+    dataset = Dataset("npz", Classification(), x, y, x_test, y_test, (), "", "")
     used = split(dataset, limit=None, validation=100, seed=7)
     mixed = np.concatenate([used.x_train[:30], x_test[:70]]), np.concatenate([used.y_train[:30], y_test[:70]])
     save("mixed.npz", x_test, y_test, *mixed)

@@ -17,33 +17,6 @@ _MISTAKES = 25  # images in the figure of mistakes
 _NUMBERS = 6  # whose residuals are drawn
 
 
-def draw_all(
-    folder: Path,
-    history: Mapping[str, Sequence[float]],
-    x: Array | None,
-    y: Array,
-    probabilities: Array,
-    names: Sequence[str],
-) -> None:
-    """Write learning_curves.png, confusion_matrix.png and, of images, confident_mistakes.png.
-
-    Args:
-        folder: folder to write to; must exist.
-        history: the values of each metric, one per epoch.
-        x: test images, pixels 0-255, shape (n, height, width, channels); None where the examples cannot be shown.
-        y: true labels, integers from 0, shape (n,).
-        probabilities: the model's output, shape (n, classes).
-        names: one name per class.
-    """
-    figures = {
-        "learning_curves.png": learning_curves(history),
-        "confusion_matrix.png": confusion_matrix(y, probabilities.argmax(axis=1), names),
-    }
-    if x is not None:
-        figures["confident_mistakes.png"] = confident_mistakes(x, y, probabilities, names)
-    write(folder, figures)
-
-
 def write(folder: Path, figures: Mapping[str, Figure]) -> None:
     """Write figures as PNG files.
 

@@ -20,6 +20,7 @@ from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.runtime import imports, processes, retries
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tasks.answers import Answers
 from mnist_exp.tracking import names, tracker
 from mnist_exp.tracking.tracker import Tracker
 from mnist_exp.training.checkpoints import Checkpoint
@@ -146,9 +147,9 @@ def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, 
         return
     # Drawing makes many objects and little garbage: the collector would take a third of the time.
     with imports.paused_collection(), tracker.folder() as folder:
-        task, names = dataset.task, dataset.class_names
-        task.predictions(outputs, dataset.y_test, names).write(folder / predictions.FILE)
-        task.draw(folder, history, dataset.pictures(dataset.x_test), dataset.y_test, outputs, names)
+        answers = Answers(dataset.pictures(dataset.x_test), dataset.y_test, outputs, dataset.class_names)
+        dataset.task.predictions(answers).write(folder / predictions.FILE)
+        dataset.task.draw(folder, history, answers)
         record.log_files(folder)
 
 

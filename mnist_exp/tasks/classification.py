@@ -1,8 +1,7 @@
 """One of several classes, with a probability for each; of two classes also with one probability."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,8 +10,12 @@ from mnist_exp.errors import printable
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
 from mnist_exp.tasks import evaluated
+from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Array, Task, shortest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Classification(Task):
@@ -98,30 +101,26 @@ class Classification(Task):
         """Return the probability of each class, (n, classes)."""
         return outputs
 
-    def predictions(self, outputs: Array, y: Array, names: Sequence[str]) -> Predictions:
+    def predictions(self, answers: Answers) -> Predictions:
         """Return each image's class, the predicted one and its probability."""
-        probabilities = self.probabilities(outputs)
-        return Predictions.of_classes(probabilities, y)
+        return Predictions.of_classes(self.probabilities(answers.outputs), answers.y)
 
-    def draw(
-        self,
-        folder: Path,
-        history: Mapping[str, Sequence[float]],
-        x: Array | None,
-        y: Array,
-        outputs: Array,
-        names: Sequence[str],
-    ) -> None:
-        """Write learning curves, the confusion matrix and, of images, the most confident mistakes."""
+    def figures(self, answers: Answers) -> "dict[str, Figure]":
+        """Return the confusion matrix and, of images, the most confident mistakes."""
         from mnist_exp.evaluation import figures
 
-        figures.draw_all(folder, history, x, y, self.probabilities(outputs), names)
+        probabilities = self.probabilities(answers.outputs)
+        y, names, words = answers.y, answers.names, answers.words
+        drawn = {"confusion_matrix.png": figures.confusion_matrix(y, probabilities.argmax(axis=1), names, words)}
+        if answers.x is not None:
+            mistakes = figures.confident_mistakes(answers.x, y, probabilities, names, f"the {words}")
+            drawn["confident_mistakes.png"] = mistakes
+        return drawn
 
-    def evaluated(
-        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
-    ) -> Evaluated:
+    def evaluated(self, answers: Answers, loss: float) -> Evaluated:
         """Return all results of predictions for a set of images."""
-        return evaluated.of_classes(x, y, self.probabilities(outputs), names, loss, words)
+        probabilities = self.probabilities(answers.outputs)
+        return evaluated.of_classes(probabilities, answers, loss, lambda: self.figures(answers))
 
     def as_json(self, output: Array, names: Sequence[str] | None) -> dict[str, Any]:
         """Return the label, its probability, and those of all classes."""

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mnist_exp import metrics
 from mnist_exp.config import wording
 from mnist_exp.evaluation import metrics as measures
+from mnist_exp.tasks.answers import Answers, Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Array = npt.NDArray[Any]
+Figures = Callable[[], "Mapping[str, Figure]"]
 _SHOWN = 20  # rows of the table on the screen
 
 
@@ -41,23 +41,19 @@ class Evaluated:
     table: Sequence[Mapping[str, Any]]
     shown: tuple[list[str], list[list[str]]]
     note: str
-    draw: Callable[[], "Mapping[str, Figure]"]
+    draw: Figures
 
 
-def of_classes(
-    x: Array | None, y: Array, probabilities: Array, names: Sequence[str], loss: float, words: str
-) -> Evaluated:
+def of_classes(probabilities: Array, answers: Answers, loss: float, figures: Figures) -> Evaluated:
     """Return what is known of predictions of classes.
 
     Args:
-        x: images; None where the examples cannot be shown.
-        y: true classes, int64 (n,).
-        probabilities: float32 (n, classes).
-        names: of the classes.
+        probabilities: of the classes, float32 (n, classes).
+        answers: for the images.
         loss: mean loss.
-        words: what the images are called.
+        figures: returns the pictures of them.
     """
-    measured = measures.measure(probabilities, y, names, loss)
+    measured = measures.measure(probabilities, answers.y, answers.names, loss)
     low, high = measured.interval.low, measured.interval.high
     gap = measured.confidence - measured.accuracy
     classes, note = list(measured.classes), ""
@@ -71,16 +67,9 @@ def of_classes(
         cells.append([wording.short_name(each.name), *numbers, f"{each.images:,}", taken_for])
 
     def draw() -> "Mapping[str, Figure]":
-        from mnist_exp.evaluation import figures
+        from mnist_exp.evaluation.figures import reliability
 
-        predicted = probabilities.argmax(axis=1)
-        drawn = {
-            "reliability.png": figures.reliability(measured.bins, measured.ece, words),
-            "confusion_matrix.png": figures.confusion_matrix(y, predicted, names, words),
-        }
-        if x is not None:
-            drawn["confident_mistakes.png"] = figures.confident_mistakes(x, y, probabilities, names, f"the {words}")
-        return drawn
+        return {"reliability.png": reliability(measured.bins, measured.ece, answers.words), **figures()}
 
     return Evaluated(
         facts=dataclasses.asdict(measured),
@@ -106,8 +95,9 @@ def of_classes(
     )
 
 
-def of_labels(y: Array, probabilities: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
-    """Return what is known of predictions of several labels; arguments as of `of_classes`, (n, labels)."""
+def of_labels(answers: Answers, loss: float, figures: Figures) -> Evaluated:
+    """Return what is known of predictions of several labels; arguments as of `of_classes`."""
+    y, probabilities, names = answers.y, answers.outputs, answers.names
     said = probabilities > 0.5
     scores = [_of_label(y[:, i] > 0, said[:, i], name) for i, name in enumerate(names)]
     right = (said == (y > 0)).all(axis=1)
@@ -126,11 +116,6 @@ def of_labels(y: Array, probabilities: Array, names: Sequence[str], loss: float,
         for each in scores[:_SHOWN]
     ]
 
-    def draw() -> "Mapping[str, Figure]":
-        from mnist_exp.evaluation import figures
-
-        return {"label_counts.png": figures.label_counts(y, said, names, words)}
-
     return Evaluated(
         facts={"images": len(y), "loss": loss, **values, "interval": dataclasses.asdict(interval), "labels": scores},
         logged={**values, "exact_match_low": interval.low, "exact_match_high": interval.high}
@@ -145,12 +130,13 @@ def of_labels(y: Array, probabilities: Array, names: Sequence[str], loss: float,
         table=scores,
         shown=(["label", "precision", "recall", "F1", "images"], cells),
         note=_first(names, "per_label.csv"),
-        draw=draw,
+        draw=figures,
     )
 
 
-def of_numbers(y: Array, predicted: Array, names: Sequence[str], loss: float, words: str) -> Evaluated:
-    """Return what is known of predicted numbers; arguments as of `of_classes`, (n, numbers)."""
+def of_numbers(answers: Answers, loss: float, figures: Figures) -> Evaluated:
+    """Return what is known of predicted numbers; arguments as of `of_classes`."""
+    y, predicted, names = answers.y, answers.outputs, answers.names
     errors = np.abs(predicted.astype(np.float64) - y)
     interval = measures.mean_interval(errors.mean(axis=1))
     values = {name: getattr(metrics, name)(y, predicted) for name in ("mae", "rmse", "r2")}
@@ -162,11 +148,6 @@ def of_numbers(y: Array, predicted: Array, names: Sequence[str], loss: float, wo
     cells = [
         [wording.short_name(each["name"]), *(f"{each[n]:.6g}" for n in list(each)[1:])] for each in scores[:_SHOWN]
     ]
-
-    def draw() -> "Mapping[str, Figure]":
-        from mnist_exp.evaluation import figures
-
-        return {"residuals.png": figures.residuals(y, predicted, names, words)}
 
     return Evaluated(
         facts={"images": len(y), "loss": loss, **values, "interval": dataclasses.asdict(interval), "numbers": scores},
@@ -181,7 +162,7 @@ def of_numbers(y: Array, predicted: Array, names: Sequence[str], loss: float, wo
         table=scores,
         shown=(["number", "mae", "rmse", "r2", "mean error"], cells),
         note=_first(names, "per_number.csv"),
-        draw=draw,
+        draw=figures,
     )
 
 

@@ -1,8 +1,7 @@
 """Several labels, of which each is there or not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,8 +10,12 @@ from mnist_exp.errors import printable
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
 from mnist_exp.tasks import evaluated
+from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Array, OfColumns, shortest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Multilabel(OfColumns):
@@ -51,35 +54,20 @@ class Multilabel(OfColumns):
                     found.append(f"{word} {what} image has the {which} {', '.join(map(show, named[:5]))}{more}")
         return found
 
-    def predictions(self, outputs: Array, y: Array, names: Sequence[str]) -> Predictions:
+    def predictions(self, answers: Answers) -> Predictions:
         """Return whether each label is there, and its probability, a column each."""
-        return Predictions.of_columns(y, outputs, names, "probability")
+        return Predictions.of_columns(answers.y, answers.outputs, answers.names, "probability")
 
-    def draw(
-        self,
-        folder: Path,
-        history: Mapping[str, Sequence[float]],
-        x: Array | None,
-        y: Array,
-        outputs: Array,
-        names: Sequence[str],
-    ) -> None:
-        """Write learning curves, and a table of each label's right and wrong predictions as a picture."""
+    def figures(self, answers: Answers) -> "dict[str, Figure]":
+        """Return a table of each label's right and wrong predictions as a picture."""
         from mnist_exp.evaluation import figures
 
-        figures.write(
-            folder,
-            {
-                "learning_curves.png": figures.learning_curves(history, self.running),
-                "label_counts.png": figures.label_counts(y, outputs > 0.5, names),
-            },
-        )
+        said = answers.outputs > 0.5
+        return {"label_counts.png": figures.label_counts(answers.y, said, answers.names, answers.words)}
 
-    def evaluated(
-        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
-    ) -> Evaluated:
+    def evaluated(self, answers: Answers, loss: float) -> Evaluated:
         """Return all results of predictions for a set of images."""
-        return evaluated.of_labels(y, outputs, names, loss, words)
+        return evaluated.of_labels(answers, loss, lambda: self.figures(answers))
 
     def as_json(self, output: Array, names: Sequence[str] | None) -> dict[str, Any]:
         """Return the labels that are there, and the probabilities of all."""

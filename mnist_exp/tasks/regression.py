@@ -1,8 +1,7 @@
 """One number, or several."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -10,8 +9,12 @@ from mnist_exp.errors import printable
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
 from mnist_exp.tasks import evaluated
+from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Array, OfColumns, shortest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LARGEST = 1e15  # whose square, summed over the images, is a float32
 
@@ -55,35 +58,19 @@ class Regression(OfColumns):
             if np.ptp(values[:, i]) == 0
         ]
 
-    def predictions(self, outputs: Array, y: Array, names: Sequence[str]) -> Predictions:
+    def predictions(self, answers: Answers) -> Predictions:
         """Return each target and its prediction, a column each."""
-        return Predictions.of_columns(y, outputs, names, "predicted")
+        return Predictions.of_columns(answers.y, answers.outputs, answers.names, "predicted")
 
-    def draw(
-        self,
-        folder: Path,
-        history: Mapping[str, Sequence[float]],
-        x: Array | None,
-        y: Array,
-        outputs: Array,
-        names: Sequence[str],
-    ) -> None:
-        """Write learning curves, and the residuals of each number."""
+    def figures(self, answers: Answers) -> "dict[str, Figure]":
+        """Return the residuals of each number."""
         from mnist_exp.evaluation import figures
 
-        figures.write(
-            folder,
-            {
-                "learning_curves.png": figures.learning_curves(history, self.running),
-                "residuals.png": figures.residuals(y, outputs, names),
-            },
-        )
+        return {"residuals.png": figures.residuals(answers.y, answers.outputs, answers.names, answers.words)}
 
-    def evaluated(
-        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
-    ) -> Evaluated:
+    def evaluated(self, answers: Answers, loss: float) -> Evaluated:
         """Return all results of predictions for a set of images."""
-        return evaluated.of_numbers(y, outputs, names, loss, words)
+        return evaluated.of_numbers(answers, loss, lambda: self.figures(answers))
 
     def as_json(self, output: Array, names: Sequence[str] | None) -> dict[str, Any]:
         """Return the numbers by their names."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,11 @@ from mnist_exp.config.objectives import VAL
 from mnist_exp.config.wording import show
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
+from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.evaluated import Evaluated
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = npt.NDArray[Any]
 
@@ -122,43 +126,33 @@ class Task(ABC):
         return f"{what} gives values from {low:g} to {high:g}, which are not probabilities"
 
     @abstractmethod
-    def predictions(self, outputs: Array, y: Array, names: Sequence[str]) -> Predictions:
+    def predictions(self, answers: Answers) -> Predictions:
         """Return the table of predictions that a run records of its test set."""
 
     @abstractmethod
-    def draw(
-        self,
-        folder: Path,
-        history: Mapping[str, Sequence[float]],
-        x: Array | None,
-        y: Array,
-        outputs: Array,
-        names: Sequence[str],
-    ) -> None:
-        """Write the pictures of a run that is done.
+    def figures(self, answers: Answers) -> "dict[str, Figure]":
+        """Return the pictures of predictions, by file name."""
+
+    def draw(self, folder: Path, history: Mapping[str, Sequence[float]], answers: Answers) -> None:
+        """Write the pictures of a run that is done: its learning curves and those of its predictions.
 
         Args:
             folder: to write to; must exist.
             history: the values of each metric, one per epoch.
-            x: test images; None where the examples cannot be shown.
-            y: their labels, prepared.
-            outputs: the model's predictions.
-            names: of classes, labels or numbers.
+            answers: for the test images.
         """
+        from mnist_exp.evaluation import figures
+
+        curves = {"learning_curves.png": figures.learning_curves(history, self.running)}
+        figures.write(folder, curves | self.figures(answers))
 
     @abstractmethod
-    def evaluated(
-        self, x: Array | None, y: Array, outputs: Array, names: Sequence[str], loss: float, words: str
-    ) -> Evaluated:
+    def evaluated(self, answers: Answers, loss: float) -> Evaluated:
         """Return all results of predictions for a set of images.
 
         Args:
-            x: images; None where the examples cannot be shown.
-            y: their labels, prepared.
-            outputs: the model's predictions.
-            names: of classes, labels or numbers.
+            answers: for the images.
             loss: mean loss.
-            words: what the images are called.
         """
 
     def described(self, metrics: Mapping[str, float], prefix: str = "test_") -> str:

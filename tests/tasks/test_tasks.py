@@ -10,6 +10,7 @@ from mnist_exp.data.dataset import Source, from_source
 from mnist_exp.errors import DataError
 from mnist_exp.evaluation import predictions
 from mnist_exp.tasks import builders
+from mnist_exp.tasks.answers import Answers
 
 RNG = np.random.default_rng(0)
 N, SHAPE = 60, (6, 6)
@@ -90,7 +91,7 @@ def test_equal_labels_have_one_digest_however_they_are_stored(name):
 def test_predictions_are_written_and_read_back(name, tmp_path):
     y, outputs, names = CASES[name]
     dataset = of(name, y, names)
-    made = dataset.task.predictions(outputs, dataset.y_test, names)
+    made = dataset.task.predictions(Answers(None, dataset.y_test, outputs, names))
     made.write(tmp_path / "table.csv")
     read = predictions.parse((tmp_path / "table.csv").read_text(), "it")
     np.testing.assert_allclose(read.labels, made.labels, rtol=1e-7)
@@ -112,7 +113,7 @@ def test_table_that_is_none_is_refused(text):
 def test_evaluation_is_plain_numbers_tables_and_pictures(name):
     y, outputs, names = CASES[name]
     dataset = of(name, y, names)
-    found = dataset.task.evaluated(dataset.x_test, dataset.y_test, outputs, names, 0.5, "test images of made")
+    found = dataset.task.evaluated(Answers(dataset.x_test, dataset.y_test, outputs, names, "test images of made"), 0.5)
     json.dumps(found.facts)
     assert found.facts["loss"] == found.logged["loss"] == 0.5
     assert all(isinstance(value, int | float) for value in found.logged.values())
@@ -129,7 +130,7 @@ def test_pictures_of_a_run_are_drawn(name, tmp_path):
     dataset = of(name, y, names)
     running = dataset.task.running
     history = {"loss": [1.0], "val_loss": [1.0], running: [0.5], f"val_{running}": [0.5]}
-    dataset.task.draw(tmp_path, history, dataset.x_test, dataset.y_test, outputs, names)
+    dataset.task.draw(tmp_path, history, Answers(dataset.x_test, dataset.y_test, outputs, names))
     drawn = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
     assert "learning_curves.png" in drawn and len(drawn) >= 2
     assert min(drawn.values()) > 2000
@@ -166,7 +167,7 @@ def test_outputs_that_are_none_of_the_task_are_told(name):
 def test_columns_with_commas_are_one_column(tmp_path):
     y, outputs, names = CASES["multilabel"]
     dataset = of("multilabel", y, names)
-    dataset.task.predictions(outputs, dataset.y_test, names).write(tmp_path / "t.csv")
+    dataset.task.predictions(Answers(None, dataset.y_test, outputs, names)).write(tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="") as file:
         head = next(csv.reader(file))
     assert head == ["a, b", "a, b probability", "c", "c probability", "d", "d probability"]
@@ -191,7 +192,8 @@ def test_only_the_worst_of_many_classes_are_shown():
     for label in range(30):  # The later classes are read better.
         said[y == label] = np.where(np.arange(20) < 20 - label / 2, (label + 1) % 30, label)
     x = np.zeros((len(y), *SHAPE, 1), np.uint8)
-    found = builders.classification().evaluated(x, y, np.eye(30, dtype=np.float32)[said], names, 0.5, "images")
+    answers = Answers(x, y, np.eye(30, dtype=np.float32)[said], names, "images")
+    found = builders.classification().evaluated(answers, 0.5)
     assert found.note == "the 20 classes with the lowest F1, of 30; per_class.csv has all"
     assert len(found.shown[1]) == 20 and len(found.table) == 30
     worst = sorted(found.table, key=lambda row: row["f1"])[:20]
