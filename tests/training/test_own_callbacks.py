@@ -79,6 +79,21 @@ def test_what_the_runner_does_itself_is_answered_with_the_option(name, option):
     assert option in problem
 
 
+@pytest.mark.slow
+def test_tensorboard_shows_the_values_of_the_record(alone):
+    """The real one reads them: a tag for each metric, in folders for training and validation."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    result = run("callbacks=tensorboard", "callbacks.tensorboard.log_dir=board", "metrics=imbalanced")
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        events = EventAccumulator(str(alone / "board" / part))
+        events.Reload()
+        assert {"epoch_loss", "epoch_accuracy"} <= set(events.Tags()["tensors"])
+        shown = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors("epoch_loss")]
+        assert shown == pytest.approx(result.history[f"{prefix}loss"], rel=1e-6)
+
+
 def test_callback_that_is_not_trusted_is_not_imported():
     with pytest.raises(SettingsError, match=r"callbacks\.mine\._target_=own_calls\.Counts is not allowed"):
         compose([*SMALL[:-1], "+callbacks.mine={_target_: own_calls.Counts}"])

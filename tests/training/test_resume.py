@@ -41,18 +41,14 @@ def sitting(overrides, dataset, folder, stop_at=None):
     return sittings.sitting(compose([*SMALL, *overrides]), dataset, folder, stop_at)
 
 
+# Together, or with options; each choice by itself is in tests/test_every_choice.py.
 KINDS = {
     "augmented, with momentum": ["augment=affine", "optimizer=sgd"],
     "best weights": ["trainer.restore_best=true", "trainer.early_stopping_patience=2", "optimizer.learning_rate=0.05"],
     "plateau": ["trainer.plateau_patience=1", "trainer.plateau_factor=0.5", "optimizer.learning_rate=0.05"],
-    "schedule": ["schedule=one_cycle"],
-    "elastic": ["augment=elastic"],
     "erased": ["augment=random_erasing", "augment.fill=noise"],
-    "rand_augment": ["augment=rand_augment"],
-    "mixup": ["augment=mixup", "augment.alpha=1.0"],
     "cutmix, weighted classes": ["augment=cutmix", "trainer.class_weight=balanced"],
     "float16": ["trainer.precision=mixed_float16"],
-    "moving averages": ["+optimizer.use_ema=true"],
     "the best moving averages": ["+optimizer.use_ema=true", "trainer.restore_best=true", "optimizer.learning_rate=0.1"],
     "focal loss, weighted classes, further metrics": [
         "loss=focal",
@@ -61,15 +57,7 @@ KINDS = {
         "objective=val_macro_f1",
         "trainer.restore_best=true",
     ],
-    "own callbacks with states": [
-        "+callbacks.counts={_target_: own_calls.Counts}",
-        "+callbacks.says={_target_: own_calls.Says}",
-        "trusted_modules=[own_calls]",
-    ],
-    "muon": ["optimizer=muon", "schedule=cosine"],
-    "adafactor": ["optimizer=adafactor"],
-    "lamb": ["optimizer=lamb"],
-    "nadam": ["optimizer=nadam"],
+    "muon, scheduled": ["optimizer=muon", "schedule=cosine"],
     "nadam in float16": ["optimizer=nadam", "trainer.precision=mixed_float16"],
     "the best schedule-free averages": ["optimizer=schedule_free_adamw", "trainer.restore_best=true"],
     "schedule-free in float16": ["optimizer=schedule_free_adamw", "trainer.precision=mixed_float16"],
