@@ -125,7 +125,7 @@ def test_resume_tells_what_of_a_callback_no_checkpoint_can_hold(dataset, tmp_pat
 
 
 def test_training_stopped_while_averages_are_validated_is_the_same(dataset, tmp_path, monkeypatch):
-    averaged = KINDS["moving averages"]
+    averaged = ["+optimizer.use_ema=true"]
     whole = sitting(averaged, dataset, tmp_path / "whole")
     begin, begun = AveragedWeights.on_test_begin, []
 
