@@ -3,7 +3,8 @@
     python benchmarks/kills.py --runs 20 --sweep-kills 5 --code-kills 20
 
 Every metric of every epoch, the metrics at the end and the SHA-256 of all weights must be the same to the last bit. The
-runs differ in what a checkpoint has to keep: momentum, augmentation, schedules, early stopping, lowered rates.
+runs differ in what a checkpoint has to keep: momentum, augmentation, schedules, early stopping, lowered rates,
+the state of a callback of one's own; and in where the examples come from.
 
 With --code-kills, a sweep over a model of the user's own is killed again and again, and its code is changed in between,
 half of the times while it runs, to the first of two versions or to the second. At the end its leaderboard must be that
@@ -22,7 +23,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from mlflow import MlflowClient
+from PIL import Image
 
 DATA = ["data=mnist_5k", "data.validation=0.2", "trainer.epochs=4", "trainer.batch_size=50"]
 KINDS = {
@@ -32,9 +35,47 @@ KINDS = {
     "plateau": ["trainer.plateau_patience=1", "optimizer.learning_rate=0.02"],
     "one cycle, averages": ["schedule=one_cycle", "+optimizer.use_ema=true"],
     "focal, balanced": ["loss=focal", "trainer.class_weight=balanced", "objective=val_macro_f1", "metrics=ranking"],
+    "mixup": ["augment=mixup", "augment.alpha=1.0"],
+    "own callback": ["+callbacks.own={_target_: own_calls.Slower}", "trusted_modules=[own_calls]"],
+    "streaming folder": ["data=image_folder", "data.path=photos", "data.channels=3", "data.in_memory_mb=1"],
 }
 GRID = ["-m", *DATA, "model.filters=4,8,12,16", "model.dropout=0.1,0.3,0.5", "hydra.launcher.n_workers=2"]
 TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
+
+
+CALLS = """
+import keras
+class Slower(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.losses = []
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses = [*self.losses[-99:], float(logs["loss"])]
+        self.model.optimizer.learning_rate = 1e-3 / (1 + sum(self.losses) / 100)
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seen"] = sum(self.losses)
+"""
+
+
+def words_of(kind: str) -> list[str]:
+    """Return the overrides of a kind; one with data of its own does without ours."""
+    own = KINDS[kind]
+    has_data = any(word.startswith("data=") for word in own)
+    return [*(word for word in DATA if not (has_data and word.startswith("data="))), *own]
+
+
+def prepared(folder: Path, kind: str) -> Path:
+    """Put what a kind of run needs into its folder."""
+    if kind == "own callback":
+        (folder / "own_calls.py").write_text(CALLS)
+    if kind == "streaming folder":
+        rng = np.random.default_rng(0)
+        for number in range(4000):
+            file = folder / "photos" / f"class {number % 4}" / f"{number}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 200, (32, 32, 3)) + 15 * (number % 4)
+            Image.fromarray(pixels.astype(np.uint8)).save(file)
+    return folder
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -187,15 +228,16 @@ def check_runs(work: Path, names: list[str], runs: int, kills: int, rng: random.
     whole, seconds = {}, {}
     for number in range(runs):
         name = names[number % len(names)]
-        arguments = [*DATA, *KINDS[name]]
+        arguments = words_of(name)
         if name not in whole:
             folder = work / f"whole-{len(whole)}"
             folder.mkdir()
+            prepared(folder, name)
             seconds[name] = finish(folder, *arguments)
             whole[name] = result(folder, client(folder)[1][0])
         moments: list[str] = []
         while not moments:  # It may be done before the first moment, on a busy machine: then it does not count.
-            folder = Path(tempfile.mkdtemp(prefix=f"run-{number}-", dir=work))
+            folder = prepared(Path(tempfile.mkdtemp(prefix=f"run-{number}-", dir=work)), name)
             command = arguments
             for _ in range(kills):
                 after_s = rng.uniform(0, 0.95) * seconds[name]
