@@ -229,6 +229,7 @@ def check_runs(work: Path, names: list[str], runs: int, kills: int, rng: random.
     for number in range(runs):
         name = names[number % len(names)]
         arguments = words_of(name)
+        trusted = [word for word in arguments if word.startswith("trusted_modules=")]
         if name not in whole:
             folder = work / f"whole-{len(whole)}"
             folder.mkdir()
@@ -245,7 +246,7 @@ def check_runs(work: Path, names: list[str], runs: int, kills: int, rng: random.
                 if not still_ran or not (folder / "unfinished").exists():
                     break  # It was done, but for its last line.
                 moments.append(f"{after_s:.1f}")
-                command = [f"resume={only_run(folder)}"]
+                command = [f"resume={only_run(folder)}", *trusted]
         # Killed while it tidied up, it is done though its folder is left.
         is_done = any(run.info.status == "FINISHED" for run in client(folder)[1])
         if (folder / "unfinished").exists() and not is_done:

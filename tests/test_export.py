@@ -18,6 +18,7 @@ from mnist_exp import commands, compose, export, load_model, run
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import export_formats
 from mnist_exp.runtime import signals
+from mnist_exp.tasks import builders
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ def test_exported_model_predicts_as_keras_does(run_id, digits, capfd, name):
     out, err = capfd.readouterr()
     assert err == ""
     assert out.startswith(f"run         {run_id}")
-    assert "300 of 300 labels equal to those of Keras; largest difference of a probability " in out
+    assert "300 of 300 predictions equal to those of Keras; largest difference " in out
     assert "200 images" in out
     _, (x, _) = digits
     reader = export_formats.FORMATS[name].open(Path(file), ())
@@ -99,7 +100,7 @@ def test_model_that_disagrees_is_not_written(run_id, capfd):
 def test_signal_is_not_reported_as_a_failure(run_id, capfd, monkeypatch, number, code):
     """TensorFlow turns the exception that a signal raises into a TypeError."""
 
-    def write(model, path):
+    def write(model, path, name):
         monkeypatch.setattr(signals, "_asked", [number])
         raise TypeError("broken off")
 
@@ -167,7 +168,7 @@ def test_missing_data_give_an_error_that_names_the_option(run_id, capfd):
 )
 def test_comparison_follows_its_definition(reference, error, tolerance):
     exported = reference + error
-    result = export_formats.compare(reference, exported, tolerance)
+    result = export_formats.compare(reference, exported, builders.classification(), tolerance)
     ties = wrong = 0
     for row, other in zip(reference, exported, strict=True):
         if row.argmax() != other.argmax():
@@ -180,10 +181,12 @@ def test_comparison_follows_its_definition(reference, error, tolerance):
 
 def test_different_label_beyond_the_tolerance_is_not_a_tie():
     reference, exported = np.array([[0.55, 0.45]]), np.array([[0.49, 0.51]])
-    result = export_formats.compare(reference, exported, 0.08)  # Each probability is near enough, the label is not.
+    result = export_formats.compare(
+        reference, exported, builders.classification(), 0.08
+    )  # Each probability is near enough, the label is not.
     assert (result.agreeing, result.ties, result.is_kept) == (0, 0, False)
     assert result.difference < result.tolerance
-    assert export_formats.compare(reference, exported, 0.11).is_kept
+    assert export_formats.compare(reference, exported, builders.classification(), 0.11).is_kept
 
 
 def test_output_of_converters_is_hidden_unless_they_fail(capfd):
@@ -236,7 +239,7 @@ def test_all_test_images_of_the_full_mnist(alone, full_mnist, capfd, monkeypatch
         needs(name)
         capfd.readouterr()
         assert call(made, "--format", name) == 0
-        assert "10,000 of 10,000 labels equal to those of Keras; largest difference" in capfd.readouterr().out
+        assert "10,000 of 10,000 predictions equal to those of Keras; largest difference" in capfd.readouterr().out
 
 
 def test_command_prints_only_its_results(run_id):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 SIDE, EACH = 40, 350  # 700 images of 4,800 bytes: 3.4 MB
 IN_MEMORY, LAZY = "data.in_memory_mb=null", "data.in_memory_mb=1"
 SMALL = ["data=image_folder", "data.path=photos", "data.channels=3", "model.filters=2", "model.dense_units=4"]
-SMALL += ["trainer.batch_size=20", "model.pool_size=4", "trainer.threads=1"]
+SMALL += ["trainer.batch_size=20", "model.pool_size=4"]
 
 
 @pytest.fixture(autouse=True)

@@ -197,4 +197,4 @@ def test_other_data_are_read_by_the_task_of_the_run(one, tmp_path, capsys):
         "binary": "task=binary is for two",
         "multilabel": "task=multilabel",
     }
-    assert words.get(task, "has 1 numbers, but the model") in capsys.readouterr().err
+    assert words.get(task, "has 1 number, but the model") in capsys.readouterr().err

@@ -184,6 +184,7 @@ def test_signal_leaves_the_run_killed(alone, number, code):
 def test_bug_in_a_run_shows_its_traceback_and_leaves_it_failed(alone):
     Path("my_pkg.py").write_text(
         "import keras\n"
+        "@keras.saving.register_keras_serializable('my_pkg')\n"
         "class Bad(keras.layers.Layer):\n"
         "    def call(self, x, training=False):\n"
         "        if training:\n"

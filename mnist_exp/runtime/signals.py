@@ -1,5 +1,6 @@
 """What signals do: a training stops after its current step, anything else at once. The run is recorded as KILLED."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -75,9 +76,11 @@ def held() -> Iterator[None]:
 def exit_at_once(code: int) -> None:
     """From now on, end the process with this code at a Ctrl-C.
 
-    All is said and done then. Python would raise it in its last steps, and the process would die of the signal.
+    All is said and done then. Python would raise it in its last steps, and the process would die of the signal: at its
+    very end it puts the default action in the place of any handler, but leaves a signal that is ignored alone.
     """
     signal.signal(signal.SIGINT, lambda *_: os._exit(code))
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def is_asked() -> bool:

@@ -49,7 +49,7 @@ MISTAKES = {
     "unknown model": ("model=cnnn", "model=cnnn does not exist", "did you mean model=cnn?", "lenet5, mlp, resnet"),
     "unknown optimizer": ("optimizer=adamm", "optimizer=adamm does not exist", "did you mean optimizer=adam?"),
     "unknown experiment": ("experiment=foo", "experiment=foo does not exist", "overfit_one_batch"),
-    "group set to null": ("model=null", "model=null", "one of cnn"),
+    "group set to null": ("model=null", "model=null", "one of backbone, cnn"),
     "group removed": ("~model", "model is missing", "model=NAME"),
     "group set to a value": ("+model.filters.x=1", "model.filters"),
     "forbidden target": ("model._target_=os.system", "model._target_=os.system is not allowed", "trusted_modules"),

@@ -217,8 +217,9 @@ def place(tmp_path_factory):
         (own / group).mkdir(parents=True)
     for target, arguments in (ATTACKS | IN_TRUSTED).items():
         trusted = {"trusted_modules": ["my_pkg"]} if target in IN_TRUSTED else {}
-        text = yaml.safe_dump(evil_section(target, arguments) | trusted, allow_unicode=True)
-        for group in KINDS:
+        for group, kind in KINDS.items():
+            section = evil_section(target, arguments)
+            text = yaml.safe_dump(({"mine": section} if kind.is_mapping else section) | trusted, allow_unicode=True)
             (own / group / f"theirs{NUMBERS[target]}.yaml").write_text(text)
     for number, section in enumerate(HYDRA.values()):
         recipe = {"hydra": section, "augment": EVIL_ELSEWHERE}
@@ -253,12 +254,24 @@ def fives():
             yield dict(zip(reversed(KINDS), row, strict=False)), trusted
 
 
+def section_of(group):
+    """Return where a group has its target: itself, or one of several builders of it."""
+    return f"{group}.mine" if KINDS[group].is_mapping else group
+
+
 def lines():
     """Return every command line that must be refused, by a name."""
     found = {}
     for row, trusted in fives():
-        words = [f"trusted_modules={json.dumps(trusted)}", *(f"{g}._target_={json.dumps(t)}" for g, t in row.items())]
-        words += [f"+{group}.{n}={_value(v)}" for group, t in row.items() for n, v in (ATTACKS | IN_TRUSTED)[t].items()]
+        words = [
+            f"trusted_modules={json.dumps(trusted)}",
+            *(f"++{section_of(g)}._target_={json.dumps(t)}" for g, t in row.items()),
+        ]
+        words += [
+            f"+{section_of(group)}.{n}={_value(v)}"
+            for group, t in row.items()
+            for n, v in (ATTACKS | IN_TRUSTED)[t].items()
+        ]
         found[f"overrides {', '.join(row.values())}"] = words
         files = [f"{group}=theirs{NUMBERS[target]}" for group, target in row.items()]
         found[f"files {', '.join(row.values())}"] = ["--config-dir", "own", *files]
@@ -350,7 +363,8 @@ def test_attacks_are_refused_because_of_their_target(results):
             for group in row:
                 # Mistakes that only an import shows are not reported if there are others already.
                 is_late = group == "data" or trusted
-                assert f"{group}._target_=" in error or f"{group}: " in error or is_late
+                name = section_of(group)
+                assert f"{name}._target_=" in error or f"{name}: " in error or is_late, name
     assert results["sweep over targets"]["err"].count("_target_=") >= 10  # Then no further job is checked.
     assert results["points"]["err"].count("_target_=") >= 9
     sections = [next(iter(section)) for section in HYDRA.values()]
