@@ -110,6 +110,7 @@ def test_unknown_layer_is_told_with_the_nearest():
         models.backbone(SIZE, 10, train_from="conv_9")
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_and_files_that_are_none_are_refused(tmp_path):
     other = tmp_path / "other.weights.h5"
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(other)

@@ -73,6 +73,7 @@ class Built:
         return list(self._made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "name"),
     [(task, "mixup") for task in LABELS] + [(task, "cutmix") for task in LABELS if task != "regression"],
