@@ -5,7 +5,7 @@ has an argument `value_range` the range of the pixels that its layers get, or No
 default is 0 to 255: on pixels of 0 to 1 its layers would make other numbers of them without a word.
 
 What mixes two images, and their labels, is no layer but a `Mixing`; in a list it comes before the layers:
-`[*mixup(alpha=0.2), *affine()]`.
+`[*mixup(alpha=0.2), *affine(value_range=value_range)]`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -211,9 +211,11 @@ def cutmix(*, alpha: Positive = 1.0) -> list[Mixing]:
     return [Cutmix(alpha)]
 
 
-def check_cutmix(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
-    """Yield a message if the examples are no images."""
+def check_cutmix(input_shape: Sequence[int], *, for_numbers: bool = False, **_: Any) -> Iterator[str]:
+    """Yield a message if the examples are no images, or are to give numbers."""
     yield from _unless_images("cutmix", "puts together", input_shape, "mixup")
+    if for_numbers:
+        yield "augment=cutmix is for classes and labels, which parts of an image have, not for numbers: take mixup"
 
 
 def _black(value_range: Range) -> float:

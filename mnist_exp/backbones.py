@@ -5,13 +5,14 @@ Only weights are read from a file, never a configuration: what a file holds cann
 
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from mnist_exp.config import wording
+from mnist_exp.config import fields, wording
 from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.runtime import start_folder
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +59,7 @@ def problems(name: str, input_shape: Sequence[int], size: int | None, weights: s
     if weights not in (None, "imagenet"):
         if not str(weights).endswith(WEIGHTS_FILES):
             yield f"model.weights={weights} is not allowed: it must be imagenet, or a file *{', *'.join(WEIGHTS_FILES)}"
-        elif not Path(str(weights)).is_file():
+        elif not fields.is_file(start_folder.named(str(weights))):
             yield f"model.weights={weights}: there is no such file"
 
 
@@ -126,18 +127,28 @@ def load(file: str, network: "keras.Model", base: "keras.Model") -> None:
     for kind, others in ((base, {}), (recorded, {}), (recorded, {"skip_mismatch": True})):
         before = base.get_weights()
         if others:  # What is not read stays as it is: then it can be told.
-            base.set_weights([np.full_like(each, np.nan) for each in before])
+            base.set_weights([_unread(each) for each in before])
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Keras's, of what it skips.
-                kind.load_weights(file, **others)
+                kind.load_weights(start_folder.named(file), **others)
         except Exception as error:  # Whatever a file may cause in h5py, zipfile or Keras.
             reasons.append(first_line(error))
         else:
-            if not any(np.isnan(each).any() for each in base.get_weights()):
+            if not others or not any(map(_is_unread, base.get_weights())):
                 return
+            reasons.append("it lacks some of its weights")
         base.set_weights(before)
     raise SettingsError(f"model.weights={file} does not fit {base.name}: {reasons[0]}")
+
+
+def _unread(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what stands in the place of weights until they are read; counts of steps are left as they are."""
+    return np.full_like(weights, np.nan) if np.issubdtype(weights.dtype, np.floating) else weights
+
+
+def _is_unread(weights: npt.NDArray[Any]) -> bool:
+    return bool(np.issubdtype(weights.dtype, np.floating) and np.isnan(weights).any())
 
 
 def freeze(base: "keras.Model", train_from: str) -> None:

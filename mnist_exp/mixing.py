@@ -28,16 +28,26 @@ class Mixing(ABC):
     alpha: float
     is_of_areas: ClassVar[bool] = False
 
-    def mix(self, rng: np.random.Generator, x: Array, labels: Array, weights: Array | None = None) -> tuple[Array, ...]:
+    def mix(
+        self,
+        rng: np.random.Generator,
+        x: Array,
+        labels: Array,
+        weights: Array | None = None,
+        *,
+        are_numbers: bool = False,
+    ) -> tuple[Array, ...]:
         """Return a batch in which each example is mixed with another one, or with itself.
 
         Args:
             rng: decides which, and the shares.
             x: examples (n, …).
             labels: float32 (n, outputs).
-            weights: how much each example counts in the loss, float32 (n,). Each of two counts by its own.
-        Returns: examples, labels and, if given, weights; a loss that is linear in the labels, as the cross-entropy is,
-            is then the sum of what both would add.
+            weights: how much each example counts in the loss, float32 (n,).
+            are_numbers: whether the labels are numbers to predict, and not classes or labels of which there are shares.
+        Returns: examples, labels and, if given, weights. Of classes and labels each counts by its own weight: a loss
+            that is linear in them, as the cross-entropy is, is then the sum of what both would add. Numbers are mixed
+            as the examples are.
         """
         partner = rng.permutation(len(x))
         mixed, share = self._mixed(rng, x, partner)
@@ -46,6 +56,8 @@ class Mixing(ABC):
             return mixed, one * labels + other * labels[partner]
         one, other = one * weights[:, np.newaxis], other * weights[partner, np.newaxis]
         total = one + other
+        if are_numbers:
+            return mixed, share[:, np.newaxis] * labels + (1 - share)[:, np.newaxis] * labels[partner], total[:, 0]
         both = one * labels + other * labels[partner]
         return mixed, np.where(total > 0, both / np.where(total > 0, total, 1), labels), total[:, 0]
 

@@ -1,20 +1,16 @@
 """Networks of keras.applications: preprocessing, weights of files, what learns, and fine-tuning by commands."""
 
-import hashlib
-import json
-import shutil
 import sys
 
 import keras
 import numpy as np
 import pytest
-from real_runs import only_run
 
 from mnist_exp import backbones, models
 from mnist_exp.composition.compose import compose
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment.job_key import job_key
+from mnist_exp.runtime.start_folder import started_in
 
 SIZE = (32, 32, 1)
 # One of each way to preprocess.
@@ -110,6 +106,19 @@ def test_unknown_layer_is_told_with_the_nearest():
         models.backbone(SIZE, 10, train_from="conv_9")
 
 
+def test_weights_lie_where_the_command_was_started_or_at_home(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "w.keras").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with started_in(tmp_path / "home"):
+        for file in ("w.keras", "~/w.keras"):
+            assert list(backbones.problems("MobileNetV3Small", SIZE, None, file)) == []
+    for file in ("w.keras", "~nobody/w.keras", f"{'w' * 300}.keras"):
+        assert list(backbones.problems("MobileNetV3Small", SIZE, None, file)) == [
+            f"model.weights={file}: there is no such file"
+        ]
+
+
 @pytest.mark.slow
 def test_weights_of_another_network_and_files_that_are_none_are_refused(tmp_path):
     other = tmp_path / "other.weights.h5"
@@ -140,71 +149,24 @@ def test_head_first_and_then_all_of_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_model_of_a_run_with_other_classes_gives_all_but_its_last_layer(tmp_path):
-    first = models.backbone(SIZE, 10)
+@pytest.mark.parametrize(
+    "name", ["MobileNetV3Small", "EfficientNetB0"]
+)  # The one has counts of steps among its weights.
+def test_model_of_a_run_with_other_classes_gives_all_but_its_last_layer(name, tmp_path):
+    first = models.backbone(SIZE, 10, name=name)
     pixels = keras.Input(SIZE)
     file = tmp_path / "first.keras"
     keras.Model(pixels, first(keras.layers.Rescaling(1 / 255)(pixels))).save(file)
     keras.utils.set_random_seed(2)
-    new = models.backbone(SIZE, 3).get_weights()
+    new = models.backbone(SIZE, 3, name=name).get_weights()
     keras.utils.set_random_seed(2)
-    found = models.backbone(SIZE, 3, weights=str(file)).get_weights()
+    found = models.backbone(SIZE, 3, name=name, weights=str(file)).get_weights()
     for here, there, other in zip(found, first.get_weights(), new, strict=True):
         np.testing.assert_array_equal(here, there if here.shape == there.shape else other)
-    assert [each.shape for each in found[-2:]] == [(576, 3), (3,)]
+    assert [each.shape[-1] for each in found[-2:]] == [3, 3]
     other = models.backbone(SIZE, 3, name="MobileNet")
     with pytest.raises(SettingsError, match="does not fit"):
         backbones.load(str(file), other, next(each for each in other.layers if isinstance(each, keras.Model)))
-
-
-NET = """
-import keras
-from mnist_exp.config.fields import InputFile
-def net(input_shape, classes, weights: InputFile | None = None):
-    made = keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")])
-    if weights:
-        made.load_weights(weights)
-    return made
-"""
-
-
-@pytest.mark.slow
-def test_weights_are_known_by_their_bytes(alone, monkeypatch):
-    """Another file of that name is another job, and rerun refuses it; the same bytes elsewhere are the same job."""
-    from mnist_exp import rerun
-    from mnist_exp import run as run_here
-
-    monkeypatch.syspath_prepend(str(alone))
-    (alone / "own_net.py").write_text(NET)
-    (alone / "own" / "model").mkdir(parents=True)
-    (alone / "own" / "model" / "own.yaml").write_text("_target_: own_net.net\nweights: null\n")
-    small = ["data=mnist_5k", "data.limit=100", "trainer.epochs=1", "model=own", "trusted_modules=[own_net]"]
-
-    def composed(*words):
-        return compose([*small, *words], config_dir=alone / "own")
-
-    keys = [job_key(composed(), "0")]
-    for seed, file in ((1, "a"), (2, "b")):
-        keras.utils.set_random_seed(seed)
-        import own_net
-
-        own_net.net((28, 28, 1), 10).save_weights(alone / f"{file}.weights.h5")
-        keys.append(job_key(composed(f"model.weights={file}.weights.h5"), "0"))
-    shutil.copy(alone / "a.weights.h5", alone / "copy.weights.h5")
-    assert job_key(composed("model.weights=copy.weights.h5"), "0") == keys[1]
-    assert len({*keys}) == 3
-    first = run_here(composed("model.weights=copy.weights.h5"))
-    begun_with = hashlib.sha256((alone / "a.weights.h5").read_bytes()).hexdigest()
-    tags = only_run().data.tags
-    assert json.loads(tags["mnist_exp.input_files"]) == {"model.weights": begun_with}
-    assert tags["mnist_exp.job_key"] != keys[0]
-    shutil.copy(alone / "b.weights.h5", alone / "copy.weights.h5")
-    assert job_key(composed("model.weights=copy.weights.h5"), "0") == keys[2]
-    options = rerun._parser().parse_args([first.run_id, "--trusted-modules", "own_net"])
-    with pytest.raises(SettingsError, match=r"model.weights=copy.weights.h5 has the SHA-256 .* put that one back"):
-        rerun.rerun(options)
-    shutil.copy(alone / "a.weights.h5", alone / "copy.weights.h5")
-    assert rerun.rerun(options) == 0
 
 
 @pytest.mark.slow

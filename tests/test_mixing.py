@@ -82,6 +82,16 @@ def test_each_of_two_counts_by_its_own_weight(kind, seed, zeros):
     np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-5)
 
 
+def test_numbers_are_mixed_as_the_examples_are_whatever_they_weigh():
+    rng = np.random.default_rng(0)
+    x = rng.random((20, 3)).astype(np.float32)
+    weights = rng.random(20).astype(np.float32) * 10
+    mixed, numbers, mixed_weights = Mixup(1.0).mix(np.random.default_rng(1), x, x[:, :2], weights, are_numbers=True)
+    np.testing.assert_allclose(numbers, mixed[:, :2], rtol=1e-5)
+    _, both, _ = Mixup(1.0).mix(np.random.default_rng(1), x, weights[:, np.newaxis], weights, are_numbers=True)
+    np.testing.assert_allclose(mixed_weights, both[:, 0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_example_alone_stays_as_it_is(kind):
     x, labels = numbered(1, (3, 3, 1))

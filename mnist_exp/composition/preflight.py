@@ -74,7 +74,7 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
     problems = [
         problem
         for each in (settings.model, settings.augment)
-        for problem in components.check_sizes(each, dataset.shape)
+        for problem in components.check_sizes(each, dataset.shape, for_numbers=dataset.task.activation == "linear")
     ]
     problems += _objective_problems(settings, dataset.task)
     problems += weights.check(dataset.task, dataset.class_names, settings.trainer.class_weight)

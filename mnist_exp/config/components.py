@@ -250,10 +250,10 @@ def parameters(group: str, target: str) -> dict[str, Parameter]:
     return _settable(KINDS[group], target, signature) if signature and not problem else {}
 
 
-def parameter(component: Component, name: str) -> Parameter | None:
-    """Return what is known of an argument of a component; None if there is no such one."""
+def parameters_of(component: Component) -> dict[str, Parameter]:
+    """Return what is known of the arguments of a component's builder; empty where its source does not tell."""
     signature, _ = _signature(component.kind, component.target, component.trusted)
-    return signature.parameters.get(name) if signature else None
+    return signature.parameters if signature else {}
 
 
 def _given(kind: Kind, signature: Signature) -> tuple[str, ...]:
@@ -381,10 +381,18 @@ def takes(group: str, target: str, name: str) -> bool:
     return problem is None and signature is not None and name in signature.parameters and name not in kind.given
 
 
-def check_sizes(component: Component, input_shape: tuple[int, ...]) -> list[str]:
-    """Return why a component of this package does not fit examples of a shape, by its function `check_NAME`."""
+def check_sizes(component: Component, input_shape: tuple[int, ...], *, for_numbers: bool = False) -> list[str]:
+    """Return why a component of this package does not fit the examples, by its function `check_NAME`.
+
+    Args:
+        component: of any group.
+        input_shape: of an example.
+        for_numbers: whether the task is to predict numbers, and not classes or labels.
+    """
     module, _, name = component.target.rpartition(".")
     if module != component.kind.home:
         return []
     find_problems = getattr(importlib.import_module(module), f"check_{name}", None)
-    return list(find_problems(input_shape, **component.arguments)) if find_problems else []
+    if find_problems is None:
+        return []
+    return list(find_problems(input_shape, for_numbers=for_numbers, **component.arguments))

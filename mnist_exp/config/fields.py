@@ -198,6 +198,14 @@ def _as_tuple(value: Any, annotation: Any) -> Any:
     return tuple(value) if isinstance(value, list) and tuple in origins and list not in origins else value
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file of that name, however odd the name."""
+    try:
+        return path.is_file()
+    except OSError:  # A name that is too long, or a folder that may not be read.
+        return False
+
+
 def is_folder(path: Path) -> bool:
     """Tell whether there is a folder of that name, however odd the name."""
     try:

@@ -4,34 +4,51 @@ import functools
 import hashlib
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_exp.config import components
+from mnist_exp.config import components, fields
 from mnist_exp.config.components import Component
 from mnist_exp.config.signatures import ReadsFile
+from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import start_folder
 
 
-def of(component: Component) -> dict[str, str]:
-    """Return the SHA-256, in hex, of each file that a builder reads, by the argument that names it.
+@dataclass(frozen=True)
+class ReadFile:
+    """A file that a builder reads.
 
-    These are arguments annotated as `config.fields.InputFile`. One that names no file, as a word for known weights, or
-    a file that is gone, is left out.
+    Args:
+        named: as the configuration names it.
+        sha256: of its bytes, in hex.
+    """
+
+    named: str
+    sha256: str
+
+
+def of(component: Component) -> dict[str, ReadFile]:
+    """Return each file that a builder reads, by the argument that names it.
+
+    These are arguments annotated as `config.fields.InputFile`, given or by default. One that names no file, as a word
+    for known weights, or a file that is gone, is left out.
+
+    Raises: SettingsError: a file cannot be read.
     """
     found = {}
-    for name, value in component.arguments.items():
-        if isinstance(value, str) and ("." in value or "/" in value):
-            parameter = components.parameter(component, name)
-            path = start_folder.absolute(Path(value).expanduser())
-            if parameter is not None and _reads_file(parameter.annotation) and path.is_file():
-                found[name] = _sha256(path)
+    for name, parameter in components.parameters_of(component).items():
+        value = component.arguments.get(name, parameter.default)
+        if isinstance(value, str) and _reads_file(parameter.annotation):
+            path = start_folder.named(value)
+            if fields.is_file(path):
+                found[name] = ReadFile(value, _sha256(path, f"{component.group}.{name}={value}"))
     return found
 
 
-def all_of(settings: Any) -> dict[str, str]:
-    """Return the SHA-256 of each file that the builders of a configuration read, by the option that names it."""
-    return {f"{each.group}.{name}": sha256 for each in _components(settings) for name, sha256 in of(each).items()}
+def all_of(settings: Any) -> dict[str, ReadFile]:
+    """Return each file that the builders of a configuration read, by the option that names it."""
+    return {f"{each.group}.{name}": file for each in _components(settings) for name, file in of(each).items()}
 
 
 def _components(settings: Any) -> Iterator[Component]:
@@ -47,9 +64,12 @@ def _reads_file(annotation: Any) -> bool:
     return any(_reads_file(each) for each in typing.get_args(annotation))
 
 
-def _sha256(path: Path) -> str:
-    status = path.stat()
-    return _sha256_of(path, status.st_ino, status.st_size, status.st_mtime_ns)
+def _sha256(path: Path, option: str) -> str:
+    try:
+        status = path.stat()
+        return _sha256_of(path, status.st_ino, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise SettingsError(f"{option} cannot be read: {error.strerror}") from error
 
 
 @functools.lru_cache(maxsize=100)

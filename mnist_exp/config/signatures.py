@@ -36,6 +36,7 @@ _ANNOTATION_NAMES: dict[str, Any] = {
     "typing": typing,
     "Field": pydantic.Field,
     "InputFile": InputFile,
+    "fields": types.SimpleNamespace(InputFile=InputFile),
     **{kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)},
     **{name: getattr(typing, name) for name in ("Any", "Annotated", "Literal", "Optional", "Union")},
 }

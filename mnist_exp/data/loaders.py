@@ -20,10 +20,11 @@ from mnist_exp.data.dataset import Pair, Source
 from mnist_exp.data.image_folder import Listing, list_folder, read_folder, shape_of_first, unread_files
 from mnist_exp.data.lazy import LazyArray, rows
 from mnist_exp.data.lazy_folder import FolderImages
-from mnist_exp.data.mnist import exists, expand, find_fashion_mnist, find_mnist, is_named
+from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
 from mnist_exp.data.readers import read_npz, unread
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
+from mnist_exp.runtime.start_folder import expand
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
 TEST_SHARE = 0.2

@@ -12,6 +12,7 @@ from mnist_exp.data.dataset import SPLITS, Pair, Source
 from mnist_exp.data.download import fetch, keras_cache
 from mnist_exp.data.readers import find_idx, missing_idx, read_idx_files, read_npz, unread
 from mnist_exp.errors import DataError
+from mnist_exp.runtime.start_folder import expand
 
 FOLDER_VARIABLE = "MNIST_EXP_DATA"
 MNIST_SHA256 = {
@@ -85,11 +86,6 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
                 usual = f"data.path, ${FOLDER_VARIABLE} or {folder}"
                 raise DataError(f"data=fashion_mnist was not found in {usual}; {error}") from error
     return _read(folder, "fashion_mnist.npz", where)
-
-
-def expand(path: str) -> Path:
-    """Return a path with ~ replaced, if that user has a home folder."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
 
 
 def exists(path: Path) -> bool:

@@ -48,13 +48,27 @@ _DEFAULTS = {"trainer.backend": backends.DEFAULT}
 _NUMERIC = ("keras", "numpy")
 
 
-def result_config(settings: Settings) -> dict[str, Any]:
+def result_config(settings: Settings, files: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the part of a configuration that decides a run's result, as nested plain values.
 
     Where a run is recorded, where the data lie and what they are called, how often the run is saved, and whether a
     default is written out or omitted, make no difference. Files that a builder reads are known by their bytes.
+
+    Args:
+        settings: checked.
+        files: SHA-256 of these files, by option, as a run recorded them; None reads them.
     """
-    return _with_effect("", settings)
+    if files is None:
+        files = {name: file.sha256 for name, file in input_files.all_of(settings).items()}
+    found = _with_effect("", settings)
+    for name, sha256 in files.items():
+        *sections, argument = name.split(".")
+        place = found
+        for section in sections:
+            place = place.get(section, {})
+        if "_target_" in place:
+            place[argument] = f"sha256:{sha256}"
+    return found
 
 
 def job_key(settings: Settings, data_sha256: str) -> str:
@@ -139,8 +153,7 @@ def _with_effect(prefix: str, section: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Component):
-        files = {name: f"sha256:{sha256}" for name, sha256 in input_files.of(value).items()}
-        return {"_target_": value.target, **components.essential(value), **files}
+        return {"_target_": value.target, **components.essential(value)}
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from mnist_exp.runtime import backends, threads
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 # What is told where own code took part that was not recorded: nobody knows which code was changed.
 CODE_UNKNOWN = "the code was changed since"
 # Parts of a configuration that say how a run is recorded, not what it is.
@@ -90,20 +92,29 @@ def load_data(run: StoredRun, settings: Settings) -> Dataset:
     return dataset
 
 
+def input_files_of(run: StoredRun) -> dict[str, str]:
+    """Return the SHA-256 of each file that the builders of a recorded run read, by option; what is none is left out."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(run.tags.get(names.INPUT_FILES, "{}"))
+        if isinstance(found, dict):
+            return {name: each for name, each in found.items() if isinstance(each, str) and _SHA256.fullmatch(each)}
+    return {}
+
+
 def check_files(run: StoredRun, settings: Settings) -> None:
-    """Check that the files which builders read are as they were. Raises: SettingsError: one is another one now."""
+    """Check that the files which builders read are as they were. Raises: SettingsError: one is another one, or gone."""
     now = input_files.all_of(settings)
-    recorded: dict[str, str] = json.loads(run.tags.get(names.INPUT_FILES, "{}"))
-    options = {name: getattr(settings, name.partition(".")[0]).arguments.get(name.partition(".")[2]) for name in now}
-    other = [name for name in now if recorded.get(name, now[name]) != now[name]]
-    if other:
-        raise SettingsError(
-            [
-                f"{name}={options[name]} has the SHA-256 {now[name]}, but run {run.run_id} began with a file of "
-                f"{recorded[name]}: put that one back"
-                for name in other
-            ]
-        )
+    problems = []
+    for name, sha256 in input_files_of(run).items():
+        if name not in now:
+            problems.append(f"{name}: the file of the SHA-256 {sha256} that run {run.run_id} began with is gone")
+        elif now[name].sha256 != sha256:
+            problems.append(
+                f"{name}={now[name].named} has the SHA-256 {now[name].sha256}, but run {run.run_id} began with a file "
+                f"of {sha256}"
+            )
+    if problems:
+        raise SettingsError([f"{problem}: put that one back" for problem in problems])
 
 
 def drift(run: StoredRun, settings: Settings) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from mnist_exp.config import input_files
+from mnist_exp.config import input_files, wording
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
@@ -80,7 +80,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         **job.tags,
     }
     if files := input_files.all_of(settings):
-        tags[names.INPUT_FILES] = json.dumps(files)
+        tags[names.INPUT_FILES] = json.dumps({name: file.sha256 for name, file in files.items()})
     if settings.tracking.description:
         tags[names.NOTE] = settings.tracking.description
     if dataset.fallback:
@@ -147,7 +147,8 @@ def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, 
         return
     # Drawing makes many objects and little garbage: the collector would take a third of the time.
     with imports.paused_collection(), tracker.folder() as folder:
-        answers = Answers(dataset.pictures(dataset.x_test), dataset.y_test, outputs, dataset.class_names)
+        x, words = dataset.pictures(dataset.x_test), f"test {wording.kind(dataset.shape)}"
+        answers = Answers(x, dataset.y_test, outputs, dataset.class_names, words)
         dataset.task.predictions(answers).write(folder / predictions.FILE)
         dataset.task.draw(folder, history, answers)
         record.log_files(folder)

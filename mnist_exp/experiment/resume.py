@@ -121,7 +121,8 @@ def opened(
         _refuse_other_names(overrides, wanted, settings.data.name, run, recorded.data.name)
         # Where the data lie may be said by another choice of the group; the record keeps what they are called.
         settings = dataclasses.replace(settings, data=dataclasses.replace(settings.data, name=recorded.data.name))
-        changes = _changes(recorded, settings)
+        recall.check_files(run, settings)
+        changes = _changes(recorded, settings, recall.input_files_of(run))
         dataset = recall.load_data(run, settings)
         differences = recall.drift(run, settings)
         for change in [change for change in changes if change.startswith("trainer.threads")] + differences:
@@ -301,9 +302,15 @@ def _merged(before: Mapping[str, Any], config: DictConfig, overrides: Sequence[s
     return merged
 
 
-def _changes(before: Settings, now: Settings) -> list[str]:
-    """Return the changes that are allowed. Raises: SettingsError: with those that are not."""
-    old, new = (flatten(result_config(settings)) for settings in (before, now))
+def _changes(before: Settings, now: Settings, files: Mapping[str, str] | None = None) -> list[str]:
+    """Return the changes that are allowed. Raises: SettingsError: with those that are not.
+
+    Args:
+        before: the recorded configuration.
+        now: what it would be.
+        files: SHA-256 of the files that its builders read then, by option: they may lie elsewhere now.
+    """
+    old, new = flatten(result_config(before, files)), flatten(result_config(now))
     shown_old, shown_new = (flatten(settings.to_config()) for settings in (before, now))
     different = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     changes, problems = [], []

@@ -221,7 +221,8 @@ class Attempt:
             changed = [] if planned == self._key else ["this job would be another one than was planned"]
         if changed:
             raise SettingsError(
-                f"the configuration files, or the data, were changed while the sweep ran: {'; '.join(changed)}; put "
+                "the configuration files, the data, or a file that a builder reads, were changed while the sweep ran: "
+                f"{'; '.join(changed)}; put "
                 "them back, or issue the sweep again as it is now"
             )
 

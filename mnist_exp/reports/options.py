@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mnist_exp.config import wording
 from mnist_exp.experiment.job_key import defaults_since
+from mnist_exp.experiment.recall import input_files_of
 from mnist_exp.reports.metric import LARGEST
 from mnist_exp.search.space import brief, number, short_names
 from mnist_exp.tracking.runs import StoredRun
@@ -26,7 +27,9 @@ _NO_OPTIONS = re.compile(
 def of(run: StoredRun) -> dict[str, str]:
     """Return the options of a run that can change its result, except the seed. Equal numbers have equal texts."""
     params = (_BEFORE if "trainer.epochs" in run.params else {}) | run.params
-    return {key: canonical(value) for key, value in params.items() if not _NO_OPTIONS.fullmatch(key)}
+    found = {key: canonical(value) for key, value in params.items() if not _NO_OPTIONS.fullmatch(key)}
+    # Files are known by their bytes; their names are for people.
+    return found | {key: f"{found.get(key, '')} ({sha256[:8]})" for key, sha256 in input_files_of(run).items()}
 
 
 def differences(options: Sequence[Mapping[str, str]]) -> list[str]:

@@ -21,6 +21,16 @@ def absolute(path: str | Path) -> Path:
     return start_folder() / path
 
 
+def expand(path: str) -> Path:
+    """Return a path with ~ replaced, if that user has a home folder."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
+
+
+def named(path: str) -> Path:
+    """Return the path that a text in a configuration means."""
+    return absolute(expand(path))
+
+
 @contextlib.contextmanager
 def started_in(folder: str | Path) -> Iterator[None]:
     """Note, for a `with` block and for all threads, which folder the command was started in."""

@@ -35,7 +35,8 @@ def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool, code: str = ""
     sampling[0] = how.sampler or "tpe"
     added = changed_options(how, known=(*_ALWAYS, *_WITHOUT_EFFECT))
     first = job_key(made.settings, made.data_sha256)
-    return digest([axes, sampling, first, *([added] if added else []), *([code] if code else [])])
+    further = [each for each in (added, code, list(made.files)) if each]
+    return digest([axes, sampling, first, *further])
 
 
 def study_name(made: Plan, how: SweepSettings, code: str = "") -> str:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from mnist_exp.composition import compose, preflight
 from mnist_exp.composition.hydra_section import Alone
 from mnist_exp.composition.points import PointComposer
-from mnist_exp.config import wording
+from mnist_exp.config import input_files, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
@@ -67,6 +67,7 @@ class Plan:
         repeated: number of points of the grid that are the same job as another point.
         run_name: `tracking.run_name` where it is the same in all jobs; else each job has its own.
         alone: what a command of its own needs, beside a job's overrides, to be the same experiment.
+        files: SHA-256 of each file that a builder of any job reads, with the option that names it.
     """
 
     space: Space
@@ -79,6 +80,7 @@ class Plan:
     repeated: int = 0
     run_name: str | None = None
     alone: Alone = field(default_factory=Alone)
+    files: tuple[str, ...] = ()
 
 
 def make(
@@ -124,6 +126,7 @@ def make(
             if together:
                 program, why = grouping.program(each, digest), grouping.why_alone(each)
             jobs[key] = Planned(tuple(overrides), *facts, program, why)
+    files = {f"{name}={file.sha256}" for each in settings for name, file in input_files.all_of(each).items()}
     return Plan(
         space,
         () if is_search else tuple(jobs.values()),
@@ -135,6 +138,7 @@ def make(
         0 if is_search else len(points) - len(jobs),
         settings[0].tracking.run_name if len({each.tracking.run_name for each in settings}) == 1 else None,
         alone,
+        tuple(sorted(files)),
     )
 
 

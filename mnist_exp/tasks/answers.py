@@ -25,4 +25,4 @@ class Answers:
     y: Array
     outputs: Array
     names: Sequence[str]
-    words: str = "test images"
+    words: str

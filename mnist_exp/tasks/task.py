@@ -12,6 +12,7 @@ from mnist_exp.config import wording
 from mnist_exp.config.components import Component
 from mnist_exp.config.objectives import VAL
 from mnist_exp.config.wording import show
+from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.losses import Activation
 from mnist_exp.tasks.answers import Answers
@@ -91,11 +92,18 @@ class Task(ABC):
         Args:
             y: prepared labels.
             outputs: how many numbers the model returns for an image.
+        Raises: SettingsError: what the loss gets has no such form.
         """
-        if self.activation != "softmax":
-            return self.targets(y)
+        targets = self.targets(y)
+        if targets.shape == (len(y), outputs):
+            return np.asarray(targets, np.float32)
+        if self.activation != "softmax" or targets.shape != (len(y),) or targets.dtype.kind not in "iu":
+            raise SettingsError(
+                f"task={self.name}: its targets, {targets.dtype} of the shape {targets.shape}, cannot be mixed: they "
+                f"must be (n, {outputs}), or whole numbers of classes; take another augment"
+            )
         found = np.zeros((len(y), outputs), np.float32)
-        found[np.arange(len(y)), y] = 1
+        found[np.arange(len(y)), targets] = 1
         return found
 
     def remarks(self, sets: Mapping[str, Array], names: Sequence[str]) -> list[str]:

@@ -1,7 +1,5 @@
 """What changes the training examples: the mixing that an augmentation begins with, and its layers."""
 
-from collections.abc import Iterator
-
 import keras
 
 from mnist_exp.config.components import Component
@@ -31,11 +29,12 @@ def of(
     made = list(augment.build(**given))
     mixings = [each for each in made if isinstance(each, Mixing)]
     layers = [each for each in made if not isinstance(each, Mixing)]
-    for where, each in [("augment", augment.target), ("model", network.name)]:
-        for layer in layers if where == "augment" else _within(network):
+    for where, target, parts in (("augment", augment.target, layers), ("model", network.name, [network])):
+        # In public, a model does not tell the layers within others that are no models, as in Pipeline.
+        for layer in (inner for part in parts for inner in part._flatten_layers()):
             if (name := type(layer).__name__) in _KERAS_MIXES and isinstance(layer, getattr(keras.layers, name)):
                 raise SettingsError(
-                    f"{where}: {each} has a keras.layers.{name}, which mixes images and not their labels: let a "
+                    f"{where}: {target} has a keras.layers.{name}, which mixes images and not their labels: let a "
                     f"builder of augment return mnist_exp.augmentation.{_KERAS_MIXES[name]} before its layers"
                 )
     if not mixings:
@@ -48,10 +47,3 @@ def of(
             f"{task.name}: take augment=mixup"
         )
     return mixings[0], layers
-
-
-def _within(network: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in network.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _within(layer)

@@ -34,6 +34,7 @@ class Goal:
         is_weighted: whether images count differently in the loss.
         has_penalty: whether regularizers or layers of the model add to it.
         mixing: makes each training example of two; None where they are trained on as they are.
+        unmixed_loss: the loss of examples that are not mixed; None where no loss knows mixed ones.
         outputs: how many numbers the model returns for an example.
     """
 
@@ -44,11 +45,18 @@ class Goal:
     has_penalty: bool = False
     mixing: Mixing | None = None
     outputs: int = 0
+    unmixed_loss: keras.losses.Loss | None = None
+
+    @property
+    def tested_by(self) -> keras.losses.Loss:
+        """The loss as it is computed of a set of examples, which are as they are."""
+        return self.unmixed_loss or self.loss
 
     def mix(self, rng: np.random.Generator, x: Array, y: Array, *weights: Array) -> tuple[Array, ...]:
         """Return a batch as it is trained on: examples, labels (n, outputs), and weights if there are any."""
         assert self.mixing is not None
-        return self.mixing.mix(rng, x, self.task.shares(y, self.outputs), *weights)
+        are_numbers = self.task.activation == "linear"
+        return self.mixing.mix(rng, x, self.task.shares(y, self.outputs), *weights, are_numbers=are_numbers)
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Give a model its loss, its metrics and its optimizer."""
@@ -180,10 +188,12 @@ def _build(
     trained = _trained(network, settings.trainer, returned.head)
     training_model = keras.Model(pixels, trained(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * settings.trainer.steps(images)
-    mixed_by = settings.augment.name if mixing else None
-    minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw, mixed_by=mixed_by)
+    plain = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw)
+    minimized, by = plain, settings.augment.name
+    if mixing is not None:
+        minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw, mixed_by=by)
     has_penalty = not components.is_of_libraries(settings.model.target) and _has_penalty(kept, input_shape)
-    goal = Goal(task, minimized, returned.trains_raw, is_weighted, has_penalty, mixing, count)
+    goal = Goal(task, minimized, returned.trains_raw, is_weighted, has_penalty, mixing, count, plain)
     optimizer = optimizers.build(settings, steps)
     remarks += optimizers.remarks(optimizer, training_model.trainable_variables)
     goal.compile(training_model, optimizer)

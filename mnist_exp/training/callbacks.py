@@ -58,7 +58,7 @@ def make(
     Args:
         settings: what selects, and the batch size.
         images: training images an epoch.
-        target: what the loss gets of one image, shape (1, …).
+        target: what the loss gets of one image that is not mixed, shape (1, …).
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
         policy: where checkpoints go, and which to go on from; None keeps none.

@@ -58,7 +58,7 @@ class Training:
         models, goal, dataset = self.models, self.models.goal, self.dataset
         twin = models.training_model if goal.is_raw else None
         x, y = dataset.x_test, dataset.y_test
-        return testing.test(models.inference_model, twin, goal.loss, goal.task, self.scores, x, y)
+        return testing.test(models.inference_model, twin, goal.tested_by, goal.task, self.scores, x, y)
 
     def _validated(self) -> Metrics:
         return self.scores.of(self.split.y_val, predict(self.models.inference_model, self.split.x_val))
@@ -73,6 +73,8 @@ def prepare(settings: Settings, dataset: Dataset, split: Split) -> Training:
     goal = models.goal
     mixed_by = settings.augment.name if goal.mixing else None
     few = split.y_train[:_FEW]
+    if goal.mixing is not None:
+        task.shares(few, count)
     loss.check(settings.loss, goal.loss, task, few, count, is_raw=goal.is_raw, mixed_by=mixed_by)
     scores = Scores(task, settings.metrics, len(dataset.class_names), settings.objective)
     scores.check(split.y_val, count)

@@ -31,6 +31,16 @@ PINNED = [
 ]
 
 
+def test_search_that_reads_other_files_is_another_one():
+    made = made_of(RANGES, SweepSettings(), is_search=True)
+    keys = {
+        sweep_key(dataclasses.replace(made, files=files), SweepSettings(), is_search=True)
+        for files in ((), ("model.weights=a",), ("model.weights=a", "model.weights=b"))
+    }
+    assert len(keys) == 3
+    assert sweep_key(made, SweepSettings(), is_search=True) in keys
+
+
 @dataclass(frozen=True)
 class LaterSweep(SweepSettings):
     startup_trials: int = 10

@@ -91,7 +91,7 @@ def test_equal_labels_have_one_digest_however_they_are_stored(name):
 def test_predictions_are_written_and_read_back(name, tmp_path):
     y, outputs, names = CASES[name]
     dataset = of(name, y, names)
-    made = dataset.task.predictions(Answers(None, dataset.y_test, outputs, names))
+    made = dataset.task.predictions(Answers(None, dataset.y_test, outputs, names, "rows"))
     made.write(tmp_path / "table.csv")
     read = predictions.parse((tmp_path / "table.csv").read_text(), "it")
     np.testing.assert_allclose(read.labels, made.labels, rtol=1e-7)
@@ -130,7 +130,7 @@ def test_pictures_of_a_run_are_drawn(name, tmp_path):
     dataset = of(name, y, names)
     running = dataset.task.running
     history = {"loss": [1.0], "val_loss": [1.0], running: [0.5], f"val_{running}": [0.5]}
-    dataset.task.draw(tmp_path, history, Answers(dataset.x_test, dataset.y_test, outputs, names))
+    dataset.task.draw(tmp_path, history, Answers(dataset.x_test, dataset.y_test, outputs, names, "test images"))
     drawn = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
     assert "learning_curves.png" in drawn and len(drawn) >= 2
     assert min(drawn.values()) > 2000
@@ -167,7 +167,7 @@ def test_outputs_that_are_none_of_the_task_are_told(name):
 def test_columns_with_commas_are_one_column(tmp_path):
     y, outputs, names = CASES["multilabel"]
     dataset = of("multilabel", y, names)
-    dataset.task.predictions(Answers(None, dataset.y_test, outputs, names)).write(tmp_path / "t.csv")
+    dataset.task.predictions(Answers(None, dataset.y_test, outputs, names, "rows")).write(tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="") as file:
         head = next(csv.reader(file))
     assert head == ["a, b", "a, b probability", "c", "c probability", "d", "d probability"]

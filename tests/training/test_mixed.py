@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from mnist_exp import augmentation, compose, data
+from mnist_exp.composition.preflight import load_data
 from mnist_exp.config import components
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.mixing import Mixup
 from mnist_exp.tasks import builders
+from mnist_exp.tasks.classification import Binary, Classification
 from mnist_exp.training import setup
 from mnist_exp.training.batches import Batches
 from mnist_exp.training.fit import fit
@@ -170,8 +172,43 @@ def test_loss_that_is_another_one_between_0_and_1_is_refused():
 
 
 def test_rectangles_of_numbers_are_refused():
+    words = ["augment=cutmix", "data.limit=null", "data.validation=40"]
     with pytest.raises(SettingsError, match=r"augment=cutmix is for classes and labels.* take augment=mixup"):
-        prepared(of_task("regression"), "augment=cutmix", "data.limit=null", "data.validation=40")
+        prepared(of_task("regression"), *words)
+    settings = compose([*SMALL, *words, "task=regression", "objective=val_mae", "direction=minimize"])
+    with pytest.raises(SettingsError, match=r"augment=cutmix is for classes and labels.* take mixup"):
+        load_data(settings, of_task("regression"))
+
+
+class Ordinal(Classification):
+    """What the loss gets says that a class is at least the one below it."""
+
+    def targets(self, y):
+        return (np.arange(4) <= y[:, np.newaxis]).astype(np.float64)
+
+
+class Flat(Binary):
+    def targets(self, y):
+        return y.astype(np.float32)
+
+
+def test_targets_of_ones_own_are_mixed_as_they_are_or_refused():
+    y = np.array([0, 2, 3])
+    np.testing.assert_array_equal(Ordinal().shares(y, 4), [[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]])
+    np.testing.assert_array_equal(Classification().shares(y, 4), np.eye(4)[y])
+    with pytest.raises(SettingsError, match=r"task=binary: its targets, float32 of the shape \(3,\), cannot be mixed"):
+        Flat().shares(y, 1)
+    dataset = dataclasses.replace(of_task("binary"), task=Flat())
+    with pytest.raises(SettingsError, match="cannot be mixed"):
+        prepared(dataset, "augment=mixup", "data.limit=null", "data.validation=40")
+
+
+def test_test_loss_is_that_of_a_training_without_mixing(digits_5k):
+    """A whole number has its exact loss, where the loss of shares clips probabilities."""
+    plain, mixed = (prepared(digits_5k, *words) for words in ([], ["augment=mixup"]))
+    assert type(plain.models.goal.tested_by) is type(mixed.models.goal.tested_by)
+    assert type(mixed.models.goal.tested_by) is not type(mixed.models.goal.loss)
+    assert plain.test()[1]["loss"] == mixed.test()[1]["loss"]
 
 
 def test_layers_of_keras_that_leave_labels_as_they_are_are_refused(digits_5k):
@@ -184,6 +221,10 @@ def test_layers_of_keras_that_leave_labels_as_they_are_are_refused(digits_5k):
             inner = keras.Sequential([keras.Input(shape), keras.layers.CutMix(), keras.layers.Flatten()])
             return keras.Sequential([keras.Input(shape), inner, keras.layers.Dense(classes)], name="net")
 
+    nested = [keras.Sequential([keras.layers.MixUp()]), keras.layers.Pipeline([keras.layers.MixUp()])]
+    for layer in nested:
+        with pytest.raises(SettingsError, match=r"augment: own.changes has a keras.layers.MixUp"):
+            prepared(digits_5k, augment=Built(layer))
     with pytest.raises(SettingsError, match=r"model: net has a keras.layers.CutMix, .*augmentation.cutmix\("):
         prepared(digits_5k, model=Net())
 
