@@ -207,6 +207,7 @@ def test_filter_metric_against_and_log_to(here, capfd):
     assert "report" in {file.path for file in client().list_artifacts(here[1][1])}
 
 
+@pytest.mark.slow
 def test_selection_on_the_test_images_gives_a_warning(here, capfd):
     assert "chosen on the test set" in call(capfd, *here[1], "--metric", "test_accuracy", "--output", "t").err
     assert "chosen on the test set" in page_of("t")

@@ -364,6 +364,7 @@ def test_classes_of_one_name_are_told(some, tmp_path):
     assert warning.startswith("data=npz has several classes of one name, crane:")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(extra=st.sets(st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True), max_size=4))
 def test_every_array_of_an_npz_is_read_or_told(extra, some, tmp_path):

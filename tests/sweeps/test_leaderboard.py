@@ -226,6 +226,8 @@ def test_seed_is_no_axis_of_the_heat_map(alone):
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png", "heat_map.png"}
 
 
+@pytest.mark.slow
+@pytest.mark.new_store
 def test_many_options_and_those_of_other_sweeps_are_drawn(alone):
     keys = [f"m.k{i}" for i in range(12)]
     rows = [row(0.1 * i, values={key: str(i * j) for j, key in enumerate(keys)}) for i in range(10)]

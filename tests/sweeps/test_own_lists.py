@@ -60,6 +60,7 @@ def test_own_list_stands_in_place_of_that_of_the_preset():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -75,11 +76,13 @@ def test_lists_that_cannot_be_used_are_refused(words):
     assert "experiment=b has values of its own for optimizer.learning_rate;" in told
 
 
+@pytest.mark.slow
 def test_interval_of_one_choice_is_refused():
     write(c="hydra: {sweeper: {params: {model.dropout: 'interval(0, 0.5)'}}}\n")
     assert "experiment=c has values of its own for model.dropout;" in refusal("experiment=a,c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content, option",
     [
@@ -94,6 +97,7 @@ def test_choice_that_says_how_the_sweep_goes_is_refused(content, option):
     assert f"experiment=d sets {option}," in told
 
 
+@pytest.mark.slow
 def test_what_one_choice_says_of_the_sweep_is_used_if_it_is_the_only_one():
     write(c="hydra: {launcher: {n_workers: 2}}\n")
     assert plan_of("experiment=c", "seed=1,2") == ["seed=1", "seed=2"]

@@ -149,6 +149,7 @@ def test_plan_of_a_search_has_no_jobs():
     assert made.settings.model.arguments["filters"] == 8
 
 
+@pytest.mark.slow
 def test_message_names_the_job_of_a_grid_with_the_mistake():
     assert problems_of("model.filters=16,32,0", "model.dropout=0.1,0.2") == [
         "job 5 of 6: model.filters=0 is not allowed: it must be a whole number, at least 1"

@@ -258,6 +258,7 @@ def test_restore_best_ends_with_the_weights_of_the_best_epoch(objective, directi
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_after_patience_epochs(dataset):
     overrides = ["trainer.epochs=30", "trainer.early_stopping_patience=2", "optimizer.learning_rate=0.03"]
     weights = []

@@ -77,6 +77,7 @@ def test_validation_and_test_of_the_same_images_have_one_loss(dataset):
             assert history[f"val_{name}"][-1] == pytest.approx(value, rel=1e-5), name
 
 
+@pytest.mark.slow
 def test_model_without_penalty_has_no_metric_of_it(dataset):
     assert "penalty" not in trained(dataset)[1]
 
