@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 from PIL import Image
-from real_runs import history, kill_after_epoch, only_run, run
+from real_runs import client_of, history, kill_after_epoch, only_run, run
 
 from mnist_exp import commands, compose, evaluate, export, rerun
 from mnist_exp import run as run_here
@@ -44,6 +44,18 @@ def test_training_is_the_same_to_the_last_bit_as_in_memory(words):
     assert losses[0] == losses[1]
     tested = [{n: v for n, v in result.metrics.items() if n.startswith("test_")} for result in results]
     assert tested[0] == tested[1]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_read_it_to_the_same_bits_too(backend):
+    pytest.importorskip(backend)
+    for place in (IN_MEMORY, LAZY):
+        run(*SMALL, "trainer.epochs=2", "data.validation=0.2", "augment=mixup", f"trainer.backend={backend}", place)
+    client = client_of()
+    runs = client.search_runs([client.get_experiment_by_name("mnist_exp").experiment_id])
+    assert len({each.data.tags["mnist_exp.weights_sha256"] for each in runs}) == 1
+    assert len({each.data.metrics["test_loss"] for each in runs}) == 1
+    assert len({each.data.params["data.in_memory_mb"] for each in runs}) == len(runs) == 2
 
 
 def test_killed_run_resumes_to_the_bits_of_one_that_was_not_killed():

@@ -221,7 +221,7 @@ def _said(*words, **environment):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_stopped_run_resumes_equal_to_the_last_bit(backend, number, alone):
     small = [*SMALL, "trainer.batch_size=20", "trainer.epochs=4", "data.validation=0.25", f"trainer.backend={backend}"]
-    small += ["schedule=cosine", "+optimizer.use_ema=true", "trainer.restore_best=true"]
+    small += ["schedule=cosine", "+optimizer.use_ema=true", "trainer.restore_best=true", "augment=mixup"]
     run(*small)
     whole = only_run().info.run_id
     running = Running("mnist_exp.run", *small)
