@@ -58,7 +58,11 @@ def problems(name: str, input_shape: Sequence[int], size: int | None, weights: s
         yield f"model.size={size} is too small: {name} takes images of at least {least_side(name)} pixels a side"
     if weights not in (None, "imagenet"):
         if not str(weights).endswith(WEIGHTS_FILES):
-            yield f"model.weights={weights} is not allowed: it must be imagenet, or a file *{', *'.join(WEIGHTS_FILES)}"
+            kinds = ", *".join(WEIGHTS_FILES)
+            yield (
+                f"model.weights={weights} is not allowed: it must be imagenet, or a file *{kinds}, as `python -m "
+                "mnist_exp.export RUN_ID --format keras` makes one of a run"
+            )
         elif not fields.is_file(start_folder.named(str(weights))):
             yield f"model.weights={weights}: there is no such file"
 

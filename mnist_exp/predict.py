@@ -1,4 +1,4 @@
-"""Predict the class of images with a run's model: `python -m mnist_exp.predict RUN_ID IMAGE…`."""
+"""Predict images, or rows of arrays, with a run's model: `python -m mnist_exp.predict RUN_ID IMAGE…`."""
 
 import argparse
 import json
@@ -185,7 +185,7 @@ def line(answer: Answer, task: Task, names: Sequence[str] | None, top: int, wide
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "predict",
-        "Predict the class of images with the model of a run: one line per image, in order.",
+        "Predict images, or rows of .csv, .npy and .npz files, with the model of a run: one line each, in order.",
         "0 all predicted, 1 some images could not be read, 2 there is no such run or no image was named.",
         [
             "RUN_ID scan.jpg photos/ 'more/*.png'",

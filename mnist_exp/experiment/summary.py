@@ -86,7 +86,8 @@ def show_summary(
         rows["run"] = f"{record.run_id} in experiment {settings.tracking.experiment}"
         if record.registered:
             rows["model"] = record.registered
-        rows["next"] = tracker.how_to("evaluate", [record.run_id], store.locate(settings.tracking.uri))
+        trusted = [f"--trusted-modules={','.join(settings.trusted_modules)}"] if settings.trusted_modules else []
+        rows["next"] = tracker.how_to("evaluate", [record.run_id, *trusted], store.locate(settings.tracking.uri))
         rows["look"] = record.how_to_look
     screen.table(rows)
     if dataset.fallback:

@@ -23,12 +23,23 @@ def verdict(grouping: Grouping, models: Models | None) -> list[str]:
         grouping: the runs.
         models: comparison of the trained models on the test images, if there is one.
     """
+    if _are_other_losses(grouping):
+        return [
+            f"No conclusion: the configurations differ in the loss itself, so their {grouping.metric.name} are "
+            "different quantities. Compare them by another metric, with --metric.",
+            *(_of_models(models) if models else []),
+        ]
     sentences = []
     several = len(grouping.families) > 1
     for family in grouping.families:
         first, *rest = _of_family(family, grouping.metric)
         sentences += [f"{family.name}: {first}" if several else first, *rest]
     return [*sentences, *(_of_models(models) if models else [])]
+
+
+def _are_other_losses(grouping: Grouping) -> bool:
+    """Tell whether configurations are compared by losses that are not one quantity."""
+    return grouping.metric.name.endswith("loss") and any(key.startswith("loss.") for key in grouping.differing)
 
 
 def cautions(grouping: Grouping) -> list[str]:
@@ -46,11 +57,6 @@ def cautions(grouping: Grouping) -> list[str]:
         sentences.append(
             f"{metric.name} was measured on the test images. A configuration chosen by it is chosen on the test set, "
             "and its score is too optimistic for new images. Choose on held-out training images: data.validation=0.1."
-        )
-    if metric.name.endswith("loss") and any(key.startswith("loss.") for key in grouping.differing):
-        sentences.append(
-            f"The configurations differ in the loss itself, so their {metric.name} are different quantities: compare "
-            "them by another metric, with --metric."
         )
     by_code = {run.tags.get(names.OWN_CODE): run for group in grouping.groups for run in group.runs}
     if len(by_code) > 1:

@@ -87,11 +87,19 @@ def check_together(how: SweepSettings, settings: Settings) -> None:
         )
 
 
-def check_selection(settings: Settings, screen: Screen, *, on_test: bool, search: bool, jobs: int) -> None:
-    """Refuse a search that would select on the test set, and warn of a grid that is compared on it.
+def check_selection(
+    settings: Settings, screen: Screen, *, on_test: bool, search: bool, jobs: int, varies_loss: bool = False
+) -> None:
+    """Refuse a search that would select on the test set, or by losses of several kinds; warn of such a grid.
 
     Raises: SettingsError: it is a search.
     """
+    if varies_loss and settings.objective.endswith("loss"):
+        other = "these jobs have different losses, whose values are not one quantity: select by another metric, as "
+        fix = f"{other}objective=val_accuracy direction=maximize"
+        if search:
+            raise SettingsError(fix)
+        screen.warn(fix)
     if not on_test or not settings.objective.startswith("val_"):
         return
     fix = "hold training images out with data.validation=5000 or data.validation=0.1"

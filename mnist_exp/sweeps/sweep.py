@@ -86,7 +86,10 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     if made.settings.tracking.store == "mlflow":  # Before the workers start.
         store.check(store.locate(made.settings.tracking.uri))
     rules.check_together(how, made.settings)
-    rules.check_selection(made.settings, screen, on_test=made.on_test, search=is_search, jobs=len(made.jobs))
+    varies_loss = any(key == "loss" or key.startswith("loss.") for key in made.space.keys)
+    rules.check_selection(
+        made.settings, screen, on_test=made.on_test, search=is_search, jobs=len(made.jobs), varies_loss=varies_loss
+    )
     # Each call has its own folder: the one that Hydra names may have been used before.
     folder = Path(str(config.hydra.sweep.dir)).resolve() / "events" / f"{time.time_ns():x}"
     return SweepCall(how, made, make_study(made, how) if is_search else None, config_dir, folder, screen)

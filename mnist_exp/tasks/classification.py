@@ -44,7 +44,8 @@ class Classification(Task):
         elif y.dtype.kind not in "iub":
             yield f"{name} holds {y.dtype} values; labels must be whole numbers from 0 (for numbers: task=regression)"
         elif int(y.min()) < 0:
-            yield f"{name} holds the label {int(y.min())}; labels must be whole numbers from 0"
+            fix = "labels must be whole numbers from 0 (for numbers: task=regression)"
+            yield f"{name} holds the label {int(y.min())}; {fix}"
 
     def prepared(self, y: Array) -> Array:
         """Return int64 (n,)."""

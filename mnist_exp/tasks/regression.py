@@ -16,6 +16,7 @@ from mnist_exp.tasks.task import Array, OfColumns, shortest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_FAR = 10.0  # where a network with the usual weights and rates is not within some epochs
 _LARGEST = 1e15  # whose square, summed over the images, is a float32
 
 
@@ -50,8 +51,15 @@ class Regression(OfColumns):
         return tuple(given) if given else ("target",) if count == 1 else tuple(f"target_{i}" for i in range(count))
 
     def remarks(self, sets: Mapping[str, Array], names: Sequence[str]) -> list[str]:
-        """Return a sentence for each set of images whose target is the same everywhere."""
-        return [
+        """Return a sentence for each target that is the same in a whole set, or far from what networks begin with."""
+        y, far = sets["training"], []
+        for name, mean, deviation in zip(names, y.mean(axis=0, dtype=np.float64), y.std(axis=0), strict=True):
+            if deviation > 0 and max(abs(mean), deviation) > _FAR:
+                far.append(
+                    f"{name} is {mean:.3g} on average, with a deviation of {deviation:.3g}: a network begins near 0 "
+                    "and takes long to get there; scale it in the data, as to mean 0 and deviation 1"
+                )
+        return far + [
             f"{name} has the same value, {values[0, i]:g}, in all {len(values):,} {what} images"
             for what, values in sets.items()
             for i, name in enumerate(names)

@@ -136,6 +136,14 @@ def test_pictures_of_a_run_are_drawn(name, tmp_path):
     assert min(drawn.values()) > 2000
 
 
+def test_numbers_far_from_what_networks_begin_with_are_told():
+    task, rng = builders.regression(), np.random.default_rng(0)
+    near = rng.normal(0, 1, (50, 2)).astype(np.float32)
+    assert task.remarks({"training": near, "validation": near}, ["a", "b"]) == []
+    (told,) = task.remarks({"training": near * [1, 40] + [0, 120], "validation": near}, ["a", "b"])
+    assert told.startswith("b is 1") and "scale it in the data" in told
+
+
 SHOWN = {
     "classification": ([0.1, 0.7, 0.2], {"label": "bee", "probability": 0.7}, "bee  0.7000   cat 0.2000"),
     "binary": ([0.25], {"label": "no", "probability": 0.75}, "no   0.7500   yes 0.2500"),
