@@ -137,7 +137,7 @@ def load(file: str, network: "keras.Model", base: "keras.Model") -> None:
                 warnings.simplefilter("ignore")  # Keras's, of what it skips.
                 kind.load_weights(start_folder.named(file), **others)
         except Exception as error:  # Whatever a file may cause in h5py, zipfile or Keras.
-            reasons.append(first_line(error))
+            reasons.append(first_line(error).removesuffix(":"))
         else:
             if not others or not any(map(_is_unread, base.get_weights())):
                 return

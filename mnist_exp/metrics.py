@@ -72,23 +72,31 @@ def mcc(labels: Array, outputs: Array) -> float:
 
 
 def precision(labels: Array, outputs: Array) -> float:
-    """Return the mean over the classes of the share of their predictions that are right; 0 for one never predicted."""
+    """Return the share of a class's predictions that are right, the mean over the classes; 0 for one never predicted.
+
+    Of two classes with one probability (task=binary) it is that of class 1.
+    """
     from sklearn.metrics import precision_score
 
     predicted = _predicted(labels, outputs, "precision")
     if labels.ndim == 2:
         return _mean_of_labels(precision_score, labels, predicted, 0)
-    return float(precision_score(labels, predicted, average="macro", zero_division=0))
+    average = "binary" if outputs.shape[-1] == 1 else "macro"
+    return float(precision_score(labels, predicted, average=average, zero_division=0))
 
 
 def recall(labels: Array, outputs: Array) -> float:
-    """Return the mean over the classes of the share of their images that are found; 0 for one without images."""
+    """Return the share of a class's images that are found, the mean over the classes; 0 for one without images.
+
+    Of two classes with one probability (task=binary) it is that of class 1.
+    """
     from sklearn.metrics import recall_score
 
     predicted = _predicted(labels, outputs, "recall")
     if labels.ndim == 2:
         return _mean_of_labels(recall_score, labels, predicted, 0)
-    return float(recall_score(labels, predicted, average="macro", zero_division=0))
+    average = "binary" if outputs.shape[-1] == 1 else "macro"
+    return float(recall_score(labels, predicted, average=average, zero_division=0))
 
 
 def top_k_accuracy(labels: Array, outputs: Array, *, k: Count = 5) -> float:
@@ -102,7 +110,7 @@ def top_k_accuracy(labels: Array, outputs: Array, *, k: Count = 5) -> float:
         k: how many classes; at most their number.
     """
     if labels.ndim != 1 or labels.dtype.kind == "f" or outputs.shape[-1] < 2:
-        raise ValueError("top_k_accuracy is for one of several classes")
+        raise ValueError("top_k_accuracy is for one of several classes: leave it out, with null for the metric")
     if k > outputs.shape[1]:
         raise ValueError(f"k={k} is more than the {outputs.shape[1]} classes: take fewer, or null for the metric")
     best = np.argsort(outputs, axis=1, kind="stable")[:, -k:]

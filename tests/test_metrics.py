@@ -131,9 +131,15 @@ def test_metrics_of_numbers_are_those_of_scikit_learn(n, count, seed):
 def test_binary_metrics_take_one_probability():
     labels, one = np.array([0, 0, 1, 1, 1]), np.array([[0.2], [0.7], [0.6], [0.9], [0.1]], np.float32)
     both = np.concatenate([1 - one, one], axis=1)
-    for name in ("accuracy", "macro_f1", "balanced_accuracy", "mcc", "auc", "precision", "recall"):
+    for name in ("accuracy", "macro_f1", "balanced_accuracy", "mcc", "auc"):
         metric = getattr(metrics, name)
         assert metric(labels, one) == pytest.approx(metric(labels, both)), name
+    # As scikit-learn has them by default: of class 1.
+    said = one[:, 0] > 0.5
+    assert metrics.precision(labels, one) == pytest.approx(sk.precision_score(labels, said)) == 2 / 3
+    assert metrics.recall(labels, one) == pytest.approx(sk.recall_score(labels, said)) == 2 / 3
+    nobody = np.full((5, 1), 0.9, np.float32)
+    assert metrics.precision(np.zeros(5, int), nobody) == metrics.recall(np.zeros(5, int), nobody) == 0
 
 
 @pytest.mark.parametrize("name", ["accuracy", "macro_f1", "mcc", "auc", "balanced_accuracy"])

@@ -22,7 +22,9 @@ def problems(metrics: Mapping[str, Component]) -> list[str]:
     found = []
     for name, component in metrics.items():
         if name in _TAKEN or name.startswith(_PREFIXES) or name.endswith(_SUFFIXES):
-            found.append(f"metrics.{name} is not allowed: runs record something else by that name; take another one")
+            affixes = f"begin with {', '.join(_PREFIXES)} or end with {', '.join(_SUFFIXES)}"
+            why = "runs record something else by that name" if name in _TAKEN else f"a name must not {affixes}"
+            found.append(f"metrics.{name} is not allowed: {why}; take another one")
         elif name in DIRECTIONS and component.target != f"{HOME}.{function(name)}":
             found.append(
                 f"metrics.{name}._target_={component.target} is not allowed: {name} is the name of {HOME}."

@@ -107,7 +107,8 @@ def check_files(run: StoredRun, settings: Settings) -> None:
     problems = []
     for name, sha256 in input_files_of(run).items():
         if name not in now:
-            problems.append(f"{name}: the file of the SHA-256 {sha256} that run {run.run_id} began with is gone")
+            lost = f"{name}={run.params.get(name, 'unknown')}"
+            problems.append(f"{lost}: the file of the SHA-256 {sha256} that run {run.run_id} began with is gone")
         elif now[name].sha256 != sha256:
             problems.append(
                 f"{name}={now[name].named} has the SHA-256 {now[name].sha256}, but run {run.run_id} began with a file "

@@ -148,10 +148,14 @@ class Run:
 
     def training_request(self) -> "TrainingRequest":
         """Return what is to be trained, each epoch recorded and shown."""
+        from mnist_exp.training import own_callbacks
+
         policy = None
         if self.tracker.folder is not None:
             every = self.settings.trainer.checkpoint_every
             policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn)
+        if self.tracker.run_id is not None:
+            own_callbacks.place(self.training.own.values(), self.tracker.run_id)
         return self.training.request(self._end_epoch, policy)
 
     def fit(self) -> "FitResult":

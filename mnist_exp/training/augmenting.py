@@ -13,7 +13,7 @@ _KERAS_MIXES = {"MixUp": "mixup(alpha=0.2)", "CutMix": "cutmix()"}
 
 
 def of(
-    augment: Component, scaling: Scaling, task: Task, network: keras.Model
+    augment: Component, scaling: Scaling, task: Task, network: keras.Model, batch_size: int
 ) -> tuple[Mixing | None, list[keras.layers.Layer]]:
     """Return how training examples are mixed, if they are, and the layers that change them then.
 
@@ -22,6 +22,7 @@ def of(
         scaling: of the raw values.
         task: what is learnt.
         network: the model itself, in which nothing may mix.
+        batch_size: examples a batch.
     Raises: SettingsError: labels would not be what is seen.
     """
     value_range = (0.0, 1.0) if scaling.pixels and scaling.mean is None else None
@@ -41,6 +42,11 @@ def of(
         return None, layers
     if made[0] is not mixings[0] or len(mixings) > 1:
         raise SettingsError(f"augment: {augment.target} must return one mixing at most, and before the layers")
+    if batch_size == 1:
+        raise SettingsError(
+            f"augment={augment.name} mixes the examples of a batch with each other: trainer.batch_size=1 must be at "
+            "least 2"
+        )
     if mixings[0].is_of_areas and task.activation == "linear":
         raise SettingsError(
             f"augment={augment.name} is for classes and labels, which parts of an image have, and not for task="

@@ -174,7 +174,7 @@ def _build(
     if getattr(network, "compiled", False):
         remarks.append(f"{settings.model.target} compiles its model: that has no effect, the configuration decides")
     inference_model = keras.Model(pixels, answers, name=settings.model.name)
-    mixing, layers = augmenting.of(settings.augment, scaling, task, network)
+    mixing, layers = augmenting.of(settings.augment, scaling, task, network, settings.trainer.batch_size)
     augmented, names = scaled, [pixels.name, rescale.name, network.name]
     for layer in layers:
         own = layer if layer.name not in names else keras.Sequential([layer], name=_unlike(layer.name, names))

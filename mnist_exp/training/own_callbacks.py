@@ -1,7 +1,8 @@
 """Callbacks that the configuration names: called in their turn, their state kept, their mistakes told by name."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import keras
@@ -43,6 +44,13 @@ def build(named: Mapping[str, Component]) -> dict[str, keras.callbacks.Callback]
             raise SettingsError(f"callbacks.{name}: TensorBoard needs the package tensorboard: pip install tensorboard")
         made[name] = callback
     return made
+
+
+def place(callbacks: Iterable[keras.callbacks.Callback], run_id: str) -> None:
+    """Give what is written for TensorBoard a folder of its own for each run: it shows all files of one as one curve."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            callback.log_dir = str(Path(callback.log_dir) / run_id)
 
 
 class OwnCallbacks(keras.callbacks.Callback):  # type: ignore[misc]
@@ -152,7 +160,7 @@ class OwnCallbacks(keras.callbacks.Callback):  # type: ignore[misc]
                 callback.set_state(callback_state.decoded(known["own"], arrays))
                 continue
             callback_state.restore_attributes(callback, known.get("attributes", {}), arrays)
-            if known["left"]:
+            if known["left"] and not type(callback).__module__.startswith("keras."):  # Its writers of TensorBoard.
                 told.append(
                     f"callbacks.{name}: {', '.join(known['left'])} cannot be kept in a checkpoint and begins anew; "
                     "give the callback get_state() and set_state(state)"

@@ -145,7 +145,9 @@ def test_rerun_takes_the_same_bytes_only_also_of_a_callback(here):
     with pytest.raises(SettingsError, match=r"model.weights=copy.npy has the SHA-256 .* put that one back"):
         rerun.rerun(asked)
     Path("copy.npy").unlink()
-    with pytest.raises(SettingsError, match=r"model.weights: the file of the SHA-256 .* is gone: put that one back"):
+    with pytest.raises(
+        SettingsError, match=r"model.weights=copy.npy: the file of the SHA-256 .* is gone: put that one back"
+    ):
         rerun.rerun(asked)
 
 

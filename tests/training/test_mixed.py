@@ -180,6 +180,11 @@ def test_rectangles_of_numbers_are_refused():
         load_data(settings, of_task("regression"))
 
 
+def test_a_batch_of_one_is_refused(digits_5k):
+    with pytest.raises(SettingsError, match=r"augment=mixup mixes .* trainer.batch_size=1 must be at least 2"):
+        prepared(digits_5k, "augment=mixup", "trainer.batch_size=1")
+
+
 class Ordinal(Classification):
     """What the loss gets says that a class is at least the one below it."""
 

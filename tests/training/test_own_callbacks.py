@@ -87,7 +87,7 @@ def test_tensorboard_shows_the_values_of_the_record(alone):
 
     result = run("callbacks=tensorboard", "callbacks.tensorboard.log_dir=board", "metrics=imbalanced")
     for part, prefix in (("train", ""), ("validation", "val_")):
-        events = EventAccumulator(str(alone / "board" / part))
+        events = EventAccumulator(str(alone / "board" / result.run_id / part))
         events.Reload()
         assert {"epoch_loss", "epoch_accuracy"} <= set(events.Tags()["tensors"])
         shown = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors("epoch_loss")]

@@ -160,7 +160,7 @@ def test_objective_without_a_value_on_the_validation_images_is_told_before_the_t
         ("loss", "mnist_exp.metrics.mcc", "runs record something else by that name"),
         ("accuracy", "mnist_exp.metrics.mcc", "runs record something else by that name"),
         ("ece", "mnist_exp.metrics.mcc", "runs record something else by that name"),
-        ("val_mcc", "mnist_exp.metrics.mcc", "runs record something else by that name"),
+        ("val_mcc", "mnist_exp.metrics.mcc", "a name must not begin with val_, test_"),
         ("macro_f1", "mnist_exp.metrics.mcc", "macro_f1 is the name of mnist_exp.metrics.macro_f1"),
         ("top_5_accuracy", "mnist_exp.metrics.mcc", "is the name of mnist_exp.metrics.top_k_accuracy"),
     ],
