@@ -413,6 +413,17 @@ def test_lower_is_better_if_the_metric_is_minimized():
     assert sentences[1].startswith("filters=2 is better than filters=4 (difference -0.4")
 
 
+def test_losses_of_several_kinds_are_no_reason_for_a_conclusion():
+    """Focal losses are smaller than cross-entropies: that says nothing of the models."""
+    runs = [
+        *seeds([0.1, 0.11, 0.12], **{"loss._target_": "mnist_exp.losses.focal"}),
+        *seeds([0.5, 0.52, 0.515], 10, **{"loss._target_": "mnist_exp.losses.crossentropy"}),
+    ]
+    (sentence,) = verdict.verdict(group(runs, Compared("objective", "val_loss", "minimize")), None)
+    assert sentence.startswith("No conclusion: the configurations differ in the loss itself, so their val_loss are")
+    assert verdict.verdict(group(runs, ACCURACY), None)[0].startswith("loss=crossentropy has the best mean")
+
+
 def test_equal_values_give_no_conclusion():
     sentences = verdict.verdict(group([*seeds([0.9] * 3, filters=2), *seeds([0.9] * 3, 10, filters=4)], ACCURACY), None)
     assert "all are equal, so there is no interval" in sentences[0]
