@@ -270,6 +270,14 @@ def test_every_group_and_key_of_the_configuration_is_known_here():
     assert keys == set(TOP_LEVEL) | {"resume"}
 
 
+def test_option_that_is_given_twice_is_told():
+    words = ["augment=mixup", "model.dropout=0.1", "augment=shift", "++model.dropout=0.2", "seed=3"]
+    assert without_effect(compose(words)) == [
+        "augment=mixup has no effect: augment=shift comes after it",
+        "model.dropout=0.1 has no effect: ++model.dropout=0.2 comes after it",
+    ]
+
+
 @pytest.mark.parametrize("option", ELSEWHERE)
 def test_test_that_shows_an_option_exists_and_names_it(option):
     file, test = ELSEWHERE[option]
@@ -472,9 +480,9 @@ USED = ["trainer.plateau_patience=2", "+optimizer.use_ema=true", "tracking=mlflo
 
 @pytest.mark.parametrize("override", UNUSED)
 def test_option_that_another_one_makes_useless_is_told(override):
-    words = ["data=mnist_5k", "data.validation=0.1", "tracking=none"]
-    assert without_effect(compose(words)) == []
-    assert without_effect(compose([*words, override])) == [
+    words = ["data=mnist_5k", "data.validation=0.1"]
+    assert without_effect(compose([*words, "tracking=none"])) == []
+    assert without_effect(compose([*words, "tracking=none", override])) == [
         f"{override.lstrip('+')} has no effect without {UNUSED[override]}"
     ]
     assert without_effect(compose([*words, *USED, override])) == []

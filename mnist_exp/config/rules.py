@@ -1,5 +1,7 @@
 """Problems that only show when options meet."""
 
+from collections.abc import Sequence
+
 from mnist_exp.config import components, objectives, optimizers, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import plural
@@ -68,7 +70,17 @@ def without_effect(settings: Settings) -> list[str]:
             own = getattr(settings, section)
             changed = {name: getattr(own, name) for name in names if getattr(own, name) != getattr(type(own), name)}
             found += [(section, name, value, " without a store (tracking=mlflow)") for name, value in changed.items()]
-    return [f"{part}.{name}={wording.show(value)} has no effect{why}" for part, name, value, why in found]
+    return [
+        *_overridden(settings.overrides),
+        *(f"{part}.{name}={wording.show(value)} has no effect{why}" for part, name, value, why in found),
+    ]
+
+
+def _overridden(overrides: Sequence[str]) -> list[str]:
+    """Return a sentence for each override that a later one of the same option takes the place of."""
+    last = {text.partition("=")[0].lstrip("+"): text for text in overrides}
+    earlier = [(text, last[text.partition("=")[0].lstrip("+")]) for text in overrides]
+    return [f"{text} has no effect: {later} comes after it" for text, later in earlier if text != later]
 
 
 def problems_of_size(settings: Settings, images: int) -> list[str]:
