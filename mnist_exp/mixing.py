@@ -52,12 +52,13 @@ class Mixing(ABC):
         partner = rng.permutation(len(x))
         mixed, share = self._mixed(rng, x, partner)
         one, other = share[:, np.newaxis], (1 - share)[:, np.newaxis]
+        mean = one * labels + other * labels[partner]
         if weights is None:
-            return mixed, one * labels + other * labels[partner]
+            return mixed, mean
         one, other = one * weights[:, np.newaxis], other * weights[partner, np.newaxis]
         total = one + other
         if are_numbers:
-            return mixed, share[:, np.newaxis] * labels + (1 - share)[:, np.newaxis] * labels[partner], total[:, 0]
+            return mixed, mean, total[:, 0]
         both = one * labels + other * labels[partner]
         return mixed, np.where(total > 0, both / np.where(total > 0, total, 1), labels), total[:, 0]
 

@@ -228,7 +228,7 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
             return None, f"_target_={target} is not allowed: {why}"
         if kind.package == callbacks.PACKAGE and (why := callbacks.instead_of(name)):
             return None, f"_target_={target} is not allowed: {why}"
-        signature = signatures.from_source(target)
+        signature = _of_keras(target)
         return signature, None if signature and signature.is_class else _forbidden(kind, target)
     if kind.home and module == kind.home:
         builder = vars(importlib.import_module(module)).get(name)
@@ -242,6 +242,12 @@ def _signature(kind: Kind, target: str, trusted: Sequence[str]) -> tuple[Signatu
         return None, f"_target_={target}: there is no module {target.split('.', maxsplit=1)[0]}; {where}"
     # What the source does not have is made at import time: only the call itself can check it.
     return signatures.from_source(target), None
+
+
+@functools.cache
+def _of_keras(target: str) -> Signature | None:
+    """Return the signature of a class of Keras, whose source does not change: a sweep asks for it with each job."""
+    return signatures.from_source(target)
 
 
 def parameters(group: str, target: str) -> dict[str, Parameter]:

@@ -222,8 +222,7 @@ class Attempt:
         if changed:
             raise SettingsError(
                 "the configuration files, the data, or a file that a builder reads, were changed while the sweep ran: "
-                f"{'; '.join(changed)}; put "
-                "them back, or issue the sweep again as it is now"
+                f"{'; '.join(changed)}; put them back, or issue the sweep again as it is now"
             )
 
     def _earlier(self, name: str) -> Any:

@@ -82,22 +82,19 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             return self
         import tensorflow as tf
 
+        from mnist_exp.training import image_feed
+
         images, *others = self._arrays
         if isinstance(images, LazyArray) and isinstance(images.source, FolderImages):
-            from mnist_exp.training import image_feed
-
             if image_feed.decodes_as_pillow():
                 shapes = [array.shape[1:] for array in self._arrays]
                 types = [array.dtype for array in others]
                 data = image_feed.pipeline(len(self), self._encoded, types, shapes, self._batch_size)
                 return data if self._mix is None else image_feed.mixed(data, self._mixed, self._rows)
-        types = [row.dtype for row in self._rows]
+        types, shapes = [row.dtype for row in self._rows], [row.shape[1:] for row in self._rows]
 
         def read(index: Any) -> tuple[Any, ...]:
-            parts = tf.numpy_function(self.__getitem__, [index], types)
-            for part, row in zip(parts, self._rows, strict=True):
-                part.set_shape((None, *row.shape[1:]))
-            return tuple(parts)
+            return image_feed.in_python(self.__getitem__, [index], types, shapes)
 
         options = tf.data.Options()
         options.autotune.enabled = False

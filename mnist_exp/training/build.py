@@ -34,8 +34,8 @@ class Goal:
         is_weighted: whether images count differently in the loss.
         has_penalty: whether regularizers or layers of the model add to it.
         mixing: makes each training example of two; None where they are trained on as they are.
-        unmixed_loss: the loss of examples that are not mixed; None where no loss knows mixed ones.
         outputs: how many numbers the model returns for an example.
+        unmixed_loss: the loss as it is computed of examples that are not mixed; None if it is the same.
     """
 
     task: Task
@@ -189,8 +189,9 @@ def _build(
     training_model = keras.Model(pixels, trained(augmented), name=settings.model.name)
     steps = settings.trainer.epochs * settings.trainer.steps(images)
     plain = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw)
-    minimized, by = plain, settings.augment.name
+    minimized = plain
     if mixing is not None:
+        by = settings.augment.name
         minimized = loss.make(settings.loss, task.activation, count, from_logits=returned.trains_raw, mixed_by=by)
     has_penalty = not components.is_of_libraries(settings.model.target) and _has_penalty(kept, input_shape)
     goal = Goal(task, minimized, returned.trains_raw, is_weighted, has_penalty, mixing, count, plain)

@@ -34,10 +34,7 @@ def pipeline(
     """
 
     def rows(number: Any) -> tuple[Any, ...]:
-        found = tf.numpy_function(read, [number], [tf.string, *types])
-        for part, shape in zip(found, ((), *shapes[1:]), strict=True):
-            part.set_shape((None, *shape))
-        return tuple(found)
+        return in_python(read, [number], [tf.string, *types], [(), *shapes[1:]])
 
     decoders = min(threads.usable_cpus(), _MOST_DECODERS)
     options = tf.data.Options()
@@ -62,12 +59,29 @@ def mixed(data: tf.data.Dataset, mix: Callable[..., tuple[Any, ...]], rows: Sequ
     """
 
     def changed(number: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        found = tf.numpy_function(mix, [number, *parts], [row.dtype for row in rows])
-        for part, row in zip(found, rows, strict=True):
-            part.set_shape((None, *row.shape[1:]))
-        return tuple(found)
+        return in_python(mix, [number, *parts], [row.dtype for row in rows], [row.shape[1:] for row in rows])
 
     return data.enumerate().map(changed).prefetch(1)
+
+
+def in_python(
+    function: Callable[..., Sequence[Any]],
+    given: Sequence[Any],
+    types: Sequence[Any],
+    shapes: Sequence[tuple[int, ...]],
+) -> tuple[Any, ...]:
+    """Return the arrays of a batch that a function of Python returns, as tensors of known shapes.
+
+    Args:
+        function: called with what is given, as NumPy's.
+        given: tensors.
+        types: of the arrays.
+        shapes: of one row of each.
+    """
+    found = tf.numpy_function(function, given, types)
+    for part, shape in zip(found, shapes, strict=True):
+        part.set_shape((None, *shape))
+    return tuple(found)
 
 
 @functools.cache
