@@ -85,12 +85,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         from mnist_exp.training import image_feed
 
         images, *others = self._arrays
-        if isinstance(images, LazyArray) and isinstance(images.source, FolderImages):
-            if image_feed.decodes_as_pillow():
-                shapes = [array.shape[1:] for array in self._arrays]
-                types = [array.dtype for array in others]
-                data = image_feed.pipeline(len(self), self._encoded, types, shapes, self._batch_size)
-                return data if self._mix is None else image_feed.mixed(data, self._mixed, self._rows)
+        is_folder = isinstance(images, LazyArray) and isinstance(images.source, FolderImages)
+        if is_folder and image_feed.decodes_as_pillow():
+            shapes = [array.shape[1:] for array in self._arrays]
+            types = [array.dtype for array in others]
+            data = image_feed.pipeline(len(self), self._encoded, types, shapes, self._batch_size)
+            return data if self._mix is None else image_feed.mixed(data, self._mixed, self._rows)
         types, shapes = [row.dtype for row in self._rows], [row.shape[1:] for row in self._rows]
 
         def read(index: Any) -> tuple[Any, ...]:
