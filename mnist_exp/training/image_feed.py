@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from mnist_exp.runtime import threads
 
@@ -87,6 +86,8 @@ def in_python(
 @functools.cache
 def decodes_as_pillow() -> bool:
     """Tell whether TensorFlow's decoder and Pillow's give the same pixels, tried on images of each kind in question."""
+    from PIL import Image
+
     rng = np.random.default_rng(0)
     for channels, sampling, progressive, size in itertools.product((1, 3), (0, 1, 2), (False, True), (16, 37)):
         pixels = rng.integers(0, 256, (size, size + 3, channels), np.uint8)
