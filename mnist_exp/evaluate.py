@@ -115,7 +115,7 @@ def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Predictio
 
         model = load.of_run(run, trusted)
     task = images.dataset.task
-    labelled_images.check_fits(run, images.dataset, model)
+    images = labelled_images.fitted(run, images, model)
     twin = outputs.raw_twin(model, task.activation)
     prediction = Prediction(*predict_raw(model, twin, task.activation, images.x))
     if problem := task.check_outputs(prediction.outputs, f"the model of run {run.run_id}"):
@@ -252,8 +252,9 @@ def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: 
         )
     for warning in images.dataset.warnings:
         screen.warn(warning)
-    if words := labelled_images.renamed(members[0], images.dataset):
-        screen.warn(words)
+    for words in (f(members[0], images.dataset) for f in (labelled_images.renamed, labelled_images.rescaled)):
+        if words:
+            screen.warn(words)
     if differences := _differences(report):
         screen.warn(f"the results differ from the recorded ones: {'; '.join(differences)}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mnist_exp import commands
 from mnist_exp.config import wording
-from mnist_exp.data import lazy
+from mnist_exp.data import lazy, pixels
 from mnist_exp.data.lazy import Examples
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural
 from mnist_exp.inference import export_formats, labelled_images, load
@@ -188,12 +188,12 @@ def _export(
 def _show(screen: Screen, run: StoredRun, images: Images, name: str, target: Path, exported: Exported) -> None:
     shape = ", ".join(["n", *map(str, images.dataset.shape)])
     parity, runtime, task = exported.parity, FORMATS[name].runtime, images.dataset.task
-    called = export_formats.output_name(name, task)
+    called, black_to_white = export_formats.output_name(name, task), images.dataset.pixel_range
     rows = {
         "run": f"{run.run_id}, {wording.short_name(run.name)}",
         "file": f"{target}, {exported.size / 1e6:.2f} MB" + ("" if parity.is_kept else ", not written"),
         "input": f"{export_formats.input_name(images.dataset.pixels)}, float32 ({shape}), "
-        + ("raw, 0 to 255" if images.dataset.pixels else "as the data set has them"),
+        + (f"raw, {pixels.words(black_to_white)}" if black_to_white else "as the data set has them"),
         "output": f"{called}, float32 (n, {images.dataset.outputs}){_MEANING[task.activation]}",
         "parity": f"{_words(parity)}; {images.words()}",
     }

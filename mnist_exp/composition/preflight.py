@@ -10,7 +10,7 @@ from mnist_exp import data
 from mnist_exp.config import components, objectives, parse, rules
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrackingSettings
-from mnist_exp.data import Dataset, Split
+from mnist_exp.data import Dataset, Split, splits
 from mnist_exp.errors import DataError, SettingsError, TrackingError
 from mnist_exp.runtime import backends
 from mnist_exp.tasks import weights
@@ -87,6 +87,14 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
     if problems:
         raise SettingsError(problems)
     return dataset, split
+
+
+def resolved(settings: Settings, dataset: Dataset) -> Settings:
+    """Return settings with what is meant for a data set in place of what was written: the validation set it brings."""
+    meant = splits.resolved(settings.data.validation, dataset)
+    if meant == settings.data.validation:
+        return settings
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, validation=meant))
 
 
 def _store_problems(settings: TrackingSettings) -> list[str]:

@@ -41,7 +41,8 @@ def find_problems(settings: Settings) -> list[str]:
     if settings.data.validation == "test" and settings.objective.startswith("val_"):
         problems += [
             f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
-            "hold training images out with data.validation=5000 or data.validation=0.1"
+            "hold training images out with data.validation=5000 or data.validation=0.1, or take the validation set "
+            "that the data bring, data.validation=own"
             for option, is_on in selecting.items()
             if is_on
         ]

@@ -20,8 +20,8 @@ from mnist_exp.config.signatures import REQUIRED, Parameter
 from mnist_exp.runtime.backends import Backend
 
 Validation = Annotated[
-    Literal["test"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)],
-    Allowed("test, a number of training images (5000), or a share of them above 0 and below 1 (0.1)"),
+    Literal["test", "own"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)],
+    Allowed("test, own, a number of training images (5000), or a share of them above 0 and below 1 (0.1)"),
 ]
 Points = Annotated[
     list[dict[str, Any]], Field(min_length=1), Allowed("a list of combinations: [{model.filters: 16, seed: 1}, …]")

@@ -79,6 +79,8 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         names.PROCESS: processes.identify(),
         **job.tags,
     }
+    if dataset.pixel_range is not None:
+        tags[names.PIXEL_RANGE] = json.dumps(list(dataset.pixel_range))
     if files := input_files.all_of(settings):
         tags[names.INPUT_FILES] = json.dumps({name: file.sha256 for name, file in files.items()})
     if settings.tracking.description:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mnist_exp.composition.preflight import load_data
+from mnist_exp.composition.preflight import load_data, resolved
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError
@@ -85,6 +85,7 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
         UploadError: all was done, but the store did not take all records; they wait on disk.
     """
     dataset, split = load_data(settings, job.dataset)
+    settings = resolved(settings, dataset)
     backends.choose(settings.trainer.backend)
     tracker = open_tracker(settings.tracking, screen.warn)
     with imports.quick_imports():

@@ -1,5 +1,6 @@
 """What a person sees of a run before its first epoch and after its last one."""
 
+from mnist_exp import data
 from mnist_exp.config import objectives, rules, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
@@ -19,9 +20,13 @@ def announce(
     resumption: Resumption | None,
 ) -> None:
     """Say what is about to be trained, and on what."""
-    scaled = ", standardized" if settings.data.standardize else "" if dataset.pixels else ", as they are"
+    scaled = f", {words}" if (words := data.scaling_words(settings.data, dataset)) else ""
     tested = f"the {len(split.x_val):,} test {wording.kind(dataset.shape)}"
-    watched = tested if split.validated_on_test else f"{len(split.x_val):,} held out"
+    watched = {
+        "test": tested,
+        "own": f"its own {len(split.x_val):,} validation {wording.kind(dataset.shape)}",
+        "held out": f"{len(split.x_val):,} held out",
+    }[split.validated_on]
     rate = settings.optimizer.arguments.get("learning_rate", "its own")
     augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
     trainer = settings.trainer
@@ -42,6 +47,7 @@ def announce(
         screen.warn(f"{_fallback_words(dataset)} {dataset.fallback}")
     warnings = [
         *dataset.warnings,
+        *split.told,
         *rules.without_effect(settings),
         *rules.warnings_of_size(settings, len(split.y_train)),
     ]

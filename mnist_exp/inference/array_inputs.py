@@ -12,6 +12,7 @@ import numpy as np
 from mnist_exp.config import wording
 from mnist_exp.data import features
 from mnist_exp.data.dataset import Array
+from mnist_exp.data.pixels import BYTES
 from mnist_exp.data.readers import check_memory
 from mnist_exp.errors import DataError, SettingsError, first_line
 from mnist_exp.inference.image_inputs import LARGEST, STDIN
@@ -140,5 +141,5 @@ def _shaped(values: Array, shape: tuple[int, ...], pixels: bool) -> Array:
         raise DataError(
             f"its shape is {values.shape}; the model takes (n, {', '.join(map(str, shape))}): {wording.examples(shape)}"
         )
-    shaped: Array = features.converted(values, pixels and values.dtype == np.uint8)
+    shaped: Array = features.converted(values, BYTES if pixels and values.dtype == np.uint8 else None)
     return shaped

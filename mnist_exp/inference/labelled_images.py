@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ from mnist_exp import data
 from mnist_exp.composition import compose, overrides
 from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
-from mnist_exp.data import Dataset, Split
+from mnist_exp.data import Dataset, Split, pixels
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.features import FEATURES
 from mnist_exp.data.lazy import Examples, joined
+from mnist_exp.data.pixels import UNIT, Range
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.experiment import recall
 from mnist_exp.inference import recorded_task
@@ -86,7 +88,7 @@ def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[
             f"data={wording.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
             f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get(names.DATA_SHA256, 'recorded')[:12]}…"
         )
-    return _choose(dataset, settings, split, run, _split(dataset, settings))
+    return _choose(dataset, settings, split, run, _split(dataset, settings), dataset.pixel_range)
 
 
 def other(
@@ -114,11 +116,11 @@ def other(
         trained_on = dataset if is_own else _loaded_without_network(own_settings)
         if trained_on.sha256 != run.tags.get(names.DATA_SHA256):
             raise SettingsError(f"{trained_on.place} is not what the run was trained on")
-        return _choose(dataset, settings, split, run, _split(trained_on, own_settings))
+        return _choose(dataset, settings, split, run, _split(trained_on, own_settings), trained_on.pixel_range)
     except SettingsError as error:
-        if split == "validation":
+        if split == "validation" and dataset.x_val is None:
             raise
-        return _choose(dataset, settings, split, run, None, error.problems[0])
+        return _choose(dataset, settings, split, run, None, None, error.problems[0])
 
 
 def check_words(words: Sequence[str], data_name: str | None) -> None:
@@ -152,6 +154,31 @@ def values(words: Sequence[str]) -> dict[str, Any]:
     return {override.key_or_group.removeprefix("data."): override.value() for override in given}
 
 
+def fitted(run: StoredRun, images: Images, model: "keras.Model") -> Images:
+    """Return images as a run's model takes them: pixels in the range of those that it was trained on.
+
+    Args:
+        run: recorded.
+        images: to evaluate it on.
+        model: of the run.
+    Raises: SettingsError: with every reason why they do not fit.
+    """
+    check_fits(run, images.dataset, model)
+    given, taken = images.dataset.pixel_range, pixel_range(run, model)
+    if given is None or taken is None or given == taken:
+        return images
+    dataset = replace(images.dataset, pixel_range=taken)
+    return replace(images, dataset=dataset, x=pixels.converted(images.x, given, taken))
+
+
+def pixel_range(run: StoredRun, model: "keras.Model") -> Range | None:
+    """Return the raw values that a run's model takes for black and white; None if it takes no pixels."""
+    if not takes_pixels(model):
+        return None
+    low, high = json.loads(run.tags.get(names.PIXEL_RANGE, json.dumps(pixels.BYTES)))
+    return low, high
+
+
 def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
     """Make sure that a run's model fits a data set. Raises: SettingsError: with every reason why not."""
     taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
@@ -163,8 +190,8 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
         is_scalable = "image_folder" in name and len(taken) == 4
         fix = f"; data.size=[{taken[1]},{taken[2]}] scales them" if is_scalable else ""
         problems.append(f"data={name} has {there}, but the model of run {run.run_id} takes {here}{fix}")
-    elif takes_pixels(model) != dataset.pixels:
-        has, takes = ("pixels of 0 to 255", "values as they are")[:: 1 if dataset.pixels else -1]
+    elif takes_pixels(model) != dataset.pixels and dataset.pixel_range != UNIT:  # Which once counted as no pixels.
+        has, takes = ("pixels", "values as they are")[:: 1 if dataset.pixels else -1]
         problems.append(f"data={name} has {has}, but the model of run {run.run_id} takes {takes}")
     if given[1] != dataset.outputs:
         problems.append(
@@ -184,6 +211,17 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
 def takes_pixels(model: "keras.Model") -> bool:
     """Tell whether a recorded model takes pixels of 0 to 255, and not other features: its input is named by that."""
     return not str(model.inputs[0].name).startswith(FEATURES)
+
+
+def rescaled(run: StoredRun, dataset: Dataset) -> str:
+    """Return a warning if a data set has pixels of another range than the run's model takes; else an empty text."""
+    recorded, given = run.tags.get(names.PIXEL_RANGE), dataset.pixel_range
+    if recorded is None or given is None or tuple(json.loads(recorded)) == given:
+        return ""
+    return (
+        f"data={wording.show(dataset.name)} has pixels of {pixels.words(given)}: they are scaled to "
+        f"{pixels.words(tuple(json.loads(recorded)))}, which the model takes"
+    )
 
 
 def renamed(run: StoredRun, dataset: Dataset) -> str:
@@ -265,10 +303,18 @@ def _split(dataset: Dataset, settings: Settings) -> Split:
 
 
 def _choose(
-    dataset: Dataset, settings: Settings, split: str, run: StoredRun, trained: Split | None, why_unknown: str = ""
+    dataset: Dataset,
+    settings: Settings,
+    split: str,
+    run: StoredRun,
+    trained: Split | None,
+    trained_range: Range | None,
+    why_unknown: str = "",
 ) -> Images:
     is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
-    if split == "validation":
+    if split == "validation" and not is_own and dataset.x_val is not None and dataset.y_val is not None:
+        x, y = dataset.x_val, dataset.y_val
+    elif split == "validation":
         if not is_own or trained is None:
             raise SettingsError(
                 f"--split=validation is what run {run.run_id} held out of its own training images: data="
@@ -286,8 +332,12 @@ def _choose(
     elif split == "test":
         x, y = dataset.x_test, dataset.y_test
     else:
-        x, y = (joined([getattr(dataset, f"{n}_{part}") for part in ("train", "test")]) for n in "xy")
-    seen = None if trained is None else among(x, trained.x_train)
+        parts = ("train", "test") if dataset.x_val is None else ("train", "val", "test")
+        x, y = (joined([getattr(dataset, f"{n}_{part}") for part in parts]) for n in "xy")
+    alike = x
+    if trained_range is not None and dataset.pixel_range is not None:
+        alike = pixels.converted(x, dataset.pixel_range, trained_range)
+    seen = None if trained is None else among(alike, trained.x_train)
     return Images(dataset, settings, split, x, y, is_own, seen, why_unknown)
 
 

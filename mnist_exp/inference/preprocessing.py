@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp.data.features import are_pictures
 from mnist_exp.data.image_folder import read_image
+from mnist_exp.data.pixels import are_pictures
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference.labelled_images import takes_pixels
 from mnist_exp.tasks.task import Task

@@ -102,7 +102,8 @@ class Family:
     def name(self) -> str:
         """Name for people: data set, start of its digest, validation."""
         data_sets = {run.params.get(names.DATA_NAME, "data") for group in self.groups for run in group.runs}
-        held_out = self.validation if self.validation == "test" else f"{self.validation} held out"
+        own = {"test": "test", "own": "its own validation set"}
+        held_out = own.get(self.validation, f"{self.validation} held out")
         data = f"{' or '.join(sorted(data_sets))} ({self.data_sha256[:8]})"
         return f"{data}, validated on {held_out}" if self.validation else data
 

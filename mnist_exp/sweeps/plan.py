@@ -117,7 +117,7 @@ def make(
         )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
-    for number, (overrides, each, (digest, _)) in enumerate(zip(points, settings, data, strict=True)):
+    for number, (overrides, each, (digest, *_)) in enumerate(zip(points, settings, data, strict=True)):
         key = job_key(each, digest)
         command = provenance.command_of(alone.overrides(overrides, number), config_dir)
         if key not in jobs:
@@ -133,7 +133,7 @@ def make(
         settings[0],
         common(settings) if is_search else {},
         data[0][0],
-        any(each.data.validation == "test" for each in settings),
+        any(is_on_test for _, _, is_on_test in data),
         data[0][1],
         0 if is_search else len(points) - len(jobs),
         settings[0].tracking.run_name if len({each.tracking.run_name for each in settings}) == 1 else None,
@@ -186,11 +186,16 @@ def _check_same(settings: Sequence[Settings]) -> None:
         raise SettingsError(problems)
 
 
-def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space) -> list[tuple[str, int]]:
-    """Return the data digest and the number of validation images of each job; each data set is loaded only once."""
-    checked: list[tuple[str, int]] = []
+def _check_data(
+    settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space
+) -> list[tuple[str, int, bool]]:
+    """Return each job's data digest, number of validation images, and whether these are the test images.
+
+    Each data set is loaded only once.
+    """
+    checked: list[tuple[str, int, bool]] = []
     loaded: dict[str, Dataset] = {}
-    validated_on: dict[str, int] = {}
+    validated_on: dict[str, tuple[int, bool]] = {}
     refused: set[str] = set()  # Not tried again: another try would fail too, and may wait for a network.
     problems: dict[str, str] = {}
     for each, overrides in zip(settings, points, strict=True):
@@ -210,7 +215,7 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
         try:
             if uses not in validated_on:
                 loaded[loader], split = preflight.load_data(each, loaded.get(loader))
-                validated_on[uses] = len(split.y_val)
+                validated_on[uses] = len(split.y_val), split.validated_on_test
         except SettingsError as error:
             if loader not in loaded:
                 refused.add(loader)
@@ -218,7 +223,7 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
             for problem in error.problems:
                 problems.setdefault(problem, f"{name}: {problem}" if name else problem)
             continue
-        checked.append((loaded[loader].sha256, validated_on[uses]))
+        checked.append((loaded[loader].sha256, *validated_on[uses]))
     if problems:
         raise SettingsError(list(problems.values()))
     return checked

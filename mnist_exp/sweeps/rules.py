@@ -102,7 +102,10 @@ def check_selection(
         screen.warn(fix)
     if not on_test or not settings.objective.startswith("val_"):
         return
-    fix = "hold training images out with data.validation=5000 or data.validation=0.1"
+    fix = (
+        "hold training images out with data.validation=5000 or data.validation=0.1, or take the validation set that "
+        "the data bring, data.validation=own"
+    )
     if search:
         raise SettingsError(
             "a search would select on the test set (data.validation=test), and its score would no longer be honest: "

@@ -37,42 +37,37 @@ class Classification(Task):
     def problems(self, name: str, y: Array) -> Iterator[str]:
         """Yield why an array cannot be labels: they must be whole numbers from 0, one an image."""
         if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] == 1):
-            fix = "it must be one label an image, (n,), not one-hot: np.argmax(y, axis=1); for numbers: task=regression"
-            if y.ndim == 2 and np.isin(y, (0, 1)).all() and not (y.sum(axis=1) == 1).all():
-                fix = f"for task={self.name} it must be one label an image, (n,); for several there is task=multilabel"
-            yield f"{name} has the shape {y.shape}; {fix}"
+            yield f"{name} has the shape {y.shape}; {self._fix_of_shape(y)}"
         elif y.dtype.kind not in "iub":
             yield f"{name} holds {y.dtype} values; labels must be whole numbers from 0 (for numbers: task=regression)"
         elif int(y.min()) < 0:
             fix = "labels must be whole numbers from 0 (for numbers: task=regression)"
             yield f"{name} holds the label {int(y.min())}; {fix}"
 
+    def _fix_of_shape(self, y: Array) -> str:
+        """Return what labels of several columns should be."""
+        one = "it must be one label an image, (n,)"
+        if y.ndim != 2:
+            return one
+        if not np.isin(y, (0, 1)).all():
+            return f"{one}: the column that holds the class, as y[:, 0]; for several numbers there is task=regression"
+        if (y.sum(axis=1) == 1).all():
+            return f"{one}, not one-hot: np.argmax(y, axis=1); for numbers: task=regression"
+        return f"for task={self.name} {one}; for several there is task=multilabel"
+
     def prepared(self, y: Array) -> Array:
         """Return int64 (n,)."""
         return y.reshape(len(y)).astype(np.int64)
 
     def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
-        """Yield why prepared labels do not fit each other, or the names: no class may be without training images."""
-        highest = int(y_train.max())
-        classes = len(class_names) if class_names else highest + 1
-        if highest >= classes:
-            fix = f"labels must be below {classes}"
-            yield f"y_train holds the label {highest}, but there are {classes} class names; {fix}"
-            return
-        if int(y_test.max()) >= classes:
-            yield f"y_test holds the label {int(y_test.max())}, but the classes are 0 to {classes - 1}"
-        if classes < 2:
+        """Yield why prepared labels do not fit each other, or the names; of one class nothing can be learnt."""
+        if class_names:
+            for which, highest in (("y_train", int(y_train.max())), ("y_test", int(y_test.max()))):
+                if highest >= len(class_names):
+                    shown = f"0 to {len(class_names) - 1}"
+                    yield f"{which} holds the label {highest}, but there are {len(class_names)} class names, {shown}"
+        if int(y_train.min()) == int(y_train.max()):
             yield "y_train holds one class only; a classifier needs at least two"
-        if highest > 10 * len(y_train):
-            yield f"y_train holds the label {highest} but only {len(y_train):,} images; labels must be 0, 1, 2, …"
-            return
-        counts = np.bincount(y_train, minlength=classes)
-        empty = map(int, np.flatnonzero(counts == 0))
-        words = [f"{label} ({class_names[label]})" if class_names else str(label) for label in empty]
-        if words:
-            named = ", ".join(words[:10]) + (", …" if len(words) > 10 else "")
-            fix = "labels must be 0, 1, 2, … without a gap (for numbers: task=regression)"
-            yield f"class {named} has no training image; {fix}"
 
     def names(self, y_train: Array, given: Sequence[str] | None) -> tuple[str, ...]:
         """Return the names that are given, else the labels."""
@@ -149,7 +144,7 @@ class Binary(Classification):
     def problems_between(self, y_train: Array, y_test: Array, class_names: Sequence[str] | None) -> Iterator[str]:
         """Yield why prepared labels do not fit each other; there must be two classes."""
         problems = list(super().problems_between(y_train, y_test, class_names))
-        classes = len(class_names) if class_names else int(y_train.max()) + 1
+        classes = len(class_names) if class_names else max(int(y_train.max()), int(y_test.max())) + 1
         if not problems and classes != 2:
             problems.append(f"y_train has {classes} classes; task=binary is for two, task=classification for more")
         yield from problems

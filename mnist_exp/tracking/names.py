@@ -137,6 +137,13 @@ OWN_CODE = _tag(
     "SHA-256, hex",
     only_if="a builder of the user's own took part",
 )
+PIXEL_RANGE = _tag(
+    "mnist_exp.pixel_range",
+    "The raw values of black and white, between which the model scales.",
+    _BEGIN,
+    "JSON, [0, 255]",
+    only_if="the examples are pixels",
+)
 INPUT_FILES = _tag(
     "mnist_exp.input_files",
     "Digest of each file that a builder read, as weights to begin with, by the option that names it.",

@@ -11,6 +11,7 @@ import numpy as np
 from mnist_exp.config import components, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.data.features import FEATURES
+from mnist_exp.data.pixels import UNIT
 from mnist_exp.data.scaling import PIXELS, Scaling
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.mixing import Mixing
@@ -224,7 +225,12 @@ def scaling_layer(scaling: Scaling) -> keras.layers.Layer:
         # In 16 bits, large values would lose what tells them apart before their mean is subtracted.
         mean, variance = scaling.mean.tolist(), scaling.variance.tolist()
         return keras.layers.Normalization(mean=mean, variance=variance, dtype="float32", name="standardization")
-    return keras.layers.Rescaling(1 / 255) if scaling.pixels else keras.layers.Identity(name="as_they_are")
+    if scaling.range is None or scaling.range == UNIT:
+        return keras.layers.Identity(name="as_they_are")
+    black, white = scaling.range
+    if black == 0:
+        return keras.layers.Rescaling(1 / white)
+    return keras.layers.Rescaling(1 / (white - black), offset=-black / (white - black))
 
 
 @contextlib.contextmanager

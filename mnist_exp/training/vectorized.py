@@ -139,10 +139,10 @@ class _Program:
         self._zeros = [jnp.stack([v.value] * len(members)) for v in template.metrics_variables]
         self._state = self._stacked()
         self._trained_on = self._validated_on = self._on_device(dataset.x_train, dataset.y_train)
-        is_on_test = members[0].split.validated_on_test
-        if is_on_test:
-            self._validated_on = self._on_device(dataset.x_test, dataset.y_test)
-        held_out = [np.arange(len(m.split.x_val)) if is_on_test else m.split.held_out for m in members]
+        is_held_out = members[0].split.validated_on == "held out"
+        if not is_held_out:  # The same images for all members.
+            self._validated_on = self._on_device(members[0].split.x_val, members[0].split.y_val)
+        held_out = [m.split.held_out if is_held_out else np.arange(len(m.split.x_val)) for m in members]
         self._held_out = np.stack(held_out).astype(np.int32)
         self._order = np.zeros((len(members), len(members[0].split.x_train)), np.int32)
         across = (0, 0, 0, None, None)

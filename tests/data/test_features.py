@@ -6,7 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mnist_exp.data.dataset import Source, from_source
+from mnist_exp.data.checking import from_source
+from mnist_exp.data.dataset import Source
 from mnist_exp.errors import DataError
 from mnist_exp.tasks.builders import classification
 
@@ -37,24 +38,71 @@ def test_bytes_are_pixels_whatever_their_shape(x):
 
 
 @given(SHAPES.flatmap(lambda shape: arrays.arrays(st.sampled_from([np.float32, np.float64]), shape, elements=FLOATS)))
-def test_floats_are_pixels_only_if_they_look_like_those_of_images(x):
+def test_floats_stay_what_they_are(x):
     data = load(x)
-    looks_like_images = x.ndim in (3, 4) and x.min() >= 0 and 1 < x.max() <= 255
-    assert data.pixels == looks_like_images
     assert data.x_train.dtype == np.float32
-    assert data.shape == ((*x.shape[1:], 1) if looks_like_images and x.ndim == 3 else x.shape[1:])
+    assert data.shape == ((*x.shape[1:], 1) if data.pixels and x.ndim == 3 else x.shape[1:])
     np.testing.assert_array_equal(data.x_train.reshape(x.shape), x.astype(np.float32))
 
 
-@given(SHAPES.flatmap(lambda shape: arrays.arrays(np.int64, shape, elements=st.integers(-300, 300))))
-def test_whole_numbers_are_pixels_if_they_have_the_dimensions_of_images(x):
-    if x.ndim not in (3, 4):
-        data = load(x)
-        assert (data.pixels, data.x_train.dtype, data.shape) == (False, np.float32, x.shape[1:])
-    elif x.min() < 0 or x.max() > 255:
-        assert "they must be 0 to 255; if they are other features, give them as floats" in refused(x)
-    else:
-        assert (load(x).pixels, load(x).x_train.dtype) == (True, np.uint8)
+# By the values and the shape alone: which are black and white, or None for what is no image.
+RANGES = {
+    "bytes": (np.uint8, 0, 200, (0, 255)),
+    "dark bytes": (np.uint8, 0, 17, (0, 255)),
+    "black and white": (np.uint8, 0, 1, (0, 1)),
+    "4 bits": (np.uint8, 0, 15, (0, 15)),
+    "scikit-learn's digits": (np.float64, 0, 16, (0, 16)),
+    "12 in 16 bits": (np.uint16, 0, 4095, (0, 4095)),
+    "10 bits": (np.uint16, 3, 900, (0, 1023)),
+    "16 bits": (np.uint16, 0, 60_000, (0, 65535)),
+    "whole numbers of a double": (np.float64, 0, 255, (0, 255)),
+    "12 bits in a double": (np.float64, 0, 4000, (0, 4095)),
+    "signed bytes": (np.int8, -128, 127, (-128, 127)),
+    "Hounsfield units": (np.int16, -1024, 3071, (-1024, 3071)),
+    "all black": (np.uint8, 0, 0, (0, 255)),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_range_of_whole_numbers_is_measured(name):
+    dtype, low, high, wanted = RANGES[name]
+    x = np.linspace(low, high, 4 * 8 * 8).reshape(4, 8, 8).astype(dtype)
+    if np.issubdtype(dtype, np.floating):
+        x = np.rint(x)
+    data = load(x)
+    assert data.pixel_range == wanted
+    np.testing.assert_array_equal(data.x_train[..., 0], x)
+    assert data.x_train.dtype == (np.uint8 if dtype == np.uint8 else np.float32)
+    # What is unusual is told, with how to say it better.
+    told = any("data.pixels" in each for each in data.warnings)
+    assert told == (wanted not in ((0, 255), (0, 1)) or np.issubdtype(dtype, np.floating))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shape", "wanted"),
+    [
+        (0, 1, (8, 8, 3), (0, 1)),
+        (-0.03, 1.02, (8, 8, 1), (0, 1)),  # As resizing leaves them.
+        (-1, 1, (8, 8, 3), (-1, 1)),
+        (0.4, 203.7, (8, 8, 3), (0, 255)),
+        (0, 7.5, (8, 8, 3), (0, 7.5)),
+        (-2.1, 2.6, (8, 8, 3), None),  # Standardized: nobody knows which were black and white.
+        (0, 4095.5, (8, 8, 3), None),
+        (0, 1, (8, 8, 5), None),
+        (0, 1, (28, 28), (0, 1)),
+        (0, 1, (28, 27), None),  # A series.
+        (0, 1, (64,), None),
+    ],
+)
+def test_the_range_of_fractions_is_measured(low, high, shape, wanted):
+    x = np.linspace(low, high, 4 * int(np.prod(shape))).reshape(4, *shape)
+    assert load(x).pixel_range == wanted
+
+
+def test_a_table_of_whole_numbers_is_no_image_unless_of_bytes():
+    table = np.arange(32).reshape(4, 8)
+    assert load(table).pixel_range is None
+    assert load(table.astype(np.uint8)).pixel_range == (0, 255)
 
 
 @given(SHAPES.flatmap(lambda shape: arrays.arrays(np.float32, shape, elements=PIXELS)), st.booleans())
@@ -63,21 +111,32 @@ def test_a_loader_may_say_what_they_are(x, pixels):
     data = load(x, pixels=pixels)
     assert data.pixels == pixels
     assert data.shape == ((*x.shape[1:], 1) if pixels and x.ndim == 3 else x.shape[1:])
-    # The same bytes, taken for something else, are other data; for the same, the same.
-    usual = load(x)
-    assert (data.sha256 == usual.sha256) == (usual.pixels == pixels)
 
 
-def test_pixels_beyond_255_are_refused_where_the_loader_says_that_they_are_pixels():
-    error = refused(np.array([[-1.0, 300]] * 4), pixels=True)
-    assert "x_train has pixels from -1 to 300; they must be 0 to 255" in error
+def test_the_same_bytes_read_as_something_else_are_other_data():
+    x = np.linspace(0, 255, 4 * 64).reshape(4, 8, 8)
+    known = [load(x, pixels=stated).sha256 for stated in (None, False, (0, 300), (0, 200))]
+    assert len(set(known)) == 4
+    assert load(x, pixels=True).sha256 == load(x, pixels=(0, 255)).sha256 == known[0]
+
+
+def test_a_loader_may_say_which_values_are_black_and_white():
+    data = load(np.full((4, 2, 2), 300.0), pixels=(-100, 400))
+    assert data.pixel_range == (-100, 400)
+    assert data.warnings == ()
 
 
 def test_the_test_set_counts_too():
     """The same numbers must not be pixels in one of the two and features in the other."""
     dark, light = np.full((4, 3, 3), 0.5), np.full((4, 3, 3), 200.0)
-    assert load(dark, x_test=light).pixels
-    assert not load(light, x_test=-light).pixels
+    assert load(dark, x_test=light).pixel_range == (0, 255)
+
+
+def test_images_of_black_and_white_may_be_truth_values():
+    x = np.arange(4 * 9).reshape(4, 3, 3) % 2 == 0
+    data = load(x)
+    assert data.pixel_range == (0, 1)
+    np.testing.assert_array_equal(data.x_train[..., 0], x.astype(np.uint8))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -106,7 +165,6 @@ def test_the_place_is_that_in_the_whole_array_not_in_the_part_that_is_looked_at(
         (np.zeros(4), "has the shape (4,); it must be (n, features)"),
         (np.zeros((4, 0)), "is empty, shape (4, 0)"),
         (np.zeros((4, 2), "U1"), "holds <U1 values; they must be numbers"),
-        (np.zeros((4, 2), bool), "holds bool values; they must be numbers"),
         (np.full((4, 2), 1e300), "has values from 1e+300 to 1e+300; float32 holds at most 3.4e+38"),
     ],
 )
@@ -127,4 +185,19 @@ def test_a_float_series_that_looks_like_grey_images_is_told():
 )
 def test_only_images_of_one_three_or_four_channels_can_be_shown(shape, are):
     assert load(np.zeros((4, *shape), np.uint8)).are_pictures == bool(are)
-    assert not load(np.full((4, *shape), -1.0)).are_pictures
+    assert not load(np.full((4, *shape), -9.0)).are_pictures
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (np.full((4, 8, 8), 200.0), np.full((4, 8, 8), 0.8)),  # Divided by 255, or forgotten: the classic.
+        (np.full((4, 8, 8), 0.8), np.full((4, 8, 8), 200.0)),
+        (np.full((4, 8, 8), 200), np.full((4, 8, 8), -200)),
+        (np.full((4, 8, 8), 4000), np.full((4, 8, 8), 60_000)),
+    ],
+)
+def test_sets_of_different_ranges_are_refused(train, test):
+    with pytest.raises(DataError, match=r"they must be alike.*data.pixels=\[0,255\]"):
+        load(train, x_test=test)
+    assert load(train, x_test=test, pixels=(-200, 60_000)).pixel_range == (-200, 60_000)

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from mnist_exp.data import lazy, sequences
-from mnist_exp.data.dataset import Source, from_source
+from mnist_exp.data.checking import from_source
+from mnist_exp.data.dataset import Source
 from mnist_exp.data.lazy import LazyArray
 from mnist_exp.errors import DataError
 from mnist_exp.tasks.builders import classification

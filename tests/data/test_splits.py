@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_exp.data import Dataset, Source, split
-from mnist_exp.data.dataset import from_source
+from mnist_exp.data.checking import from_source
 from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
 from mnist_exp.tasks.classification import Classification
@@ -61,7 +61,7 @@ def test_the_class_that_gets_the_odd_image_is_random():
 
 
 @settings(max_examples=40)
-@given(limit=st.none() | st.integers(20, 4000), held=st.integers(1, 19), seed=seeds)
+@given(limit=st.none() | st.integers(20, 4000), held=st.integers(1, 10), seed=seeds)
 def test_hold_out_and_training_images_share_none(data, limit, held, seed):
     result = split(data, limit=limit, validation=held, seed=seed)
     train, val = positions(result.x_train), positions(result.x_val)
@@ -96,7 +96,7 @@ def test_another_hold_out_leaves_the_images_chosen_by_the_limit(data):
     assert {*positions(small.x_train), *positions(small.x_val)} == {*positions(large.x_train), *positions(large.x_val)}
 
 
-@pytest.mark.parametrize("limit", [None, 4000, 100, 1])
+@pytest.mark.parametrize("limit", [None, 4000, 100, 2])
 def test_validation_on_the_test_set_leaves_the_limit_to_the_training_set(data, limit):
     result = split(data, limit=limit, validation="test", seed=7)
     assert result.validated_on_test
@@ -120,3 +120,90 @@ def test_more_images_than_available_is_an_error(data, limit, validation, words):
     with pytest.raises(DataError) as error:
         split(data, limit=limit, validation=validation, seed=7)
     assert all(word in str(error.value) for word in words), error.value
+
+
+@given(labels_and_count(), seeds)
+def test_a_hold_out_leaves_one_image_of_each_class(case, seed):
+    labels, count = case
+    sizes = np.bincount(labels)
+    chosen = stratified(labels, count, np.random.default_rng(seed), leave_one=True)
+    assert len(chosen) == len(set(chosen.tolist())) == count
+    left = np.bincount(np.delete(labels, chosen), minlength=len(sizes))
+    if count <= len(labels) - np.count_nonzero(sizes):
+        assert (left[sizes > 0] >= 1).all()
+    usual = stratified(labels, count, np.random.default_rng(seed))
+    if (np.bincount(np.delete(labels, usual), minlength=len(sizes))[sizes > 0] >= 1).all():
+        np.testing.assert_array_equal(chosen, usual)  # Recorded runs go on with the images that they held out.
+
+
+def small(y, **more):
+    y = np.asarray(y)
+    x = np.arange(len(y), dtype=np.uint8).reshape(-1, 1) * 3
+    return from_source("own", Source((x, y), (x, y), "here", **more), Classification())
+
+
+@pytest.mark.parametrize(
+    ("y", "how", "words"),
+    [
+        ([0, 0, 0, 1], {"limit": 1, "validation": "test"}, ["data.limit=1", "one training image", "of the class"]),
+        (
+            [0, 1],
+            {"limit": None, "validation": 1},
+            ["data.validation=1", "one training image", "nothing can be learnt"],
+        ),
+    ],
+)
+def test_of_one_class_alone_nothing_can_be_learnt(y, how, words):
+    with pytest.raises(DataError) as error:
+        split(small(y), seed=3, **how)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_the_validation_set_that_data_bring_is_used():
+    y = np.array([0, 1] * 5)
+    x_val = np.full((4, 1), 77, np.uint8)
+    data = small(y, validation=(x_val, y[:4]))
+    for validation in ("test", "own"):
+        found = split(data, limit=None, validation=validation, seed=1)
+        assert (found.validated_on, found.validated_on_test, found.told) == ("own", False, ())
+        assert len(found.x_train) == 10
+        np.testing.assert_array_equal(found.x_val, x_val)
+    found = split(data, limit=None, validation=0.2, seed=1)
+    assert found.validated_on == "held out"
+    assert "data=own brings are not used (data.validation=own does)" in found.told[0]
+    # It is a part of what identifies the data.
+    assert data.sha256 != small(y).sha256 != small(y, validation=(x_val + 1, y[:4])).sha256
+
+
+def test_own_without_a_validation_set_is_refused():
+    with pytest.raises(DataError, match=r"data.validation=own: data=own brings no validation set.*data.validation=0.1"):
+        split(small([0, 1, 0, 1]), limit=None, validation="own", seed=1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 12), st.integers(20, 120), st.floats(0.05, 0.5), seeds)
+def test_groups_are_never_torn_apart(groups, images, share, seed):
+    rng = np.random.default_rng(seed)
+    of_whom = np.array([f"writer {number}" for number in rng.integers(groups, size=images)])
+    of_whom[:2] = "writer 0", "writer 1"
+    y = np.tile([0, 1], images)[:images]
+    data = small(y, groups=of_whom)
+    try:
+        found = split(data, limit=None, validation=share, seed=seed)
+    except DataError as error:
+        assert "nothing can be learnt" in str(error)  # A few images of a single writer may be of one class.
+        return
+    assert set(of_whom[found.held_out]).isdisjoint(of_whom[found.trained])
+    assert sorted([*found.held_out, *found.trained]) == list(range(images))
+    assert len(found.held_out) >= 1
+    again = split(data, limit=None, validation=share, seed=seed)
+    np.testing.assert_array_equal(found.held_out, again.held_out)
+    if len(found.held_out) != round(share * images):
+        assert "whole groups stay together" in found.told[0]
+
+
+def test_groups_that_cannot_be_are_told():
+    with pytest.raises(DataError, match="all training images are of one group, '5'"):
+        small([0, 1], groups=np.array([5, 5]))
+    with pytest.raises(DataError, match=r"the groups are float64 values of shape \(2,\)"):
+        small([0, 1], groups=np.array([5.5, 5]))

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from mnist_exp.data.dataset import Source, from_source
+from mnist_exp.data.checking import from_source
+from mnist_exp.data.dataset import Source
 from mnist_exp.errors import DataError
 from mnist_exp.evaluation import predictions
 from mnist_exp.tasks import builders

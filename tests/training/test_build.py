@@ -6,7 +6,8 @@ import pytest
 
 from mnist_exp import data
 from mnist_exp.composition.compose import compose
-from mnist_exp.data.dataset import Source, from_source
+from mnist_exp.data.checking import from_source
+from mnist_exp.data.dataset import Source
 from mnist_exp.data.scaling import Scaling
 from mnist_exp.errors import SettingsError
 from mnist_exp.tasks.builders import classification
@@ -91,11 +92,19 @@ def test_large_values_keep_their_differences_in_16_bits():
     np.testing.assert_allclose(scaled.std(axis=0), 1, rtol=1e-2)
 
 
-def test_pixels_are_divided_by_255_and_other_values_are_left_alone():
+def test_pixels_are_scaled_by_their_range_and_other_values_are_left_alone():
     settings = compose(MLP)
-    for pixels, expected in ((True, 1 / 255), (False, 1.0)):
-        model = build(settings, (4,), CLASSES, 2, 10, Scaling(pixels)).inference_model
-        assert model.inputs[0].name == ("pixels" if pixels else "features")
+    ranges = (
+        ((0, 255), 1 / 255),
+        ((0, 1), 1.0),
+        ((0, 16), 1 / 16),
+        ((-1, 1), 1.0),
+        ((-1024, 3071), 1025 / 4095),
+        (None, 1.0),
+    )
+    for black_to_white, expected in ranges:
+        model = build(settings, (4,), CLASSES, 2, 10, Scaling(black_to_white)).inference_model
+        assert model.inputs[0].name == ("pixels" if black_to_white else "features")
         scaled = model.layers[1](np.ones((1, 4), np.float32))
         np.testing.assert_allclose(scaled, np.full((1, 4), expected), rtol=1e-6)
 
