@@ -182,6 +182,8 @@ ELSEWHERE = {
     "data.image_folder.size": (_LOADERS, "test_images_are_scaled_and_coloured_as_asked"),
     "data.image_folder.channels": (_LOADERS, "test_images_are_scaled_and_coloured_as_asked"),
     "data.image_folder.in_memory_mb": ("data/test_lazy_folder.py", "test_in_memory_mb_decides_what_is_read_as_needed"),
+    "data.image_folder.label": ("data/test_folders.py", "test_the_column_of_the_labels_can_be_named"),
+    "data.image_folder.group_by": ("data/test_folders.py", "test_images_of_one_group_stay_together"),
     "data.image_folder.test_share": (_LOADERS, "test_the_share_of_the_test_set_can_be_chosen"),
     "trainer.backend": (_BACKENDS, "test_run_records_its_backend_and_tensorflow_predicts_the_same"),
     "trainer.devices": (_BACKENDS, "test_two_devices_train_as_one_does"),

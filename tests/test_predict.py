@@ -15,7 +15,7 @@ from PIL import Image
 from real_runs import SMALL
 
 from mnist_exp import commands, compose, predict, run
-from mnist_exp.data.image_folder import read_image
+from mnist_exp.data.image_files import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import image_inputs, preprocessing
@@ -176,7 +176,7 @@ def test_nan_gives_an_error(recorded):
 
 
 def test_16_bit_image_is_turned_upright(tmp_path):
-    grey, turned = np.arange(6, dtype=np.uint16).reshape(2, 3) * 256, Image.Exif()
+    grey, turned = np.arange(6, dtype=np.uint16).reshape(2, 3) * 13_000, Image.Exif()
     turned[0x112] = 6
     Image.fromarray(grey).save(tmp_path / "a.png", exif=turned)
     assert np.array_equal(read_image(tmp_path / "a.png", size=None, channels=1)[..., 0], np.rot90(grey // 256, -1))
@@ -206,7 +206,7 @@ def test_more_images_than_a_batch_are_read_batch_by_batch(recorded, monkeypatch)
     [
         (["none.png"], "none.png does not exist"),
         (["*.jp2", ""], "*.jp2 matches no file"),
-        (["."], ". has no image (.bmp, "),
+        (["."], ". has no image (.avif, "),
         (["-", "-"], "IMAGE=- is named twice"),
         (["a\0b"], "does not exist"),
         (["x" * 5000], "does not exist"),

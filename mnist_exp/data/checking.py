@@ -91,6 +91,7 @@ def _checked(name: str, source: Source, task: Task) -> tuple[Dataset, Mapping[st
         fallback=source.fallback,
         warnings=tuple(told),
         pixel_range=range_,
+        depth=source.depth,
         **further,
     )
     return dataset, identified, note

@@ -32,6 +32,7 @@ class Source:
             and range say so.
         validation: the data set's own validation set, examples and labels; None if it has none.
         groups: of the training images, (n,): a hold-out never tears apart those of one value, as of one writer.
+        depth: the values that became 0 and 255 of image files with more than 8 bits a pixel; None if there were none.
     """
 
     train: Pair
@@ -44,6 +45,7 @@ class Source:
     pixels: bool | Range | None = None
     validation: Pair | None = None
     groups: Array | None = None
+    depth: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Dataset:
         x_val: the data set's own validation set, as `x_train`; None if it has none.
         y_val: as `y_train`.
         groups: of the training images, int64 (n,); None if each is one of its own.
+        depth: as of the `Source`.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Dataset:
     x_val: Examples | None = None
     y_val: Array | None = None
     groups: Array | None = None
+    depth: Range | None = None
 
     def weights_of(self, images: Array, class_weight: ClassWeight) -> Array | None:
         """Return how much training images count in the loss, float32 (n,); None if all count alike.

@@ -11,8 +11,9 @@ import numpy as np
 import PIL
 from PIL import features as pillow
 
-from mnist_exp.data import image_folder
-from mnist_exp.data.image_folder import Listing, as_png, read_image
+from mnist_exp.data import image_files
+from mnist_exp.data.image_files import as_png, read_image
+from mnist_exp.data.image_folder import Listing
 from mnist_exp.data.jpeg import is_plain
 from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError
@@ -68,7 +69,7 @@ class FolderImages:
         facts = self._facts[positions]
         if len(facts) and self._listed_ns - facts[:, 1:].max() < _SETTLED_NS:
             return None
-        total = hashlib.sha256(f"{self.shape[1:]} {_reader()}".encode())
+        total = hashlib.sha256(f"{self.shape[1:]} {self._listing.depth} {_reader()}".encode())
         total.update(os.fsencode(self._listing.folder.resolve()) + b"\0")
         total.update(b"\0".join(self._listing.files[positions].tolist()))
         total.update(facts.tobytes())
@@ -87,7 +88,7 @@ class FolderImages:
 
     def _decoded(self, path: str, content: bytes) -> Array:
         height, width, channels = self._shape
-        return read_image(content, size=(height, width), channels=channels, what=path)
+        return read_image(content, size=(height, width), channels=channels, what=path, depth=self._listing.depth)
 
     def _content(self, position: int) -> tuple[str, bytes]:
         path = f"{self._folder}{os.sep}{os.fsdecode(self._listing.files[position])}"
@@ -117,7 +118,7 @@ def _of(found: os.stat_result) -> tuple[int, int, int]:
 def _reader() -> str:
     """Return what decides which pixels a file becomes: Pillow, its decoders, and the code here."""
     decoders = {name: pillow.version(name) for name in ("jpg", "libjpeg_turbo", "zlib", "webp", "libtiff")}
-    code = hashlib.sha256(Path(image_folder.__file__).read_bytes()).hexdigest()
+    code = hashlib.sha256(Path(image_files.__file__).read_bytes()).hexdigest()
     return f"{PIL.__version__} {decoders} {code}"
 
 

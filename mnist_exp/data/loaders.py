@@ -6,8 +6,6 @@ A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Ke
 
 import dataclasses
 import importlib.util
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,19 +14,15 @@ from pydantic import Field
 
 from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
-from mnist_exp.data.dataset import Pair, Source
-from mnist_exp.data.image_folder import Listing, list_folder, read_folder, shape_of_first, unread_files
-from mnist_exp.data.lazy import LazyArray, rows
-from mnist_exp.data.lazy_folder import FolderImages
+from mnist_exp.data import folders
+from mnist_exp.data.dataset import Source
 from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
 from mnist_exp.data.readers import read_npz, unread
-from mnist_exp.data.splits import stratified
 from mnist_exp.errors import DataError
 from mnist_exp.runtime.start_folder import expand
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
 TEST_SHARE = 0.2
-MB = 1_000_000
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
@@ -100,72 +94,28 @@ def image_folder(
     channels: Literal[1, 3] = 1,
     test_share: Share = TEST_SHARE,
     in_memory_mb: Count | None = 2000,
+    label: str | None = None,
+    group_by: str | None = None,
 ) -> Source:
-    """Return the images of a folder with one subfolder a class, or with train/ and test/ holding these.
+    """Return the images of a folder: one subfolder a class, train/, val/ and test/ with these, or a labels.csv.
 
     Args:
         path: the folder.
         size: height and width to which the images are scaled; null takes the first image's.
         channels: 1 for grey, 3 for colour.
-        test_share: share of each class that becomes the test set, where there are no train/ and test/.
+        test_share: share of each class that becomes the test set, where the folder brings none.
         in_memory_mb: images that would take more than this are read as they are needed; null reads all at the start.
+        label: column of labels.csv that holds the labels; null finds it by its name.
+        group_by: column of labels.csv whose equal values stay together in every split, as of one writer.
     Raises: DataError: it is missing, or an image or a class in it is bad.
     """
     folder = _existing(path)
     if not folder.is_dir():
         raise DataError(f"data.path={path} is not a folder")
     shape = (size[0], size[1]) if size else None
-    parts = ("train", "test")
-    if all((folder / part).is_dir() for part in parts):
-        listed = [list_folder(folder / part) for part in parts]
-        names, test_names = (each.names for each in listed)
-        if test_names != names:
-            different = ", ".join(sorted(set(names) ^ set(test_names)))
-            raise DataError(f"data.path={path}: train and test must have the same classes; only one has {different}")
-        train, test = _read_folders(listed, shape, channels, in_memory_mb)
-        told = unread_files(folder, parts)
-        if test_share != TEST_SHARE:
-            told += (f"data.test_share={test_share} has no effect: {folder} brings its own test set, in test/",)
-        return Source(train, test, place=str(folder), class_names=names, unread=told)
-    _refuse_half(folder, parts)
-    listing = list_folder(folder)
-    names = listing.names
-    ((x, y),) = _read_folders([listing], shape, channels, in_memory_mb)
-    chosen = stratified(y, max(round(test_share * len(y)), 1), np.random.default_rng(0))
-    rest = np.delete(np.arange(len(y)), chosen)
-    lacking = [name for label, name in enumerate(names) if label not in y[rest]]
-    if lacking:
-        raise DataError(
-            f"data.test_share={test_share} leaves no training image of {', '.join(lacking)} in data.path={path}: "
-            "give more images, a smaller share, or folders train/ and test/"
-        )
-    taken: tuple[Pair, Pair] = (rows(x, rest), y[rest]), (rows(x, chosen), y[chosen])
-    return Source(*taken, place=str(folder), class_names=names, unread=unread_files(folder))
-
-
-def _read_folders(
-    listed: Sequence[Listing], size: tuple[int, int] | None, channels: int, in_memory_mb: int | None
-) -> list[Pair]:
-    """Return the images and labels of folders, all of the size of the first image, lazy where they are too large."""
-    shape = shape_of_first(listed[0], size=size, channels=channels)
-    size = size or (shape and shape[:2])
-    total = sum(map(len, listed)) * math.prod(shape or ())
-    if shape is None or in_memory_mb is None or total <= in_memory_mb * MB:
-        return [read_folder(each, size=size, channels=channels) for each in listed]
-    if problems := [problem for each in listed for problem in each.problems]:
-        raise DataError(problems)
-    return [(LazyArray(FolderImages(each, shape)), each.labels) for each in listed]
-
-
-def _refuse_half(folder: Path, parts: Sequence[str]) -> None:
-    """Raise DataError if one of the parts is there alone: it holds folders, and is no class with images."""
-    for part in parts:
-        if (folder / part).is_dir() and any(each.is_dir() for each in (folder / part).iterdir()):
-            lacking = next(each for each in parts if each != part)
-            raise DataError(
-                f"data.path={folder} has {part}/ with folders in it, and no {lacking}/: add {lacking}/, or take "
-                f"data.path={folder / part}, of which data.test_share becomes the test set"
-            )
+    return folders.source(
+        folder, folders.Options(shape, channels, test_share, TEST_SHARE, in_memory_mb, label, group_by)
+    )
 
 
 def _existing(path: str) -> Path:

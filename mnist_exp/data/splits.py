@@ -148,7 +148,12 @@ def test_part(labels: Array, share: float, groups: Array | None = None) -> Array
     if groups is not None:
         codes = np.unique(groups.astype(str) if groups.dtype.kind == "O" else groups, return_inverse=True)[1]
         return _of_groups(codes, strata if are_classes else None, count, rng)
-    return stratified(strata, count, rng, leave_one=True) if are_classes else chosen(None, len(labels), count, rng)
+    if not are_classes:
+        return chosen(None, len(labels), count, rng)
+    spare = len(labels) - len(np.unique(strata))
+    if not spare:
+        raise DataError(f"each of the {len(labels):,} classes has one image: none is left for a test set, give more")
+    return stratified(strata, min(count, spare), rng, leave_one=True)
 
 
 def _of_groups(groups: Array, strata: Array | None, count: int, rng: np.random.Generator) -> Array:

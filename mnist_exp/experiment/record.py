@@ -81,6 +81,8 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     }
     if dataset.pixel_range is not None:
         tags[names.PIXEL_RANGE] = json.dumps(list(dataset.pixel_range))
+    if dataset.depth is not None:
+        tags[names.IMAGE_DEPTH] = json.dumps(list(dataset.depth))
     if files := input_files.all_of(settings):
         tags[names.INPUT_FILES] = json.dumps({name: file.sha256 for name, file in files.items()})
     if settings.tracking.description:

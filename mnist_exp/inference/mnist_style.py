@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.image_folder import scale
+from mnist_exp.data.image_files import scale
 from mnist_exp.errors import DataError
 
 BOX = 20 / 28  # of the image's side

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_exp.data.image_folder import read_image
+from mnist_exp.data.image_files import read_image
 from mnist_exp.data.pixels import are_pictures
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference.labelled_images import takes_pixels

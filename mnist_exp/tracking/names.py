@@ -144,6 +144,13 @@ PIXEL_RANGE = _tag(
     "JSON, [0, 255]",
     only_if="the examples are pixels",
 )
+IMAGE_DEPTH = _tag(
+    "mnist_exp.image_depth",
+    "The values that became 0 and 255, of image files with more than 8 bits a pixel.",
+    _BEGIN,
+    "JSON, [0, 4095]",
+    only_if="such files were trained on",
+)
 INPUT_FILES = _tag(
     "mnist_exp.input_files",
     "Digest of each file that a builder read, as weights to begin with, by the option that names it.",

@@ -54,9 +54,9 @@ LAZY = "data.in_memory_mb=1"
 @pytest.fixture
 def small(monkeypatch):
     """Make a megabyte so small that the folders of these tests are larger."""
-    from mnist_exp.data import loaders
+    from mnist_exp.data import folders
 
-    monkeypatch.setattr(loaders, "MB", 100)
+    monkeypatch.setattr(folders, "MB", 100)
 
 
 @pytest.mark.usefixtures("small")

@@ -612,7 +612,7 @@ def test_share_beside_a_test_set_that_the_folder_brings_is_told(pngs, tmp_path):
 
 @pytest.mark.parametrize(("there", "lacking"), [("train", "test"), ("test", "train")])
 def test_folder_with_only_one_of_train_and_test_says_so(there, lacking, pngs, tmp_path):
-    pngs(tmp_path / "a" / there), pngs(tmp_path / "a" / "val")
+    pngs(tmp_path / "a" / there), pngs(tmp_path / "a" / "more")
     assert_says(refused("data=image_folder", path=tmp_path / "a"), f"has {there}/", f"no {lacking}/", "data.path=")
 
 
@@ -673,8 +673,8 @@ def test_other_files_and_hidden_ones_are_ignored(pngs, tmp_path):
     ("more", "words"),
     [
         ("extra.png", "extra.png (in no folder of a class)"),
-        ("digit 1/more/0.png", "'digit 1/more' (folders within that of a class)"),
-        ("digit 2/7.heic", "'digit 2/7.heic' (names that do not end in one of .bmp, .gif"),
+        ("digit 1/more/notes.txt", "'digit 1/more/notes.txt' (names that do not end in one of .avif"),
+        ("digit 2/7.heic", "'digit 2/7.heic' (names that do not end in one of .avif, .bmp, .gif"),
     ],
 )
 def test_what_an_image_folder_holds_besides_is_told(more, words, pngs, tmp_path):
@@ -690,12 +690,12 @@ def test_what_an_image_folder_holds_besides_is_told(more, words, pngs, tmp_path)
 
 
 def test_folders_beside_train_and_test_are_told(pngs, tmp_path):
-    for part in ("train", "test", "val"):
+    for part in ("train", "test", "more"):
         pngs(tmp_path / "a" / part)
     for number in range(5):
         (tmp_path / "a" / "train" / "digit 1" / f"{number}.txt").touch()
     beside, other = get("data=image_folder", path=tmp_path / "a").warnings
-    assert beside == f"{tmp_path}/a holds more than is read: val (beside train and test)"
+    assert beside == f"{tmp_path}/a holds more than is read: more (beside train and test)"
     assert "4.txt" not in other
     assert " and 2 more (names that do not end in" in other
 
@@ -726,11 +726,12 @@ def test_an_image_that_would_fill_the_memory_is_refused(pngs, tmp_path, side):
     assert_says(refused("data=image_folder", path=tmp_path / "a"), str(bomb), "pixels")
 
 
-def test_a_class_with_too_few_images_for_both_sets_is_named(pngs, tmp_path):
-    pngs(tmp_path / "a", count=1)
-    assert_says(
-        refused("data=image_folder", "data.test_share=0.5", path=tmp_path / "a"), "digit ", "data.test_share=0.5"
-    )
+def test_a_class_of_a_single_image_is_for_the_training(pngs, tmp_path):
+    pngs(tmp_path / "a", count=2)
+    (tmp_path / "a" / "digit 4" / "1.png").unlink()
+    data = get("data=image_folder", "data.test_share=0.5", path=tmp_path / "a")
+    assert np.bincount(data.y_train, minlength=10).tolist() == [1] * 10
+    assert np.bincount(data.y_test, minlength=10).tolist() == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
