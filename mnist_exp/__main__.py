@@ -10,8 +10,6 @@ import mnist_exp
 from mnist_exp import commands
 from mnist_exp.composition import flags
 
-# In the order of their use; others follow.
-_FIRST = ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver", "relocate")
 _FOLDER = Path(mnist_exp.__file__).parent
 
 
@@ -27,22 +25,17 @@ def tell(words: Sequence[str]) -> int:
     parser.add_argument("--version", action="version", version=flags.version())
     _, others = parser.parse_known_args(words)
     if others:
-        known = f"python -m mnist_exp.{others[0]}" if others[0] in names() else "python -m mnist_exp.NAME"
+        known = f"python -m mnist_exp.{others[0]}" if others[0] in commands.names() else "python -m mnist_exp.NAME"
         parser.error(f"{others[0]!r} is not understood: a command is called by {known}")
     print(text())
     return commands.DONE
 
 
-def names() -> list[str]:
-    """Return the names of all commands: the modules beside this one that are scripts."""
-    scripts = [file.stem for file in _FOLDER.glob("[!_]*.py") if '__name__ == "__main__"' in file.read_text("utf-8")]
-    return sorted(scripts, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
-
-
 def text() -> str:
     """Return the page: a line a command, and where to read on."""
-    width = max(map(len, names()))
-    lines = [f"  python -m mnist_exp.{name:<{width}}   {_purpose(name)}" for name in names()]
+    names = commands.names()
+    width = max(map(len, names))
+    lines = [f"  python -m mnist_exp.{name:<{width}}   {_purpose(name)}" for name in names]
     readme = _FOLDER.parent / "README.md"
     place = str(readme) if readme.is_file() else "the README and the docs of the project"
     head = (mnist_exp.__doc__ or "").partition("\n")[0]
@@ -52,7 +45,8 @@ def text() -> str:
             "",
             *lines,
             "",
-            "Each tells more with --help. mnist-exp is short for python -m mnist_exp.run; --version tells the version.",
+            "Each tells more with --help. mnist-exp is short for python -m mnist_exp.run, mnist-exp NAME for the others;",
+            "--version tells the version.",
             f"Read on in {place}",
         ]
     )

@@ -3,11 +3,13 @@
 import argparse
 import io
 import os
+import re
 import select
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mnist_exp.config.schema import TrackingSettings
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from mnist_exp.tracking.runs import StoredRun
 
 DONE, FAILED, MISTAKE, BUSY, INTERRUPTED, TERMINATED = 0, 1, 2, 75, 130, 143  # 75 is EX_TEMPFAIL of sysexits.h
+# Commands in the order of their use; others follow.
+_FIRST = ("run", "inspect", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver", "relocate")
+_IS_SCRIPT = re.compile(r"^if __name__ == ", re.MULTILINE)
 # What they mean, for the reference; a command's own --help says it of that command.
 MEANINGS = {
     DONE: "done",
@@ -31,6 +36,13 @@ MEANINGS = {
     INTERRUPTED: "Ctrl-C (SIGINT); the run is KILLED in MLflow and can be resumed, unless it was done already",
     TERMINATED: "SIGTERM; the run is KILLED in MLflow and can be resumed, unless it was done already",
 }
+
+
+def names() -> list[str]:
+    """Return the names of all commands: the modules beside this one that are scripts."""
+    files = Path(__file__).parent.glob("[!_]*.py")
+    scripts = [file.stem for file in files if _IS_SCRIPT.search(file.read_text("utf-8"))]
+    return sorted(scripts, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 
 def leave_with(action: Callable[[], int]) -> NoReturn:
@@ -134,6 +146,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "run_id", metavar="RUN_ID", help="id of a run, as `mlflow ui` shows it, or models:/NAME@champion"
     )
     add_tracking(parser)
+    add_trusted(parser)
+
+
+def add_trusted(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the modules to trust."""
     parser.add_argument(
         "--trusted-modules",
         action="append",
@@ -153,6 +170,19 @@ def find(options: argparse.Namespace) -> "StoredRun":
 def trusted(options: argparse.Namespace) -> tuple[str, ...]:
     """Return the modules of `--trusted-modules`."""
     return tuple(dict.fromkeys(name for names in options.trusted_modules for name in names.split(",") if name))
+
+
+def output_folder(path: str) -> Path:
+    """Create the folder of `--output`. Raises: SettingsError: it cannot be written to."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(f"--output={path} cannot be written to: {error.strerror}") from error
+    return folder
 
 
 def tracking(options: argparse.Namespace, experiment: str = "mnist_exp") -> TrackingSettings:

@@ -9,7 +9,7 @@ from mnist_exp import commands
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import RunError, SettingsError, first_line, plural
 from mnist_exp.experiment import provenance
-from mnist_exp.reports import selection
+from mnist_exp.reports import html, selection
 from mnist_exp.reports.groups import Grouping, group
 from mnist_exp.reports.metric import choose_metric
 from mnist_exp.reports.paired_models import Models
@@ -52,7 +52,7 @@ def report(options: argparse.Namespace) -> int:
     against = references.find(settings, options.against).run_id if options.against else None
     metric = choose_metric(selected.runs, options.metric)
     grouping = group(selected.runs, metric, against)
-    folder = _folder(options.output or str(Path("reports") / selected.short))
+    folder = commands.output_folder(options.output or str(Path("reports") / selected.short))
     try:
         files, conclusions = _write(folder, selected, grouping)
     except OSError as error:
@@ -88,7 +88,7 @@ def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[
         command=provenance.command(),
     )
     page.write(folder, content)
-    return [folder / page.FILE, *(folder / name for name in names)], conclusions
+    return [folder / html.FILE, *(folder / name for name in names)], conclusions
 
 
 def _tables(grouping: Grouping, compared: Models | None, selected: Selection) -> tuple[list[Table], list[Table]]:
@@ -140,7 +140,7 @@ def _versions(grouping: Grouping) -> dict[str, str]:
 
 
 def _show(screen: Screen, grouping: Grouping, conclusions: Sequence[str], folder: Path) -> None:
-    from mnist_exp.reports import page, tables, verdict
+    from mnist_exp.reports import tables, verdict
 
     head, rows = tables.for_screen(grouping, _MOST_SHOWN)
     screen.columns(head, rows, left=("family", *head[head.index("rank") + 1 : head.index("seeds")]))
@@ -157,20 +157,7 @@ def _show(screen: Screen, grouping: Grouping, conclusions: Sequence[str], folder
     for sentence in conclusions:
         screen.out.print(sentence, markup=False)
     screen.out.print()
-    screen.table({"report": str(folder / page.FILE)})
-
-
-def _folder(path: str) -> Path:
-    """Create the folder of the report. Raises: SettingsError: it cannot be written to."""
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise SettingsError(f"--output={path} cannot be written to: {error.strerror}") from error
-    return folder
+    screen.table({"report": str(folder / html.FILE)})
 
 
 def _log(run: StoredRun, files: Sequence[Path]) -> None:

@@ -1,6 +1,7 @@
 """What `python -m mnist_exp.run` and `mnist-exp` do: read, check, run, and leave with an exit code."""
 
 import argparse
+import importlib
 import os
 import re
 import sys
@@ -29,7 +30,15 @@ from mnist_exp.runtime.terminal import Screen
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code, as `commands.MEANINGS` says."""
+    """Run the command line and leave with its exit code, as `commands.MEANINGS` says.
+
+    `mnist-exp NAME …` is `python -m mnist_exp.NAME …`: no override is a bare word.
+    """
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    if first.isidentifier() and first in commands.names():
+        del sys.argv[1]
+        if first != "run":
+            importlib.import_module(f"mnist_exp.{first}").main()
     commands.leave_with(launch)
 
 

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from generate.links import ROOT
 from generate.markdown import block, table
-from mnist_exp.__main__ import names
-from mnist_exp.commands import MEANINGS
+from mnist_exp.commands import MEANINGS, names
 
 
 def text() -> str:

@@ -10,8 +10,9 @@ from mnist_exp import data
 from mnist_exp.config import components, objectives, parse, rules
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrackingSettings
-from mnist_exp.data import Dataset, Split, splits
+from mnist_exp.data import Dataset, Split, splits, unreadable
 from mnist_exp.errors import DataError, SettingsError, TrackingError
+from mnist_exp.inspection import cheap
 from mnist_exp.runtime import backends
 from mnist_exp.tasks import weights
 from mnist_exp.tasks.task import Task
@@ -70,7 +71,7 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
     """
     if problems := backends.problems(settings.trainer.backend):
         raise SettingsError(problems)
-    dataset = dataset or data.load(settings)
+    dataset = dataset or cheap.warned(data.load(settings))
     problems = [
         problem
         for each in (settings.model, settings.augment)
@@ -95,6 +96,21 @@ def resolved(settings: Settings, dataset: Dataset) -> Settings:
     if meant == settings.data.validation:
         return settings
     return dataclasses.replace(settings, data=dataclasses.replace(settings.data, validation=meant))
+
+
+def load_inspected(settings: Settings) -> tuple[Dataset, Split, tuple[str, ...]]:
+    """Return the data set of files that can be read, what of it is used, and a sentence for each other file.
+
+    No model need fit it. It needs no Keras.
+
+    Args:
+        settings: of the data, the task and the seed.
+    Raises: SettingsError: with everything else that is wrong.
+    """
+    with unreadable.left_out() as told:
+        dataset = data.load(settings)
+    split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
+    return dataset, split, tuple(told)
 
 
 def _store_problems(settings: TrackingSettings) -> list[str]:

@@ -1,17 +1,13 @@
 """The page of a report: one HTML file with everything in it, which loads nothing from elsewhere."""
 
 import base64
-import datetime
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mnist_exp.reports import html
 from mnist_exp.reports.figures import NAMES
 from mnist_exp.reports.tables import Table
-from mnist_exp.runtime import redacted_files
-
-FILE = "index.html"
 
 
 @dataclass(frozen=True)
@@ -46,35 +42,12 @@ class Content:
 def write(folder: Path, content: Content) -> None:
     """Write index.html, with the figures embedded.
 
-    The name of a run may come from another person. So all text is escaped, and the page's policy allows only its own
-    script and style, identified by their digests.
-
     Args:
         folder: folder to write to, which has the figures.
         content: the content of the page.
     """
-    import jinja2
-
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script, style = (loader.get_source(environment, name)[0] for name in ("page.js", "page.css"))
     figures = [
         {"name": name, "caption": NAMES[name], "data": base64.b64encode((folder / name).read_bytes()).decode()}
         for name in content.figures
     ]
-    text = environment.get_template("page.html.j2").render(
-        content=content,
-        figures=figures,
-        script=script,
-        style=style,
-        script_sha256=_digest(script),
-        style_sha256=_digest(style),
-        made=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-    )
-    redacted_files.write(folder / FILE, text)
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    html.write(folder, "page.html.j2", ("page.css",), "page.js", content=content, figures=figures)

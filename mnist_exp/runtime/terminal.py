@@ -45,6 +45,16 @@ class Screen:
         """Say what went wrong."""
         self.err.print(Text(text))
 
+    def marked(self, mark: str, text: str, style: str) -> None:
+        """Print a sentence behind a word that stands out.
+
+        Args:
+            mark: the word.
+            text: the sentence.
+            style: of the word, as rich has it.
+        """
+        self.out.print(Text(f"{mark}: ", style=style).append(text, style="not bold default"))
+
     def columns(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: Container[str] = ()) -> None:
         """Print rows under a head, each column as wide as it needs: a run id that is cut off is of no use.
 

@@ -1,0 +1,268 @@
+"""`python -m mnist_exp.inspect`: real digits with planted faults, a real run and a real sweep, a real browser."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from real_browser import page
+
+from mnist_exp import commands, inspect
+
+EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
+SMALL = ["model=mlp", "trainer.epochs=6", "trainer.batch_size=100"]
+NAMES = [*map(str, range(9)), EVIL]
+
+
+def planted(digits):
+    """Digits with two equal images within a set, five across, two nearly equal ones, four of one colour, few sevens."""
+    (x, y), (u, v) = ((each.copy() for each in part) for part in digits)
+    u[:5], v[:5] = x[[10, 500, 900, 1300, 1700]], y[[10, 500, 900, 1300, 1700]]
+    v[3] = 9
+    x[20] = x[21]
+    x[30], y[30] = x[31], 8
+    u[10], v[10] = np.roll(x[700], 1, axis=1), y[700]
+    u[11], v[11] = (x[750] * 0.7).astype(np.uint8), 3
+    x[77], x[78], u[50], u[51] = 0, 255, 0, 0
+    kept = np.ones(len(x), bool)
+    kept[np.flatnonzero(y == 7)[20:]] = False
+    return {"x_train": x[kept], "y_train": y[kept], "x_test": u, "y_test": v}
+
+
+def wrongly_labelled(digits):
+    """Digits, of which ten test images have a wrong label."""
+    (x, y), (u, v) = digits
+    v = v.copy()
+    wrong = np.arange(7, 1000, 100)
+    v[wrong] = (v[wrong] + 5) % 10
+    return {"x_train": x, "y_train": y, "x_test": u, "y_test": v}, wrong
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, digits):
+    """A folder with the files, a run on each, and a sweep of two seeds on the second."""
+    from mnist_exp import compose, run
+
+    place, before = tmp_path_factory.mktemp("inspect"), Path.cwd()
+    os.chdir(place)
+    try:
+        np.savez("planted.npz", **planted(digits), class_names=np.array(NAMES))
+        arrays, wrong = wrongly_labelled(digits)
+        np.savez("wrong.npz", **arrays)
+        done = run(compose(["data=npz", f"data.path={place}/wrong.npz", *SMALL]))
+        sweep = ["-m", "data=npz", f"data.path={place}/wrong.npz", *SMALL, "seed=1,2", "data.validation=0.4"]
+        subprocess.run([sys.executable, "-m", "mnist_exp.run", *sweep], check=True, capture_output=True)
+        yield place, done.run_id, wrong
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    monkeypatch.chdir(folder[0])
+    return folder
+
+
+def call(capfd, *words, code=0):
+    """Call the command; return what it said on stdout and stderr."""
+    assert commands.code_of(lambda: inspect.inspect(inspect.read(words))) == code
+    return capfd.readouterr()
+
+
+def values(capfd, *words):
+    return json.loads(call(capfd, *words, "--json").out)
+
+
+def by_kind(found):
+    return {finding["kind"]: finding for finding in found["findings"]}
+
+
+def places(finding):
+    return [[(each["array"], each["index"]) for each in group] for group in finding["examples"]]
+
+
+def test_planted_faults_are_all_found_gravest_first(here, capfd):
+    found = values(capfd, "data=npz", "data.path=planted.npz", "--output", "o")
+    assert found["schema"] == "mnist_exp.inspection/1"
+    assert [finding["kind"] for finding in found["findings"]] == [
+        "seen_with_other_label",
+        "equal_with_other_label",
+        "nearly_seen_with_other_label",
+        "equal",
+        "one_colour",
+        "imbalance",
+    ]
+    kinds = by_kind(found)
+    seen = kinds["seen_with_other_label"]
+    assert (seen["count"], seen["gravity"]) == (5, "grave")
+    assert seen["text"].startswith("5 of the 1,000 test images are equal to training images, 1 with another label")
+    assert places(seen)[0] == [("x_train", 1300), ("x_test", 3)]
+    assert {tuple(group) for group in places(seen)} >= {(("x_train", 10), ("x_test", 0))}
+    assert [each["label"] for each in seen["examples"][0]] == ["3", EVIL]
+    assert places(kinds["equal_with_other_label"]) == [[("x_train", 30), ("x_train", 31)]]
+    assert places(kinds["equal"]) == [[("x_train", 20), ("x_train", 21)]]
+    near = kinds["nearly_seen_with_other_label"]
+    assert sorted(places(near)) == [[("x_train", 700), ("x_test", 10)], [("x_train", 750), ("x_test", 11)]]
+    assert places(kinds["one_colour"]) == [[("x_train", 77)], [("x_train", 78)], [("x_test", 50)], [("x_test", 51)]]
+    assert "7 has 20 training images" in kinds["imbalance"]["text"]
+    assert json.loads(Path("o/inspection.json").read_text()) == {**found, "seconds": pytest.approx(found["seconds"])}
+
+
+def test_screen_shows_counts_and_names_examples(here, capfd):
+    out = call(capfd, "data=npz", "data.path=planted.npz", "--fast", "--output", "o").out
+    assert "data  npz, 4,620 images 28×28×1, pixels from 0 to 255; classification: 10 classes; from planted.npz" in out
+    assert re.search(r"^train +3,620 +28×28×1 +uint8 +0 to 255 +2$", out, re.MULTILINE)
+    assert re.search(r"^7 +20 +100$", out, re.MULTILINE)
+    assert "grave: 5 of the 1,000 test images are equal to training images" in out
+    assert "    x_train[1300] (train, 3) = x_test[3] (test, <script>" in out
+    assert "note: nearly equal images were not looked for: --fast" in out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
+def test_clean_data_have_no_findings(here, capfd):
+    assert values(capfd, "data=mnist_5k", "data.validation=0.2")["findings"] == []
+    assert [path.name for path in sorted(Path("inspections/mnist_5k").iterdir())] == ["index.html", "inspection.json"]
+
+
+def test_validation_images_are_named_by_their_place_in_the_training_set(here, capfd):
+    found = values(capfd, "data=npz", "data.path=planted.npz", "data.validation=0.5", "seed=3", "--fast")
+    assert [(each["name"], each["count"]) for each in found["splits"]] == [
+        ("train", 1810),
+        ("validation", 1810),
+        ("test", 1000),
+    ]
+    named = {tuple(each) for finding in found["findings"] for group in places(finding) for each in group}
+    assert {("x_train", index) for index in (10, 500, 900, 1300, 1700, 20, 21, 30, 31)} <= named
+
+
+def test_equal_images_are_found_whatever_their_numbers_are_stored_as(here, capfd, digits):
+    (x, y), (u, v) = digits
+    np.savez("floats.npz", x_train=x.astype(np.float64), y_train=y, x_test=np.r_[u, x[:3]].astype(np.float32),
+             y_test=np.r_[v, y[:3]])  # fmt: skip
+    found = by_kind(values(capfd, "data=npz", "data.path=floats.npz", "--fast"))
+    assert found["seen_in_training"]["count"] == 3
+
+
+def test_other_tasks_are_looked_at_too(here, capfd, digits):
+    (x, y), (u, v) = digits
+    labels, numbers = np.eye(10)[:, :4], np.linspace(0, 1, 10)
+    for name, of, task in (("several", labels, "multilabel"), ("numbers", numbers, "regression")):
+        np.savez(f"{name}.npz", x_train=x, y_train=of[y], x_test=np.r_[u[1:], x[:1]], y_test=of[np.r_[v[1:], y[:1]]])
+        found = values(capfd, "data=npz", f"data.path={name}.npz", f"task={task}", "--fast", "--output", name)
+        assert by_kind(found)["seen_in_training"]["count"] == 1
+        assert found["task"] == task
+        assert (Path(name) / "index.html").is_file()
+    rows = np.random.default_rng(0).normal(size=(200, 30))
+    np.savez("rows.npz", x_train=rows, y_train=np.arange(200) % 3, x_test=rows[:50] + 1, y_test=np.arange(50) % 3)
+    found = values(capfd, "data=npz", "data.path=rows.npz")
+    assert found["findings"] == []
+    assert found["notes"] == ["nearly equal examples are looked for in images only"]
+
+
+def test_run_shows_wrong_labels_and_what_it_judged(here, capfd):
+    _, run_id, wrong = here
+    found = values(capfd, run_id, "--fast")
+    assert found["likely_wrong_labels"]["judged"] == {"train": 0, "test": 1000}
+    listed = found["likely_wrong_labels"]["listed"]
+    assert {each["array"] for each in listed} == {"x_test"}
+    assert len({each["index"] for each in listed[:15]} & set(wrong.tolist())) >= 8
+    assert all(each["probability"] > each["probability_of_label"] for each in listed)
+    finding = by_kind(found)["likely_wrong_label"]
+    assert finding["count"] == len(listed)
+    out = call(capfd, run_id, "data.path=wrong.npz", "--fast").out
+    assert "judged  0 of 4,000 train images, 1,000 of 1,000 test images, by models that were not trained on them" in out
+    assert re.search(r"^    x_test\[\d+\] \(test, \d\) → \d 0\.\d{4}$", out, re.MULTILINE)
+
+
+def test_sweep_judges_what_each_model_held_out(here, capfd):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
+    (experiment,) = [each.experiment_id for each in client.search_experiments() if each.name == "mnist_exp"]
+    (parent,) = client.search_runs([experiment], "tags.`mnist_exp.sweep` != ''")
+    found = values(capfd, parent.info.run_id, "--fast")
+    judged = found["likely_wrong_labels"]["judged"]
+    assert judged["test"] == 1000
+    assert 1600 < judged["train"] < 3200  # Two hold-outs of 1,600, drawn by two seeds.
+    assert {each["array"] for each in found["likely_wrong_labels"]["listed"]} == {"x_train", "x_test"}
+
+
+def test_images_equal_to_trained_ones_are_not_judged(here, capfd, digits, monkeypatch):
+    from mnist_exp.inference import held_out
+
+    _, run_id, _ = here
+    asked = []
+    original = held_out.rows
+
+    def rows(x, new):
+        asked.append(len(new))
+        return original(x, new)
+
+    monkeypatch.setattr(held_out, "rows", rows)
+    values(capfd, run_id, "--fast")
+    assert asked == [1000]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=npz"], "data.path is missing: it must be text"),
+        (["data=nowhere"], "data=nowhere does not exist"),
+        (["data=mnist_5k,npz"], "several values"),
+        (["data=mnist_5k", "data.limit=9999"], "data.limit=9999 is more than the 4,000 training images"),
+        (["0" * 32], "there is no run"),
+        (["0" * 32, "data.path=a,b"], "data.path=a,b has several values: give one"),
+        (["0" * 32, "seed=3"], "seed=3 is not understood: beside a run there are data.OPTION=VALUE"),
+        (["data=mnist_5k", "--output", "planted.npz"], "--output=planted.npz cannot be written to"),
+    ],
+)
+def test_mistakes_are_told_and_exit_with_2(here, capfd, words, message):
+    assert message in call(capfd, *words, code=2).err
+
+
+def test_page_stands_by_itself_in_a_browser(here, capfd):
+    call(capfd, "data=npz", "data.path=planted.npz", "--output", "shown")
+    text = Path("shown/index.html").read_text()
+    assert "<script" not in text
+    with page(java_script_enabled=True) as shown:
+        asked = []
+        shown.on("request", lambda request: asked.append(request.url))
+        for scheme in ("light", "dark"):
+            shown.emulate_media(color_scheme=scheme)
+            for width in (400, 800, 1300):
+                shown.set_viewport_size({"width": width, "height": 900})
+                shown.goto(Path("shown/index.html").absolute().as_uri())
+                assert shown.evaluate("document.documentElement.scrollWidth") <= width
+        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+        assert shown.errors == []
+        assert shown.locator("img").count() > 100
+        assert shown.evaluate("[...document.images].every(each => each.naturalWidth > 0 && each.alt)")
+        first = shown.locator("section p").first
+        assert first.inner_text().startswith("grave 5 of the 1,000 test images are equal to training images")
+        assert "<script>alert(1)</script>" in shown.locator("body").inner_text()
+
+
+def test_mnist_exp_inspect_is_the_command(here):
+    words = ["import sys; sys.argv = ['mnist-exp', *sys.argv[1:]]; from mnist_exp.run_command import main; main()"]
+    done = subprocess.run(
+        [sys.executable, "-c", *words, "inspect", "data=mnist_5k", "--fast", "--json"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"] == "mnist_5k"
+
+
+def test_run_warns_in_one_line_of_test_images_seen_in_training(here, capfd):
+    from mnist_exp import compose, run
+
+    words = ["data=npz", "data.path=planted.npz", "model=mlp", "trainer.epochs=1", "tracking.store=none"]
+    run(compose(words))
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "equal to training images" in line]
+    assert warnings == [
+        "warning: 5 of the 1,000 test images are equal to training images: a score on them says nothing about new "
+        "ones; `python -m mnist_exp.inspect` shows them"
+    ]
