@@ -45,7 +45,7 @@ def text() -> str:
             "",
             *lines,
             "",
-            "Each tells more with --help. mnist-exp is short for python -m mnist_exp.run, mnist-exp NAME for the others;",
+            "Each tells more with --help. mnist-exp is python -m mnist_exp.run, mnist-exp NAME is each of the others;",
             "--version tells the version.",
             f"Read on in {place}",
         ]
