@@ -215,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=preprocessing.WAYS,
         default="auto",
         help="mnist: as in MNIST, the digit scaled to 20×20 and centred by its mass in 28×28; plain: scaled to the "
-        "model's input size; auto, the default: mnist for a model of 28×28 grey pixels trained on MNIST, else plain",
+        "model's input size; auto, the default: mnist for a model trained on images of that style, else plain",
     )
     return parser
 

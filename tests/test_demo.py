@@ -121,7 +121,8 @@ def test_a_digit_in_a_corner_is_read_as_mnist_was_made(ask):
     answers = json.loads(ask("POST", "/api/read", png(page))[2])
     assert answers["mnist"]["label"] == 0
     assert answers["mnist"]["probabilities"][0] > answers["plain"]["probabilities"][0]
-    assert answers["mnist"]["notes"] == ["inverted: dark on light"]
+    assert answers["mnist"]["notes"] == ["inverted: dark on light", "drawn anew as in MNIST"]
+    assert answers["plain"]["notes"] == ["inverted: dark on light", "scaled from 300×300 to 28×28"]
     heat = json.loads(ask("POST", "/api/look?way=mnist", png(page))[2])["heat"]
     assert np.shape(heat) == (28, 28)
     assert np.abs(heat).max() == 1

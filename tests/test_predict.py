@@ -15,11 +15,13 @@ from PIL import Image
 from real_runs import SMALL
 
 from mnist_exp import commands, compose, predict, run
+from mnist_exp.data.appearance import Appearance
 from mnist_exp.data.image_files import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import image_inputs, preprocessing
 from mnist_exp.tasks.classification import Classification
+from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
 EMPTY = "standard input is empty: it must be an image, or paths, one a line\n"
@@ -42,13 +44,29 @@ def recorded(tmp_path_factory):
     return place, result.run_id, result.metrics["test_accuracy"]
 
 
+@pytest.fixture(scope="module")
+def own(recorded):
+    """A run in the same store, on an npz file of inverted digits, a quarter held out: run id, and the arrays."""
+    place, before = recorded[0], Path.cwd()
+    (x, y), (x_test, y_test) = bundled().train, bundled().test
+    arrays = {"x_train": 255 - x, "y_train": y, "x_test": 255 - x_test, "y_test": y_test}
+    np.savez(place / "own.npz", **arrays)
+    small = ["data=npz", f"data.path={place}/own.npz", "data.validation=0.25", "model.filters=8", "trainer.epochs=3"]
+    os.chdir(place)
+    try:
+        result = run(compose([*small, f"tracking.uri=sqlite:///{place}/mlflow.db"]))
+    finally:
+        os.chdir(before)
+    return result.run_id, arrays
+
+
 @pytest.fixture
 def command(recorded, capfd, monkeypatch):
     """Run the command in the run's folder; returns exit code, lines and stderr."""
     place, run_id, _ = recorded
     monkeypatch.chdir(place)
 
-    def predicted(*arguments, stdin=b""):
+    def predicted(*arguments, stdin=b"", run_id=run_id):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         options = ["--tracking-uri", f"sqlite:///{place}/mlflow.db", *arguments]
         code = commands.code_of(lambda: predict.predict(predict._parser().parse_args([run_id, *options])))
@@ -94,8 +112,26 @@ def test_preprocessing_in_the_style_of_mnist_matters(command, recorded, alone):
         answers = [json.loads(line) for line in lines]
         accuracy[way] = np.mean([answer["label"] == int(Path(answer["path"]).stem[-1]) for answer in answers])
         assert all(answer["preprocessing"][0] == "inverted: dark on light" for answer in answers)
+        done = {"auto": "drawn anew as in MNIST", "plain": "scaled from 400×300 to 28×28"}[way]
+        assert all(answer["preprocessing"][-1] == done for answer in answers)
     assert accuracy["auto"] > recorded[2] - 0.12
     assert accuracy["plain"] < 0.4
+
+
+def test_own_data_in_the_style_of_mnist_are_read_like_mnist(command, own, alone):
+    """By the data set's name alone they were scaled down, and every page was read as a 2."""
+    folder = alone / "pages"
+    folder.mkdir()
+    labels, zooms = bundled().test[1], np.random.default_rng(0).integers(2, 9, 50)
+    for number, zoom in zip(range(0, 1000, 20), zooms, strict=True):
+        drawing(number, zoom=int(zoom)).save(folder / f"{number:04}_{labels[number]}.png")
+    code, lines, _ = command(str(folder), "--json", run_id=own[0])
+    answers = [json.loads(line) for line in lines]
+    assert code == 0
+    assert np.mean([answer["label"] == int(Path(answer["path"]).stem[-1]) for answer in answers]) > 0.8
+    assert all(answer["preprocessing"] == ["drawn anew as in MNIST"] for answer in answers)  # Dark on light, as learnt.
+    _, (line,), _ = command("digits/0000_0.png", run_id=own[0])
+    assert line.endswith("   inverted: light on dark")
 
 
 def test_broken_images_are_reported_and_the_others_predicted(command, alone):
@@ -112,7 +148,7 @@ def test_broken_images_are_reported_and_the_others_predicted(command, alone):
     code, lines, err = command(str(folder), str(folder / "none.png"))
     assert code == 1
     assert [Path(line.split()[0]).name for line in lines] == ["a.png", "z.webp"]
-    assert all(line.endswith("inverted: dark on light") for line in lines)
+    assert all(line.endswith("   inverted: dark on light; drawn anew as in MNIST") for line in lines)
     for words in ("broken.png is not", "cut.jpg is a damaged image", "empty.png: nothing is drawn"):
         assert words in err
     assert "pipe.png is no file" in err
@@ -133,7 +169,7 @@ def test_line_shows_label_probability_and_runners_up(command):
     assert 0 < float(probability) <= 1
     assert second != label
     assert line.count(",") == 1
-    assert command("digits/0000_0.png", "--top", "1")[1] == [f"{path}  {label}  {probability}"]
+    assert command("digits/0000_0.png", "--top", "1")[1] == [f"{path}  {label}  {probability}   as it is"]
     assert command("digits/0000_0.png", "--top", "99")[1][0].count(",") == 8
 
 
@@ -167,7 +203,7 @@ def test_nan_gives_an_error(recorded):
     model = SimpleNamespace(predict=lambda batches, verbose: np.array([[0.5, 0.5], [np.nan, np.nan]]))
     files = sorted((recorded[0] / "digits").iterdir())[:2]
     images = (image_inputs.Image(file.name, file) for file in files)
-    good, bad = predict.answers(model, preprocessing.Reader((28, 28, 1), "plain", True), images)
+    good, bad = predict.answers(model, preprocessing.Reader((28, 28, 1), "plain", "light"), images)
     assert predict.as_json(good, Classification(), None)["probability"] == 0.5
     assert predict.as_json(bad, Classification(), None) == {
         "path": files[1].name,
@@ -192,7 +228,7 @@ def test_more_images_than_a_batch_are_read_batch_by_batch(recorded, monkeypatch)
 
     files = sorted((recorded[0] / "digits").iterdir())[:7]
     monkeypatch.setattr(predict, "BATCH", 3)
-    reader = preprocessing.Reader((28, 28, 1), "plain", True)
+    reader = preprocessing.Reader((28, 28, 1), "plain", "light")
     images = (image_inputs.Image(file.name, file) for file in files)
     answers = predict.answers(Model(), reader, images)
     assert next(answers).path == files[0].name
@@ -231,21 +267,32 @@ def test_names_and_colour_are_those_of_the_run():
     assert line == "a\\n.png   dog\\x1b[2J  0.7000   cow 0.2000   inverted: dark on light"
 
 
-def recorded_run(**params):
-    return StoredRun("0" * 32, "name", "mnist_exp", "FINISHED", params, {}, {}, "sqlite:///none.db")
+def recorded_run(looks=None, **params):
+    tags = {names.APPEARANCE: looks.as_json()} if looks else {}
+    return StoredRun("0" * 32, "name", "mnist_exp", "FINISHED", params, {}, tags, "sqlite:///none.db")
 
 
 def test_preprocessing_follows_the_training_data():
     ways = {
-        ("mnist", (28, 28, 1)): ("mnist", True),
-        ("mnist_5k", (28, 28, 1)): ("mnist", True),
-        ("mnist", (32, 32, 3)): ("plain", True),
-        ("fashion_mnist", (28, 28, 1)): ("plain", True),
-        ("image_folder", (28, 28, 1)): ("plain", False),
+        ("mnist", (28, 28, 1)): ("mnist", "light"),
+        ("mnist_5k", (28, 28, 1)): ("mnist", "light"),
+        ("mnist", (32, 32, 3)): ("plain", "light"),
+        ("fashion_mnist", (28, 28, 1)): ("plain", "light"),
+        ("image_folder", (28, 28, 1)): ("plain", None),
     }
-    for (name, shape), (way, is_light_on_dark) in ways.items():
+    for (name, shape), (way, ink) in ways.items():  # Of older runs, that measured nothing.
         result = preprocessing.reader(recorded_run(**{"data.name": name}), shape)
-        assert (result.way, result.is_light_on_dark) == (way, is_light_on_dark)
+        assert (result.way, result.ink) == (way, ink)
+    measured = {
+        ("light", 20 / 28): ("mnist", "light"),
+        ("dark", 20 / 32): ("mnist", "dark"),
+        ("dark", None): ("plain", "dark"),
+        (None, None): ("plain", None),
+    }
+    for looks, (way, ink) in measured.items():
+        for name in ("mnist", "npz"):
+            result = preprocessing.reader(recorded_run(Appearance(*looks), **{"data.name": name}), (28, 28, 1))
+            assert (result.way, result.ink) == (way, ink)
     assert preprocessing.reader(recorded_run(**{"data.name": "mnist"}), (28, 28, 1), "plain").way == "plain"
     table = SimpleNamespace(input_shape=(None, 10), inputs=[SimpleNamespace(name="features")])
     with pytest.raises(SettingsError, match=r"takes features, no pixels, of shape \(None, 10\): it must take images"):
@@ -261,7 +308,7 @@ def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
     x, _ = read_folder(list_folder(Path("data")), size=(24, 32), channels=3)
     result = preprocessing.reader(recorded_run(**{"data.name": "image_folder"}), (24, 32, 3)).read(Path("data/a/1.png"))
     assert np.array_equal(result.pixels, x[0])
-    assert result.notes == ()
+    assert result.notes == ("scaled from 400×300 to 32×24",)
 
 
 @pytest.mark.slow

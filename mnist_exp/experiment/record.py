@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from mnist_exp.config import input_files, wording
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
-from mnist_exp.data import Dataset
+from mnist_exp.data import Dataset, appearance
 from mnist_exp.evaluation import predictions
 from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.job_key import code_sha256, job_key
@@ -85,6 +85,8 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         tags[names.IMAGE_DEPTH] = json.dumps(list(dataset.depth))
     if files := input_files.all_of(settings):
         tags[names.INPUT_FILES] = json.dumps({name: file.sha256 for name, file in files.items()})
+    if dataset.are_pictures:
+        tags[names.APPEARANCE] = appearance.measure(dataset.x_train).as_json()
     if settings.tracking.description:
         tags[names.NOTE] = settings.tracking.description
     if dataset.fallback:

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from mnist_exp.data.appearance import LUMINANCE, Ink, is_light_on_dark, main_direction, sides_of
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.image_files import scale
 from mnist_exp.errors import DataError
 
 BOX = 20 / 28  # of the image's side
 INVERTED = "inverted: dark on light"
+_INVERTED: dict[Ink, str] = {"light": INVERTED, "dark": "inverted: light on dark"}  # by the ink that a model knows
+AS_IT_IS, REDRAWN = "as it is", "drawn anew as in MNIST"
 _LONGEST = 512  # pixels; larger images are scaled down first
 _FAINTEST = 12  # levels of 255 between ink and paper
 _FAINT = 0.04  # of the strongest ink: less is paper
@@ -28,7 +31,6 @@ _SHADED = 0.15  # of the border: where more is far off the paper's surface, a sh
 _FEW = 64  # pixels of the longer side, enough to see shadows in
 _SPECK = 0.03  # of the largest part's ink: less is dirt
 _THINNEST, _THICK = 1.4, 2.2  # widths of strokes in the model's pixels
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -37,52 +39,78 @@ class Prepared:
 
     Args:
         pixels: uint8, shape (height, width, channels).
-        notes: what was changed, for the user.
+        notes: what was done to it, for the user.
     """
 
     pixels: Array
     notes: tuple[str, ...] = ()
 
 
-def as_mnist(image: Array, shape: tuple[int, int, int]) -> Prepared:
-    """Return the drawing of an image in MNIST's style: light on black, scaled and centred.
+def as_mnist(image: Array, shape: tuple[int, int, int], known: Ink = "light", box: float = BOX) -> Prepared:
+    """Return the drawing of an image in MNIST's style: light on black, scaled and centred; or the same dark on white.
 
     Paper may have any colour and uneven light, ink any colour. An image that has the model's size is at most inverted.
 
     Args:
         image: uint8, shape (height, width, 1 or 3).
         shape: height, width and channels that the model takes.
+        known: the ink of what it was trained on.
+        box: side of the box that it is drawn in, in shares of the image's.
     Raises: DataError: nothing is drawn.
     """
     if image.shape[:2] == shape[:2]:
-        return plain(image, shape)
+        return plain(image, shape, known)
     found, is_light = ink(_reduced(image))
-    box = BOX * min(shape[:2])
-    drawing, is_thickened = _with_strokes(_cropped(found), box)
-    pixels = _placed(_boxed(drawing, box), shape)
-    notes = [] if is_light else [INVERTED]
+    side = box * min(shape[:2])
+    drawing, is_thickened = _with_strokes(_cropped(found), side)
+    pixels = _placed(_boxed(drawing, side), shape)
+    notes = _of_ink(is_light, known)
     if is_thickened:
         notes.append("thin strokes thickened")
-    return Prepared(_channels(pixels, shape[2]), tuple(notes))
+    notes.append(REDRAWN)
+    return Prepared(_channels(pixels if known == "light" else 255 - pixels, shape[2]), tuple(notes))
 
 
-def plain(image: Array, shape: tuple[int, int, int]) -> Prepared:
-    """Return an image scaled to a model's size, inverted if it is dark on light.
+def plain(image: Array, shape: tuple[int, int, int], known: Ink = "light") -> Prepared:
+    """Return an image scaled to a model's size, inverted if its ink is not what the model knows.
 
     Args:
         image: uint8, shape (height, width, 1 or 3).
         shape: height, width and channels that the model takes.
+        known: the ink of what it was trained on.
     Raises: DataError: nothing is drawn.
     """
     some = _reduced(image)
     if np.ptp(some.reshape(-1, some.shape[2]), axis=0).max() < _FAINTEST:
         raise DataError("nothing is drawn")
-    is_light = _is_light_on_dark(some)
-    scaled = scale(image if is_light else 255 - image, (shape[0], shape[1]))
+    notes = _of_ink(is_light_on_dark(some), known)
+    scaled = scale(255 - image if notes else image, (shape[0], shape[1]))
     if scaled.shape[2] != shape[2]:
         # As Pillow makes grey of colour: pixels of equal channels stay what they are.
-        scaled = _channels(np.rint(scaled @ _LUMINANCE) if scaled.shape[2] == 3 else scaled[..., 0], shape[2])
-    return Prepared(scaled, () if is_light else (INVERTED,))
+        scaled = _channels(np.rint(scaled @ LUMINANCE) if scaled.shape[2] == 3 else scaled[..., 0], shape[2])
+    return Prepared(scaled, (*notes, *size_note(image, shape)) or (AS_IT_IS,))
+
+
+def unchanged(image: Array, shape: tuple[int, int, int]) -> Prepared:
+    """Return an image scaled to a model's size, as the data set `image_folder` reads what it trains on.
+
+    Args:
+        image: uint8, (height, width, channels), with the channels that the model takes.
+        shape: height, width and channels that it takes.
+    """
+    return Prepared(scale(image, (shape[0], shape[1])), size_note(image, shape) or (AS_IT_IS,))
+
+
+def size_note(image: Array, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    """Return what is said of an image that is scaled to a model's size; nothing if it has that size."""
+    if image.shape[:2] == shape[:2]:
+        return ()
+    return (f"scaled from {image.shape[1]}×{image.shape[0]} to {shape[1]}×{shape[0]}",)
+
+
+def _of_ink(is_light: bool, known: Ink) -> list[str]:
+    """Return what is said of an image whose ink is not what a model knows; nothing if it is."""
+    return [] if is_light == (known == "light") else [_INVERTED[known]]
 
 
 def ink(image: Array) -> tuple[Array, bool]:
@@ -95,9 +123,9 @@ def ink(image: Array) -> tuple[Array, bool]:
     Raises: DataError: nothing is drawn.
     """
     difference = image.astype(np.float32) - _paper(image)
-    direction = _direction(difference)
+    direction = main_direction(difference)
     along = difference @ direction
-    noise = 1.4826 * float(np.median(np.abs(_border(along) - np.median(_border(along)))))
+    noise = 1.4826 * float(np.median(np.abs(sides_of(along) - np.median(sides_of(along)))))
     strength = np.maximum(along, 0)
     # One pixel of noise is no ink: where there is noise, several must agree.
     calm = ndimage.gaussian_filter(strength, 1.0) if noise > 1 else strength
@@ -105,31 +133,17 @@ def ink(image: Array) -> tuple[Array, bool]:
         raise DataError("nothing is drawn")
     strong = strength[calm > 0.4 * calm.max()]
     peak = float(np.percentile(strong, 75))
-    ruled = float(np.percentile(_border(strength), 99.5))
+    ruled = float(np.percentile(sides_of(strength), 99.5))
     # What the border shows too is printed on the paper, or lies on it; if it is as strong as ink, it may be ink.
     faint = 1.2 * ruled if ruled < _RULED * peak else 0
     strength = _without_specks(strength, max(_FAINT * peak, 3 * noise, faint))
-    is_light = bool(direction.sum() > 0 if len(direction) == 1 else direction @ _LUMINANCE > 0)
+    is_light = bool(direction.sum() > 0 if len(direction) == 1 else direction @ LUMINANCE > 0)
     return np.minimum(strength / peak, 1, dtype=np.float32), is_light
-
-
-def _is_light_on_dark(image: Array) -> bool:
-    difference = image.astype(np.float32) - np.median(_border(image), axis=0)
-    direction = _direction(difference)
-    return bool(direction.sum() > 0 if len(direction) == 1 else direction @ _LUMINANCE > 0)
-
-
-def _border(image: Array) -> Array:
-    """Return the pixels along the four sides, shape (n,) or (n, channels)."""
-    wide = max(1, round(0.03 * min(image.shape[:2])))
-    rest = image[wide:-wide]
-    sides = [image[:wide], image[-wide:], rest[:, :wide], rest[:, -wide:]]
-    return np.concatenate([side.reshape(-1, *image.shape[2:]) for side in sides])
 
 
 def _paper(image: Array) -> Array:
     """Return the paper's colour, or, where its light is uneven, a smooth surface through it."""
-    border = _border(image).astype(np.float32)
+    border = sides_of(image).astype(np.float32)
     colour = np.median(border, axis=0)
     if min(image.shape[:2]) < 8 or float(np.median(np.abs(border - colour), axis=0).max()) < 2:
         return colour
@@ -148,7 +162,7 @@ def _paper(image: Array) -> Array:
         off = np.abs(seen - some @ surface).max(axis=1)
     found = np.asarray((terms @ surface).reshape(image.shape))
     grain = float(np.median(np.abs(np.diff(image.astype(np.int16), axis=1))))
-    is_off = np.abs(border - _border(found)).max(axis=1) > max(_FAINTEST, 4 * grain)
+    is_off = np.abs(border - sides_of(found)).max(axis=1) > max(_FAINTEST, 4 * grain)
     return _shaded_paper(image) if is_off.mean() > _SHADED else found
 
 
@@ -160,16 +174,6 @@ def _shaded_paper(image: Array) -> Array:
         [ndimage.median_filter(each, window, mode="nearest") for each in np.moveaxis(small, 2, 0)], axis=2
     )
     return scale(smooth, image.shape[:2]).astype(np.float32)
-
-
-def _direction(difference: Array) -> Array:
-    """Return the direction of colour, a unit vector, in which pixels differ most from the paper."""
-    pixels = difference.reshape(-1, difference.shape[2])
-    vector = np.linalg.eigh(pixels.T @ pixels)[1][:, -1]
-    # Lengths such that white on black is 255, whatever the number of channels.
-    unit = (vector / np.abs(vector).sum()).astype(np.float32)
-    along = pixels @ unit
-    return np.asarray(unit if float((along * along * along).sum()) >= 0 else -unit)
 
 
 def _without_specks(strength: Array, faint: float) -> Array:

@@ -1,9 +1,10 @@
-"""Prepare any image for a model: in MNIST's style, or just scaled."""
+"""Prepare any image for a model, alike to those that it was trained on: in MNIST's style, or just scaled."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_exp.data.appearance import Appearance, Ink
 from mnist_exp.data.image_files import read_image
 from mnist_exp.data.pixels import are_pictures
 from mnist_exp.errors import SettingsError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 MNIST, PLAIN = "mnist", "plain"
 WAYS = ("auto", MNIST, PLAIN)
-_DIGITS = ("mnist", "mnist_5k")
+_DIGITS = ("mnist", "mnist_5k")  # of older runs, which did not record how their images look
 _LIGHT_ON_DARK = (*_DIGITS, "fashion_mnist")
 NO_NUMBER = "the model answers with NaN: its training diverged"
 Shape = tuple[int, int, int]
@@ -32,12 +33,15 @@ class Reader:
     Args:
         shape: height, width and channels that the model takes.
         way: mnist or plain.
-        is_light_on_dark: whether it was trained on light drawings on dark alone; dark ones on light are then inverted.
+        ink: light if it was trained on light drawings on dark, dark for dark ones on light; drawings of the other kind
+            are then inverted. None for neither, as of photographs: no image is inverted.
+        box: side of the box that drawings in MNIST's style lie in, in shares of the image's; None for MNIST's own.
     """
 
     shape: Shape
     way: str
-    is_light_on_dark: bool
+    ink: Ink | None
+    box: float | None = None
 
     def read(self, source: Path | bytes, what: str = "") -> "Prepared":
         """Return the prepared image of a file, or of the bytes of one.
@@ -49,26 +53,38 @@ class Reader:
         """
         from mnist_exp.inference import mnist_style
 
-        height, width, channels = self.shape
-        if not self.is_light_on_dark and self.way == PLAIN:
-            # As the data set `image_folder` reads what it trains on.
-            return mnist_style.Prepared(read_image(source, size=(height, width), channels=channels, what=what))
+        if self.ink is None and self.way == PLAIN:
+            image = read_image(source, size=None, channels=self.shape[2], what=what)
+            return mnist_style.unchanged(image, self.shape)
         image = read_image(source, size=None, channels=3, what=what, paper="contrast")
-        return (mnist_style.as_mnist if self.way == MNIST else mnist_style.plain)(image, self.shape)
+        known = self.ink or "light"
+        if self.way == PLAIN:
+            return mnist_style.plain(image, self.shape, known)
+        return mnist_style.as_mnist(image, self.shape, known, self.box or mnist_style.BOX)
 
 
 def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
     """Return the reader for a run's model.
 
     Args:
-        run: its data set decides the way.
+        run: how the images that it was trained on look decides the way.
         shape: height, width and channels that the model takes.
-        way: auto, mnist or plain; auto takes mnist for a model of 28×28 grey pixels that was trained on MNIST.
+        way: auto, mnist or plain; auto takes mnist for a model that was trained on drawings in MNIST's style.
     """
-    name = run.params.get(names.DATA_NAME, "")
+    looks = _looks(run, shape)
     if way == "auto":
-        way = MNIST if name in _DIGITS and shape == (28, 28, 1) else PLAIN
-    return Reader(shape, way, is_light_on_dark=name in _LIGHT_ON_DARK)
+        way = MNIST if looks.is_mnist_style else PLAIN
+    return Reader(shape, way, looks.ink, looks.box)
+
+
+def _looks(run: "StoredRun", shape: Shape) -> Appearance:
+    """Return how the images of a run look: as it measured them, or, of an older run, by the name of its data set."""
+    recorded = Appearance.from_json(run.tags.get(names.APPEARANCE, ""))
+    if recorded is not None:
+        return recorded
+    name = run.params.get(names.DATA_NAME, "")
+    is_mnist_style = name in _DIGITS and shape == (28, 28, 1)
+    return Appearance("light" if name in _LIGHT_ON_DARK else None, 20 / 28 if is_mnist_style else None)
 
 
 def takes_images(model: "keras.Model") -> bool:

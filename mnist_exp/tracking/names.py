@@ -193,6 +193,14 @@ DATA_FALLBACK = _tag(
     _BEGIN,
     only_if="the bundled digits stand in for data that could not be found",
 )
+APPEARANCE = _tag(
+    "mnist_exp.appearance",
+    "How the training images look, measured: light on dark, dark on light or neither; whether drawn in MNIST's style. "
+    "`predict` and `demo` make a new image alike.",
+    _BEGIN,
+    "JSON: ink, style, box in shares of the side",
+    only_if="the examples are images",
+)
 FAILURE = _tag("mnist_exp.failure", "The first line of the error.", _END, only_if="the run failed")
 PRUNED = _tag("pruned", "A sweep stopped the run early.", _END, "true", only_if="it was stopped early")
 RESUMED = _tag(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mnist_exp.data.image_files import read_image
 from mnist_exp.errors import DataError
-from mnist_exp.inference.mnist_style import BOX, INVERTED, as_mnist, plain
+from mnist_exp.inference.mnist_style import BOX, INVERTED, REDRAWN, as_mnist, plain
 
 SHAPE = (28, 28, 1)
 FEW = settings(max_examples=25, deadline=None)
@@ -55,7 +55,7 @@ def test_inverted_mnist_is_turned_back_and_that_is_said(x):
         found = as_mnist(255 - digit[..., np.newaxis], SHAPE)
         assert np.array_equal(found.pixels[..., 0], digit)
         assert found.notes == (INVERTED,)
-    assert as_mnist(x[0][..., np.newaxis], SHAPE).notes == ()
+    assert as_mnist(x[0][..., np.newaxis], SHAPE).notes == ("as it is",)
 
 
 @FEW
@@ -78,7 +78,7 @@ def test_size_makes_next_to_no_difference(x, zoom):
 def test_dark_on_light_is_the_same_and_said(x, number):
     found = as_mnist(255 - page(x[number]), SHAPE)
     assert apart(found, as_mnist(page(x[number]), SHAPE)) == 0
-    assert found.notes == (INVERTED,)
+    assert found.notes == (INVERTED, REDRAWN)
 
 
 COLOURS = {
@@ -97,7 +97,7 @@ def test_colours_make_next_to_no_difference(x, name):
     for digit in x[::50]:
         found = as_mnist(coloured(page(digit), paper, ink), SHAPE)
         differences.append(apart(found, as_mnist(page(digit), SHAPE)))
-        assert is_dark is None or (found.notes == (INVERTED,)) == is_dark
+        assert is_dark is None or (found.notes == (INVERTED, REDRAWN)) == is_dark
     assert np.mean(differences) < 3
 
 
@@ -146,7 +146,7 @@ def test_thin_strokes_are_made_as_thick_as_those_of_mnist():
     line = np.full((400, 400, 1), 255, np.uint8)
     line[40:360, 199:202] = 0
     found = as_mnist(line, SHAPE)
-    assert found.notes == (INVERTED, "thin strokes thickened")
+    assert found.notes == (INVERTED, "thin strokes thickened", REDRAWN)
     assert (found.pixels > 127).sum() >= 2 * 18
 
 
