@@ -92,7 +92,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report))
     else:
-        _show(screen, run, images, measured, report, folder, drawn)
+        _show(screen, run, images, measured, report, tested, folder, drawn)
         if options.log:
             screen.table({"logged": f"to run {run.run_id}, as evaluation.{_key(images)}.* and under evaluation/"})
     return commands.DONE
@@ -278,6 +278,7 @@ def _show(
     images: Images,
     measured: Evaluated,
     report: Mapping[str, Any],
+    tested: Mapping[str, float],
     folder: Path,
     drawn: Sequence[str],
 ) -> None:
@@ -287,6 +288,7 @@ def _show(
         **_of_members(report.get("members", {}), task),
         "images": f"{len(images.y):,} {images.words()}, from {images.dataset.place}",
         **measured.rows,
+        **_other_metrics(run, measured, tested),
     }
     if "logged" in report and not _differences(report):
         first = (task.running, "loss")
@@ -299,6 +301,17 @@ def _show(
     screen.columns(head, cells, left=(head[0], "most often taken for"))
     screen.out.print()
     screen.table({"files": f"{folder}/: {', '.join([*drawn, measured.file, REPORT])}"})
+
+
+def _other_metrics(run: StoredRun, measured: Evaluated, tested: Mapping[str, float]) -> dict[str, str]:
+    """Return the rows of the metrics that the task does not show: the one that selected, and those of `metrics`."""
+    shown = {name.lower().replace(" ", "_") for name in measured.rows}
+    selects = run.params.get(names.SELECTED_BY, "").removeprefix("val_")
+    return {
+        name: f"{wording.metric(value)}{', which selected' if name == selects else ''}"
+        for name, value in tested.items()
+        if name not in shown
+    }
 
 
 def _of_members(scores: Mapping[str, float], task: Task) -> dict[str, str]:

@@ -97,6 +97,19 @@ def test_own_test_set_gives_the_recorded_metrics(here):
             Image.open(folder / name).verify()
 
 
+def test_metric_that_selected_is_shown(here):
+    """It was in --json alone, and named as checked."""
+    words = ["data=npz", f"data.path={here.place}/digits.npz", "data.validation=100", "objective=val_macro_f1", *SMALL]
+    result = run(compose([*words, "trainer.epochs=1"]))
+    code, out, err = call(result.run_id)
+    assert (code, err) == (0, "")
+    row = re.search(r"^macro_f1 +(0\.\d{4}), which selected$", out, re.M)
+    assert row is not None, out
+    assert float(row[1]) == pytest.approx(result.metrics["test_macro_f1"], abs=1e-4)
+    assert len(re.findall(r"^accuracy  ", out, re.M)) == 1
+    assert "which selected" not in call(here.run_id)[1]
+
+
 @pytest.mark.slow
 def test_difference_from_the_recorded_metrics_gives_a_warning(here):
     store = client_of()
