@@ -135,7 +135,7 @@ def answers(model: "keras.Model", reader: Reader, images: Iterable[Image]) -> It
     while batch := list(islice(images, BATCH)):
         inputs = [_read(reader, image) for image in batch]
         good = [prepared.pixels for prepared in inputs if not isinstance(prepared, DataError)]
-        outputs = iter(predict(model, np.stack(good)) if good else ())
+        outputs = iter(predict(model, reader.raw(np.stack(good))) if good else ())
         for image, prepared in zip(batch, inputs, strict=True):
             if isinstance(prepared, DataError):
                 yield Answer(image.path, error=str(prepared))

@@ -72,7 +72,10 @@ def find_mistakes(run: StoredRun, settings: "Settings") -> Mistakes:
         return Mistakes(tested=len(recorded.labels), why_none="it made no mistake")
     chosen = wrong[np.argsort(-recorded.probability[wrong], kind="stable")][:MOST_MISTAKES]
     parts = (recorded.labels[chosen], recorded.predicted[chosen], recorded.probability[chosen])
-    return Mistakes(dataset.x_test[chosen], *parts, count=len(wrong), tested=len(recorded.labels))
+    images = dataset.pictures(dataset.x_test[chosen])
+    if images is None:
+        raise DataError("its test examples are no images")
+    return Mistakes(images, *parts, count=len(wrong), tested=len(recorded.labels))
 
 
 class DemoSession:
@@ -96,6 +99,7 @@ class DemoSession:
         classes = task.probabilities(np.zeros((1, outputs), np.float32)).shape[1]
         self._names = preprocessing.class_names(run, task, outputs) or tuple(map(str, range(classes)))
         usual = preprocessing.reader(run, self._shape)
+        self._raw = usual.raw
         ways = (MNIST, PLAIN) if usual.way == MNIST else (PLAIN,)
         self._readers: Mapping[str, Reader] = {way: preprocessing.reader(run, self._shape, way) for way in ways}
 
@@ -182,7 +186,7 @@ class DemoSession:
     def _predict(self, images: Array) -> Array:
         # The model is called directly: `Model.predict` starts threads and callbacks, which take 20 ms per image.
         with self._lock:
-            probabilities = self._task.probabilities(np.asarray(self._call(images), np.float32))
+            probabilities = self._task.probabilities(np.asarray(self._call(self._raw(images)), np.float32))
         if not np.isfinite(probabilities).all():
             raise DataError(preprocessing.NO_NUMBER)
         return probabilities

@@ -81,12 +81,12 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     }
     if dataset.pixel_range is not None:
         tags[names.PIXEL_RANGE] = json.dumps(list(dataset.pixel_range))
+        if dataset.are_pictures:
+            tags[names.APPEARANCE] = appearance.measure(dataset.x_train, dataset.pixel_range).as_json()
     if dataset.depth is not None:
         tags[names.IMAGE_DEPTH] = json.dumps(list(dataset.depth))
     if files := input_files.all_of(settings):
         tags[names.INPUT_FILES] = json.dumps({name: file.sha256 for name, file in files.items()})
-    if dataset.are_pictures:
-        tags[names.APPEARANCE] = appearance.measure(dataset.x_train).as_json()
     if settings.tracking.description:
         tags[names.NOTE] = settings.tracking.description
     if dataset.fallback:

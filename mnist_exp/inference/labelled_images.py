@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -175,7 +176,24 @@ def pixel_range(run: StoredRun, model: "keras.Model") -> Range | None:
     """Return the raw values that a run's model takes for black and white; None if it takes no pixels."""
     if not takes_pixels(model):
         return None
-    low, high = json.loads(run.tags.get(names.PIXEL_RANGE, json.dumps(pixels.BYTES)))
+    return recorded_range(run)
+
+
+def recorded_range(run: StoredRun) -> Range:
+    """Return the raw values of black and white of a run's pixels; of an older run, which has no record, 0 and 255.
+
+    Raises: SettingsError: the record is damaged.
+    """
+    text = run.tags.get(names.PIXEL_RANGE)
+    if text is None:
+        return pixels.BYTES
+    try:
+        low, high = map(float, json.loads(text))
+        if not -math.inf < low < high < math.inf:
+            raise ValueError
+    except (ValueError, TypeError, RecursionError) as error:
+        shown = wording.show(text[:80])
+        raise SettingsError(f"run {run.run_id}: its tag {names.PIXEL_RANGE}, {shown}, is no range of pixels") from error
     return low, high
 
 
@@ -215,12 +233,12 @@ def takes_pixels(model: "keras.Model") -> bool:
 
 def rescaled(run: StoredRun, dataset: Dataset) -> str:
     """Return a warning if a data set has pixels of another range than the run's model takes; else an empty text."""
-    recorded, given = run.tags.get(names.PIXEL_RANGE), dataset.pixel_range
-    if recorded is None or given is None or tuple(json.loads(recorded)) == given:
+    given = dataset.pixel_range
+    if names.PIXEL_RANGE not in run.tags or given is None or (taken := recorded_range(run)) == given:
         return ""
     return (
         f"data={wording.show(dataset.name)} has pixels of {pixels.words(given)}: they are scaled to "
-        f"{pixels.words(tuple(json.loads(recorded)))}, which the model takes"
+        f"{pixels.words(taken)}, which the model takes"
     )
 
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_exp.data import pixels
 from mnist_exp.data.appearance import Appearance, Ink
+from mnist_exp.data.dataset import Array
 from mnist_exp.data.image_files import read_image
-from mnist_exp.data.pixels import are_pictures
+from mnist_exp.data.pixels import BYTES, Range, are_pictures
 from mnist_exp.errors import SettingsError
+from mnist_exp.inference import labelled_images
 from mnist_exp.inference.labelled_images import takes_pixels
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import names
@@ -36,15 +39,22 @@ class Reader:
         ink: light if it was trained on light drawings on dark, dark for dark ones on light; drawings of the other kind
             are then inverted. None for neither, as of photographs: no image is inverted.
         box: side of the box that drawings in MNIST's style lie in, in shares of the image's; None for MNIST's own.
+        pixel_range: the raw values of black and white that the model takes.
     """
 
     shape: Shape
     way: str
     ink: Ink | None
     box: float | None = None
+    pixel_range: Range = BYTES
+
+    def raw(self, images: Array) -> Array:
+        """Return prepared images, uint8 (n, height, width, channels), as the model takes them."""
+        found: Array = pixels.converted(images, BYTES, self.pixel_range)
+        return found
 
     def read(self, source: Path | bytes, what: str = "") -> "Prepared":
-        """Return the prepared image of a file, or of the bytes of one.
+        """Return the prepared image of a file, or of the bytes of one, with pixels of 0 to 255.
 
         Args:
             source: the file.
@@ -74,7 +84,7 @@ def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
     looks = _looks(run, shape)
     if way == "auto":
         way = MNIST if looks.is_mnist_style else PLAIN
-    return Reader(shape, way, looks.ink, looks.box)
+    return Reader(shape, way, looks.ink, looks.box, labelled_images.recorded_range(run))
 
 
 def _looks(run: "StoredRun", shape: Shape) -> Appearance:
