@@ -77,14 +77,9 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         **_code_tags(settings, own),
         names.TASK: dataset.task.name,
         names.PROCESS: processes.identify(),
+        **_image_tags(dataset),
         **job.tags,
     }
-    if dataset.pixel_range is not None:
-        tags[names.PIXEL_RANGE] = json.dumps(list(dataset.pixel_range))
-        if dataset.are_pictures:
-            tags[names.APPEARANCE] = appearance.measure(dataset.x_train, dataset.pixel_range).as_json()
-    if dataset.depth is not None:
-        tags[names.IMAGE_DEPTH] = json.dumps(list(dataset.depth))
     if files := input_files.all_of(settings):
         tags[names.INPUT_FILES] = json.dumps({name: file.sha256 for name, file in files.items()})
     if settings.tracking.description:
@@ -123,6 +118,18 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     if job.resumption is not None:
         for epoch, metrics in enumerate(job.resumption.epochs(), start=1):
             record.log_metrics(metrics, step=epoch)
+
+
+def _image_tags(dataset: Dataset) -> dict[str, str]:
+    """Return what must be known of the training images to make new ones alike."""
+    tags = {}
+    if dataset.pixel_range is not None:
+        tags[names.PIXEL_RANGE] = json.dumps(list(dataset.pixel_range))
+        if dataset.are_pictures:
+            tags[names.APPEARANCE] = appearance.measure(dataset.x_train, dataset.pixel_range).as_json()
+    if dataset.depth is not None:
+        tags[names.IMAGE_DEPTH] = json.dumps(list(dataset.depth))
+    return tags
 
 
 def _weights(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,16 +184,27 @@ def recorded_range(run: StoredRun) -> Range:
 
     Raises: SettingsError: the record is damaged.
     """
-    text = run.tags.get(names.PIXEL_RANGE)
+    return _range_of(run, names.PIXEL_RANGE) or pixels.BYTES
+
+
+def recorded_depth(run: StoredRun) -> Range | None:
+    """Return the values that became 0 and 255 of a run's image files with more than 8 bits a pixel; None without such.
+
+    Raises: SettingsError: the record is damaged.
+    """
+    return _range_of(run, names.IMAGE_DEPTH)
+
+
+def _range_of(run: StoredRun, tag: str) -> Range | None:
+    text = run.tags.get(tag)
     if text is None:
-        return pixels.BYTES
+        return None
     try:
         low, high = map(float, json.loads(text))
         if not -math.inf < low < high < math.inf:
             raise ValueError
     except (ValueError, TypeError, RecursionError) as error:
-        shown = wording.show(text[:80])
-        raise SettingsError(f"run {run.run_id}: its tag {names.PIXEL_RANGE}, {shown}, is no range of pixels") from error
+        raise SettingsError(f"run {run.run_id}: its tag {tag}, {wording.show(text[:80])}, is no range") from error
     return low, high
 
 

@@ -40,6 +40,7 @@ class Reader:
             are then inverted. None for neither, as of photographs: no image is inverted.
         box: side of the box that drawings in MNIST's style lie in, in shares of the image's; None for MNIST's own.
         pixel_range: the raw values of black and white that the model takes.
+        depth: those of image files with more than 8 bits a pixel, as it was trained on; None measures them.
     """
 
     shape: Shape
@@ -47,6 +48,7 @@ class Reader:
     ink: Ink | None
     box: float | None = None
     pixel_range: Range = BYTES
+    depth: Range | None = None
 
     def raw(self, images: Array) -> Array:
         """Return prepared images, uint8 (n, height, width, channels), as the model takes them."""
@@ -64,9 +66,9 @@ class Reader:
         from mnist_exp.inference import mnist_style
 
         if self.ink is None and self.way == PLAIN:
-            image = read_image(source, size=None, channels=self.shape[2], what=what)
+            image = read_image(source, size=None, channels=self.shape[2], what=what, depth=self.depth)
             return mnist_style.unchanged(image, self.shape)
-        image = read_image(source, size=None, channels=3, what=what, paper="contrast")
+        image = read_image(source, size=None, channels=3, what=what, paper="contrast", depth=self.depth)
         known = self.ink or "light"
         if self.way == PLAIN:
             return mnist_style.plain(image, self.shape, known)
@@ -84,7 +86,8 @@ def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
     looks = _looks(run, shape)
     if way == "auto":
         way = MNIST if looks.is_mnist_style else PLAIN
-    return Reader(shape, way, looks.ink, looks.box, labelled_images.recorded_range(run))
+    known_range, depth = labelled_images.recorded_range(run), labelled_images.recorded_depth(run)
+    return Reader(shape, way, looks.ink, looks.box, known_range, depth)
 
 
 def _looks(run: "StoredRun", shape: Shape) -> Appearance:
