@@ -3,15 +3,20 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from real_browser import page
 
-from mnist_exp import commands, inspect
+from mnist_exp import commands, compose, data, inspect
+from mnist_exp.composition.preflight import load_data
+from mnist_exp.data.lazy import LazyArray
+from mnist_exp.errors import DataError
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
 SMALL = ["model=mlp", "trainer.epochs=6", "trainer.batch_size=100"]
@@ -45,7 +50,7 @@ def wrongly_labelled(digits):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, digits):
     """A folder with the files, a run on each, and a sweep of two seeds on the second."""
-    from mnist_exp import compose, run
+    from mnist_exp import run
 
     place, before = tmp_path_factory.mktemp("inspect"), Path.cwd()
     os.chdir(place)
@@ -257,7 +262,7 @@ def test_mnist_exp_inspect_is_the_command(here):
 
 
 def test_run_warns_in_one_line_of_test_images_seen_in_training(here, capfd):
-    from mnist_exp import compose, run
+    from mnist_exp import run
 
     words = ["data=npz", "data.path=planted.npz", "model=mlp", "trainer.epochs=1", "tracking.store=none"]
     run(compose(words))
@@ -266,3 +271,61 @@ def test_run_warns_in_one_line_of_test_images_seen_in_training(here, capfd):
         "warning: 5 of the 1,000 test images are equal to training images: a score on them says nothing about new "
         "ones; `python -m mnist_exp.inspect` shows them"
     ]
+
+
+@pytest.fixture
+def photos(here, digits, tmp_path):
+    """A folder of images: one is there twice with two labels, one is in both sets, two cannot be read."""
+    (x, y), _ = digits
+    folder = tmp_path / "photos"
+    for part, first in (("train", 0), ("test", 40)):
+        for label in range(3):
+            (folder / part / f"cat{label}").mkdir(parents=True)
+            for number, position in enumerate(np.flatnonzero(y == label)[first : first + 30]):
+                Image.fromarray(x[position]).save(folder / part / f"cat{label}" / f"{number:02}.png")
+    shutil.copy(folder / "train/cat0/03.png", folder / "train/cat1/twice.png")
+    shutil.copy(folder / "train/cat2/10.png", folder / "test/cat2/10.png")
+    (folder / "train/cat0/zz.png").write_bytes(b"nonsense")
+    (folder / "test/cat2/cut.png").write_bytes((folder / "train/cat2/01.png").read_bytes()[:100])
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize("more", [[], ["data.size=[112,112]", "data.in_memory_mb=1"]], ids=["in memory", "lazy"])
+def test_unreadable_files_are_named_all_at_once_and_the_others_are_looked_at(photos, capfd, more):
+    words = ["data=image_folder", f"data.path={photos}", *more]
+    kinds = by_kind(values(capfd, *words, "--output", "o"))
+    assert [kinds[kind]["count"] for kind in ("unreadable", "seen_in_training", "equal_with_other_label")] == [2, 1, 2]
+    assert sorted(line.partition(" is ")[0] for line in kinds["unreadable"]["details"]) == [
+        f"{photos}/test/cat2/cut.png",
+        f"{photos}/train/cat0/zz.png",
+    ]
+    files = [[each["file"] for each in group] for group in kinds["equal_with_other_label"]["examples"]]
+    assert files == [[f"{photos}/train/cat0/03.png", f"{photos}/train/cat1/twice.png"]]
+    assert "notes.txt" in kinds["remark"]["text"]
+    assert "cut.png" in Path("o/index.html").read_text()
+    with pytest.raises(DataError) as refused:  # A run still refuses them.
+        data.load(compose(words))
+    assert len(refused.value.problems) == 2
+
+
+def test_lazy_data_are_not_read_for_the_warning_but_the_last_inspection_is_remembered(photos, capfd):
+    (photos / "train/cat0/zz.png").unlink()
+    (photos / "test/cat2/cut.png").unlink()
+    words = ["data=image_folder", f"data.path={photos}", "data.size=[112,112]", "data.in_memory_mb=1"]
+
+    def warnings():
+        dataset, _ = load_data(compose(words))
+        assert isinstance(dataset.x_train, LazyArray)
+        return [text for text in dataset.warnings if "equal to training images" in text]
+
+    assert warnings() == []
+    values(capfd, *words, "--fast")
+    assert [text.partition(":")[0] for text in warnings()] == ["1 of the 90 test images is equal to training images"]
+
+
+def test_class_that_a_set_lacks_is_told(here, capfd, digits):
+    (x, y), (u, v) = digits
+    np.savez("lacking.npz", x_train=x, y_train=y, x_test=u[v != 4], y_test=v[v != 4])
+    found = by_kind(values(capfd, "data=npz", "data.path=lacking.npz", "--fast"))
+    assert found["missing_class"]["text"] == "none of the 900 test images is of the class '4'"

@@ -1,8 +1,8 @@
 """A data set: what a loader returns, and what it is once it has been checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from mnist_exp.data import lazy, pixels
 from mnist_exp.data.lazy import Examples
@@ -13,6 +13,13 @@ from mnist_exp.tasks.weights import ClassWeight, of_images
 Array = lazy.Array
 Pair = tuple[Examples, Array]
 SPLITS = ("x_train", "y_train", "x_test", "y_test")
+
+
+class Files(Protocol):
+    """Names of files by the positions of examples."""
+
+    def __getitem__(self, position: int, /) -> str:
+        """Return the file of an example, as a person would name it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Source:
         validation: the data set's own validation set, examples and labels; None if it has none.
         groups: of the training images, (n,): a hold-out never tears apart those of one value, as of one writer.
         depth: the values that became 0 and 255 of image files with more than 8 bits a pixel; None if there were none.
+        files: for each of train, test and val, the file of each example, if each has one of its own.
     """
 
     train: Pair
@@ -46,6 +54,7 @@ class Source:
     validation: Pair | None = None
     groups: Array | None = None
     depth: Range | None = None
+    files: Mapping[str, Files] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,8 @@ class Dataset:
         y_val: as `y_train`.
         groups: of the training images, int64 (n,); None if each is one of its own.
         depth: as of the `Source`.
+        files: likewise.
+        files: as of the `Source`.
     """
 
     name: str
@@ -90,6 +101,7 @@ class Dataset:
     y_val: Array | None = None
     groups: Array | None = None
     depth: Range | None = None
+    files: Mapping[str, Files] = field(default_factory=dict)
 
     def weights_of(self, images: Array, class_weight: ClassWeight) -> Array | None:
         """Return how much training images count in the loss, float32 (n,); None if all count alike.

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from mnist_exp.config.wording import show
-from mnist_exp.data import labelled_files, labels, pixels
+from mnist_exp.data import labelled_files, labels, pixels, sound_files, unreadable
 from mnist_exp.data.dataset import Pair, Source
 from mnist_exp.data.image_folder import (
+    FileNames,
     Listing,
     Seen,
     characters,
@@ -185,6 +186,12 @@ def _read(
     """
     depth = depth_of(list(listed.values()))
     listed = {part: dataclasses.replace(each, depth=depth, classes=()) for part, each in listed.items()}
+    good = {part: sound_files.positions(each) for part, each in listed.items()}
+    if any(len(good[part]) < len(each) for part, each in listed.items()):
+        listed = {part: each.of(good[part]) for part, each in listed.items()}
+        found = {part: each[good[part]] for part, each in found.items()}
+        groups = groups if groups is None else groups[good["train"]]
+    problems = [each for each in problems if not unreadable.leave_out(each)]
     size, channels = options.size, options.channels
     shape = shape_of_first(listed["train"], size=size, channels=channels)
     size = size or (shape and (shape[0], shape[1]))
@@ -222,6 +229,7 @@ def _read(
         groups=groups,
         pixels=BYTES,  # As files have them, however dark the images are.
         depth=depth,
+        files={part: FileNames(each) for part, each in listed.items()},
     )
 
 

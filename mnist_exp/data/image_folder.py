@@ -63,6 +63,17 @@ class Listing:
         return [f"{self.folder / self.classes[label]} has no image ({kinds})" for label in empty if self.classes]
 
 
+@dataclass(frozen=True)
+class FileNames:
+    """The names of the files of a listing, by position."""
+
+    listing: Listing
+
+    def __getitem__(self, position: int, /) -> str:
+        """Return the path of an image, as the user would write it."""
+        return str(self.listing.path(position))
+
+
 def list_folder(folder: Path, classes: Sequence[str] | None = None) -> Listing:
     """Return the images of a folder with one subfolder a class, and of the folders in these.
 

@@ -18,7 +18,7 @@ def left_out() -> Iterator[list[str]]:
         _told.reset(before)
 
 
-def is_wanted() -> bool:
+def are_left_out() -> bool:
     """Tell whether such files are left out now; else they are an error."""
     return _told.get() is not None
 

@@ -84,7 +84,8 @@ def example(parts: Sequence[Part], dataset: Dataset, part: int, row: int) -> Exa
     """Return a row of a part with what one needs to look it up."""
     own = parts[part]
     index = int(own.positions[row])
-    return Example(part, row, own.split, own.array, index, label(dataset, own.y[row]))
+    files = dataset.files.get(own.array.removeprefix("x_"))
+    return Example(part, row, own.split, own.array, index, label(dataset, own.y[row]), files[index] if files else "")
 
 
 def label(dataset: Dataset, y: Array) -> str:
