@@ -10,6 +10,8 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, store, tracker
 from mnist_exp.tracking.tracker import Tracker
 
+_SHOWN = 10  # names of classes
+
 
 def announce(
     screen: Screen,
@@ -37,6 +39,9 @@ def announce(
             "model": f"{settings.model.name}, {parameters:,} parameters",
             "data": f"{settings.data.name}, {len(split.x_train):,} training {wording.examples(dataset.shape)}"
             f"{scaled}{augment}, validated on {watched}; from {dataset.place}",
+        }
+        | _classes(dataset)
+        | {
             "optimizer": f"{settings.optimizer.name}, learning rate {rate} ({settings.schedule.name}), "
             f"{trainer.epochs} epoch{'s' * (trainer.epochs > 1)}, batch {trainer.batch_size}, seed {settings.seed}",
         }
@@ -54,6 +59,16 @@ def announce(
     sets = {"training": split.y_train, "validation": split.y_val}
     for warning in [*warnings, *dataset.task.remarks(sets, dataset.class_names)]:
         screen.warn(warning)
+
+
+def _classes(dataset: Dataset) -> dict[str, str]:
+    """Return the names of the classes, or labels, as a row of the screen; none where they are just counted."""
+    names = dataset.class_names
+    if dataset.task.parts == "numbers" or names == tuple(map(str, range(len(names)))):
+        return {}
+    shown = names if len(names) <= _SHOWN else names[: _SHOWN - 1]
+    more = f", … ({len(names):,} in all)" if len(shown) < len(names) else ""
+    return {dataset.task.parts: ", ".join(map(wording.short_name, shown)) + more}
 
 
 def _goal(settings: Settings, dataset: Dataset) -> dict[str, str]:
