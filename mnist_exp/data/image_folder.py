@@ -14,8 +14,8 @@ from mnist_exp.config.wording import show
 from mnist_exp.data import pixels
 from mnist_exp.data.dataset import Array, Pair
 from mnist_exp.data.image_files import SUFFIXES, read_picture, survey_of_deep
+from mnist_exp.data.limits import check_memory
 from mnist_exp.data.pixels import Range, Survey
-from mnist_exp.data.readers import check_memory
 from mnist_exp.errors import DataError
 
 # The codes of digits and letters, in hexadecimal, by which NIST names the folders of its Special Database 19.

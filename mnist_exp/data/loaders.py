@@ -4,8 +4,9 @@ A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Ke
 `data.sequences` takes in the place of these pairs.
 """
 
-import dataclasses
 import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,13 +17,15 @@ from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
 from mnist_exp.data import folders
 from mnist_exp.data.dataset import Source
+from mnist_exp.data.formats import archive
+from mnist_exp.data.formats import idx as idx_files
+from mnist_exp.data.formats import npz as npz_files
+from mnist_exp.data.formats.parts import TEST_SHARE, Parts, to_source
 from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
-from mnist_exp.data.readers import read_npz, unread
 from mnist_exp.errors import DataError
 from mnist_exp.runtime.start_folder import expand
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
-TEST_SHARE = 0.2
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
@@ -69,22 +72,37 @@ def fashion_mnist(*, path: str | None = None, mirrors: list[str] = []) -> Source
     Raises: DataError: it is damaged or not found.
     """
     source = find_fashion_mnist(path, mirrors)
-    return dataclasses.replace(source, class_names=FASHION)
+    return replace(source, class_names=FASHION)
 
 
-def npz(*, path: str, pixels: bool | None = None) -> Source:
-    """Return the arrays x_train, y_train, x_test, y_test of an npz file, and class_names and w_train if it has them.
+def npz(*, path: str, split: str | None = None, pixels: bool | None = None, test_share: Share = TEST_SHARE) -> Source:
+    """Return the arrays of an npz file: x_train, y_train, x_test, y_test, and others if it has them.
 
     Args:
-        path: the file; examples (n, …) of any shape, labels as the task has them; w_train (n,) says how much each
-            training example counts in the loss.
+        path: the file, one's own, of MedMNIST, or with x and y; or a folder with files of one array, as KMNIST's.
+            Labels are as the task has them; w_train (n,) says how much each training example counts in the loss; x_val
+            and y_val are its own validation set; training examples of one value of groups (n,) stay together.
+        split: which of several data sets in files of one array, as kmnist; null where there is one.
         pixels: whether they are pixels of 0 to 255; null lets their dtype, dimensions and range say so.
+        test_share: share of each class that becomes the test set, where the file has none.
     Raises: DataError: it is missing or damaged.
     """
-    file = _existing(path)
-    train, test, names, weights = read_npz(file)
-    told = unread(file)
-    return Source(train, test, place=str(file), class_names=names, unread=told, weights=weights, pixels=pixels)
+    return _read(lambda place: replace(npz_files.read(place, split=split), pixels=pixels), path, test_share)
+
+
+def idx(
+    *, path: str, split: str | None = None, transposed: bool | None = None, test_share: Share = TEST_SHARE
+) -> Source:
+    """Return a data set of IDX files: MNIST, Fashion-MNIST, KMNIST, the splits of EMNIST, QMNIST, one's own.
+
+    Args:
+        path: a folder with the files, plain or gzipped, or one of them.
+        split: which of several data sets of the folder, as letters of EMNIST; null where there is one.
+        transposed: whether rows and columns of the images are exchanged in the files; null: those of EMNIST are.
+        test_share: share of each class that becomes the test set, where there is none.
+    Raises: DataError: a file is missing or damaged, or there are several data sets.
+    """
+    return _read(lambda place: idx_files.read(place, split=split, transposed=transposed), path, test_share)
 
 
 def image_folder(
@@ -109,13 +127,21 @@ def image_folder(
         group_by: column of labels.csv whose equal values stay together in every split, as of one writer.
     Raises: DataError: it is missing, or an image or a class in it is bad.
     """
-    folder = _existing(path)
+    folder, told = archive.unpacked(_existing(path))
     if not folder.is_dir():
         raise DataError(f"data.path={path} is not a folder")
     shape = (size[0], size[1]) if size else None
-    return folders.source(
-        folder, folders.Options(shape, channels, test_share, TEST_SHARE, in_memory_mb, label, group_by)
-    )
+    options = folders.Options(shape, channels, test_share, TEST_SHARE, in_memory_mb, label, group_by)
+    source = folders.source(folder, options)
+    return replace(source, unread=(*told, *source.unread))
+
+
+def _read(read: Callable[[Path], Parts], path: str, test_share: float = TEST_SHARE) -> Source:
+    """Return what a reader finds at a path, in an archive too, with a test set."""
+    place = _existing(path)
+    found, told = archive.unpacked(place)
+    parts = read(found)
+    return to_source(replace(parts, told=(*told, *parts.told)), str(place), test_share)
 
 
 def _existing(path: str) -> Path:

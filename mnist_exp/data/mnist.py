@@ -10,7 +10,8 @@ import numpy as np
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import SPLITS, Pair, Source
 from mnist_exp.data.download import fetch, keras_cache
-from mnist_exp.data.readers import find_idx, missing_idx, read_idx_files, read_npz, unread
+from mnist_exp.data.formats.idx import find_idx, missing_idx, read_idx_files
+from mnist_exp.data.formats.npz import read_npz
 from mnist_exp.errors import DataError
 from mnist_exp.runtime.start_folder import expand
 
@@ -28,6 +29,9 @@ FASHION_MD5 = {
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
+# The sum of its training pixels: their published mean, 72.94035223214286, times 60,000 × 28 × 28 is this whole number.
+FASHION_SUM = 3_431_114_169
+FASHION_COUNTS = (6_000, 1_000)  # images of each of the ten classes, to train and to test
 
 
 def find_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
@@ -58,7 +62,10 @@ def find_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
 
 
 def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
-    """Return Fashion-MNIST from its four IDX files; a download is verified by their published MD5.
+    """Return Fashion-MNIST from its four IDX files, or an npz file.
+
+    A download is verified by the published MD5 of the files. The arrays of any place must have the shapes, the numbers
+    of images of each class, and the sum of training pixels that are published; there is no published digest of them.
 
     Args:
         path: a folder with the four files, or an npz file; None looks in the usual places.
@@ -73,6 +80,7 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
                 f"{option} holds the digits of MNIST, not Fashion-MNIST, whose files have the same names; "
                 "put them into its subfolder fashion-mnist, or set data.path"
             )
+        _verify_fashion(source, option)
         return source
     folder = keras_cache() / "fashion-mnist"
     where = f"the Keras cache, {folder}"
@@ -85,7 +93,9 @@ def find_fashion_mnist(path: str | None, mirrors: Sequence[str]) -> Source:
             except DataError as error:
                 usual = f"data.path, ${FOLDER_VARIABLE} or {folder}"
                 raise DataError(f"data=fashion_mnist was not found in {usual}; {error}") from error
-    return _read(folder, "fashion_mnist.npz", where)
+    source = _read(folder, "fashion_mnist.npz", where)
+    _verify_fashion(source, where)
+    return source
 
 
 def exists(path: Path) -> bool:
@@ -126,8 +136,9 @@ def _read_mnist(place: Path, words: str) -> Source:
 def _read(place: Path, npz_name: str, words: str) -> Source:
     for file in (place, place / npz_name):
         if file.is_file():
-            train, test, *_ = read_npz(file)
-            return Source(train, test, words, unread=unread(file, SPLITS))
+            parts = read_npz(file, SPLITS)
+            assert parts.test is not None
+            return Source(parts.train, parts.test, words, unread=parts.told)
     files = find_idx(place)
     if files is None:
         lacks = ", ".join(missing_idx(place))
@@ -137,7 +148,9 @@ def _read(place: Path, npz_name: str, words: str) -> Source:
 
 def _verify_mnist_file(file: Path) -> None:
     try:
-        _verify_mnist(*read_npz(file)[:2], "the file there")
+        parts = read_npz(file, SPLITS)
+        assert parts.test is not None
+        _verify_mnist(parts.train, parts.test, "the file there")
     except DataError as error:
         raise DataError(str(error).replace(str(file), "the file there")) from error
 
@@ -149,6 +162,27 @@ def _verify_mnist(train: Pair, test: Pair, words: str) -> None:
                 f"{words} is not the MNIST that was published: {split} has another SHA-256; "
                 "use data=npz for arrays of your own"
             )
+
+
+def _verify_fashion(source: Source, words: str) -> None:
+    """Make sure that arrays are those of Fashion-MNIST: any data set may have files of these names."""
+    problem = ""
+    for (x, y), count, split in zip((source.train, source.test), FASHION_COUNTS, ("training", "test"), strict=True):
+        labels, counts = np.unique(y, return_counts=True)
+        if x.shape != (10 * count, 28, 28) or y.shape != x.shape[:1]:
+            problem = f"its {split} images have the shape {x.shape}, not {(10 * count, 28, 28)}"
+        elif labels.tolist() != list(range(10)) or set(counts.tolist()) != {count}:
+            problem = f"not each of the classes 0 to 9 has {count:,} {split} images"
+        if problem:
+            break
+    total = 0 if problem else int(source.train[0].sum(dtype=np.int64))
+    if not problem and total != FASHION_SUM:
+        problem = f"the sum of its training pixels is {total:,}, not {FASHION_SUM:,}"
+    if problem:
+        raise DataError(
+            f"{words} is not the Fashion-MNIST that was published: {problem}; use data=idx or data=npz for a data set "
+            "of your own, whose classes are not called T-shirt, Trouser, …"
+        )
 
 
 def _verify_md5(file: Path, md5: str) -> None:

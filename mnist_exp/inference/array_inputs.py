@@ -12,8 +12,8 @@ import numpy as np
 from mnist_exp.config import wording
 from mnist_exp.data import features
 from mnist_exp.data.dataset import Array
+from mnist_exp.data.limits import check_memory
 from mnist_exp.data.pixels import BYTES
-from mnist_exp.data.readers import check_memory
 from mnist_exp.errors import DataError, SettingsError, first_line
 from mnist_exp.inference.image_inputs import LARGEST, STDIN
 

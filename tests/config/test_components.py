@@ -227,6 +227,7 @@ CHOSEN = {
     "mnist_exp.data.loaders.mnist": {"mirrors": ...},
     "mnist_exp.data.loaders.fashion_mnist": {"mirrors": ...},
     "mnist_exp.data.loaders.npz": {"path": "???"},
+    "mnist_exp.data.loaders.idx": {"path": "???"},
     "mnist_exp.data.loaders.image_folder": {"path": "???"},
 }
 DATA_OPTIONS = {"name", "limit", "validation", "standardize", "trusted_modules"}

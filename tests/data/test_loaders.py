@@ -16,8 +16,10 @@ from PIL import Image
 
 from mnist_exp.composition.compose import compose
 from mnist_exp.data import Dataset, load
+from mnist_exp.data.formats.idx import IDX_NAMES
+from mnist_exp.data.formats.npz import read_npz
 from mnist_exp.data.loaders import FASHION
-from mnist_exp.data.readers import IDX_NAMES, read_npz
+from mnist_exp.data.mnist import FASHION_COUNTS, FASHION_SUM
 from mnist_exp.errors import DataError, SettingsError
 
 NOWHERE = "data.mirrors=['http://127.0.0.1:1/mnist.npz']"
@@ -233,18 +235,42 @@ def test_the_bundled_digits_are_balanced_and_part_of_mnist(full):
 # ---- data=fashion_mnist
 
 
+@pytest.fixture(scope="session")
+def clothes():
+    """Arrays with all that is published of Fashion-MNIST's: shapes, numbers of each class, the sum of the pixels."""
+    x_train = np.full((60_000, 28, 28), FASHION_SUM // (60_000 * 28 * 28), np.uint8)
+    x_train.ravel()[: FASHION_SUM % (60_000 * 28 * 28)] += 1
+    y_train, y_test = ((np.arange(10 * count) % 10).astype(np.uint8) for count in FASHION_COUNTS)
+    return {"x_train": x_train, "y_train": y_train, "x_test": x_train[:10_000], "y_test": y_test}
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_fashion_mnist_is_read_from_idx_files_with_its_own_class_names(some, tmp_path, suffix):
-    data = get("data=fashion_mnist", path=write_idx_files(tmp_path / "idx", some, suffix))
-    np.testing.assert_array_equal(data.x_train[..., 0], some["x_train"])
-    np.testing.assert_array_equal(data.y_test, some["y_test"])
+def test_fashion_mnist_is_read_from_idx_files_with_its_own_class_names(clothes, tmp_path, suffix):
+    data = get("data=fashion_mnist", path=write_idx_files(tmp_path / "idx", clothes, suffix))
+    np.testing.assert_array_equal(data.x_train[..., 0], clothes["x_train"])
+    np.testing.assert_array_equal(data.y_test, clothes["y_test"])
     assert (data.class_names, data.outputs) == (FASHION, 10)
 
 
-def test_fashion_mnist_is_looked_for_in_its_own_subfolders(some, keras_cache, monkeypatch, tmp_path):
-    cached = write_idx_files(keras_cache / "fashion-mnist", some, ".gz")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"x_train": lambda a: a[:-1], "y_train": lambda a: a[:-1]}, "(59999, 28, 28), not (60000, 28, 28)"),
+        ({"y_test": lambda a: a // 2}, "not each of the classes 0 to 9 has 1,000 test images"),
+        ({"y_train": lambda a: a + 1}, "not each of the classes 0 to 9 has 6,000 training images"),
+        ({"x_train": lambda a: np.concatenate([a[:-1], 255 - a[-1:]])}, "the sum of its training pixels is"),
+    ],
+)
+def test_other_data_are_not_called_clothes(clothes, tmp_path, change, words):
+    changed = clothes | {name: each(clothes[name]) for name, each in change.items()}
+    error = refused("data=fashion_mnist", path=write_idx_files(tmp_path / "idx", changed))
+    assert_says(error, f"data.path={tmp_path / 'idx'} is not the Fashion-MNIST that was published", words, "data=idx")
+
+
+def test_fashion_mnist_is_looked_for_in_its_own_subfolders(clothes, keras_cache, monkeypatch, tmp_path):
+    cached = write_idx_files(keras_cache / "fashion-mnist", clothes, ".gz")
     assert get("data=fashion_mnist", "data.mirrors=[]").place == f"the Keras cache, {cached}"
-    write_idx_files(tmp_path / "env" / "fashion-mnist", some)
+    write_idx_files(tmp_path / "env" / "fashion-mnist", clothes)
     monkeypatch.setenv("MNIST_EXP_DATA", str(tmp_path / "env"))
     assert get("data=fashion_mnist", "data.mirrors=[]").place == f"$MNIST_EXP_DATA={tmp_path / 'env'}"
 
@@ -267,7 +293,7 @@ def test_fashion_mnist_is_not_mnist_though_the_files_have_the_same_names(idx_fol
     [
         (b"", "begins with nothing"),
         (b"hello, world", "begins with 68656c6c"),
-        (b"\0\0\x0d\x03" + bytes(20), "begins with 00000d03"),
+        (b"\0\0\x0a\x03" + bytes(20), "begins with 00000a03"),
         (b"\0\0\x08\x03" + bytes(5), "ends inside its header"),
         (struct.pack(">HBBI", 0, 8, 1, 1000) + bytes(999), "1,000 bytes after its header, but has 999"),
         (struct.pack(">HBBI", 0, 8, 1, 1000) + bytes(1001), "1,000 bytes after its header, but has more"),
@@ -376,8 +402,8 @@ def test_every_array_of_an_npz_is_read_or_told(extra, some, tmp_path):
         assert re.search(rf": (.*, )?{name}[,;]", warnings[0])
 
 
-def test_class_names_beside_the_published_digits_are_told(some, full_mnist, tmp_path):
-    np.savez(tmp_path / "f.npz", **some, class_names=np.array(list("abcdefghij")))
+def test_class_names_beside_the_published_digits_are_told(clothes, tmp_path):
+    np.savez(tmp_path / "f.npz", **clothes, class_names=np.array(list("abcdefghij")))
     data = get("data=fashion_mnist", path=tmp_path / "f.npz")
     assert data.class_names == FASHION
     assert_says(ValueError(*data.warnings), "f.npz holds more than is used: class_names;")

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from mnist_exp.data.dataset import SPLITS
+from mnist_exp.data.formats.idx import read_idx
+from mnist_exp.data.formats.npz import read_npz
 from mnist_exp.data.image_files import MAX_PIXELS, SUFFIXES, read_image
 from mnist_exp.data.image_folder import list_folder, read_folder
-from mnist_exp.data.readers import read_idx, read_npz
 from mnist_exp.errors import DataError
 
 

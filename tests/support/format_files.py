@@ -1,0 +1,95 @@
+"""Small files of exactly the structure in which data sets are distributed; where that structure stands is beside each.
+
+Each writer takes the folder and arrays of 28×28 digits, and returns the path that `data.path` names.
+"""
+
+import csv
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+
+_IDX_TYPES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
+# EMNIST letters: `label upper lower`, codes of ASCII, a line each (emnist-letters-mapping.txt of gzip.zip).
+LETTERS = "".join(f"{label} {64 + label} {96 + label}\n" for label in range(1, 27))
+# From kmnist_classmap.csv and k49_classmap.csv, codh.rois.ac.jp/kmnist: index,codepoint,char.
+KANA = "おきすつなはまやれを"
+
+
+def some_digits(digits, train=200, test=60):
+    """Return (x_train, y_train), (x_test, y_test) of all classes alike."""
+    (x_train, y_train), (x_test, y_test) = digits
+    return (
+        (x_train[:: len(x_train) // train], y_train[:: len(y_train) // train]),
+        (x_test[:: len(x_test) // test], y_test[:: len(y_test) // test]),
+    )
+
+
+def write_idx(path, array):
+    """LeCun, yann.lecun.com/exdb/mnist: 0, 0, a type, the number of dimensions, the sizes, the values, big endian."""
+    kind = array.dtype.str[1:]
+    head = struct.pack(f">HBB{array.ndim}I", 0, _IDX_TYPES[kind], array.ndim, *array.shape)
+    content = head + array.astype(f">{kind}").tobytes()
+    path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
+
+
+def mnist_idx(folder, train, test):
+    """torchvision keeps raw/ with the packed and the unpacked files side by side (torchvision/datasets/mnist.py)."""
+    raw = Path(folder) / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "t10k": test}.items():
+        for suffix in ("", ".gz"):
+            write_idx(raw / f"{part}-images-idx3-ubyte{suffix}", x)
+            write_idx(raw / f"{part}-labels-idx1-ubyte{suffix}", y)
+    return folder
+
+
+def emnist(folder, train, test, split="letters", mapping=LETTERS, first=1):
+    """Cohen et al. 2017, arXiv:1702.05373, gzip.zip: transposed images, labels of letters from 1, a mapping file."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        write_idx(folder / f"emnist-{split}-{part}-images-idx3-ubyte.gz", np.swapaxes(x, 1, 2))
+        write_idx(folder / f"emnist-{split}-{part}-labels-idx1-ubyte.gz", y + np.uint8(first))
+    (folder / f"emnist-{split}-mapping.txt").write_text(mapping)
+    return folder
+
+
+def qmnist(folder, train, test):
+    """Yadav and Bottou 2019, github.com/facebookresearch/qmnist: int32 labels (n, 8), 0 the class, 2 the writer."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        columns = np.zeros((len(y), 8), np.int32)
+        columns[:, 0], columns[:, 1], columns[:, 2] = y, 4, 2000 + np.arange(len(y)) // 5
+        columns[:, 5] = np.arange(len(y)) + 300_000
+        write_idx(folder / f"qmnist-{part}-images-idx3-ubyte.gz", x)
+        write_idx(folder / f"qmnist-{part}-labels-idx2-int.gz", columns)
+    return folder
+
+
+def kmnist(folder, train, test, name="kmnist", kana=KANA):
+    """Clanuwat et al. 2018, github.com/rois-codh/kmnist: an npz file for each array, called arr_0, and a class map."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        np.savez_compressed(folder / f"{name}-{part}-imgs.npz", x)
+        np.savez_compressed(folder / f"{name}-{part}-labels.npz", y)
+    with (folder / f"{name}_classmap.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["index", "codepoint", "char"])
+        rows.writerows([index, f"U+{ord(char):04X}", char] for index, char in enumerate(kana))
+    return folder
+
+
+def medmnist(file, train, test, labels=lambda y: y.reshape(-1, 1)):
+    """Yang et al. 2023, github.com/MedMNIST/MedMNIST, medmnist/dataset.py: six arrays, labels (n, 1) or (n, 14)."""
+    val = tuple(each[1::4] for each in train)
+    parts = {"train": train, "val": val, "test": test}
+    np.savez_compressed(
+        file,
+        **{f"{part}_images": x for part, (x, _) in parts.items()},
+        **{f"{part}_labels": labels(y).astype(np.uint8) for part, (_, y) in parts.items()},
+    )
+    return Path(file)
