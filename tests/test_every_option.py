@@ -162,6 +162,7 @@ REFUSED = {"direction": ("minimize", "direction=minimize does not fit objective=
 # ---- What has its effect elsewhere: the test that shows it.
 
 _LOADERS, _SWEEP, _STUDY = "data/test_loaders.py", "sweeps/test_sweep.py", "search/test_study.py"
+_IDX, _NPZ = (f"data/formats/test_{name}.py" for name in ("idx", "npz"))
 _OPTIMIZERS = "training/test_optimizers.py"
 _BACKENDS, _RUN = "training/test_backends.py", "test_run.py"
 ELSEWHERE = {
@@ -177,6 +178,12 @@ ELSEWHERE = {
     "data.fashion_mnist.path": (_LOADERS, "test_fashion_mnist_is_read_from_idx_files_with_its_own_class_names"),
     "data.fashion_mnist.mirrors": (_LOADERS, "test_fashion_mnist_has_no_fallback"),
     "data.npz.path": (_LOADERS, "test_npz_is_read_unchanged"),
+    "data.npz.split": (_NPZ, "test_of_kmnist_and_kuzushiji_49_in_one_folder_one_is_said"),
+    "data.npz.test_share": (_NPZ, "test_examples_that_are_not_divided_are"),
+    "data.idx.path": (_IDX, "test_raw_folder_of_torchvision_is_read"),
+    "data.idx.split": (_IDX, "test_of_several_splits_of_emnist_one_is_said"),
+    "data.idx.transposed": (_IDX, "test_rows_and_columns_are_exchanged_where_it_is_asked_for"),
+    "data.idx.test_share": (_IDX, "test_training_files_alone_give_a_test_set_of_each_class"),
     "data.npz.pixels": (_LOADERS, "test_npz_of_fractions_may_hold_images_or_series"),
     "data.image_folder.path": (_LOADERS, "test_an_image_folder_is_read_by_class_and_divided_by_class"),
     "data.image_folder.size": (_LOADERS, "test_images_are_scaled_and_coloured_as_asked"),

@@ -11,8 +11,9 @@ def text() -> str:
     """Return a section a package, those of the repository's root first."""
     package = ROOT / "mnist_exp"
     parts = ["## mnist_exp\n", _modules(package)]
-    for folder in sorted(file.parent for file in package.glob("*/__init__.py")):
-        parts += [f"## mnist_exp.{folder.name}\n", f"{_docstring(folder / '__init__.py')}\n", _modules(folder)]
+    for folder in sorted(file.parent for file in package.rglob("*/__init__.py") if file.parent != package):
+        name = ".".join(folder.relative_to(package.parent).parts)
+        parts += [f"## {name}\n", f"{_docstring(folder / '__init__.py')}\n", _modules(folder)]
     return "\n".join(parts)
 
 

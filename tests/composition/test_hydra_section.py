@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from format_files import clothes
 from hydra import compose as hydra_compose
 from hydra.core.hydra_config import HydraConfig
 from real_runs import Running, recorded, run, with_checkpoints
@@ -72,15 +73,14 @@ def test_trial_that_goes_on_keeps_its_number():
 
 
 @pytest.mark.slow
-def test_section_hydra_of_the_command_line_holds_for_every_job(digits):
+def test_section_hydra_of_the_command_line_holds_for_every_job():
     """A folder of groups, and the variable that says where the data are."""
-    (x, y), (x_test, y_test) = digits
     Path("arrays").mkdir()
-    np.savez("arrays/fashion_mnist.npz", x_train=x[::20], y_train=y[::20], x_test=x_test[::9], y_test=y_test[::9])
+    np.savez_compressed("arrays/fashion_mnist.npz", **clothes())
     Path("groups/model").mkdir(parents=True)
     Path("groups/model/tiny.yaml").write_text("_target_: mnist_exp.models.mlp\nhidden_units: [4]\n")
     of_hydra = ["hydra.searchpath=[groups]", "+hydra.job.env_set.MNIST_EXP_DATA=arrays"]
-    run("-m", *of_hydra, "data=fashion_mnist", "model=tiny", "trainer.epochs=1", "seed=1,2")
+    run("-m", *of_hydra, "data=fashion_mnist", "data.limit=200", "model=tiny", "trainer.epochs=1", "seed=1,2")
     client, _, children = recorded()
     assert {child.data.params["model.hidden_units"] for child in children} == {"[4]"}
     job = children[0]

@@ -8,6 +8,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import format_files
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +20,6 @@ from mnist_exp.data import Dataset, load
 from mnist_exp.data.formats.idx import IDX_NAMES
 from mnist_exp.data.formats.npz import read_npz
 from mnist_exp.data.loaders import FASHION
-from mnist_exp.data.mnist import FASHION_COUNTS, FASHION_SUM
 from mnist_exp.errors import DataError, SettingsError
 
 NOWHERE = "data.mirrors=['http://127.0.0.1:1/mnist.npz']"
@@ -237,11 +237,7 @@ def test_the_bundled_digits_are_balanced_and_part_of_mnist(full):
 
 @pytest.fixture(scope="session")
 def clothes():
-    """Arrays with all that is published of Fashion-MNIST's: shapes, numbers of each class, the sum of the pixels."""
-    x_train = np.full((60_000, 28, 28), FASHION_SUM // (60_000 * 28 * 28), np.uint8)
-    x_train.ravel()[: FASHION_SUM % (60_000 * 28 * 28)] += 1
-    y_train, y_test = ((np.arange(10 * count) % 10).astype(np.uint8) for count in FASHION_COUNTS)
-    return {"x_train": x_train, "y_train": y_train, "x_test": x_train[:10_000], "y_test": y_test}
+    return format_files.clothes()
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -6,8 +6,8 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -96,7 +96,7 @@ def _write(path: Path, members: Iterator[Member], folder: Path) -> None:
         if member.is_folder:
             place.mkdir(parents=True, exist_ok=True)
             continue
-        if not member.is_file or member.file is None:
+        if place == folder or not member.is_file or member.file is None:
             raise DataError(f"{path} holds {show(member.name)}, which is no plain file: links are not unpacked")
         place.parent.mkdir(parents=True, exist_ok=True)
         # x: never over a file that is there, which a second member of one name would do.
@@ -112,7 +112,7 @@ def _write(path: Path, members: Iterator[Member], folder: Path) -> None:
 def _parts(path: Path, name: str) -> tuple[str, ...]:
     """Return the folders and the name of a member. Raises: DataError: it would lie elsewhere."""
     parts = PurePosixPath(name).parts
-    is_odd = not parts or "\0" in name or "\\" in name or parts[0][1:2] == ":" or len(parts) > _DEEPEST
+    is_odd = "\0" in name or "\\" in name or name[1:2] == ":" or len(parts) > _DEEPEST
     if is_odd or name.startswith("/") or ".." in parts or any(len(os.fsencode(part)) > 255 for part in parts):
         raise DataError(f"{path} holds {show(name)}, a path that does not stay within a folder: it is not unpacked")
     return parts
@@ -122,8 +122,9 @@ def _parts(path: Path, name: str) -> tuple[str, ...]:
 def _members(path: Path) -> Iterator[Iterator[Member]]:
     """Open an archive, for its members in their order."""
     if _is_zip(path):
-        with zipfile.ZipFile(path) as archive:
-            yield _of_zip(archive)
+        # Closed in this order: a member that is being read keeps the archive open.
+        with zipfile.ZipFile(path) as archive, closing(_of_zip(archive)) as members:
+            yield members
     else:
         with opened(path) as file, tarfile.open(fileobj=_Bounded(path, file), mode="r:") as tar:  # type: ignore[call-overload]
             yield _of_tar(tar)
@@ -146,7 +147,7 @@ class _Bounded:
         return self._file.seek(place)
 
 
-def _of_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
+def _of_zip(archive: zipfile.ZipFile) -> Generator[Member, None, None]:
     for info in archive.infolist():
         kind = info.external_attr >> 28  # Of Unix: 8 is a plain file, 10 a link; 0 where it is from elsewhere.
         if info.is_dir():
