@@ -12,7 +12,7 @@ from mnist_exp import commands, data
 from mnist_exp.composition import compose, overrides
 from mnist_exp.composition.preflight import load_inspected
 from mnist_exp.config import wording
-from mnist_exp.errors import RunError, SettingsError, first_line, printable
+from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural, printable
 from mnist_exp.inspection import labels, memory, record
 from mnist_exp.inspection.findings import Finding
 from mnist_exp.inspection.look import Inspection, look
@@ -89,13 +89,18 @@ def _of_run(options: argparse.Namespace) -> tuple[Inspection, str]:
     if several := [word for word in options.words if overrides.read(word).is_sweep_override()]:
         raise SettingsError([f"{wording.show(word)} has several values: give one" for word in several])
     run, trusted = commands.find(options), commands.trusted(options)
-    asked = held_out.members(run)
-    dataset = labelled_images.own(asked[0], "test", labelled_images.values(options.words), trusted).dataset
+    asked, left_out = held_out.members(run)
+    try:
+        dataset = labelled_images.own(asked[0], "test", labelled_images.values(options.words), trusted).dataset
+    except DataError as error:
+        raise DataError([*error.problems, "say where the run's data are with data.path=/folder"]) from error
     # The models of a sweep hold out other images each: there is no one validation set.
     split = (
         data.split(dataset, limit=None, validation="test", seed=0) if run.is_sweep else held_out.split_of(run, dataset)
     )
     inspection = look(dataset, split, fast=options.fast)
+    if left_out:
+        inspection = inspection.noting(f"{plural(left_out, 'model')} of the sweep had other data, and no say")
     name = f"{run.run_id[:8]}-{dataset.name}"
     if not dataset.task.has_classes:
         return inspection.noting("wrong labels are looked for where there are classes only"), name

@@ -94,23 +94,23 @@ def test_planted_faults_are_all_found_gravest_first(here, capfd):
     found = values(capfd, "data=npz", "data.path=planted.npz", "--output", "o")
     assert found["schema"] == "mnist_exp.inspection/1"
     assert [finding["kind"] for finding in found["findings"]] == [
-        "seen_with_other_label",
+        "in_two_sets_with_other_label",
         "equal_with_other_label",
-        "nearly_seen_with_other_label",
+        "nearly_in_two_sets_with_other_label",
         "equal",
         "one_colour",
         "imbalance",
     ]
     kinds = by_kind(found)
-    seen = kinds["seen_with_other_label"]
-    assert (seen["count"], seen["gravity"]) == (5, "grave")
+    seen = kinds["in_two_sets_with_other_label"]
+    assert (seen["count"], seen["gravity"], seen["sets"]) == (5, "grave", ["test", "train"])
     assert seen["text"].startswith("5 of the 1,000 test images are equal to training images, 1 with another label")
     assert places(seen)[0] == [("x_train", 1300), ("x_test", 3)]
     assert {tuple(group) for group in places(seen)} >= {(("x_train", 10), ("x_test", 0))}
     assert [each["label"] for each in seen["examples"][0]] == ["3", EVIL]
     assert places(kinds["equal_with_other_label"]) == [[("x_train", 30), ("x_train", 31)]]
     assert places(kinds["equal"]) == [[("x_train", 20), ("x_train", 21)]]
-    near = kinds["nearly_seen_with_other_label"]
+    near = kinds["nearly_in_two_sets_with_other_label"]
     assert sorted(places(near)) == [[("x_train", 700), ("x_test", 10)], [("x_train", 750), ("x_test", 11)]]
     assert places(kinds["one_colour"]) == [[("x_train", 77)], [("x_train", 78)], [("x_test", 50)], [("x_test", 51)]]
     assert "7 has 20 training images" in kinds["imbalance"]["text"]
@@ -150,7 +150,7 @@ def test_equal_images_are_found_whatever_their_numbers_are_stored_as(here, capfd
     np.savez("floats.npz", x_train=x.astype(np.float64), y_train=y, x_test=np.r_[u, x[:3]].astype(np.float32),
              y_test=np.r_[v, y[:3]])  # fmt: skip
     found = by_kind(values(capfd, "data=npz", "data.path=floats.npz", "--fast"))
-    assert found["seen_in_training"]["count"] == 3
+    assert found["in_two_sets"]["count"] == 3
 
 
 def test_other_tasks_are_looked_at_too(here, capfd, digits):
@@ -159,7 +159,7 @@ def test_other_tasks_are_looked_at_too(here, capfd, digits):
     for name, of, task in (("several", labels, "multilabel"), ("numbers", numbers, "regression")):
         np.savez(f"{name}.npz", x_train=x, y_train=of[y], x_test=np.r_[u[1:], x[:1]], y_test=of[np.r_[v[1:], y[:1]]])
         found = values(capfd, "data=npz", f"data.path={name}.npz", f"task={task}", "--fast", "--output", name)
-        assert by_kind(found)["seen_in_training"]["count"] == 1
+        assert by_kind(found)["in_two_sets"]["count"] == 1
         assert found["task"] == task
         assert (Path(name) / "index.html").is_file()
     rows = np.random.default_rng(0).normal(size=(200, 30))
@@ -261,7 +261,7 @@ def test_mnist_exp_inspect_is_the_command(here):
     assert json.loads(done.stdout)["data"] == "mnist_5k"
 
 
-def test_run_warns_in_one_line_of_test_images_seen_in_training(here, capfd):
+def test_run_warns_in_one_line_of_test_images_in_two_sets(here, capfd):
     from mnist_exp import run
 
     words = ["data=npz", "data.path=planted.npz", "model=mlp", "trainer.epochs=1", "tracking.store=none"]
@@ -295,7 +295,7 @@ def photos(here, digits, tmp_path):
 def test_unreadable_files_are_named_all_at_once_and_the_others_are_looked_at(photos, capfd, more):
     words = ["data=image_folder", f"data.path={photos}", *more]
     kinds = by_kind(values(capfd, *words, "--output", "o"))
-    assert [kinds[kind]["count"] for kind in ("unreadable", "seen_in_training", "equal_with_other_label")] == [2, 1, 2]
+    assert [kinds[kind]["count"] for kind in ("unreadable", "in_two_sets", "equal_with_other_label")] == [2, 1, 2]
     assert sorted(line.partition(" is ")[0] for line in kinds["unreadable"]["details"]) == [
         f"{photos}/test/cat2/cut.png",
         f"{photos}/train/cat0/zz.png",
@@ -329,3 +329,16 @@ def test_class_that_a_set_lacks_is_told(here, capfd, digits):
     np.savez("lacking.npz", x_train=x, y_train=y, x_test=u[v != 4], y_test=v[v != 4])
     found = by_kind(values(capfd, "data=npz", "data.path=lacking.npz", "--fast"))
     assert found["missing_class"]["text"] == "none of the 900 test images is of the class '4'"
+
+
+def test_own_validation_set_is_a_set_of_its_own_and_the_test_set_comes_first(here, capfd, digits):
+    (x, y), (u, v) = digits
+    np.savez("own.npz", x_train=x[::2], y_train=y[::2], x_val=np.r_[x[1::8], x[:4]], y_val=np.r_[y[1::8], y[:4]],
+             x_test=np.r_[u, x[1:2], x[4:5]], y_test=np.r_[v, y[1:2], y[4:5]])  # fmt: skip
+    found = values(capfd, "data=npz", "data.path=own.npz", "--fast")
+    assert [(each["sets"], each["count"]) for each in found["findings"]] == [
+        (["test", "train"], 1),
+        (["test", "validation"], 1),
+        (["validation", "train"], 2),
+    ]
+    assert ("x_val", 500) in places(found["findings"][2])[0]

@@ -17,19 +17,20 @@ from mnist_exp.tracking.runs import StoredRun
 _LARGEST_SEED = 2**32
 
 
-def members(run: StoredRun) -> list[StoredRun]:
+def members(run: StoredRun) -> tuple[list[StoredRun], int]:
     """Return the runs whose models are asked: the run itself, or those of a sweep that have a model, oldest first.
 
+    Returns: also how many models of the sweep are left out, as they were trained on other data than the first.
     Raises: SettingsError: there is no model.
     """
     if not run.is_sweep:
         load.check_has_model(run)
-        return [run]
+        return [run], 0
     found = [each for each in runs.of_sweep(run) if names.MODEL_URI in each.tags]
     if not found:
         raise SettingsError(f"sweep {run.run_id} has no model yet: name one of its jobs, or issue it again")
     same = [each for each in found if each.tags.get(names.DATA_SHA256) == found[0].tags.get(names.DATA_SHA256)]
-    return list({each.tags.get(names.JOB_KEY, each.run_id): each for each in same}.values())
+    return list({each.tags.get(names.JOB_KEY, each.run_id): each for each in same}.values()), len(found) - len(same)
 
 
 def split_of(run: StoredRun, dataset: Dataset) -> Split:

@@ -12,7 +12,12 @@ from mnist_exp.inspection.parts import TEST, TRAIN, VALIDATION, Part, example
 from mnist_exp.inspection.survey import Survey
 
 MOST_GROUPS = 1000  # of a finding, whose examples are named
-_ACROSS = ((TEST, TRAIN), (TEST, VALIDATION), (VALIDATION, TRAIN))  # from the gravest on
+# Two sets, and what it means that examples are in both, from the gravest on.
+_ACROSS = {
+    (TEST, TRAIN): "a score on them says nothing about new ones",
+    (TEST, VALIDATION): "what is chosen by validation has seen them",
+    (VALIDATION, TRAIN): "a validation on them says nothing about new ones",
+}
 _WORDS = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 
 Place = tuple[int, int]  # the number of a part, and a row of it
@@ -56,17 +61,20 @@ def _meaning(parts: Sequence[Part], dataset: Dataset, alike: Sequence[Group], ne
         splits = {parts[part].split for part, _ in group}
         sets = next((pair for pair in _ACROSS if splits.issuperset(pair)), None)
         by_sets.setdefault(sets, []).append(group)
-    for sets, own in by_sets.items():
+    for sets in (*_ACROSS, None):
+        own = by_sets.get(sets, [])
         wrong = [group for group in own if _labels_differ(parts, group)]
         right = [group for group in own if not _labels_differ(parts, group)]
-        if sets is not None:
+        if sets is not None and own:
             count = sum(parts[part].split == sets[0] for group in own for part, _ in group)
             total = next(len(part) for part in parts if part.split == sets[0])
             are = "is" if count == 1 else "are"
             text = f"{count:,} of the {total:,} {_WORDS[sets[0]]} {kind} {are} {equal} {_WORDS[sets[1]]} {kind}"
             text += f", {len(wrong):,} with another label" if wrong else ""
-            text += ": a score on them says nothing about new ones"
-            yield _finding(_kind("seen", nearly, bool(wrong)), text, count, parts, dataset, [*wrong, *right], sets)
+            text += f": {_ACROSS[sets].replace('nothing', 'little') if nearly else _ACROSS[sets]}"
+            yield _finding(
+                _kind("in_two_sets", nearly, bool(wrong)), text, count, parts, dataset, [*wrong, *right], sets
+            )
             continue
         for differs, some in ((True, wrong), (False, right)):
             if some:
@@ -78,9 +86,7 @@ def _meaning(parts: Sequence[Part], dataset: Dataset, alike: Sequence[Group], ne
 
 
 def _kind(what: str, nearly: bool, differs: bool) -> str:
-    if what == "seen":
-        return ("nearly_" if nearly else "") + ("seen_with_other_label" if differs else "seen_in_training")
-    return ("nearly_" if nearly else "") + ("equal_with_other_label" if differs else "equal")
+    return f"{'nearly_' if nearly else ''}{what}{'_with_other_label' if differs else ''}"
 
 
 def _labels_differ(parts: Sequence[Part], group: Group) -> bool:

@@ -7,14 +7,14 @@ from mnist_exp.inspection.parts import Example
 
 # From the gravest on: what makes a score worthless, what spoils a training, what one should know.
 KINDS = {
-    "seen_with_other_label": "grave",
-    "seen_in_training": "grave",
+    "in_two_sets_with_other_label": "grave",
+    "in_two_sets": "grave",
     "equal_with_other_label": "grave",
     "missing_class": "grave",
     "unreadable": "grave",
     "likely_wrong_label": "doubtful",
-    "nearly_seen_with_other_label": "doubtful",
-    "nearly_seen_in_training": "doubtful",
+    "nearly_in_two_sets_with_other_label": "doubtful",
+    "nearly_in_two_sets": "doubtful",
     "nearly_equal_with_other_label": "doubtful",
     "equal": "doubtful",
     "one_colour": "doubtful",

@@ -49,6 +49,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "gravity": finding.gravity,
         "text": finding.text,
         "count": finding.count,
+        "sets": None if finding.sets is None else list(finding.sets),
         "examples": [[_example(each) for each in group] for group in finding.groups],
         "details": list(finding.details),
     }

@@ -14,12 +14,12 @@ from mnist_exp.reports import html
 
 _MOST = 24  # groups of a finding whose pictures are shown
 _HEADINGS = {
-    "seen_with_other_label": "In two sets, with different labels",
-    "seen_in_training": "In two sets",
+    "in_two_sets_with_other_label": "In two sets, with different labels",
+    "in_two_sets": "In two sets",
     "equal_with_other_label": "Equal, with different labels",
     "equal": "Equal, with the same label",
-    "nearly_seen_with_other_label": "Nearly equal, in two sets, with different labels",
-    "nearly_seen_in_training": "Nearly equal, in two sets",
+    "nearly_in_two_sets_with_other_label": "Nearly equal, in two sets, with different labels",
+    "nearly_in_two_sets": "Nearly equal, in two sets",
     "nearly_equal_with_other_label": "Nearly equal, with different labels",
     "nearly_equal": "Nearly equal, with the same label",
     "one_colour": "Of one colour",

@@ -30,7 +30,7 @@ def test_every_choice_and_option_is_in_the_reference():
 @pytest.mark.slow
 def test_every_command_is_in_the_reference_with_its_options():
     page = commands.text()
-    for name in ("run", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver"):
+    for name in ("run", "inspect", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver"):
         assert f"## {name}\n" in page
     assert "--tolerance X" in page
     assert "exit codes: 0 equal, 1 not equal or failed" in page
