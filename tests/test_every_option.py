@@ -162,6 +162,13 @@ REFUSED = {"direction": ("minimize", "direction=minimize does not fit objective=
 # ---- What has its effect elsewhere: the test that shows it.
 
 _LOADERS, _SWEEP, _STUDY = "data/test_loaders.py", "sweeps/test_sweep.py", "search/test_study.py"
+_OF_ARRAYS = (
+    *((name, "path", "test_it_is_read_as_it_is_distributed") for name in ("npy", "hdf5", "mat", "cifar")),
+    *((name, "shape", "test_the_shape_of_one_example_can_be_said") for name in ("npy", "hdf5", "mat")),
+    *((name, "pixels", "test_the_values_of_black_and_white_can_be_said") for name in ("npy", "hdf5", "mat")),
+    *((name, "test_share", "test_the_share_of_the_test_set_can_be_said") for name in ("npy", "hdf5", "mat", "cifar")),
+    ("cifar", "labels", "test_labels_of_cifar_100_are_fine_or_coarse"),
+)
 _IDX, _NPZ = (f"data/formats/test_{name}.py" for name in ("idx", "npz"))
 _OPTIMIZERS = "training/test_optimizers.py"
 _BACKENDS, _RUN = "training/test_backends.py", "test_run.py"
@@ -180,6 +187,7 @@ ELSEWHERE = {
     "data.npz.path": (_LOADERS, "test_npz_is_read_unchanged"),
     "data.npz.split": (_NPZ, "test_of_kmnist_and_kuzushiji_49_in_one_folder_one_is_said"),
     "data.npz.test_share": (_NPZ, "test_examples_that_are_not_divided_are"),
+    **{f"data.{name}.{option}": (f"data/formats/test_{name}.py", test) for name, option, test in _OF_ARRAYS},
     "data.idx.path": (_IDX, "test_raw_folder_of_torchvision_is_read"),
     "data.idx.split": (_IDX, "test_of_several_splits_of_emnist_one_is_said"),
     "data.idx.transposed": (_IDX, "test_rows_and_columns_are_exchanged_where_it_is_asked_for"),

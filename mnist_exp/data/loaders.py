@@ -18,13 +18,24 @@ from mnist_exp.config.wording import show
 from mnist_exp.data import folders
 from mnist_exp.data.dataset import Source
 from mnist_exp.data.formats import archive
+from mnist_exp.data.formats import cifar as cifar_files
+from mnist_exp.data.formats import hdf5 as hdf5_files
 from mnist_exp.data.formats import idx as idx_files
+from mnist_exp.data.formats import mat as mat_files
+from mnist_exp.data.formats import npy as npy_files
 from mnist_exp.data.formats import npz as npz_files
 from mnist_exp.data.formats.parts import TEST_SHARE, Parts, to_source
 from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
+from mnist_exp.data.pixels import Range
 from mnist_exp.errors import DataError
 from mnist_exp.runtime.start_folder import expand
 
+Shape = Annotated[list[Count], Field(min_length=1, max_length=4), Allowed("the shape of one example: [28, 28]")]
+Pixels = (
+    bool
+    | Annotated[list[float], Field(min_length=2, max_length=2), Allowed("the values of black and white: [0, 4095]")]
+    | None
+)
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -75,7 +86,7 @@ def fashion_mnist(*, path: str | None = None, mirrors: list[str] = []) -> Source
     return replace(source, class_names=FASHION)
 
 
-def npz(*, path: str, split: str | None = None, pixels: bool | None = None, test_share: Share = TEST_SHARE) -> Source:
+def npz(*, path: str, split: str | None = None, pixels: Pixels = None, test_share: Share = TEST_SHARE) -> Source:
     """Return the arrays of an npz file: x_train, y_train, x_test, y_test, and others if it has them.
 
     Args:
@@ -83,11 +94,11 @@ def npz(*, path: str, split: str | None = None, pixels: bool | None = None, test
             Labels are as the task has them; w_train (n,) says how much each training example counts in the loss; x_val
             and y_val are its own validation set; training examples of one value of groups (n,) stay together.
         split: which of several data sets in files of one array, as kmnist; null where there is one.
-        pixels: whether they are pixels of 0 to 255; null lets their dtype, dimensions and range say so.
+        pixels: whether they are pixels, or which values are black and white; null: dtype, dimensions and range say it.
         test_share: share of each class that becomes the test set, where the file has none.
     Raises: DataError: it is missing or damaged.
     """
-    return _read(lambda place: replace(npz_files.read(place, split=split), pixels=pixels), path, test_share)
+    return _read(lambda place: replace(npz_files.read(place, split=split), pixels=_range(pixels)), path, test_share)
 
 
 def idx(
@@ -103,6 +114,57 @@ def idx(
     Raises: DataError: a file is missing or damaged, or there are several data sets.
     """
     return _read(lambda place: idx_files.read(place, split=split, transposed=transposed), path, test_share)
+
+
+def npy(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_share: Share = TEST_SHARE) -> Source:
+    """Return the arrays of a folder of npy files: x_train.npy, y_train.npy, … or x.npy and y.npy.
+
+    Args:
+        path: the folder.
+        shape: of one example; null leaves it, except for flat images of bytes.
+        pixels: whether they are pixels, or which values are black and white; null: dtype, dimensions and range say it.
+        test_share: share of each class that becomes the test set, where there is none.
+    Raises: DataError: an array is missing or damaged.
+    """
+    return _read(lambda place: replace(npy_files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
+
+
+def hdf5(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_share: Share = TEST_SHARE) -> Source:
+    """Return the arrays of an HDF5 file: train/data, train/target, test/… as USPS has them, x_train, … or x and y.
+
+    Args:
+        path: the file.
+        shape: of one example; null leaves it, except for flat images.
+        pixels: whether they are pixels, or which values are black and white; null: dtype, dimensions and range say it.
+        test_share: share of each class that becomes the test set, where there is none.
+    Raises: DataError: it is missing or damaged, or its values lie in other files.
+    """
+    return _read(lambda place: replace(hdf5_files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
+
+
+def mat(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_share: Share = TEST_SHARE) -> Source:
+    """Return the arrays of MATLAB files: train_32x32.mat and test_32x32.mat of SVHN, or one with x_train, … or x and y.
+
+    Args:
+        path: the folder with SVHN's files, or a file.
+        shape: of one example; null leaves it, except for flat images of bytes.
+        pixels: whether they are pixels, or which values are black and white; null: dtype, dimensions and range say it.
+        test_share: share of each class that becomes the test set, where there is none.
+    Raises: DataError: a file is missing or damaged.
+    """
+    return _read(lambda place: replace(mat_files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
+
+
+def cifar(*, path: str, labels: Literal["fine", "coarse"] = "fine", test_share: Share = TEST_SHARE) -> Source:
+    """Return CIFAR-10 or CIFAR-100 of their binary version.
+
+    Args:
+        path: the folder cifar-10-batches-bin or cifar-100-binary, or its archive.
+        labels: of CIFAR-100, its 100 fine or 20 coarse classes.
+        test_share: share of each class that becomes the test set, where its file is not there.
+    Raises: DataError: a file is missing or damaged, or is of the version for Python.
+    """
+    return _read(lambda place: cifar_files.read(place, labels=labels), path, test_share)
 
 
 def image_folder(
@@ -142,6 +204,16 @@ def _read(read: Callable[[Path], Parts], path: str, test_share: float = TEST_SHA
     found, told = archive.unpacked(place)
     parts = read(found)
     return to_source(replace(parts, told=(*told, *parts.told)), str(place), test_share)
+
+
+def _range(pixels: Pixels) -> bool | Range | None:
+    """Return what a `Source` says of pixels. Raises: DataError: black and white are one value."""
+    if pixels is None or isinstance(pixels, bool):
+        return pixels
+    black, white = pixels
+    if not black < white:
+        raise DataError(f"data.pixels={show(pixels)} is not allowed: the value of black must be below that of white")
+    return black, white
 
 
 def _existing(path: str) -> Path:

@@ -103,3 +103,83 @@ def clothes():
     x_train.ravel()[: FASHION_SUM % (60_000 * 28 * 28)] += 1
     y_train, y_test = ((np.arange(10 * count) % 10).astype(np.uint8) for count in FASHION_COUNTS)
     return {"x_train": x_train, "y_train": y_train, "x_test": x_train[:10_000], "y_test": y_test}
+
+
+def coloured(x):
+    """Return images of 28×28 as 32×32 in colour; each plane is another one."""
+    wide = np.pad(x, ((0, 0), (2, 2), (2, 2)))
+    return np.stack([wide, wide // 2, 255 - wide], axis=-1)
+
+
+def svhn(folder, train, test, version="5"):
+    """Netzer et al. 2011, ufldl.stanford.edu/housenumbers: X (32, 32, 3, n), y (n, 1); 10 is the digit 0."""
+    import scipy.io
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        labels = np.where(y == 0, 10, y).astype(np.uint8).reshape(-1, 1)
+        images = np.moveaxis(coloured(x), 0, -1)
+        file = folder / f"{part}_32x32.mat"
+        if version == "5":
+            scipy.io.savemat(file, {"X": images, "y": labels}, do_compression=True)
+        else:
+            # Version 7.3 is HDF5 behind 512 bytes of text, the axes the other way round (MATLAB's "MAT-File Versions").
+            import h5py
+
+            with h5py.File(file, "w", userblock_size=512) as opened:
+                opened["X"], opened["y"] = images.T, labels.T
+            with file.open("r+b") as opened:
+                opened.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(116))
+    return folder
+
+
+def usps(file, train, test):
+    """Hull 1994 as kaggle.com/bistaumanga/usps-dataset has it: train/data (n, 256), floats of 0 to 1, train/target."""
+    import h5py
+
+    with h5py.File(file, "w") as opened:
+        for part, (x, y) in {"train": train, "test": test}.items():
+            small = x[:, 6:22, 6:22].reshape(len(x), 256) / np.float32(255)
+            opened.create_dataset(f"{part}/data", data=small, compression="gzip")
+            opened.create_dataset(f"{part}/target", data=y.astype(np.int64))
+    return Path(file)
+
+
+CIFAR_10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def cifar_10(folder, train, test):
+    """Krizhevsky 2009, cs.toronto.edu/~kriz/cifar.html: records of a label and three planes, five files and a test."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {f"data_batch_{number + 1}.bin": tuple(each[number::5] for each in train) for number in range(5)}
+    for name, (x, y) in (files | {"test_batch.bin": test}).items():
+        planes = np.moveaxis(coloured(x), -1, 1).reshape(len(x), 3072)
+        (folder / name).write_bytes(np.concatenate([y.astype(np.uint8)[:, None], planes], axis=1).tobytes())
+    (folder / "batches.meta.txt").write_text("\n".join(CIFAR_10) + "\n\n")
+    return folder
+
+
+def cifar_100(folder, train, test):
+    """The same page: records of a coarse and a fine label; here 20 fine classes, two of each of 10 coarse ones."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        planes = np.moveaxis(coloured(x), -1, 1).reshape(len(x), 3072)
+        fine = 2 * y + (np.arange(len(y)) // 10 % 2).astype(y.dtype)
+        labels = np.stack([y, fine], axis=1).astype(np.uint8)
+        (folder / f"{part}.bin").write_bytes(np.concatenate([labels, planes], axis=1).tobytes())
+    (folder / "coarse_label_names.txt").write_text("\n".join(f"coarse {n}" for n in range(10)) + "\n")
+    (folder / "fine_label_names.txt").write_text("\n".join(f"fine {n}" for n in range(20)) + "\n")
+    return folder
+
+
+def npy(folder, train, test):
+    """One's own: an array a file, as np.save writes it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        np.save(folder / f"x_{part}.npy", x)
+        np.save(folder / f"y_{part}.npy", y)
+    return folder

@@ -1,8 +1,11 @@
 """Which of the named arrays of a file are the examples and labels of which part."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import SPLITS, Array, Pair
@@ -10,6 +13,7 @@ from mnist_exp.data.formats.parts import Parts, some
 from mnist_exp.errors import DataError
 
 # Beside the examples and labels, in each naming.
+_SMALLEST_SIDE = 8  # of a flat image
 CLASS_NAMES, WEIGHTS, GROUPS = "class_names", "w_train", "groups"
 
 
@@ -72,6 +76,36 @@ def find(names: Collection[str], place: Path, wanted: Collection[str] | None = N
         )
     read = (*naming.all, CLASS_NAMES, WEIGHTS, GROUPS)
     return {name: by_lower[name] for name in read if name in by_lower and (wanted is None or name in wanted)}
+
+
+def shaped(parts: Parts, place: Path, shape: Sequence[int] | None, told: tuple[str, ...] = ()) -> Parts:
+    """Return parts with examples of a shape; flat images of bytes, or of 0 to 1, are squares where nobody says more.
+
+    Args:
+        parts: as they were read.
+        place: of them, for messages.
+        shape: of one example; None finds it out.
+        told: further sentences for the user.
+    Raises: DataError: the examples have another number of values.
+    """
+    parts = replace(parts, told=(*parts.told, *told))
+    x = parts.train[0]
+    if shape is not None:
+        count = math.prod(x.shape[1:])
+        if math.prod(shape) != count:
+            raise DataError(
+                f"data.shape={show(list(shape))} has {math.prod(shape):,} values, each example of {place} {count:,}"
+            )
+        return parts.mapped(lambda x, y: (x.reshape(len(x), *shape), y))
+    side = math.isqrt(x.shape[1]) if x.ndim == 2 else 0
+    if side < _SMALLEST_SIDE or side * side != x.shape[1]:
+        return parts
+    is_unit = x.dtype.kind == "f" and bool(x.min() >= 0 and x.max() <= 1)
+    if x.dtype != np.uint8 and not is_unit:
+        return parts
+    sentence = f"the {x.shape[1]} values of each example of {place} are taken for an image {side}×{side} (data.shape)"
+    squares = parts.mapped(lambda x, y: (x.reshape(len(x), side, side), y))
+    return replace(squares, told=(*parts.told, sentence))
 
 
 def parts_of(found: Mapping[str, str], read: Callable[[str], Array], place: Path) -> Parts:
