@@ -12,6 +12,7 @@ from mnist_exp.errors import DataError
 
 ClassNames = Sequence[str] | Mapping[Any, str] | None
 _SHOWN = 6
+_EXACT = 2.0**53  # up to which a double holds every whole number
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ def renumbered(parts: Sequence[Array], names: ClassNames) -> Labels:
     Raises: DataError: a label has no name in a mapping.
     """
     is_flat = all(part.ndim == 1 or (part.ndim == 2 and part.shape[1] == 1) for part in parts)
+    # As whole floats, where a task says that they are classes: MATLAB and pandas have no others beside missing ones.
+    if all(part.dtype.kind in "iubf" and _are_whole(part) for part in parts):
+        parts = [part.astype(np.int64) if part.dtype.kind == "f" else part for part in parts]
     if not is_flat or any(part.dtype.kind not in "iub" for part in parts) or not all(map(len, parts)):
         return Labels(tuple(parts), _as_tuple(names))
     if names is not None and not isinstance(names, Mapping):
@@ -95,6 +99,10 @@ def renumbered(parts: Sequence[Array], names: ClassNames) -> Labels:
     ordered = np.array(keys, dtype=object) if max(map(abs, keys)) >= 2**63 else np.array(keys, np.int64)
     coded = tuple(np.searchsorted(ordered, each).astype(np.int64) for each in flat)
     return Labels(coded, shown, (_renumbering(keys, shown, is_named=names is not None),))
+
+
+def _are_whole(y: Array) -> bool:
+    return y.dtype.kind != "f" or bool((np.isfinite(y) & (y == np.rint(y)) & (abs(y) < _EXACT)).all())
 
 
 def _as_texts(y: Array) -> Array | None:

@@ -32,7 +32,7 @@ class Auto(Classification):
         if y_train.dtype.kind == "f" and not _is_zero_or_one_in_columns(y_train):
             raise DataError(
                 f"y_train holds {y_train.dtype} values that are all whole numbers: say task=regression if they are "
-                "numbers; labels of classes are integers, as y.astype(int)"
+                "numbers, and task=classification if they stand for classes"
             )
         # Rows with a single 1 each are one-hot labels, more likely than several labels that never meet.
         if _is_zero_or_one_in_columns(y_train) and not (y_train.sum(axis=1) == 1).all():

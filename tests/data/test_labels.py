@@ -124,6 +124,16 @@ def test_what_cannot_be_a_label_is_refused_with_advice_that_fits(y, words):
         load(y)
 
 
+def test_whole_floats_are_classes_where_the_task_says_so():
+    y = np.array([3.0, 1.0, 3.0])
+    data = load(y, task="classification")
+    assert (data.class_names, data.y_train.tolist()) == (("1", "3"), [1, 0, 1])
+    with pytest.raises(DataError, match="say task=regression if they are numbers, and task=classification if"):
+        load(y)
+    with pytest.raises(DataError, match="holds float64 values; labels must be whole numbers"):
+        load([0.5, 1.0, 2.0], task="classification")
+
+
 def test_texts_are_no_numbers():
     with pytest.raises(DataError, match="they must be numbers"):
         load(["1", "2"], task="regression")

@@ -64,6 +64,9 @@ def _pair(path: Path) -> Pair:
 def _examples_first(path: Path, x: Array, y: Array) -> Pair:
     """Return examples along the first axis and labels (n,), as MATLAB has examples along the last one."""
     labels = y.reshape(-1) if y.ndim == 2 and 1 in y.shape else y
+    # MATLAB has doubles for everything that nobody made anything else.
+    if labels.dtype == np.float64 and (labels == np.rint(labels)).all() and abs(labels).max(initial=0) < 2**31:
+        labels = labels.astype(np.int64)
     count = len(labels)
     if x.ndim > 1 and x.shape[0] != count and x.shape[-1] == count:
         return np.ascontiguousarray(np.moveaxis(x, -1, 0)), labels

@@ -60,6 +60,14 @@ def test_the_values_of_black_and_white_can_be_said(parts, tmp_path):
     assert from_source("mat", loaders.mat(path=file, pixels=[0, 2]), auto()).pixel_range == (0, 2)
 
 
+def test_labels_that_are_doubles_are_classes(parts, tmp_path):
+    x, y = parts[0]
+    source = loaders.mat(path=own(tmp_path, x=x, y=y + 1.0))
+    assert from_source("mat", source, auto()).class_names == tuple(map(str, range(1, 11)))
+    source = loaders.mat(path=own(tmp_path, x=x, y=y + 0.5))
+    assert from_source("mat", source, auto()).task.name == "regression"
+
+
 def test_arrays_that_do_not_fit_are_told(parts, tmp_path):
     x, y = parts[0]
     with pytest.raises(DataError, match=r"holds examples of the shape \(200, 28, 28\) and 150 labels"):
