@@ -12,6 +12,7 @@ from mnist_exp import commands, data
 from mnist_exp.composition import compose, overrides
 from mnist_exp.composition.preflight import load_inspected
 from mnist_exp.config import wording
+from mnist_exp.data import Dataset
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural, printable
 from mnist_exp.inspection import labels, memory, record
 from mnist_exp.inspection.findings import Finding
@@ -24,6 +25,8 @@ _MOST_GROUPS = 3  # of a finding, on the screen
 _MOST_EXAMPLES = 4  # of a group
 _MOST_ROWS = 30
 _OF_EVERY_TASK = ("objective=val_loss", "direction=minimize")  # The usual objective is none of a regression.
+_MANY = 20_000  # images; to compare these with each other takes seconds
+_CHECKS = {"equal": "equal ones, classes and values", "nearly_equal": "nearly equal ones"}
 _MARKS = {"grave": "bold red", "doubtful": "bold yellow", "note": "bold"}
 
 
@@ -75,6 +78,7 @@ def _of_words(options: argparse.Namespace) -> tuple[Inspection, str]:
         words += _OF_EVERY_TASK
     settings = compose.compose(words, config_dir=options.config_dir)
     dataset, split, unreadable = load_inspected(settings)
+    _announce(dataset, options)
     return look(dataset, split, unreadable, fast=options.fast), dataset.name
 
 
@@ -98,14 +102,23 @@ def _of_run(options: argparse.Namespace) -> tuple[Inspection, str]:
     split = (
         data.split(dataset, limit=None, validation="test", seed=0) if run.is_sweep else held_out.split_of(run, dataset)
     )
+    _announce(dataset, options)
     inspection = look(dataset, split, fast=options.fast)
     if left_out:
         inspection = inspection.noting(f"{plural(left_out, 'model')} of the sweep had other data, and no say")
     name = f"{run.run_id[:8]}-{dataset.name}"
-    if not dataset.task.has_classes:
+    if not held_out.can_judge(dataset):
         return inspection.noting("wrong labels are looked for where there are classes only"), name
     probabilities = held_out.probabilities(asked, inspection, trusted)
     return inspection.with_suspects(labels.find(inspection.parts, dataset, probabilities)), name
+
+
+def _announce(dataset: Dataset, options: argparse.Namespace) -> None:
+    """Say what will take long, to people who wait for it."""
+    total = len(dataset.y_train) + len(dataset.y_test)
+    if total > _MANY and dataset.are_pictures and not options.fast:
+        kind = wording.kind(dataset.shape)
+        Screen().err.print(f"comparing {total:,} {kind} with each other; --fast leaves out those that are nearly equal")
 
 
 def _plain(name: str) -> str:
@@ -145,7 +158,8 @@ def _show(screen: Screen, inspection: Inspection, folder: Path) -> None:
     for note in inspection.notes:
         screen.out.print(f"note: {note}", markup=False)
     screen.out.print()
-    screen.table({"files": f"{folder}/: index.html, {VALUES}"})
+    took = [f"{seconds:.1f} s for {_CHECKS[name]}" for name, seconds in inspection.seconds.items()]
+    screen.table({"time": ", ".join(took), "files": f"{folder}/: index.html, {VALUES}"})
 
 
 def _examples(finding: Finding, inspection: Inspection) -> list[str]:

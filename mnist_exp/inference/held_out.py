@@ -50,6 +50,11 @@ def split_of(run: StoredRun, dataset: Dataset) -> Split:
     return data.split(dataset, limit=limit, validation=validation, seed=seed)
 
 
+def can_judge(dataset: Dataset) -> bool:
+    """Tell whether models give the probabilities of classes, by which labels can be doubted."""
+    return isinstance(dataset.task, Classification)
+
+
 def probabilities(runs_asked: Sequence[StoredRun], inspection: Inspection, trusted: Sequence[str]) -> list[Array]:
     """Return for each part of an inspection the probabilities of its classes, (n, classes). Imports Keras.
 

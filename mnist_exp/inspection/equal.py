@@ -12,6 +12,7 @@ from mnist_exp.inspection.parts import TEST, TRAIN, VALIDATION, Part, example
 from mnist_exp.inspection.survey import Survey
 
 MOST_GROUPS = 1000  # of a finding, whose examples are named
+_MOST_EXAMPLES = 100  # of a group
 # Two sets, and what it means that examples are in both, from the gravest on.
 _ACROSS = {
     (TEST, TRAIN): "a score on them says nothing about new ones",
@@ -103,5 +104,5 @@ def _finding(
     alike: Sequence[Group],
     sets: tuple[str, str] | None = None,
 ) -> Finding:
-    shown = [[example(parts, dataset, *place) for place in group] for group in alike[:MOST_GROUPS]]
+    shown = [[example(parts, dataset, *place) for place in group[:_MOST_EXAMPLES]] for group in alike[:MOST_GROUPS]]
     return Finding(kind, text, count, shown, sets=sets)
