@@ -172,7 +172,7 @@ def _of_groups(groups: Array, strata: Array | None, count: int, rng: np.random.G
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # Of a class with fewer images than folds.
         found = [out for _, out in order.split(groups, strata, groups)]
-    # The fold whose size is closest to what was asked for.
+    # The fold whose size is closest to what was asked for; scikit-learn 1.9 may give an empty one (its issue 34828).
     return np.sort(min((each for each in found if len(each)), key=lambda each: abs(len(each) - count)))
 
 

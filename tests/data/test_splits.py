@@ -207,3 +207,13 @@ def test_groups_that_cannot_be_are_told():
         small([0, 1], groups=np.array([5, 5]))
     with pytest.raises(DataError, match=r"the groups are float64 values of shape \(2,\)"):
         small([0, 1], groups=np.array([5.5, 5]))
+
+
+def test_a_hold_out_of_groups_is_never_empty():
+    """scikit-learn 1.9.1's StratifiedGroupKFold gives folds of 6, 5, 0 and 4 of these, without a word (issue 34828)."""
+    groups = np.repeat([0, 1, 2, 3], [3, 5, 6, 1])
+    y = np.array([0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1])
+    for seed in range(20):
+        found = split(small(y, groups=groups), limit=None, validation=4, seed=seed)
+        assert len(found.held_out) > 0
+        assert set(groups[found.held_out]).isdisjoint(groups[found.trained])
