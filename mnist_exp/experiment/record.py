@@ -14,7 +14,8 @@ from mnist_exp.config import input_files, wording
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, appearance
-from mnist_exp.evaluation import predictions
+from mnist_exp.evaluation import confidence, predictions
+from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.resume import Resumption
@@ -164,6 +165,14 @@ def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, 
         answers = Answers(x, dataset.y_test, outputs, dataset.class_names, words)
         dataset.task.predictions(answers).write(folder / predictions.FILE)
         dataset.task.draw(folder, history, answers)
+        record.log_files(folder)
+
+
+def trust(record: Tracker, found: Confidence) -> None:
+    """Record how far the model's confidence is to be trusted, for `predict` and `demo`."""
+    record.log_tags({names.CALIBRATION: json.dumps(found.summary())})
+    with tracker.folder() as folder:
+        (folder / confidence.FILE).write_text(found.to_json() + "\n", encoding="utf-8")
         record.log_files(folder)
 
 

@@ -173,7 +173,7 @@ class Run:
             fitted: by `fit`, or by a training of several runs together.
         Raises: TrainingError: the objective is not a number.
         """
-        from mnist_exp.training import flops
+        from mnist_exp.training import flops, trust
         from mnist_exp.training.predict import weights_sha256
 
         model, tracker, history = self.training.models.inference_model, self.tracker, fitted.history
@@ -196,6 +196,8 @@ class Run:
             tracker.log_model(model, self.dataset, self.settings.trusted_modules)
             tracker.register_model()
             record.results(tracker, history, self.dataset, outputs)
+            if tracker.run_id is not None and (known := trust.measure(model, self.dataset, self.split)) is not None:
+                record.trust(tracker, known)
         self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model, pruned, sha256)
         return self.result
 

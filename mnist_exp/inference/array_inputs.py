@@ -1,24 +1,25 @@
-"""The examples that a command line names where a model takes no images: rows of csv, npy and npz files."""
+"""The examples that a command line names as arrays: rows of csv, npy and npz files, made ready for a model."""
 
-import io
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from mnist_exp.config import wording
 from mnist_exp.data import features
+from mnist_exp.data import pixels as ranges
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.limits import check_memory
-from mnist_exp.data.pixels import BYTES
-from mnist_exp.errors import DataError, SettingsError, first_line
-from mnist_exp.inference.image_inputs import LARGEST, STDIN
+from mnist_exp.data.pixels import BYTES, Range
+from mnist_exp.errors import DataError, SettingsError
+from mnist_exp.inference import array_files
+from mnist_exp.inference.array_files import SUFFIXES
+from mnist_exp.inference.image_inputs import STDIN
+from mnist_exp.inference.mnist_style import AS_IT_IS
+from mnist_exp.inference.preprocessing import Reader
 
-SUFFIXES = (".csv", ".npy", ".npz")
-_PREFERRED = ("x", "x_test")  # arrays of an npz file that holds several
+_AT_ONCE = 500  # rows that are converted at a time
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,19 @@ class Example:
     Args:
         path: the file and the example's number in it, from 0: `rows.csv:3`.
         values: float32, or uint8 for pixels, of the shape that the model takes; or why there are none.
+        notes: what was done to it.
+        picture: pixels of 0 to 255 that `values` were made of; None if it is no image.
     """
 
     path: str
     values: Array | DataError
+    notes: tuple[str, ...] = ()
+    picture: Array | None = None
+
+
+def is_array(name: str) -> bool:
+    """Tell whether a file holds arrays, by its name."""
+    return Path(name).suffix.lower() in SUFFIXES
 
 
 def find(names: Sequence[str]) -> list[str]:
@@ -40,10 +50,9 @@ def find(names: Sequence[str]) -> list[str]:
     for name in names:
         if name == STDIN:
             continue
-        suffix = Path(name).suffix.lower()
         if not name or not Path(name).is_file():
             problems.append(f"{name or repr(name)} is not a file: this model takes examples of {', '.join(SUFFIXES)}")
-        elif suffix not in SUFFIXES:
+        elif not is_array(name):
             problems.append(f"{name} must end in {', '.join(SUFFIXES)}: this model takes arrays, not images")
     if names.count(STDIN) > 1:
         problems.append("IMAGE=- is named twice, but standard input can be read once")
@@ -53,93 +62,114 @@ def find(names: Sequence[str]) -> list[str]:
 
 
 def all_of(
-    names: Sequence[str], shape: tuple[int, ...], pixels: bool, stdin: BinaryIO | None = None
+    names: Sequence[str],
+    shape: tuple[int, ...],
+    pixels: bool,
+    stdin: BinaryIO | None = None,
+    *,
+    taken: Range = BYTES,
+    reader: Reader | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Example]:
     """Yield the examples of files, in order; - reads rows of numbers, with commas between them, from standard input.
 
     Args:
         names: as `find` returns them.
         shape: of one example, as the model takes it.
-        pixels: whether its values are pixels of 0 to 255.
+        pixels: whether its values are pixels.
         stdin: standard input.
+        taken: the values of black and white that the model takes, if they are.
+        reader: makes images of another size ready; None refuses these.
+        tell: called with a sentence on what was chosen, or left out, of a file.
     """
     for name in names:
         try:
-            rows = _shaped(_read(name, stdin), shape, pixels)
+            found = array_files.read(name, int(np.prod(shape)), stdin)
+            for sentence in found.told:
+                tell(f"{name}: {sentence}")
+            yield from _examples(name, found.values, shape, taken if pixels else None, reader)
         except DataError as error:
             yield Example(name, DataError(f"{name}: {error}"))
-            continue
-        for number, row in enumerate(rows):
-            good = bool(np.isfinite(row).all())
-            place = f"{name}:{number}"
-            yield Example(place, row if good else DataError(f"{place}: it has a value that is NaN or infinite"))
 
 
-def _read(name: str, stdin: BinaryIO | None) -> Array:
-    try:
-        if name == STDIN:
-            content = (stdin or sys.stdin.buffer).read(LARGEST + 1)
-            if len(content) > LARGEST:
-                raise DataError(f"standard input has more than {LARGEST:,} bytes: name a file")
-            return _csv(io.StringIO(content.decode("utf-8")))
-        path = Path(name)
-        check_memory(path, path.stat().st_size)
-        if path.suffix.lower() == ".csv":
-            with path.open(encoding="utf-8") as text:
-                return _csv(text)
-        # Opened here: np.load leaves a damaged file open.
-        with path.open("rb") as file:
-            return _array(np.load(file, allow_pickle=False))
-    except DataError:
-        raise
-    except Exception as error:  # NumPy and zipfile say by all kinds of exceptions what is damaged.
-        raise DataError(f"it cannot be read: {first_line(error)}") from error
-
-
-def _array(found: Any) -> Array:
-    """Return the array of an npy file, or that of the examples in an npz file."""
-    if isinstance(found, np.ndarray):
-        return found
-    arrays = list(found.files)
-    chosen = arrays if len(arrays) == 1 else [each for each in _PREFERRED if each in arrays]
-    if not chosen:
-        raise DataError(f"it holds {', '.join(arrays) or 'nothing'}: name the array of the examples x")
-    values: Array = found[chosen[0]]
-    return values
-
-
-def _csv(file: IO[str]) -> Array:
-    """Return the rows of a table, without a line of names above them."""
-    first = file.readline()
-    are_names = not any(map(_is_number, first.split(",")))
-    rest = io.StringIO(("" if are_names else first) + file.read())
-    if not rest.getvalue().strip():
-        raise DataError("it has no rows of numbers")
-    values: Array = np.loadtxt(rest, delimiter=",", ndmin=2, dtype=np.float64)
-    return values
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _shaped(values: Array, shape: tuple[int, ...], pixels: bool) -> Array:
-    """Return examples as the model takes them. Raises: DataError: they have another shape."""
+def _examples(
+    name: str, values: Array, shape: tuple[int, ...], taken: Range | None, reader: Reader | None
+) -> Iterator[Example]:
     if values.dtype.kind not in "uif":
         raise DataError(f"it holds {values.dtype} values; they must be numbers")
+    shaped = _shaped(values, shape)
+    are_other = shaped is None and reader is not None and values.ndim in (3, 4) and values.shape[3:] in ((), (1,), (3,))
+    if shaped is None and not (are_other and values.size):
+        raise DataError(
+            f"its shape is {values.shape}; the model takes (n, {', '.join(map(str, shape))}): {wording.examples(shape)}"
+        )
+    rows = values if shaped is None else shaped
+    good = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
+    given = None if taken is None else _range(rows[good], taken)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        made = _others(part, given, reader) if shaped is None and reader and given else _same(part, given, taken, shape)
+        for number, (example, notes, picture) in enumerate(made, start):
+            place = f"{name}:{number}"
+            if not good[number]:
+                yield Example(place, DataError(f"{place}: it has a value that is NaN or infinite"))
+            elif isinstance(example, DataError):
+                yield Example(place, DataError(f"{place}: {example}"))
+            else:
+                yield Example(place, example, notes, picture)
+
+
+_Made = tuple[Array | DataError, tuple[str, ...], Array | None]
+
+
+def _same(rows: Array, given: Range | None, taken: Range | None, shape: tuple[int, ...]) -> Iterator[_Made]:
+    """Yield examples of the shape that the model takes, their notes and pictures."""
+    if given is None or taken is None:
+        yield from ((row, (), None) for row in features.converted(rows, None))
+        return
+    words = AS_IT_IS if given == taken else f"scaled from {ranges.words(given)} to {ranges.words(taken)}"
+    with np.errstate(invalid="ignore"):  # Of rows that are refused.
+        raw = ranges.converted(rows, given, taken)
+        pictures = ranges.converted(rows, given, BYTES) if ranges.are_pictures(shape, True) else None
+    for number, row in enumerate(raw):
+        yield row, (words,), None if pictures is None else pictures[number]
+
+
+def _others(images: Array, given: Range, reader: Reader) -> Iterator[_Made]:
+    """Yield images of another size, made ready as files are, their notes and pictures."""
+    with np.errstate(invalid="ignore"):
+        pictures = ranges.converted(images if images.ndim == 4 else images[..., np.newaxis], given, BYTES)
+    for picture in pictures:
+        try:
+            prepared = reader.prepared(np.asarray(picture, np.uint8))
+        except DataError as error:
+            yield error, (), None
+        else:
+            yield reader.raw(prepared.pixels[np.newaxis])[0], prepared.notes, prepared.pixels
+
+
+def _shaped(values: Array, shape: tuple[int, ...]) -> Array | None:
+    """Return examples in the shape that the model takes; None if they have another one."""
     if values.shape == shape:
         values = values[np.newaxis]  # One example alone.
     if values.shape[1:] != shape and values.ndim == 2 and values.shape[1] == int(np.prod(shape)):
         values = values.reshape(-1, *shape)  # As a table holds them.
     if values.shape[1:] != shape and values.shape[1:] == shape[:-1] and shape[-1] == 1:
         values = values[..., np.newaxis]
-    if values.shape[1:] != shape or not len(values):
-        raise DataError(
-            f"its shape is {values.shape}; the model takes (n, {', '.join(map(str, shape))}): {wording.examples(shape)}"
-        )
-    shaped: Array = features.converted(values, BYTES if pixels and values.dtype == np.uint8 else None)
-    return shaped
+    return values if values.shape[1:] == shape and len(values) else None
+
+
+def _range(rows: Array, taken: Range) -> Range:
+    """Return the values of black and white of pixels: those that the model takes, unless they show that it is not so.
+
+    Args:
+        rows: finite values, (n, …).
+        taken: by the model.
+    """
+    if not rows.size:
+        return taken
+    low, high = float(rows.min()), float(rows.max())
+    # Nothing above 1 is no dim picture of a range that goes to 255.
+    if taken[0] <= low and high <= taken[1] and not (low >= 0 and 0 < high <= 1 < taken[1]):
+        return taken
+    return ranges.said(ranges.survey(rows))

@@ -2,8 +2,6 @@
 
 import copy
 import hashlib
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +20,7 @@ from mnist_exp.data.lazy import Examples, joined
 from mnist_exp.data.pixels import UNIT, Range
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.experiment import recall
-from mnist_exp.inference import recorded_task
+from mnist_exp.inference import pixel_record, recorded_task
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -176,36 +174,7 @@ def pixel_range(run: StoredRun, model: "keras.Model") -> Range | None:
     """Return the raw values that a run's model takes for black and white; None if it takes no pixels."""
     if not takes_pixels(model):
         return None
-    return recorded_range(run)
-
-
-def recorded_range(run: StoredRun) -> Range:
-    """Return the raw values of black and white of a run's pixels; of an older run, which has no record, 0 and 255.
-
-    Raises: SettingsError: the record is damaged.
-    """
-    return _range_of(run, names.PIXEL_RANGE) or pixels.BYTES
-
-
-def recorded_depth(run: StoredRun) -> Range | None:
-    """Return the values that became 0 and 255 of a run's image files with more than 8 bits a pixel; None without such.
-
-    Raises: SettingsError: the record is damaged.
-    """
-    return _range_of(run, names.IMAGE_DEPTH)
-
-
-def _range_of(run: StoredRun, tag: str) -> Range | None:
-    text = run.tags.get(tag)
-    if text is None:
-        return None
-    try:
-        low, high = map(float, json.loads(text))
-        if not -math.inf < low < high < math.inf:
-            raise ValueError
-    except (ValueError, TypeError, RecursionError) as error:
-        raise SettingsError(f"run {run.run_id}: its tag {tag}, {wording.show(text[:80])}, is no range") from error
-    return low, high
+    return pixel_record.recorded_range(run)
 
 
 def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
@@ -245,7 +214,7 @@ def takes_pixels(model: "keras.Model") -> bool:
 def rescaled(run: StoredRun, dataset: Dataset) -> str:
     """Return a warning if a data set has pixels of another range than the run's model takes; else an empty text."""
     given = dataset.pixel_range
-    if names.PIXEL_RANGE not in run.tags or given is None or (taken := recorded_range(run)) == given:
+    if names.PIXEL_RANGE not in run.tags or given is None or (taken := pixel_record.recorded_range(run)) == given:
         return ""
     return (
         f"data={wording.show(dataset.name)} has pixels of {pixels.words(given)}: they are scaled to "

@@ -86,8 +86,7 @@ def plain(image: Array, shape: tuple[int, int, int], known: Ink = "light") -> Pr
     notes = _of_ink(is_light_on_dark(some), known)
     scaled = scale(255 - image if notes else image, (shape[0], shape[1]))
     if scaled.shape[2] != shape[2]:
-        # As Pillow makes grey of colour: pixels of equal channels stay what they are.
-        scaled = _channels(np.rint(scaled @ LUMINANCE) if scaled.shape[2] == 3 else scaled[..., 0], shape[2])
+        scaled = _recoloured(scaled, shape[2])
     return Prepared(scaled, (*notes, *size_note(image, shape)) or (AS_IT_IS,))
 
 
@@ -95,10 +94,13 @@ def unchanged(image: Array, shape: tuple[int, int, int]) -> Prepared:
     """Return an image scaled to a model's size, as the data set `image_folder` reads what it trains on.
 
     Args:
-        image: uint8, (height, width, channels), with the channels that the model takes.
+        image: uint8, (height, width, channels); of a file with the channels that the model takes.
         shape: height, width and channels that it takes.
     """
-    return Prepared(scale(image, (shape[0], shape[1])), size_note(image, shape) or (AS_IT_IS,))
+    scaled = scale(image, (shape[0], shape[1]))
+    if scaled.shape[2] != shape[2]:
+        scaled = _recoloured(scaled, shape[2])
+    return Prepared(scaled, size_note(image, shape) or (AS_IT_IS,))
 
 
 def size_note(image: Array, shape: tuple[int, int, int]) -> tuple[str, ...]:
@@ -236,6 +238,12 @@ def _placed(drawing: Array, shape: tuple[int, int, int]) -> Array:
         corner.append(int(np.clip(np.floor(side / 2 + 0.5 - centre), 0, side - part)))
     pixels[corner[0] : corner[0] + drawing.shape[0], corner[1] : corner[1] + drawing.shape[1]] = drawing
     return np.asarray(np.rint(255 * pixels))
+
+
+def _recoloured(image: Array, channels: int) -> Array:
+    """Return an image, uint8 (height, width, 1 or 3), with other channels."""
+    # As Pillow makes grey of colour: pixels of equal channels stay what they are.
+    return _channels(np.rint(image @ LUMINANCE) if image.shape[2] == 3 else image[..., 0], channels)
 
 
 def _channels(pixels: Array, channels: int) -> Array:

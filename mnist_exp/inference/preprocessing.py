@@ -10,7 +10,7 @@ from mnist_exp.data.dataset import Array
 from mnist_exp.data.image_files import read_image
 from mnist_exp.data.pixels import BYTES, Range, are_pictures
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import labelled_images
+from mnist_exp.inference import pixel_record
 from mnist_exp.inference.labelled_images import takes_pixels
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import names
@@ -63,16 +63,29 @@ class Reader:
             what: its name in errors; empty for its path.
         Raises: DataError: it is no good image, or nothing is drawn on it.
         """
+        grey_or_colour = self.shape[2] if self._is_unchanged else 3
+        paper = "white" if self._is_unchanged else "contrast"
+        image = read_image(source, size=None, channels=grey_or_colour, what=what, paper=paper, depth=self.depth)
+        return self.prepared(image)
+
+    def prepared(self, image: Array) -> "Prepared":
+        """Return the prepared image of pixels of 0 to 255, uint8 (height, width, channels).
+
+        Raises: DataError: nothing is drawn on it.
+        """
         from mnist_exp.inference import mnist_style
 
-        if self.ink is None and self.way == PLAIN:
-            image = read_image(source, size=None, channels=self.shape[2], what=what, depth=self.depth)
+        if self._is_unchanged:
             return mnist_style.unchanged(image, self.shape)
-        image = read_image(source, size=None, channels=3, what=what, paper="contrast", depth=self.depth)
         known = self.ink or "light"
         if self.way == PLAIN:
             return mnist_style.plain(image, self.shape, known)
         return mnist_style.as_mnist(image, self.shape, known, self.box or mnist_style.BOX)
+
+    @property
+    def _is_unchanged(self) -> bool:
+        """Whether images are just scaled, as the data set `image_folder` reads what it trains on."""
+        return self.ink is None and self.way == PLAIN
 
 
 def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
@@ -86,7 +99,7 @@ def reader(run: "StoredRun", shape: Shape, way: str = "auto") -> Reader:
     looks = _looks(run, shape)
     if way == "auto":
         way = MNIST if looks.is_mnist_style else PLAIN
-    known_range, depth = labelled_images.recorded_range(run), labelled_images.recorded_depth(run)
+    known_range, depth = pixel_record.recorded_range(run), pixel_record.recorded_depth(run)
     return Reader(shape, way, looks.ink, looks.box, known_range, depth)
 
 

@@ -201,6 +201,15 @@ APPEARANCE = _tag(
     "JSON: ink, style, box in shares of the side",
     only_if="the examples are images",
 )
+CALIBRATION = _tag(
+    "mnist_exp.calibration",
+    "What the held-out images tell of the confidence: the temperature that calibrates the probabilities (null where "
+    "all were answered correctly), how many images there were, loss and calibration error (ECE) before and after. "
+    "confidence.json has the rest.",
+    _END,
+    "JSON: temperature, images, loss, ece",
+    only_if="the data brought validation images, or training images were held out",
+)
 FAILURE = _tag("mnist_exp.failure", "The first line of the error.", _END, only_if="the run failed")
 PRUNED = _tag("pruned", "A sweep stopped the run early.", _END, "true", only_if="it was stopped early")
 RESUMED = _tag(

@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.evaluation import predictions
+from mnist_exp.evaluation import confidence, predictions
+from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, store, tracker
@@ -30,6 +31,12 @@ def read_predictions(uri: str, run_id: str) -> Predictions:
     """Return the predictions of a run for the test set. Raises: SettingsError: there are none, or they are damaged."""
     text = _text(uri, run_id, predictions.FILE, predictions.LARGEST)
     return predictions.parse(text, f"{predictions.FILE} of run {run_id}")
+
+
+def read_confidence(uri: str, run_id: str) -> Confidence:
+    """Return how far a run's model is to be trusted. Raises: SettingsError: there is no record, or it is damaged."""
+    text = _text(uri, run_id, confidence.FILE, confidence.LARGEST)
+    return confidence.parse(text, f"{confidence.FILE} of run {run_id}")
 
 
 def read_leaderboard(uri: str, run_id: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_exp.config import wording
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError, first_line
+from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import imports, processes
 from mnist_exp.runtime.redaction import redact
@@ -114,6 +115,10 @@ class StoredRun:
     def predictions(self) -> Predictions:
         """Return the predictions for the test set. Raises: SettingsError: there are none, or they are damaged."""
         return run_files.read_predictions(self.uri, self.run_id)
+
+    def confidence(self) -> Confidence:
+        """Return how far its model is to be trusted. Raises: SettingsError: there is no record, or it is damaged."""
+        return run_files.read_confidence(self.uri, self.run_id)
 
     def leaderboard(self) -> str:
         """Return the leaderboard of a sweep as CSV. Raises: SettingsError: the run has none."""

@@ -108,6 +108,35 @@ def raw_twin(model: keras.Model, wanted: Activation) -> keras.Model | None:
     return replaced(model, lambda layer: without_activation(layer) if layer is last else layer)
 
 
+def with_features(model: keras.Model) -> keras.Model | None:
+    """Return a model of the same weights that returns what its last layer with weights is given, and its predictions.
+
+    Args:
+        model: as it is recorded.
+    Returns: the model, whose features are (n, features); None where its layers do not tell.
+    """
+    layer = _last_layer(model)
+    if layer is None or not _can_be_taken(layer, model):
+        return None
+    head = [layer]
+    while not head[0].weights:  # Softmax, or an activation, of its own.
+        before = head[0].input._keras_history.operation if len(head[0]._inbound_nodes) == 1 else None
+        before = _last_layer(before) if isinstance(before, keras.Model) else before
+        if not isinstance(before, keras.layers.Layer) or isinstance(before, keras.layers.InputLayer):
+            return None
+        head.insert(0, before)
+    if len(head[0]._inbound_nodes) != 1 or len(getattr(head[0].input, "shape", ())) != 2:
+        return None
+    taken = {id(each): _twin(each) for each in head}
+    body = replaced(
+        model, lambda each: Unchanged(name=each.name, dtype=each.dtype_policy) if id(each) in taken else each
+    )
+    answer = body.output
+    for each in taken.values():
+        answer = each(answer)
+    return keras.Model(body.input, [body.output, answer])
+
+
 def activate(raw: Any, activation: Activation) -> Any:
     """Return predictions of raw outputs, float32 (n, outputs), as a layer with the activation makes them."""
     if activation == "linear":
@@ -145,10 +174,17 @@ def without_activation(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Return a layer of the same weights that leaves logits as they are."""
     if isinstance(layer, keras.layers.Softmax | keras.layers.Activation):
         return Unchanged(name=layer.name, dtype=layer.dtype_policy)
+    twin = _twin(layer)
+    twin.activation = keras.activations.linear
+    return twin
+
+
+def _twin(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return a layer of the same weights that is not part of any model yet."""
     # A copy that Keras makes, from its configuration, would have weights of its own; and those that `copy` makes go
     # through a file.
     twin = object.__new__(type(layer))
-    vars(twin).update(vars(layer), activation=keras.activations.linear, _inbound_nodes=[], _outbound_nodes=[])
+    vars(twin).update(vars(layer), _inbound_nodes=[], _outbound_nodes=[])
     return twin
 
 

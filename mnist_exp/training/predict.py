@@ -32,6 +32,17 @@ def predict(model: keras.Model, x: Examples) -> npt.NDArray[np.float32]:
     return np.asarray(model.predict(Batches(x, batch_size=BATCH_SIZE).feed(), verbose=0), np.float32)
 
 
+def predict_both(model: keras.Model, x: Examples) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return what a model with two outputs says of images, float32 (n, …) each: features, and predictions.
+
+    Args:
+        model: by `outputs.with_features`.
+        x: raw values, (n, …), as pixels; in memory or lazy.
+    """
+    first, second = model.predict(Batches(x, batch_size=BATCH_SIZE).feed(), verbose=0)
+    return np.asarray(first, np.float32), np.asarray(second, np.float32)
+
+
 def predict_raw(
     model: keras.Model, twin: keras.Model | None, activation: Activation, x: Examples
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -1,0 +1,139 @@
+"""Read the files of examples that `predict` is given: rows of csv, arrays of npy and npz. What is left out is told."""
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+
+from mnist_exp.config.wording import show
+from mnist_exp.data.dataset import Array
+from mnist_exp.data.limits import check_memory
+from mnist_exp.errors import DataError, first_line
+from mnist_exp.inference.image_inputs import LARGEST, STDIN
+
+SUFFIXES = (".csv", ".npy", ".npz")
+_PREFERRED = ("x", "x_test", "test_images", "images", "arr_0")  # arrays of an npz file that holds several
+_NOT_VALUES = ("label", "labels", "class", "target", "y", "digit", "id", "imageid", "index", "")
+_NUMBERED = re.compile(r"(.*?)(\d+)(?:x(\d+))?")
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of a file.
+
+    Args:
+        values: the array of the examples.
+        told: sentences about what was chosen, or left out.
+    """
+
+    values: Array
+    told: tuple[str, ...] = ()
+
+
+def read(name: str, width: int, stdin: BinaryIO | None = None) -> Read:
+    """Return the examples of a file, or the rows of numbers of standard input.
+
+    Args:
+        name: of the file, or -.
+        width: how many numbers an example has, by which columns that are none of them are known.
+        stdin: standard input.
+    Raises: DataError: it cannot be read, or holds no examples.
+    """
+    try:
+        if name == STDIN:
+            content = (stdin or sys.stdin.buffer).read(LARGEST + 1)
+            if len(content) > LARGEST:
+                raise DataError(f"standard input has more than {LARGEST:,} bytes: name a file")
+            return _csv(io.StringIO(content.decode("utf-8")), width)
+        path = Path(name)
+        check_memory(path, path.stat().st_size)
+        if path.suffix.lower() == ".csv":
+            with path.open(encoding="utf-8-sig", newline="") as text:
+                return _csv(text, width)
+        # Opened here: np.load leaves a damaged file open.
+        with path.open("rb") as file:
+            return _array(np.load(file, allow_pickle=False))
+    except DataError:
+        raise
+    except Exception as error:  # NumPy and zipfile say by all kinds of exceptions what is damaged.
+        raise DataError(f"it cannot be read: {first_line(error)}") from error
+
+
+def _array(found: Any) -> Read:
+    """Return the array of an npy file, or that of the examples in an npz file."""
+    if isinstance(found, np.ndarray):
+        return Read(found)
+    arrays = list(found.files)
+    chosen = arrays if len(arrays) == 1 else [each for each in _PREFERRED if each in arrays]
+    if not chosen:
+        raise DataError(f"it holds {', '.join(arrays) or 'nothing'}: name the array of the examples x")
+    values: Array = found[chosen[0]]
+    others = ", ".join(show(each) for each in arrays if each != chosen[0])
+    return Read(values, (f"its array {show(chosen[0])} is taken, not {others}",) if others else ())
+
+
+def _csv(file: IO[str], width: int) -> Read:
+    """Return the rows of a table; a line of names above them tells which columns are no values, and their order."""
+    first = file.readline()
+    cells = next(csv.reader([first]), [])
+    are_names = bool(cells) and not any(map(_is_number, cells))
+    start = "" if are_names else first
+    columns: Sequence[int] | None = None
+    told: list[str] = []
+    if are_names:
+        columns, told = _columns([cell.strip() for cell in cells], width)
+    try:
+        values: Array = np.loadtxt(_Lines(start, file), delimiter=",", ndmin=2, dtype=np.float32, usecols=columns)
+    except UserWarning as error:  # NumPy warns of a table without rows.
+        raise DataError("it has no rows of numbers") from error
+    if not values.size:
+        raise DataError("it has no rows of numbers")
+    return Read(values, tuple(told))
+
+
+class _Lines:
+    """The lines of a file after some that were read already; a whole table as one text would take twice its memory."""
+
+    def __init__(self, first: str, file: IO[str]) -> None:
+        self._first, self._file = first, file
+
+    def __iter__(self) -> Any:
+        if self._first.strip():
+            yield self._first
+        yield from self._file
+
+
+def _columns(names: Sequence[str], width: int) -> tuple[list[int], list[str]]:
+    """Return the positions of the columns of values, in the order of their names, and what is told of them."""
+    kept, told = list(range(len(names))), []
+    if len(names) > width:
+        left_out = [i for i, name in enumerate(names) if name.lower() in _NOT_VALUES]
+        if left_out and len(names) - len(left_out) == width:
+            kept = [i for i in kept if i not in left_out]
+            named = ", ".join(show(names[i]) for i in left_out)
+            told.append(
+                f"the column{'s' if len(left_out) > 1 else ''} {named} {'are' if len(left_out) > 1 else 'is'} \
+left out: the others are the values"
+            )
+    numbers = [_NUMBERED.fullmatch(names[i]) for i in kept]
+    matched = [match for match in numbers if match is not None]
+    if len(matched) == len(kept) and len({match[1] for match in matched}) == 1:
+        keys = [(int(match[2]), int(match[3] or 0)) for match in matched]
+        if len(set(keys)) == len(keys) and keys != sorted(keys):
+            kept = [position for _, position in sorted(zip(keys, kept, strict=True))]
+            told.append(f"its columns are taken by the numbers in their names, {show(names[kept[0]])} first")
+    return kept, told
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
