@@ -1,4 +1,4 @@
-"""`python -m mnist_exp.inspect`: real digits with planted faults, a real run and a real sweep, a real browser."""
+"""`python -m mnist_exp.inspect`: real digits with planted faults, real runs, a real browser."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def wrongly_labelled(digits):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, digits):
-    """A folder with the files, a run on each, and a sweep of two seeds on the second."""
+    """A folder with the files, and a run on the second."""
     from mnist_exp import run
 
     place, before = tmp_path_factory.mktemp("inspect"), Path.cwd()
@@ -59,8 +59,6 @@ def folder(tmp_path_factory, digits):
         arrays, wrong = wrongly_labelled(digits)
         np.savez("wrong.npz", **arrays)
         done = run(compose(["data=npz", f"data.path={place}/wrong.npz", *SMALL]))
-        sweep = ["-m", "data=npz", f"data.path={place}/wrong.npz", *SMALL, "seed=1,2", "data.validation=0.4"]
-        subprocess.run([sys.executable, "-m", "mnist_exp.run", *sweep], check=True, capture_output=True)
         yield place, done.run_id, wrong
     finally:
         os.chdir(before)
@@ -184,9 +182,13 @@ def test_run_shows_wrong_labels_and_what_it_judged(here, capfd):
     assert re.search(r"^    x_test\[\d+\] \(test, \d\) → \d 0\.\d{4}$", out, re.MULTILINE)
 
 
-def test_sweep_judges_what_each_model_held_out(here, capfd):
+@pytest.mark.slow
+def test_sweep_judges_what_each_model_held_out(digits, capfd):
     from mlflow import MlflowClient
 
+    np.savez("wrong.npz", **wrongly_labelled(digits)[0])
+    words = ["-m", "data=npz", "data.path=wrong.npz", *SMALL, "seed=1,2", "data.validation=0.4"]
+    subprocess.run([sys.executable, "-m", "mnist_exp.run", *words], check=True, capture_output=True)
     client = MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
     (experiment,) = [each.experiment_id for each in client.search_experiments() if each.name == "mnist_exp"]
     (parent,) = client.search_runs([experiment], "tags.`mnist_exp.sweep` != ''")
@@ -342,3 +344,24 @@ def test_own_validation_set_is_a_set_of_its_own_and_the_test_set_comes_first(her
         (["validation", "train"], 2),
     ]
     assert ("x_val", 500) in places(found["findings"][2])[0]
+
+
+def test_names_of_files_and_folders_may_hold_any_bytes(here, capfd, digits, tmp_path):
+    (x, _), _ = digits
+    odd = os.fsdecode(b"caf\xe9\n\x1b[31m<b>")
+    for name in (odd, "plain"):
+        (tmp_path / "odd" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(x[number + 20 * len(name)]).save(tmp_path / "odd" / name / f"{number}.png")
+    shutil.copy(tmp_path / "odd" / odd / "0.png", tmp_path / "odd/plain" / (odd + ".png"))
+    (tmp_path / "odd" / odd / (odd + ".png")).write_bytes(b"")
+    words = ["data=image_folder", f"data.path={tmp_path}/odd", "--output", "odd"]
+    out = call(capfd, *words).out
+    assert "\x1b" not in out
+    assert "\\udce9" in out
+    kinds = by_kind(values(capfd, *words))
+    assert kinds["unreadable"]["count"] == 1
+    page = Path("odd/index.html").read_text()
+    assert "\\udce9" in page
+    assert "<b></b>" not in page
+    assert "<b>/" not in page

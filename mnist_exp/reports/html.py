@@ -41,7 +41,8 @@ def write(folder: Path, template: str, styles: Sequence[str], script: str | None
         made=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         **values,
     )
-    redacted_files.write(folder / FILE, text)
+    # A name of a file need not be UTF-8.
+    redacted_files.write(folder / FILE, text.encode("utf-8", "backslashreplace").decode())
 
 
 def _digest(text: str) -> str:
