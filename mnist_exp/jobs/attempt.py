@@ -27,6 +27,7 @@ from mnist_exp.experiment.job_key import differences, job_key
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.experiment.runner import Result, Run
+from mnist_exp.inspection import cheap
 from mnist_exp.jobs import events, sharing
 from mnist_exp.jobs.assignment import Assignment
 from mnist_exp.runtime import retries
@@ -309,5 +310,5 @@ def _dataset(sweep_id: str, settings: Settings) -> Dataset:
     key = (sweep_id, settings.data.name, loader.target, settings.task.target, repr(arguments))
     if key not in _loaded:
         _loaded.clear()
-        _loaded[key] = data.load(settings)
+        _loaded[key] = cheap.warned(data.load(settings))
     return _loaded[key]
