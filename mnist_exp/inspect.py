@@ -14,7 +14,7 @@ from mnist_exp.composition.preflight import load_inspected
 from mnist_exp.config import wording
 from mnist_exp.data import Dataset
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural, printable
-from mnist_exp.inspection import labels, memory, record
+from mnist_exp.inspection import cheap, labels, record
 from mnist_exp.inspection.findings import Finding
 from mnist_exp.inspection.look import Inspection, look
 from mnist_exp.runtime import redacted_files
@@ -58,7 +58,7 @@ def inspect(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     inspection, name = _of_run(options) if options.run_id is not None else _of_words(options)
-    memory.keep(inspection)
+    cheap.remember(inspection)
     folder = commands.output_folder(options.output or str(Path("inspections") / _plain(name)))
     try:
         _write(folder, inspection)

@@ -54,6 +54,11 @@ def write(folder: Path, inspection: Inspection, command: str) -> None:
     """
     dataset, parts = inspection.dataset, inspection.parts
     sheet = pictures.some_of_each_class(parts, dataset) if dataset.are_pictures else []
+    notes = list(inspection.notes)
+    if inspection.suspects:
+        notes.append(f"labels: {inspection.suspects.words}")
+    if (left := len(dataset.class_names) - pictures.MOST_CLASSES) > 0 and len(sheet) == pictures.MOST_CLASSES:
+        notes.append(f"there are pictures of the first {pictures.MOST_CLASSES} classes, and not of the {left:,} others")
     examples = [example for _, row in sheet for example in row]
     examples += [each for finding in inspection.findings for group in finding.groups[:_MOST] for each in group]
     html.write(
@@ -69,7 +74,7 @@ def write(folder: Path, inspection: Inspection, command: str) -> None:
         classes=classes(inspection),
         sheet=sheet,
         images=pictures.shown(parts, examples),
-        notes=[*inspection.notes, *([f"labels: {inspection.suspects.words}"] if inspection.suspects else [])],
+        notes=notes,
         command=command,
     )
 
@@ -118,7 +123,10 @@ def classes(inspection: Inspection) -> Table:
 
 def _shown(finding: Finding, inspection: Inspection) -> Mapping[str, object]:
     suspects = inspection.suspects.listed if inspection.suspects and finding.kind == "likely_wrong_label" else ()
-    beside = {_place(each.example): f" → {each.suggested}, {each.probability:.2f}" for each in suspects[:_MOST]}
+    beside = {
+        _place(each.example): f" → {each.suggested}, {each.probability:.2f}{', sure' if each.confident else ''}"
+        for each in suspects[:_MOST]
+    }
     return {
         "gravity": finding.gravity,
         "text": finding.text,
