@@ -167,6 +167,14 @@ _OF_ARRAYS = (
     *((name, "shape", "test_the_shape_of_one_example_can_be_said") for name in ("npy", "hdf5", "mat")),
     *((name, "pixels", "test_the_values_of_black_and_white_can_be_said") for name in ("npy", "hdf5", "mat")),
     *((name, "test_share", "test_the_share_of_the_test_set_can_be_said") for name in ("npy", "hdf5", "mat", "cifar")),
+    ("parquet", "path", "test_it_is_read_as_it_is_distributed"),
+    ("parquet", "image", "test_columns_of_other_names_are_found_or_said"),
+    ("parquet", "label", "test_columns_of_other_names_are_found_or_said"),
+    ("parquet", "group_by", "test_rows_of_one_group_stay_together"),
+    ("parquet", "size", "test_size_and_colours_can_be_said"),
+    ("parquet", "channels", "test_size_and_colours_can_be_said"),
+    ("parquet", "shape", "test_tables_of_numbers_are_read"),
+    ("parquet", "test_share", "test_one_file_gives_a_test_set"),
     ("cifar", "labels", "test_labels_of_cifar_100_are_fine_or_coarse"),
 )
 _IDX, _NPZ = (f"data/formats/test_{name}.py" for name in ("idx", "npz"))

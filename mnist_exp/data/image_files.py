@@ -1,7 +1,9 @@
 """Read one image file, of any format that Pillow reads as an image, into bytes of the wanted size and colours."""
 
+import contextlib
 import io
 import os
+import struct
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -22,8 +24,11 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".avif",
 }  # fmt: skip
-_MAY_BE_DEEP = {".tif", ".tiff", ".pgm", ".ppm"}  # and PNG, whose header says it
+_MAY_BE_DEEP = {".png", ".tif", ".tiff", ".pgm", ".ppm"}
 MAX_PIXELS = 50_000_000
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SMALL = 16_000  # bytes
+_ORIENTATION = 0x0112  # of EXIF
 _SIXTEEN_BITS: Range = (0.0, 65535.0)
 
 
@@ -91,6 +96,9 @@ def read_picture(
         look_for_colour: whether to tell if an image that becomes grey was none.
     Raises: DataError: as there.
     """
+    if channels == 1 and isinstance(source, bytes) and _is_plain_png(source):
+        made = _plain_png(source, what or "the image")
+        return Picture(made if size is None else scale(made, size), (made.shape[0], made.shape[1]))
     from PIL import Image, UnidentifiedImageError
 
     what = what or (str(source) if isinstance(source, Path) else "the image")
@@ -107,38 +115,39 @@ def read_picture(
                 is_animated = bool(getattr(image, "is_animated", False))
                 loaded, found = _eight_bits(image, depth)
                 is_coloured = look_for_colour and channels == 1 and _is_coloured(loaded)
-                loaded = _converted(loaded, channels, paper)
+                made = np.asarray(_converted(loaded, channels, paper), np.uint8)
     except UnidentifiedImageError as error:
         raise DataError(f"{what} is not an image that can be read") from error
     except DataError as error:
         raise error if what in str(error) else DataError(f"{what} {error}") from error
     except Exception as error:  # Pillow says by all kinds of exceptions what is damaged, struct.error and KeyError too.
         raise DataError(f"{what} is a damaged image: {error}") from error
-    made = np.asarray(loaded, np.uint8)
     made = made if made.ndim == 3 else made[..., np.newaxis]
     own = made.shape[0], made.shape[1]
     return Picture(made if size is None else scale(made, size), own, is_animated, is_coloured, found)
 
 
-def survey_of_deep(path: Path) -> Survey | None:
+def survey_of_deep(source: Path | bytes, what: str = "") -> Survey | None:
     """Return the range of the values of a file if it is an image with more than 8 bits a pixel; else None.
 
+    Args:
+        source: a file, or what one holds.
+        what: it is called in an error; empty for the file's path.
     Raises: DataError: it cannot be read.
     """
+    if not _may_be_deep(source):
+        return None
     from PIL import Image
 
-    suffix = path.suffix.lower()
-    if not (suffix in _MAY_BE_DEEP or (suffix == ".png" and _is_deep_png(path))):
-        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_formats()) as image:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
                 if not _is_deep(image) or image.width * image.height > MAX_PIXELS:
                     return None
                 return pixels.survey(np.asarray(image)[np.newaxis])
     except Exception as error:
-        raise DataError(f"{path} is a damaged image: {error}") from error
+        raise DataError(f"{what or str(source)} is a damaged image: {error}") from error
 
 
 def as_png(image: Array) -> bytes:
@@ -170,14 +179,42 @@ def _formats() -> list[str]:
     return [each for each in _FORMATS if each in Image.OPEN]
 
 
-def _is_deep_png(path: Path) -> bool:
-    """Tell by its header whether a PNG has 16 bits a pixel of grey; Pillow makes bytes of all others."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(26)
-    except OSError:
+def _is_plain_png(content: bytes) -> bool:
+    """Tell whether a small file is a PNG with 8 bits of grey, and nothing in it that changes how it looks.
+
+    Tables of images hold tens of thousands of these, and what is looked at in others would take a third of the time.
+    """
+    if len(content) > _SMALL or content[:8] != _PNG or content[24:26] != b"\x08\x00":
         return False
-    return head[:4] == b"\x89PNG" and head[24:26] == b"\x10\x00"
+    return not any(kind in content for kind in (b"eXIf", b"tRNS", b"acTL", b"iTXt", b"zTXt", b"tEXt"))
+
+
+def _plain_png(content: bytes, what: str) -> Array:
+    from PIL import Image
+
+    width, height = struct.unpack_from(">II", content, 16)
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{what} has {width}×{height} pixels; at most {MAX_PIXELS:,} are read")
+    try:
+        return np.asarray(Image.open(io.BytesIO(content), formats=("PNG",)))[..., np.newaxis]
+    except Exception as error:
+        raise DataError(f"{what} is a damaged image: {error}") from error
+
+
+def _may_be_deep(source: Path | bytes) -> bool:
+    """Tell by its first bytes whether a file may have more than 8 bits a pixel; Pillow makes bytes of all others.
+
+    That are TIFF, PGM and PPM, and PNG with 16 bits of grey alone.
+    """
+    head = b""
+    if isinstance(source, bytes):
+        head = source[:26]
+    elif source.suffix.lower() in _MAY_BE_DEEP:
+        with contextlib.suppress(OSError), source.open("rb") as file:
+            head = file.read(26)
+    if head[:4] == b"\x89PNG":
+        return head[24:26] == b"\x10\x00"
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") or head[:2] in (b"P5", b"P2", b"P6", b"P3")
 
 
 def _is_deep(image: "Image.Image") -> bool:
@@ -186,13 +223,17 @@ def _is_deep(image: "Image.Image") -> bool:
 
 def _eight_bits(image: "Image.Image", depth: Range | None) -> "tuple[Image.Image, Range | None]":
     """Return an image with 8 bits a pixel, upright, and the values that became 0 and 255, if it had more."""
-    from PIL import Image, ImageOps
+    # Imports stand where they are needed: this is called for every image, and they would be a tenth of the time.
+    if image.mode == "CMYK":
+        _invert_if_inverted(image)
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        from PIL import ImageOps
 
-    _invert_if_inverted(image)
-    # In place, and not converted to what it is already: both would copy it, a tenth of the time.
-    ImageOps.exif_transpose(image, in_place=True)
+        ImageOps.exif_transpose(image, in_place=True)
     if not _is_deep(image):
         return image, None
+    from PIL import Image
+
     values = np.asarray(image)
     if depth is None:
         found = pixels.survey(values[np.newaxis])
@@ -216,7 +257,7 @@ def _invert_if_inverted(image: "Image.Image") -> None:
     """
     from PIL import Image
 
-    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+    if image.format == "JPEG" and "adobe" not in image.info:
         image.load()
         image.paste(Image.eval(image, lambda value: 255 - value))
 
@@ -229,10 +270,10 @@ def _is_coloured(image: "Image.Image") -> bool:
 
 
 def _converted(image: "Image.Image", channels: int, paper: str) -> "Image.Image":
-    from PIL import Image
-
-    loaded: Image.Image = image
+    loaded = image
     if loaded.has_transparency_data and channels != 4:
+        from PIL import Image
+
         inked = loaded.convert("RGBA")
         is_light = paper == "contrast" and _is_light(inked)
         loaded = Image.alpha_composite(Image.new("RGBA", loaded.size, "black" if is_light else "white"), inked)

@@ -24,6 +24,7 @@ from mnist_exp.data.formats import idx as idx_files
 from mnist_exp.data.formats import mat as mat_files
 from mnist_exp.data.formats import npy as npy_files
 from mnist_exp.data.formats import npz as npz_files
+from mnist_exp.data.formats import parquet as parquet_files
 from mnist_exp.data.formats.parts import TEST_SHARE, Parts, to_source
 from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
 from mnist_exp.data.pixels import Range
@@ -165,6 +166,35 @@ def cifar(*, path: str, labels: Literal["fine", "coarse"] = "fine", test_share: 
     Raises: DataError: a file is missing or damaged, or is of the version for Python.
     """
     return _read(lambda place: cifar_files.read(place, labels=labels), path, test_share)
+
+
+def parquet(
+    *,
+    path: str,
+    image: str | None = None,
+    label: str | None = None,
+    group_by: str | None = None,
+    size: Size | None = None,
+    channels: Literal[1, 3] = 1,
+    shape: Shape | None = None,
+    test_share: Share = TEST_SHARE,
+) -> Source:
+    """Return the images, or numbers, of parquet files, as Hugging Face distributes them.
+
+    Args:
+        path: a file, or a folder with shards, whose names say train, test or validation.
+        image: column with the files of the images; null finds it.
+        label: column of the labels; null finds it.
+        group_by: column whose equal values stay together in every split, as of one writer.
+        size: height and width to which the images are scaled; null takes the first image's.
+        channels: 1 for grey, 3 for colour.
+        shape: of one example of numbers; null leaves it, except for flat images of bytes.
+        test_share: share of each class that becomes the test set, where there is none.
+    Raises: DataError: a file is damaged, an image is bad, or it is not clear which column is meant.
+    """
+    scaled = (size[0], size[1]) if size else None
+    options = parquet_files.Options(image, label, group_by, scaled, channels, shape)
+    return _read(lambda place: parquet_files.read(place, options), path, test_share)
 
 
 def image_folder(

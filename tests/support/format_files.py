@@ -183,3 +183,35 @@ def npy(folder, train, test):
         np.save(folder / f"x_{part}.npy", x)
         np.save(folder / f"y_{part}.npy", y)
     return folder
+
+
+def png(image):
+    """Return an image as the content of a PNG file."""
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def hugging_face(folder, train, test, shards=2, image="image", label="label", names=tuple("0123456789")):
+    """huggingface.co/datasets/ylecun/mnist: structs of bytes and path, int64 labels, names in the schema's metadata."""
+    import json
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = Path(folder) / "mnist"
+    folder.mkdir(parents=True, exist_ok=True)
+    features = {image: {"_type": "Image"}, label: {"names": list(names), "_type": "ClassLabel"}}
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = pa.schema([(image, kind), (label, pa.int64())], metadata=metadata)
+    for part, (x, y), count in (("train", train, shards), ("test", test, 1)):
+        for number, rows in enumerate(np.array_split(np.arange(len(y)), count)):
+            images = [{"bytes": png(x[row]), "path": None} for row in rows]
+            table = pa.table({image: images, label: y[rows].astype(np.int64)}, schema=schema)
+            pq.write_table(table, folder / f"{part}-{number:05d}-of-{count:05d}.parquet")
+    return folder.parent

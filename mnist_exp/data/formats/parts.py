@@ -29,6 +29,7 @@ class Parts:
         groups: of the training examples (n,): those of one value stay together.
         weights: of the training examples (n,).
         pixels: as in `Source`.
+        depth: as in `Source`.
         told: sentences for the user.
     """
 
@@ -39,6 +40,7 @@ class Parts:
     groups: Array | None = None
     weights: Array | None = None
     pixels: bool | Range | None = None
+    depth: Range | None = None
     told: tuple[str, ...] = ()
 
     def mapped(self, change: Callable[[Examples, Array], Pair]) -> "Parts":
@@ -81,6 +83,7 @@ def to_source(parts: Parts, place: str, test_share: float) -> Source:
         groups=groups,
         weights=weights,
         pixels=parts.pixels,
+        depth=parts.depth,
         unread=tuple(told),
     )
 
