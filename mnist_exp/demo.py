@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mnist_exp import commands
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.experiment import recall
-from mnist_exp.inference import recorded_task
+from mnist_exp.inference import doubt, recorded_task
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tasks.classification import Classification
@@ -66,7 +66,8 @@ def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
     with imports.quick_imports():
         model = of_run(run, commands.trusted(options))
         from mnist_exp.demo_page.session import DemoSession, mistakes_or_why_none
-    session = DemoSession(run, model, task, mistakes_or_why_none(run, _settings(run, options)))
+    mistakes = mistakes_or_why_none(run, _settings(run, options))
+    session = DemoSession(run, model, task, mistakes, doubt.of_run(run, task))
     session.warm_up()
     return session
 
@@ -112,6 +113,8 @@ def _announce(screen: Screen, run: StoredRun, session: "DemoSession", host: str,
     mistakes = session.mistakes
     shown = f"{len(mistakes.labels)} of {mistakes.count} in {mistakes.tested:,} test images"
     rows["mistakes"] = f"not shown: {mistakes.why_none}" if mistakes.why_none else shown
+    for sentence in session.doubt.told():
+        rows["note"] = sentence
     rows["open"] = f"{address}   (Ctrl-C stops it)"
     if not host.strip("0.:"):  # 0.0.0.0 and :: mean all addresses of this machine; a browser cannot open them.
         port = address.rpartition(":")[2]

@@ -42,7 +42,7 @@ def recorded(tmp_path_factory):
     uri = f"sqlite:///{place}/mlflow.db"
     os.chdir(place)
     try:
-        result = run(compose(["data=mnist_5k", "trainer.epochs=5", f"tracking.uri={uri}"]))
+        result = run(compose(["data=mnist_5k", "data.validation=0.1", "trainer.epochs=5", f"tracking.uri={uri}"]))
     finally:
         os.chdir(before)
     return result.run_id, uri
@@ -128,6 +128,14 @@ def test_a_digit_in_a_corner_is_read_as_mnist_was_made(ask):
     assert np.abs(heat).max() == 1
 
 
+def test_doubt_is_shown_as_predict_shows_it(ask):
+    digit, noise = mnist_5k().test[0][0], np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    (calibrated,) = json.loads(ask("POST", "/api/read", png(digit))[2])["mnist"]["doubt"]
+    assert re.fullmatch(r"calibrated [01]\.\d{4}", calibrated)
+    assert "unlike all training images" in json.loads(ask("POST", "/api/read", png(noise))[2])["mnist"]["doubt"]
+    assert b"answer.doubt" in ask("GET", "/answers.js")[2]
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -190,7 +198,8 @@ def test_page_closed_while_it_sends_logs_nothing(ask, shown, caplog, monkeypatch
 def test_nan_becomes_null_or_an_error(recorded, shown, monkeypatch):
     monkeypatch.setitem(shown[0]._run.metrics, "test_accuracy", float("nan"))
     assert shown[0].about()["test_accuracy"] is None
-    monkeypatch.setattr(shown[0], "_call", lambda images: np.full((len(images), 10), np.nan))
+    diverged = SimpleNamespace(ask=lambda values, _: (np.full((len(values), 10), np.nan, np.float32), None))
+    monkeypatch.setattr(shown[0], "_predictor", diverged)
     with pytest.raises(DataError, match="answers with NaN"):
         shown[0].read(png(mnist_5k().test[0][0]))
 

@@ -14,7 +14,7 @@ function show(answers) {
     const best = answer.probabilities[answer.label];
     card.querySelector(".label").textContent = about.classes[answer.label];
     card.querySelector(".sure").textContent = `probability ${best.toFixed(4)}`;
-    card.querySelector(".notes").textContent = answer.notes.join("; ");
+    card.querySelector(".notes").textContent = [...answer.doubt, ...answer.notes].join("; ");
     const sees = card.querySelector(".sees");
     sees.src = answer.sees;
     sees.alt = `Input of the model, ${about.shape[0]}×${about.shape[1]} pixels`;

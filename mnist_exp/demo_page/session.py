@@ -14,6 +14,8 @@ from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.evaluation import saliency
 from mnist_exp.inference import preprocessing
+from mnist_exp.inference.answers import Predictor
+from mnist_exp.inference.doubt import Doubt
 from mnist_exp.inference.mnist_style import Prepared
 from mnist_exp.inference.preprocessing import MNIST, PLAIN, Reader
 from mnist_exp.tasks.classification import Classification
@@ -88,12 +90,15 @@ class DemoSession:
         model: maps pixels to predictions.
         task: of the model, one of classes.
         mistakes: the run's mistakes on its test set.
+        doubt: what is known of the model's answers.
     """
 
-    def __init__(self, run: StoredRun, model: "keras.Model", task: Classification, mistakes: Mistakes) -> None:
-        self.mistakes = mistakes
+    def __init__(
+        self, run: StoredRun, model: "keras.Model", task: Classification, mistakes: Mistakes, doubt: Doubt
+    ) -> None:
+        self.mistakes, self.doubt = mistakes, doubt
         self._run, self._model, self._lock, self._reading = run, model, threading.Lock(), threading.Lock()
-        self._task = task
+        self._task, self._predictor = task, Predictor(model, doubt.likeness)
         self._shape = preprocessing.shape_of(model, run)
         outputs = int(model.output_shape[-1])
         classes = task.probabilities(np.zeros((1, outputs), np.float32)).shape[1]
@@ -135,7 +140,7 @@ class DemoSession:
 
         Args:
             content: an image file.
-        Returns: way → label, probabilities, notes and the pixels given to the model, or the error.
+        Returns: way → label, probabilities, notes, doubt and the pixels given to the model, or the error.
         """
         answers_by_way: dict[str, Any] = {}
         good: dict[str, Prepared] = {}
@@ -145,12 +150,15 @@ class DemoSession:
             except DataError as error:
                 answers_by_way[way] = {"error": str(error)}
         if good:
-            rows = self._predict(np.stack([prepared.pixels for prepared in good.values()]))
-            for (way, prepared), row in zip(good.items(), rows, strict=True):
+            outputs, unlike = self._ask(np.stack([prepared.pixels for prepared in good.values()]))
+            rows = self._task.probabilities(outputs)
+            for number, (way, prepared) in enumerate(good.items()):
+                row, is_unlike = rows[number], None if unlike is None else bool(unlike[number])
                 answers_by_way[way] = {
                     "label": int(row.argmax()),
                     "probabilities": [round(float(p), 6) for p in row],
                     "notes": prepared.notes,
+                    "doubt": self.doubt.notes(outputs[number], is_unlike, None),
                     "sees": "data:image/png;base64," + base64.b64encode(png(prepared.pixels)).decode(),
                 }
         return answers_by_way
@@ -184,17 +192,15 @@ class DemoSession:
             return reader.read(content)
 
     def _predict(self, images: Array) -> Array:
-        # The model is called directly: `Model.predict` starts threads and callbacks, which take 20 ms per image.
+        return self._task.probabilities(self._ask(images)[0])
+
+    def _ask(self, images: Array) -> tuple[Array, Array | None]:
+        """Return the model's outputs for prepared images, and whether each is unlike all training images, or None."""
         with self._lock:
-            probabilities = self._task.probabilities(np.asarray(self._call(self._raw(images)), np.float32))
-        if not np.isfinite(probabilities).all():
+            outputs, unlike = self._predictor.ask(self._raw(images), images)
+        if not np.isfinite(outputs).all():
             raise DataError(preprocessing.NO_NUMBER)
-        return probabilities
-
-    def _call(self, images: Array) -> Any:
-        import keras
-
-        return keras.ops.convert_to_numpy(self._model(images, training=False))
+        return outputs, unlike
 
 
 def png(pixels: Array) -> bytes:

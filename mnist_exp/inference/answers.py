@@ -90,6 +90,18 @@ class Predictor:
         features, outputs = predict_both(self._twin, values)
         return outputs, self._likeness.distances(features, pictures) > self._likeness.threshold
 
+    def ask(self, values: Array, pictures: Array | None) -> tuple[Array, Array | None]:
+        """Return what `predict` does, sooner for a few images: `Model.predict` starts threads, which takes 20 ms."""
+        import keras
+
+        from mnist_exp.training import trust
+
+        if self._twin is None or self._likeness is None:
+            outputs = keras.ops.convert_to_numpy(self._model(values, training=False))
+            return np.asarray(outputs, np.float32), None
+        features, outputs = trust.features_of(self._twin, values)
+        return outputs, self._likeness.distances(features, pictures) > self._likeness.threshold
+
 
 def of_ready(predictor: Predictor, examples: Iterable[Ready]) -> Iterator[Answer]:
     """Yield the predictions for examples, in order. Only some batches are in memory at a time.
