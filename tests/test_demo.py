@@ -259,7 +259,8 @@ def test_address_in_use_is_reported():
 def test_host_other_than_this_machine_gives_a_warning(capfd):
     from mnist_exp.demo_page import server
 
-    session = SimpleNamespace(mistakes=SimpleNamespace(labels=[], count=0, tested=0, why_none="none"))
+    mistakes = SimpleNamespace(labels=[], count=0, tested=0, why_none="none")
+    session = SimpleNamespace(mistakes=mistakes, doubt=SimpleNamespace(told=list))
     result = SimpleNamespace(run_id="0", name="n", metrics={})
     demo._announce(demo.Screen(), result, session, "0.0.0.0", "http://0.0.0.0:1/")
     out, err = capfd.readouterr()

@@ -105,7 +105,7 @@ def measure(
     prototypes = _unit(np.rint(_unit(prototypes) * 127).astype(np.int8).astype(np.float32))
     pixels: tuple[float, ...] = ()
     if images is not None and held_out_images is not None:
-        numbers = _numbers(images)
+        numbers = numbers_of(images)
         spread = np.cov(numbers.T) + _LEAST * np.eye(2)
         pixels = (*numbers.mean(axis=0), *np.linalg.inv(spread).ravel())
     found = [1 - (_folded(held_out) @ prototypes.T).max(axis=1)]
@@ -156,7 +156,7 @@ def _centres(rows: Array, count: int) -> Array:
     return np.asarray(centres)
 
 
-def _numbers(images: Array) -> Array:
+def numbers_of(images: Array) -> Array:
     """Return how much of images is light, and how rough they are, float64 (n, 2)."""
     x = images.astype(np.float32).mean(axis=3) / _WHITE
     mean, rest = x.mean(axis=(1, 2)), (len(x), -1)
@@ -167,6 +167,6 @@ def _numbers(images: Array) -> Array:
 
 def _of_pixels(images: Array, known: tuple[float, ...]) -> Array:
     """Return the squared Mahalanobis distance of the numbers of the pixels from those of the training images, (n,)."""
-    off = _numbers(images) - np.array(known[:2])
+    off = numbers_of(images) - np.array(known[:2])
     inverse = np.array(known[2:]).reshape(2, 2)
     return np.asarray(np.einsum("ij,jk,ik->i", off, inverse, off))
