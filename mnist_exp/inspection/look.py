@@ -78,9 +78,10 @@ def look(dataset: Dataset, split: Split, unreadable: Sequence[str] = (), *, fast
         found += equal.meaning(sets, dataset, nearly.pairs, nearly=True)
         seconds["nearly_equal"] = nearly.seconds
         if nearly.left_out:
+            total = sum(map(len, sets))
             notes.append(
-                f"{nearly.left_out:,} training images were compared with the test images alone, and not with each "
-                f"other: all pairs would be more than {near.MOST_COMPARISONS:,}"
+                f"{total - nearly.left_out:,} of {total:,} images, those of the test set first, were compared with all "
+                "others; to compare each with each would take long"
             )
     else:
         notes.append("nearly equal examples are looked for in images only")
