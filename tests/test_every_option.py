@@ -167,6 +167,8 @@ _OF_ARRAYS = (
     *((name, "shape", "test_the_shape_of_one_example_can_be_said") for name in ("npy", "hdf5", "mat")),
     *((name, "pixels", "test_the_values_of_black_and_white_can_be_said") for name in ("npy", "hdf5", "mat")),
     *((name, "test_share", "test_the_share_of_the_test_set_can_be_said") for name in ("npy", "hdf5", "mat", "cifar")),
+    ("auto", "path", "test_every_format_is_found_out"),
+    ("auto", "test_share", "test_the_share_of_the_test_set_can_be_said"),
     ("parquet", "path", "test_it_is_read_as_it_is_distributed"),
     ("parquet", "image", "test_columns_of_other_names_are_found_or_said"),
     ("parquet", "label", "test_columns_of_other_names_are_found_or_said"),

@@ -5,7 +5,7 @@ A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Ke
 """
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
 from mnist_exp.data import folders
 from mnist_exp.data.dataset import Source
-from mnist_exp.data.formats import archive
+from mnist_exp.data.formats import archive, detect
 from mnist_exp.data.formats import cifar as cifar_files
 from mnist_exp.data.formats import hdf5 as hdf5_files
 from mnist_exp.data.formats import idx as idx_files
@@ -39,6 +39,38 @@ Pixels = (
 )
 Size = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("a height and a width: [28, 28]")]
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+def auto(*, path: str, test_share: Share = TEST_SHARE) -> Source:
+    """Return the data of a file or folder, whose format is found out and told.
+
+    Args:
+        path: a file, a folder, or a zip or tar archive of either.
+        test_share: share of each class that becomes the test set, where the data bring none.
+    Raises: DataError: it has no format that is known, or several, or what it holds is damaged.
+    """
+    found, told = archive.unpacked(_existing(path))
+    kind = detect.format_of(found)
+    sentence = f"data=auto: {path} is read as data={kind}, which has more options"
+    own = {"path": str(found)}
+    if kind == "hdf5" and found.is_dir():
+        own["path"] = str(_only(found, (".h5", ".hdf5")))
+    if kind == "mat" and found.is_dir() and not (found / "train_32x32.mat").is_file():
+        own["path"] = str(_only(found, (".mat",)))
+    known: tuple[Callable[..., Source], ...] = (parquet, cifar, mat, idx, npz, npy, hdf5, image_folder)
+    loader = next((each for each in known if each.__name__ == kind), None)
+    if loader is None:
+        raise DataError(f"{path} is a table: say data=csv")
+    source = loader(**own, test_share=test_share)
+    return replace(source, place=path, unread=(*told, sentence, *source.unread))
+
+
+def _only(folder: Path, suffixes: Sequence[str]) -> Path:
+    """Return the one file with a suffix, in a folder and those in it. Raises: DataError: there are several."""
+    there = sorted(each for each in folder.rglob("*") if each.suffix.lower() in suffixes)
+    if len(there) != 1:
+        raise DataError(f"{folder} holds {len(there)} files {' and '.join(suffixes)}: name one of them in data.path")
+    return there[0]
 
 
 def mnist(*, path: str | None = None, fallback: bool = True, mirrors: list[str] = []) -> Source:  # noqa: B006

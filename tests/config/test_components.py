@@ -228,7 +228,9 @@ CHOSEN = {
     "mnist_exp.data.loaders.fashion_mnist": {"mirrors": ...},
     "mnist_exp.data.loaders.npz": {"path": "???"},
     "mnist_exp.data.loaders.idx": {"path": "???"},
-    **{f"mnist_exp.data.loaders.{name}": {"path": "???"} for name in ("npy", "hdf5", "mat", "cifar", "parquet")},
+    **{
+        f"mnist_exp.data.loaders.{name}": {"path": "???"} for name in ("npy", "hdf5", "mat", "cifar", "parquet", "auto")
+    },
     "mnist_exp.data.loaders.image_folder": {"path": "???"},
 }
 DATA_OPTIONS = {"name", "limit", "validation", "standardize", "trusted_modules"}
