@@ -20,7 +20,7 @@ from mnist_exp.data.formats import arrays
 from mnist_exp.data.formats.parts import Parts, some
 from mnist_exp.data.image_files import read_picture, survey_of_deep
 from mnist_exp.data.lazy import Array
-from mnist_exp.data.limits import check_memory
+from mnist_exp.data.limits import check_memory, most_bytes
 from mnist_exp.data.pixels import BYTES, Range
 from mnist_exp.errors import DataError, first_line, plural
 
@@ -163,6 +163,11 @@ def _table(path: Path, columns: _Columns, group_by: str | None) -> "pa.Table":
                 column = group.column(position)
                 if column.path_in_schema.split(".")[0] in wanted:
                     size += max(column.total_uncompressed_size, 8 * column.num_values)
+        if size > most_bytes(path.stat().st_size):
+            raise DataError(
+                f"{path}, of {path.stat().st_size:,} bytes, says that it holds {size:,}: no data shrink so far, so it "
+                "is not read"
+            )
         check_memory(path, size)
         return file.read(columns=wanted, use_threads=False)
 

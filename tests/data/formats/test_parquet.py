@@ -145,3 +145,12 @@ def test_damaged_and_other_files_are_refused(parts, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="has no parquet files"):
         loaders.parquet(path=str(tmp_path / "empty"))
+
+
+def test_what_grows_beyond_measure_is_refused(tmp_path):
+    """Twenty million equal labels take a few kilobytes."""
+    labels = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000_000, np.int8)), pa.array([7]))
+    pq.write_table(pa.table({"label": labels, "a": labels}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 500_000
+    with pytest.raises(DataError, match=r"says that it holds [\d,]+: no data shrink so far"):
+        loaders.parquet(path=str(tmp_path / "a.parquet"))
