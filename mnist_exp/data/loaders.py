@@ -51,7 +51,6 @@ def auto(*, path: str, test_share: Share = TEST_SHARE) -> Source:
     """
     found, told = archive.unpacked(_existing(path))
     kind = detect.format_of(found)
-    sentence = f"data=auto: {path} is read as data={kind}, which has more options"
     own = {"path": str(found)}
     if kind == "hdf5" and found.is_dir():
         own["path"] = str(_only(found, (".h5", ".hdf5")))
@@ -62,7 +61,7 @@ def auto(*, path: str, test_share: Share = TEST_SHARE) -> Source:
     if loader is None:
         raise DataError(f"{path} is a table: say data=csv")
     source = loader(**own, test_share=test_share)
-    return replace(source, place=path, unread=(*told, sentence, *source.unread))
+    return replace(source, place=f"{path}, which is data={kind}", unread=(*told, *source.unread))
 
 
 def _only(folder: Path, suffixes: Sequence[str]) -> Path:

@@ -63,7 +63,7 @@ def test_every_format_is_found_out(name, parts, tmp_path):
     (tmp_path / "a").mkdir()
     path = write(tmp_path / "a", *parts)
     source = loaders.auto(path=str(path))
-    assert any(f"is read as data={kind}, which has more options" in each for each in source.unread)
+    assert source.place == f"{path}, which is data={kind}"
     assert (len(source.train[1]), len(source.test[1])) == (200, len(parts[1][1]))
 
 
