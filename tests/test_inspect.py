@@ -1,5 +1,6 @@
 """`python -m mnist_exp.inspect`: real digits with planted faults, real runs, a real browser."""
 
+import io
 import json
 import os
 import re
@@ -351,3 +352,27 @@ def test_names_of_files_and_folders_may_hold_any_bytes(here, capfd, digits, tmp_
     assert "\\udce9" in page
     assert "<b></b>" not in page
     assert "<b>/" not in page
+
+
+@pytest.mark.parametrize("sets", [["train", "test"], ["all"]])
+def test_rows_of_a_parquet_file_that_cannot_be_read_are_left_out(here, capfd, digits, tmp_path, sets):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (x, y), _ = digits
+    for number, name in enumerate(sets):
+        chosen = range(number, 4000, 100)
+        files = []
+        for i in chosen:
+            file = io.BytesIO()
+            Image.fromarray(x[i]).save(file, "PNG")
+            files.append({"bytes": file.getvalue(), "path": None})
+        files[3] = {"bytes": b"nonsense", "path": None}
+        files[12] = files[30]
+        pq.write_table(pa.table({"image": files, "label": y[list(chosen)]}), tmp_path / f"{name}.parquet")
+    kinds = by_kind(values(capfd, "data=parquet", f"data.path={tmp_path}", "--fast"))
+    told = kinds["unreadable"]["details"]
+    assert [text.partition(" is ")[0] for text in told] == [f"{tmp_path}/{name}.parquet, row 3" for name in sets]
+    equal = [finding for kind, finding in kinds.items() if "other_label" in kind]
+    named = sorted(each["file"].rpartition(", ")[2] for finding in equal for each in finding["examples"][0])
+    assert named == ["row 12", "row 30"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnist_exp.config.wording import nearest, show
-from mnist_exp.data import pixels
+from mnist_exp.data import pixels, unreadable
 from mnist_exp.data.formats import arrays
 from mnist_exp.data.formats.parts import Parts, some
 from mnist_exp.data.image_files import read_picture, survey_of_deep
@@ -82,21 +82,24 @@ def read(place: Path, options: Options) -> Parts:
     size, depth, pairs, groups = options.size, None, {}, None
     if columns.image is not None:
         size, depth = _measured(files, columns.image, options)
+    kept: dict[str, Array] = {}
     for part, shards in files.items():
         tables = [_table(shard, columns, options.group_by if part == "train" else None) for shard in shards]
         if columns.image is not None:
-            x = _images(shards, tables, columns.image, size, options.channels, depth)
+            x, kept[part] = _images(shards, tables, columns.image, size, options.channels, depth)
         else:
             x = np.concatenate(
                 [_numbers(shard, table, columns.numbers) for shard, table in zip(shards, tables, strict=True)]
             )
         labels = [_values(table.column(columns.label)) for table in tables]
-        pairs[part] = x, np.concatenate(labels)
+        rows = kept.get(part, slice(None))
+        pairs[part] = x, np.concatenate(labels)[rows]
         if part == "train" and options.group_by is not None:
-            groups = np.concatenate([_values(table.column(options.group_by)) for table in tables])
+            groups = np.concatenate([_values(table.column(options.group_by)) for table in tables])[rows]
     parts = Parts(pairs["train"], pairs.get("test"), pairs.get("val"), columns.names, groups, told=tuple(told))
     if columns.image is not None:
-        return replace(parts, pixels=BYTES, depth=depth)
+        left_out = {part: rows for part, rows in kept.items() if len(rows) <= rows[-1]}
+        return replace(parts, pixels=BYTES, depth=depth, kept=left_out)
     return arrays.shaped(parts, place, options.shape)
 
 
@@ -313,13 +316,14 @@ def _images(
     size: tuple[int, int] | None,
     channels: int,
     depth: Range | None,
-) -> Array:
-    """Return the images of shards, uint8 (n, height, width, channels)."""
+) -> tuple[Array, Array]:
+    """Return the images of shards, uint8 (n, height, width, channels), and their rows, (n,)."""
     count = sum(table.num_rows for table in tables)
     if size is None or not count:
         raise DataError(f"{shards[0]} has no image that can be read in its column {show(image)}")
     check_memory(shards[0], count * size[0] * size[1] * channels)
     found = np.empty((count, *size, channels), np.uint8)
+    kept = np.ones(count, bool)
     position, problems, bad = 0, [], 0
     for shard, table in zip(shards, tables, strict=True):
         for row, content in enumerate(_contents(table, image)):
@@ -329,13 +333,17 @@ def _images(
                 picture = read_picture(content, size=size, channels=channels, what=f"{shard}, row {row}", depth=depth)
                 found[position] = picture.pixels
             except DataError as error:
-                bad += 1
-                problems += error.problems if bad <= _MOST_PROBLEMS else []
+                kept[position] = False
+                if not unreadable.leave_out(str(error)):
+                    bad += 1
+                    problems += error.problems if bad <= _MOST_PROBLEMS else []
             position += 1
     if problems:
         more = [f"{bad - _MOST_PROBLEMS:,} more images cannot be read"] if bad > _MOST_PROBLEMS else []
         raise DataError([*problems, *more])
-    return found
+    if not kept.any():
+        raise DataError(f"{shards[0]} has no image that can be read in its column {show(image)}")
+    return (found if kept.all() else found[kept]), np.flatnonzero(kept)
 
 
 def _numbers(path: Path, table: "pa.Table", names: Sequence[str]) -> Array:

@@ -1,7 +1,7 @@
 """What a file or folder of a data set holds: its parts, with the names of its classes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Parts:
         pixels: as in `Source`.
         depth: as in `Source`.
         told: sentences for the user.
+        kept: for each of train, test and val the rows that its examples are, (n,), where unreadable ones are left out.
     """
 
     train: Pair
@@ -42,11 +43,29 @@ class Parts:
     pixels: bool | Range | None = None
     depth: Range | None = None
     told: tuple[str, ...] = ()
+    kept: Mapping[str, Array] = field(default_factory=dict)
 
     def mapped(self, change: Callable[[Examples, Array], Pair]) -> "Parts":
         """Return the parts with the examples and labels of each changed alike."""
         test, validation = (None if pair is None else change(*pair) for pair in (self.test, self.validation))
         return replace(self, train=change(*self.train), test=test, validation=validation)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The names of examples by the rows of a file.
+
+    Args:
+        place: of the file.
+        rows: of the examples, (n,).
+    """
+
+    place: str
+    rows: Array
+
+    def __getitem__(self, position: int, /) -> str:
+        """Return where an example lies."""
+        return f"{self.place}, row {self.rows[position]}"
 
 
 def to_source(parts: Parts, place: str, test_share: float) -> Source:
@@ -61,6 +80,7 @@ def to_source(parts: Parts, place: str, test_share: float) -> Source:
     train, test, groups, weights, told = parts.train, parts.test, parts.groups, parts.weights, list(parts.told)
     if test is not None and test_share != TEST_SHARE:
         told.append(f"data.test_share={test_share} has no effect: {place} brings its own test set")
+    files = {part: Rows(place, found) for part, found in parts.kept.items()}
     if test is None:
         x, y = train
         if len(y) != len(x):
@@ -70,6 +90,8 @@ def to_source(parts: Parts, place: str, test_share: float) -> Source:
         rest = np.delete(np.arange(len(y)), taken)
         train, test = (rows(x, rest), y[rest]), (rows(x, taken), y[taken])
         groups, weights = (None if each is None else each[rest] for each in (groups, weights))
+        known = parts.kept.get("train", np.arange(len(y)))
+        files |= {"train": Rows(place, known[rest]), "test": Rows(place, known[taken])}
         told.append(
             f"{place} has no test set: {len(taken):,} of its {len(y):,} examples, {test_share:.0%} of each class, are "
             "it (data.test_share)"
@@ -85,6 +107,7 @@ def to_source(parts: Parts, place: str, test_share: float) -> Source:
         pixels=parts.pixels,
         depth=parts.depth,
         unread=tuple(told),
+        files=files,
     )
 
 
