@@ -179,7 +179,7 @@ _OF_ARRAYS = (
     ("parquet", "test_share", "test_one_file_gives_a_test_set"),
     ("cifar", "labels", "test_labels_of_cifar_100_are_fine_or_coarse"),
 )
-_IDX, _NPZ = (f"data/formats/test_{name}.py" for name in ("idx", "npz"))
+_CSV, _IDX, _NPZ = (f"data/formats/test_{name}.py" for name in ("csv", "idx", "npz"))
 _OPTIMIZERS = "training/test_optimizers.py"
 _BACKENDS, _RUN = "training/test_backends.py", "test_run.py"
 ELSEWHERE = {
@@ -198,6 +198,13 @@ ELSEWHERE = {
     "data.npz.split": (_NPZ, "test_of_kmnist_and_kuzushiji_49_in_one_folder_one_is_said"),
     "data.npz.test_share": (_NPZ, "test_examples_that_are_not_divided_are"),
     **{f"data.{name}.{option}": (f"data/formats/test_{name}.py", test) for name, option, test in _OF_ARRAYS},
+    "data.csv.path": (_CSV, "test_digits_of_kaggle_are_images_and_the_table_without_labels_is_told"),
+    "data.csv.test_path": (_CSV, "test_gap_of_the_sign_language_digits_is_a_name_less"),
+    "data.csv.label": (_CSV, "test_other_columns_are_features_and_labels_may_be_words"),
+    "data.csv.group_by": (_CSV, "test_rows_of_one_group_stay_together"),
+    "data.csv.shape": (_CSV, "test_shape_is_the_users"),
+    "data.csv.transposed": (_CSV, "test_images_of_emnist_are_put_upright"),
+    "data.csv.test_share": (_CSV, "test_share_of_the_test_set_is_the_users"),
     "data.idx.path": (_IDX, "test_raw_folder_of_torchvision_is_read"),
     "data.idx.split": (_IDX, "test_of_several_splits_of_emnist_one_is_said"),
     "data.idx.transposed": (_IDX, "test_rows_and_columns_are_exchanged_where_it_is_asked_for"),

@@ -19,6 +19,7 @@ from mnist_exp.data import folders
 from mnist_exp.data.dataset import Source
 from mnist_exp.data.formats import archive, detect
 from mnist_exp.data.formats import cifar as cifar_files
+from mnist_exp.data.formats import csv as csv_files
 from mnist_exp.data.formats import hdf5 as hdf5_files
 from mnist_exp.data.formats import idx as idx_files
 from mnist_exp.data.formats import mat as mat_files
@@ -228,6 +229,33 @@ def parquet(
     return _read(lambda place: parquet_files.read(place, options), path, test_share)
 
 
+def csv(
+    *,
+    path: str,
+    test_path: str | None = None,
+    label: str | int | None = None,
+    group_by: str | int | None = None,
+    shape: Shape | None = None,
+    transposed: bool | None = None,
+    test_share: Share = TEST_SHARE,
+) -> Source:
+    """Return a table of text, csv or tsv: images of a row each, as Kaggle has them, or other features.
+
+    Args:
+        path: the table, plain or packed, or a folder with tables called train and test.
+        test_path: the table of the test set; null takes that of the folder, or a share.
+        label: name or position of the label's column; null finds it by its name, else at one end of the rows.
+        group_by: name or position of a column whose equal values stay together in every split.
+        shape: of one example; null takes columns called pixel… for square images.
+        transposed: whether rows and columns of the images are exchanged in the file; null: those of EMNIST are.
+        test_share: share of each class that becomes the test set, where there is none.
+    Raises: DataError: a cell of an example is no number, or it is not clear which column is the label.
+    """
+    options = csv_files.Options(label, group_by, shape, transposed)
+    test = None if test_path is None else _existing(test_path, "test_path")
+    return _read(lambda place: csv_files.read(place, options=options, test=test), path, test_share)
+
+
 def image_folder(
     *,
     path: str,
@@ -277,8 +305,8 @@ def _range(pixels: Pixels) -> bool | Range | None:
     return black, white
 
 
-def _existing(path: str) -> Path:
+def _existing(path: str, option: str = "path") -> Path:
     found = expand(path)
     if path == "" or not exists(found):
-        raise DataError(f"data.path={show(path)} does not exist")
+        raise DataError(f"data.{option}={show(path)} does not exist")
     return found

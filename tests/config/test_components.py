@@ -229,7 +229,8 @@ CHOSEN = {
     "mnist_exp.data.loaders.npz": {"path": "???"},
     "mnist_exp.data.loaders.idx": {"path": "???"},
     **{
-        f"mnist_exp.data.loaders.{name}": {"path": "???"} for name in ("npy", "hdf5", "mat", "cifar", "parquet", "auto")
+        f"mnist_exp.data.loaders.{name}": {"path": "???"}
+        for name in ("npy", "hdf5", "mat", "cifar", "parquet", "auto", "csv")
     },
     "mnist_exp.data.loaders.image_folder": {"path": "???"},
 }

@@ -97,6 +97,55 @@ def medmnist(file, train, test, labels=lambda y: y.reshape(-1, 1)):
     return Path(file)
 
 
+def kaggle_digits(folder, train, test=None):
+    """kaggle.com/competitions/digit-recognizer: label,pixel0,…,pixel783; test.csv lacks the label."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = [f"pixel{number}" for number in range(train[0][0].size)]
+    _write_csv(folder / "train.csv", ["label", *pixels], train[1], train[0])
+    if test is not None:
+        _write_csv(folder / "test.csv", pixels, None, test[0])
+        (folder / "sample_submission.csv").write_text("ImageId,Label\n1,0\n2,0\n")
+    return folder
+
+
+def kaggle_signs(folder, train, test):
+    """kaggle.com/datasets/datamunge/sign-language-mnist: label,pixel1,…; labels 0 to 24 without 9 (J is a movement)."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        names = ["label", *(f"pixel{number}" for number in range(1, x[0].size + 1))]
+        _write_csv(folder / f"sign_mnist_{part}.csv", names, y + (y >= 9), x)
+    return folder
+
+
+def mnist_in_csv(file, train):
+    """kaggle.com/datasets/oddrationale/mnist-in-csv: label,1x1,1x2,…,28x28."""
+    side = range(1, train[0].shape[1] + 1)
+    _write_csv(file, ["label", *(f"{row}x{column}" for row in side for column in side)], train[1], train[0])
+    return Path(file)
+
+
+def without_names(file, train, *, is_first):
+    """Label first: emnist-….csv of kaggle.com/crawford/emnist; last: scikit-learn's datasets/data/digits.csv.gz."""
+    x, y = train[0].reshape(len(train[1]), -1), train[1].reshape(-1, 1)
+    rows = np.hstack([y, x] if is_first else [x, y])
+    text = "".join(",".join(map(str, row)) + "\n" for row in rows.tolist())
+    content = text.encode()
+    Path(file).write_bytes(gzip.compress(content, 1) if str(file).endswith(".gz") else content)
+    return Path(file)
+
+
+def _write_csv(file, names, labels, x):
+    rows = x.reshape(len(x), -1).tolist()
+    if labels is not None:
+        rows = [[label, *row] for label, row in zip(labels.tolist(), rows, strict=True)]
+    with file.open("w", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(names)
+        writer.writerows(rows)
+
+
 def clothes():
     """Arrays with all that is published of Fashion-MNIST's: shapes, numbers of each class, the sum of the pixels."""
     x_train = np.full((60_000, 28, 28), FASHION_SUM // (60_000 * 28 * 28), np.uint8)
