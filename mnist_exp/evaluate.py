@@ -341,7 +341,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_run(parser)
     parser.add_argument(
-        "--data", metavar="NAME", help="another data set: mnist, mnist_5k, fashion_mnist, npz, image_folder or your own"
+        "--data",
+        metavar="NAME",
+        help="another data set, named as for run: auto, mnist, npz, csv, image_folder, … or your own",
     )
     parser.add_argument("--config-dir", metavar="DIR", help="your own folder with data/NAME.yaml")
     parser.add_argument(
