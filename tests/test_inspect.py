@@ -108,6 +108,9 @@ def test_planted_faults_are_all_found_gravest_first(here, capfd):
     assert places(seen)[0] == [("x_train", 1300), ("x_test", 3)]
     assert {tuple(group) for group in places(seen)} >= {(("x_train", 10), ("x_test", 0))}
     assert [each["label"] for each in seen["examples"][0]] == ["3", EVIL]
+    assert kinds["equal_with_other_label"]["text"] == (
+        "2 images are equal to another one of their set, with another label, in 1 group: a label of each group is wrong"
+    )
     assert places(kinds["equal_with_other_label"]) == [[("x_train", 30), ("x_train", 31)]]
     assert places(kinds["equal"]) == [[("x_train", 20), ("x_train", 21)]]
     near = kinds["nearly_in_two_sets_with_other_label"]

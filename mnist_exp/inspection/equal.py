@@ -81,8 +81,9 @@ def _meaning(parts: Sequence[Part], dataset: Dataset, alike: Sequence[Group], ne
             if some:
                 count = sum(map(len, some))
                 labelled = "another label" if differs else "the same label"
-                within = f"in {plural(len(some), 'group')} within one set"
-                text = f"{count:,} {kind} are {equal} one of {labelled}, {within}"
+                text = f"{count:,} {kind} are {equal} another one of their set, with {labelled}"
+                text += f", in {plural(len(some), 'group')}"
+                text += ": a label of each group is wrong" if differs and not nearly else ""
                 yield _finding(_kind("equal", nearly, differs), text, count, parts, dataset, some)
 
 
