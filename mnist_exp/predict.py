@@ -220,7 +220,7 @@ def line(answer: Answer, task: Task, names: Sequence[str] | None, top: int, wide
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "predict",
-        "Predict images, or rows of .csv, .npy and .npz files, with the model of a run: one line each, in order.",
+        "Predict images, or rows of tables and arrays, with the model of a run: one line each, in order.",
         "0 all predicted, 1 some images could not be read, 2 there is no such run or no image was named.",
         [
             "RUN_ID scan.jpg photos/ 'more/*.png'",
@@ -235,8 +235,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="IMAGE",
         help="file, folder (with its subfolders), quoted pattern, or - for standard input: an image, or one path per "
-        "line; PNG, JPEG and others, of any size and colour, dark on light or light on dark; .csv, .npy and .npz files "
-        "of examples. For a model that takes no images only these, or - for rows of numbers",
+        "line; PNG, JPEG and others, of any size and colour, dark on light or light on dark; .csv, .npy, .npz and "
+        ".parquet files of examples. For a model that takes no images only these, or - for rows of numbers",
     )
     parser.add_argument(
         "--json",

@@ -1,10 +1,10 @@
-"""Read the files of examples that `predict` is given: rows of csv, arrays of npy and npz. What is left out is told."""
+"""Read the files of examples that `predict` is given: tables, and arrays of npy and npz. What is left out is told."""
 
 import csv
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -13,13 +13,15 @@ import numpy as np
 
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.limits import check_memory
+from mnist_exp.data.limits import check_growth, check_memory, opened
 from mnist_exp.errors import DataError, first_line
+from mnist_exp.inference import parquet_inputs
 from mnist_exp.inference.image_inputs import LARGEST, STDIN
 
-SUFFIXES = (".csv", ".npy", ".npz")
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".npy", ".npz", parquet_inputs.SUFFIX)
 _PREFERRED = ("x", "x_test", "test_images", "images", "arr_0")  # arrays of an npz file that holds several
 _NOT_VALUES = ("label", "labels", "class", "target", "y", "digit", "id", "imageid", "index", "")
+_LONGEST_LINE = 16_000_000  # characters
 _NUMBERED = re.compile(r"(.*?)(\d+)(?:x(\d+))?")
 
 
@@ -53,19 +55,21 @@ def read(name: str, width: int, stdin: BinaryIO | None = None) -> Read:
             return _csv(io.StringIO(content.decode("utf-8")), width)
         path = Path(name)
         check_memory(path, path.stat().st_size)
-        if path.suffix.lower() == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as text:
-                return _csv(text, width)
+        if path.suffix.lower() == parquet_inputs.SUFFIX:
+            return _parquet(path, width)
+        if path.suffix.lower() not in (".npy", ".npz"):
+            with opened(path) as content, io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as text:
+                return _csv(text, width, lambda position: check_growth(path, position))
         # Opened here: np.load leaves a damaged file open.
         with path.open("rb") as file:
-            return _array(np.load(file, allow_pickle=False))
+            return _array(np.load(file, allow_pickle=False), path)
     except DataError:
         raise
     except Exception as error:  # NumPy and zipfile say by all kinds of exceptions what is damaged.
         raise DataError(f"it cannot be read: {first_line(error)}") from error
 
 
-def _array(found: Any) -> Read:
+def _array(found: Any, path: Path) -> Read:
     """Return the array of an npy file, or that of the examples in an npz file."""
     if isinstance(found, np.ndarray):
         return Read(found)
@@ -73,15 +77,35 @@ def _array(found: Any) -> Read:
     chosen = arrays if len(arrays) == 1 else [each for each in _PREFERRED if each in arrays]
     if not chosen:
         raise DataError(f"it holds {', '.join(arrays) or 'nothing'}: name the array of the examples x")
+    size = found.zip.getinfo(f"{chosen[0]}.npy").file_size
+    check_growth(path, size)
+    check_memory(path, size)
     values: Array = found[chosen[0]]
     others = ", ".join(show(each) for each in arrays if each != chosen[0])
     return Read(values, (f"its array {show(chosen[0])} is taken, not {others}",) if others else ())
 
 
-def _csv(file: IO[str], width: int) -> Read:
-    """Return the rows of a table; a line of names above them tells which columns are no values, and their order."""
-    first = file.readline()
-    cells = next(csv.reader([first]), [])
+def _parquet(path: Path, width: int) -> Read:
+    """Return the numbers of a parquet file."""
+    table = parquet_inputs.table_of(path)
+    if not table.numbers:
+        raise DataError(f"it has no columns of numbers: {', '.join(map(show, table.others))}")
+    rows = table.rows()
+    columns, told = _columns(table.numbers, width)
+    return Read(rows[:, columns], tuple(told))
+
+
+def _csv(file: IO[str], width: int, check: Callable[[int], None] = lambda _: None) -> Read:
+    """Return the rows of a table; a line of names above them tells which columns are no values, and their order.
+
+    Args:
+        file: text.
+        width: how many numbers an example has.
+        check: called with the number of characters that were read so far.
+    """
+    first = file.readline(_LONGEST_LINE)
+    delimiter = max(",\t;", key=first.count)
+    cells = next(csv.reader([first], delimiter=delimiter), [])
     are_names = bool(cells) and not any(map(_is_number, cells))
     start = "" if are_names else first
     columns: Sequence[int] | None = None
@@ -89,7 +113,8 @@ def _csv(file: IO[str], width: int) -> Read:
     if are_names:
         columns, told = _columns([cell.strip() for cell in cells], width)
     try:
-        values: Array = np.loadtxt(_Lines(start, file), delimiter=",", ndmin=2, dtype=np.float32, usecols=columns)
+        lines = _lines(start, file, check)
+        values: Array = np.loadtxt(lines, delimiter=delimiter, ndmin=2, dtype=np.float32, usecols=columns)
     except UserWarning as error:  # NumPy warns of a table without rows.
         raise DataError("it has no rows of numbers") from error
     if not values.size:
@@ -97,16 +122,15 @@ def _csv(file: IO[str], width: int) -> Read:
     return Read(values, tuple(told))
 
 
-class _Lines:
-    """The lines of a file after some that were read already; a whole table as one text would take twice its memory."""
-
-    def __init__(self, first: str, file: IO[str]) -> None:
-        self._first, self._file = first, file
-
-    def __iter__(self) -> Any:
-        if self._first.strip():
-            yield self._first
-        yield from self._file
+def _lines(first: str, file: IO[str], check: Callable[[int], None]) -> Iterator[str]:
+    """Yield the lines of a file after one that was read already; all as one text would take twice the memory."""
+    count = len(first)
+    if first.strip():
+        yield first
+    while line := file.readline(_LONGEST_LINE):
+        count += len(line)
+        check(count)
+        yield line
 
 
 def _columns(names: Sequence[str], width: int) -> tuple[list[int], list[str]]:

@@ -8,12 +8,13 @@ from typing import BinaryIO
 import numpy as np
 
 from mnist_exp.config import wording
+from mnist_exp.config.wording import show
 from mnist_exp.data import features
 from mnist_exp.data import pixels as ranges
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.pixels import BYTES, Range
 from mnist_exp.errors import DataError, SettingsError
-from mnist_exp.inference import array_files
+from mnist_exp.inference import array_files, parquet_inputs
 from mnist_exp.inference.array_files import SUFFIXES
 from mnist_exp.inference.image_inputs import STDIN
 from mnist_exp.inference.mnist_style import AS_IT_IS
@@ -41,7 +42,7 @@ class Example:
 
 def is_array(name: str) -> bool:
     """Tell whether a file holds arrays, by its name."""
-    return Path(name).suffix.lower() in SUFFIXES
+    return name.lower().endswith(SUFFIXES)
 
 
 def find(names: Sequence[str]) -> list[str]:
@@ -84,12 +85,36 @@ def all_of(
     """
     for name in names:
         try:
+            if reader is not None and name.lower().endswith(parquet_inputs.SUFFIX):
+                table = parquet_inputs.table_of(Path(name))
+                if table.image is not None:
+                    tell(f"{name}: its column {show(table.image)} is taken" + _but_not(table.others))
+                    yield from _files(name, table.contents(), reader)
+                    continue
             found = array_files.read(name, int(np.prod(shape)), stdin)
             for sentence in found.told:
                 tell(f"{name}: {sentence}")
             yield from _examples(name, found.values, shape, taken if pixels else None, reader)
         except DataError as error:
             yield Example(name, DataError(f"{name}: {error}"))
+
+
+def _but_not(others: Sequence[str]) -> str:
+    return f", not {', '.join(map(show, others[:5]))}" if others else ""
+
+
+def _files(name: str, contents: Iterator[bytes | None], reader: Reader) -> Iterator[Example]:
+    """Yield the files of images that a table holds."""
+    for number, content in enumerate(contents):
+        place = f"{name}:{number}"
+        try:
+            if not content:
+                raise DataError(f"{place}: there is no image: its bytes are not in the file")
+            prepared = reader.read(content, place)
+        except DataError as error:
+            yield Example(place, error if place in str(error) else DataError(f"{place}: {error}"))
+        else:
+            yield Example(place, reader.raw(prepared.pixels[np.newaxis])[0], prepared.notes, prepared.pixels)
 
 
 def _examples(
