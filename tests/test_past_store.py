@@ -137,6 +137,14 @@ def test_rerun_is_equal_and_tells_that_the_code_differs(store):
 
 
 @pytest.mark.slow
+def test_run_is_inspected_with_the_labels_that_its_model_doubts(looked_at, monkeypatch):
+    monkeypatch.chdir(looked_at)
+    told = command("inspect", run_of({}), "--fast")
+    assert "1,000 of 1,000 test images, by models that were not trained on them" in told
+    assert "may be wrong: models that were not trained on them find another class more probable" in told
+
+
+@pytest.mark.slow
 def test_run_is_evaluated_with_the_logged_accuracy(looked_at, monkeypatch):
     monkeypatch.chdir(looked_at)
     run_id = run_of({})
