@@ -173,7 +173,7 @@ class Run:
             fitted: by `fit`, or by a training of several runs together.
         Raises: TrainingError: the objective is not a number.
         """
-        from mnist_exp.training import flops, trust
+        from mnist_exp.training import flops
         from mnist_exp.training.predict import weights_sha256
 
         model, tracker, history = self.training.models.inference_model, self.tracker, fitted.history
@@ -196,10 +196,22 @@ class Run:
             tracker.log_model(model, self.dataset, self.settings.trusted_modules)
             tracker.register_model()
             record.results(tracker, history, self.dataset, outputs)
-            if tracker.run_id is not None and (known := trust.measure(model, self.dataset, self.split)) is not None:
-                record.trust(tracker, known)
+            if tracker.run_id is not None:
+                self._measure_trust(model)
         self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model, pruned, sha256)
         return self.result
+
+    def _measure_trust(self, model: "keras.Model") -> None:
+        """Record how far the model's confidence is to be trusted; the run is whole without that."""
+        from mnist_exp.training import trust
+
+        try:
+            known = trust.measure(model, self.dataset, self.split)
+        except Exception as error:  # A model of the user's own, of layers that Keras cannot put together anew.
+            self.screen.warn(f"how far its confidence is to be trusted could not be measured: {reason(error)}")
+            return
+        if known is not None:
+            record.trust(self.tracker, known)
 
     def _end_epoch(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Record and show an epoch, and tell whether to go on."""

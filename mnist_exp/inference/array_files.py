@@ -2,8 +2,10 @@
 
 import csv
 import io
+import itertools
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from mnist_exp.inference.image_inputs import LARGEST, STDIN
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".npy", ".npz", parquet_inputs.SUFFIX)
 _PREFERRED = ("x", "x_test", "test_images", "images", "arr_0")  # arrays of an npz file that holds several
 _NOT_VALUES = ("label", "labels", "class", "target", "y", "digit", "id", "imageid", "index", "")
+_LINES = 1000  # that are made numbers at a time
 _LONGEST_LINE = 16_000_000  # characters
 _NUMBERED = re.compile(r"(.*?)(\d+)(?:x(\d+))?")
 
@@ -112,14 +115,32 @@ def _csv(file: IO[str], width: int, check: Callable[[int], None] = lambda _: Non
     told: list[str] = []
     if are_names:
         columns, told = _columns([cell.strip() for cell in cells], width)
-    try:
-        lines = _lines(start, file, check)
-        values: Array = np.loadtxt(lines, delimiter=delimiter, ndmin=2, dtype=np.float32, usecols=columns)
-    except UserWarning as error:  # NumPy warns of a table without rows.
-        raise DataError("it has no rows of numbers") from error
-    if not values.size:
+    lines = _lines(start, file, check)
+    parts: list[Array] = []
+    dtype: type[np.number[Any]] = np.uint8  # Ten times as fast as floats, if they are bytes.
+    while block := list(itertools.islice(lines, _LINES)):
+        try:
+            parts.append(_numbers(block, delimiter, columns, dtype))
+        except ValueError:
+            dtype = np.float32
+            try:
+                parts.append(_numbers(block, delimiter, columns, dtype))
+            except ValueError as error:
+                before = f", counted from row {_LINES * len(parts)}" if parts else ""
+                raise DataError(f"it cannot be read: {first_line(error)}{before}") from error
+    rows = [part for part in parts if part.size]
+    if not rows:
         raise DataError("it has no rows of numbers")
-    return Read(values, tuple(told))
+    if wrong := [part for part in rows if part.shape[1] != rows[0].shape[1]]:
+        raise DataError(f"it has rows of {rows[0].shape[1]} and of {wrong[0].shape[1]} columns")
+    return Read(np.concatenate(rows), tuple(told))
+
+
+def _numbers(lines: list[str], delimiter: str, columns: Sequence[int] | None, dtype: "type[np.number[Any]]") -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # NumPy's, of lines that are all empty.
+        found: Array = np.loadtxt(lines, delimiter=delimiter, ndmin=2, dtype=dtype, usecols=columns)
+    return found
 
 
 def _lines(first: str, file: IO[str], check: Callable[[int], None]) -> Iterator[str]:

@@ -127,14 +127,16 @@ def with_features(model: keras.Model) -> keras.Model | None:
         head.insert(0, before)
     if len(head[0]._inbound_nodes) != 1 or len(getattr(head[0].input, "shape", ())) != 2:
         return None
-    taken = {id(each): _twin(each) for each in head}
-    body = replaced(
-        model, lambda each: Unchanged(name=each.name, dtype=each.dtype_policy) if id(each) in taken else each
-    )
-    answer = body.output
-    for each in taken.values():
-        answer = each(answer)
-    return keras.Model(body.input, [body.output, answer])
+    taken = {id(each) for each in head}
+
+    def body_of(each: keras.layers.Layer) -> keras.layers.Layer:
+        return Unchanged(name=f"{each.name}_features", dtype=each.dtype_policy) if id(each) in taken else each
+
+    body = replaced(model, body_of)
+    features = answer = body.outputs[0]
+    for each in head:
+        answer = _twin(each)(answer)
+    return keras.Model(body.inputs[0], [features, answer])
 
 
 def activate(raw: Any, activation: Activation) -> Any:

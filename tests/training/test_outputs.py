@@ -286,3 +286,50 @@ def test_softmax_that_is_taken_away_is_told():
     made = built_for(sequential(layers.Dense(2, activation="softmax")), Regression(), 2)
     (remark,) = made.remarks
     assert remark == "the softmax at the end of the model is for classes: for task=regression there is nothing"
+
+
+WITH_FEATURES = {
+    **PROBABILITIES,
+    "one sigmoid": lambda: sequential(layers.Dense(1, activation="sigmoid")),
+    "softmax layer within another model": lambda: keras.Sequential(
+        [keras.Input(SHAPE), functional(layers.Dense(CLASSES), layers.Softmax())]
+    ),
+    "after other layers": lambda: functional(
+        layers.Dense(5, activation="relu"), layers.Dropout(0.5), layers.Dense(CLASSES, activation="softmax")
+    ),
+}
+
+
+@pytest.mark.parametrize("make", WITH_FEATURES.values(), ids=WITH_FEATURES)
+def test_features_are_what_the_last_layer_is_given(make):
+    model = make()
+    x = np.random.default_rng(0).random((4, *SHAPE), np.float32)
+    before = np.asarray(model(x, training=False))
+    twin = outputs.with_features(model)
+    features, answers = (np.asarray(each) for each in twin(x, training=False))
+    np.testing.assert_allclose(answers, before, atol=1e-6)
+    kernel, bias = model.get_weights()[-2:]
+    assert features.shape == (4, len(kernel))
+    activate = keras.activations.sigmoid if kernel.shape[1] == 1 else keras.activations.softmax
+    np.testing.assert_allclose(np.asarray(activate(features @ kernel + bias)), before, atol=1e-6)
+    # The model itself stays what it was, and can be saved.
+    assert outputs.with_features(model) is not None
+    np.testing.assert_array_equal(np.asarray(model(x, training=False)), before)
+
+
+def test_models_whose_layers_tell_nothing_have_no_features():
+    own = Scaled("softmax")
+    own(np.zeros((1, *SHAPE), np.float32))
+    assert outputs.with_features(own) is None
+    per_pixel = keras.Sequential([keras.Input(SHAPE), layers.Dense(1), layers.Flatten(), layers.Softmax()])
+    assert outputs.with_features(per_pixel) is None
+
+
+@pytest.mark.parametrize("name", ["cnn", "mlp", "convnet", "lenet5", "resnet"])
+def test_every_model_of_ours_has_features(name):
+    settings = compose([f"model={name}"])
+    models = build(settings, (28, 28, 1), Classification(), 10, 100)
+    x = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1), dtype=np.uint8)
+    features, answers = (np.asarray(each) for each in outputs.with_features(models.inference_model)(x, training=False))
+    assert features.ndim == 2
+    np.testing.assert_allclose(answers, np.asarray(models.inference_model(x, training=False)), atol=1e-6)
