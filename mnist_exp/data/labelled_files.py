@@ -12,12 +12,12 @@ import numpy as np
 from mnist_exp.config.wording import show, unknown
 from mnist_exp.data.image_files import SUFFIXES
 from mnist_exp.data.image_folder import Listing, files_of, some
+from mnist_exp.data.labels import LABEL_COLUMNS
 from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError
 
 NAMES = ("labels.csv", "metadata.csv")  # the second is Hugging Face's
 _FILE = ("file", "filename", "file_name", "image", "path", "image_path", "id", "image_id", "name")
-LABEL = ("label", "labels", "class", "category", "target", "y")
 _SPLIT = ("split", "set", "subset", "partition")
 PARTS = {
     "train": ("train", "training"),
@@ -68,7 +68,9 @@ def read(file: Path, folder: Path, *, label: str | None, group_by: str | None) -
         if name is not None and name not in columns:
             raise DataError(f"{file}: {unknown(option + '=' + name, name, list(columns), option + '=')}")
     files = _column(file, columns, _FILE, "files")
-    labels = label if label is not None else _column(file, columns, LABEL, "labels", "data.label=NAME says which")
+    labels = (
+        label if label is not None else _column(file, columns, LABEL_COLUMNS, "labels", "data.label=NAME says which")
+    )
     split = next((name for name in columns if name.lower() in _SPLIT), None)
     there = {str(path.relative_to(folder)): path for path in files_of(folder) if path.suffix.lower() in SUFFIXES}
     by_stem: dict[str, list[str]] = {}

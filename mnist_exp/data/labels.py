@@ -11,6 +11,8 @@ from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError
 
 ClassNames = Sequence[str] | Mapping[Any, str] | None
+# What a column of labels is called, the likeliest first.
+LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y")
 _SHOWN = 6
 _EXACT = 2.0**53  # up to which a double holds every whole number
 

@@ -57,10 +57,8 @@ def auto(*, path: str, test_share: Share = TEST_SHARE) -> Source:
         own["path"] = str(_only(found, (".h5", ".hdf5")))
     if kind == "mat" and found.is_dir() and not (found / "train_32x32.mat").is_file():
         own["path"] = str(_only(found, (".mat",)))
-    known: tuple[Callable[..., Source], ...] = (parquet, cifar, mat, idx, npz, npy, hdf5, image_folder)
-    loader = next((each for each in known if each.__name__ == kind), None)
-    if loader is None:
-        raise DataError(f"{path} is a table: say data=csv")
+    known: tuple[Callable[..., Source], ...] = (parquet, cifar, mat, idx, npz, npy, hdf5, image_folder, csv)
+    loader = next(each for each in known if each.__name__ == kind)
     source = loader(**own, test_share=test_share)
     return replace(source, place=f"{path}, which is data={kind}", unread=(*told, *source.unread))
 

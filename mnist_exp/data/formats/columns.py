@@ -10,10 +10,10 @@ import numpy as np
 
 from mnist_exp.config.wording import nearest, show
 from mnist_exp.data.formats.parts import some
+from mnist_exp.data.labels import LABEL_COLUMNS
 from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError, plural
 
-LABELS = ("label", "labels", "class", "target", "y")
 _INDEX = ("", "id", "index", "unnamed: 0", "imageid")
 _PIXEL = re.compile(r"(pixel|pix|px)[ _-]?\d+|\d+x\d+|\d+", re.IGNORECASE)
 _SMALLEST = 16  # pixels of a picture that has no names of pixels
@@ -53,7 +53,7 @@ class Columns:
 def are_names(cells: Sequence[str]) -> bool:
     """Tell whether the first line of a table has the names of its columns, and no values."""
     numbers = [cell.strip() for cell in cells if is_number(cell)]
-    if not numbers or any(cell.strip().lower() in LABELS for cell in cells):
+    if not numbers or any(cell.strip().lower() in LABEL_COLUMNS for cell in cells):
         return True
     # As pandas names the columns of an array: 0, 1, 2, …
     start = next((number for number in (0, 1) if numbers[0] == str(number)), None)
@@ -196,11 +196,10 @@ def _picture(count: int) -> tuple[int, ...] | None:
 
 def _label(place: Path, names: Sequence[str]) -> int:
     lower = [name.strip().lower() for name in names]
-    found = [lower.index(name) for name in LABELS if name in lower]
+    found = [lower.index(name) for name in LABEL_COLUMNS if name in lower]
     if not found:
-        raise DataError(
-            f"{place} has no column {' or '.join(LABELS)}: say data.label=, one of {some(list(map(show, names)))}"
-        )
+        has = some(list(map(show, names)))
+        raise DataError(f"{place} has no column {' or '.join(LABEL_COLUMNS)}: say data.label=, one of {has}")
     if found[1:] and not all(_PIXEL.fullmatch(lower[each]) for each in found[1:]):
         both = " and ".join(show(names[each]) for each in found[:2])
         raise DataError(f"{place} has the columns {both}: say data.label=, the one that is the label")

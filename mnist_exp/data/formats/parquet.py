@@ -19,6 +19,7 @@ from mnist_exp.data import pixels, unreadable
 from mnist_exp.data.formats import arrays
 from mnist_exp.data.formats.parts import Parts, some
 from mnist_exp.data.image_files import read_picture, survey_of_deep
+from mnist_exp.data.labels import LABEL_COLUMNS
 from mnist_exp.data.lazy import Array
 from mnist_exp.data.limits import check_memory, most_bytes
 from mnist_exp.data.pixels import BYTES, Range
@@ -32,7 +33,6 @@ _PARTS = {
     "test": ("test", "testing"),
     "val": ("validation", "valid", "val", "dev"),
 }
-LABELS = ("label", "labels", "class", "target", "y")
 _IMAGES = ("image", "img", "images", "picture", "pixels", "x")
 _WORDS = re.compile(r"[^a-z]+")
 _ROWS = 1000  # that are decoded in one go
@@ -230,7 +230,7 @@ def _label(path: Path, schema: "pa.Schema", features: Mapping[str, Any]) -> str:
         for name in schema.names
         if isinstance(features.get(name), dict) and features[name].get("_type") == "ClassLabel"
     ]
-    named = [name for name in schema.names if name.lower() in LABELS]
+    named = [name for name in schema.names if name.lower() in LABEL_COLUMNS]
     found = classes if len(classes) == 1 else named or classes
     if len(found) != 1:
         what = f"several columns of labels, {' and '.join(map(show, found))}" if found else "no column called label"

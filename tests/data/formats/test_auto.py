@@ -11,6 +11,7 @@ from format_files import (
     cifar_100,
     emnist,
     hugging_face,
+    kaggle_signs,
     kmnist,
     medmnist,
     mnist_idx,
@@ -53,6 +54,7 @@ WRITERS = {
     "CIFAR-100": (cifar_100, "cifar"),
     "Hugging Face": (hugging_face, "parquet"),
     "npy": (npy, "npy"),
+    "Kaggle's signs": (kaggle_signs, "csv"),
     "images": (folder_of_images, "image_folder"),
 }
 
