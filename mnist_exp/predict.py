@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from mnist_exp.inference.array_inputs import Example
 from mnist_exp.inference.doubt import Doubt
 from mnist_exp.inference.image_inputs import Image
 from mnist_exp.inference.preprocessing import Reader
+from mnist_exp.inference.table_record import TableRecord
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tasks.task import Task
@@ -129,7 +131,9 @@ def _items(
     tell: Callable[[str], None],
 ) -> tuple[Iterator[Ready], Sequence[str]]:
     """Return the examples to come, and the paths that are known already."""
-    taken, shape = pixel_record.recorded_range(run), model.input_shape[1:]
+    shape = model.input_shape[1:]
+    taken = pixel_record.recorded_range(run)
+    examples_of = functools.partial(array_inputs.all_of, taken=taken, record=TableRecord(run), tell=tell)
     if preprocessing.takes_images(model):
         reader = preprocessing.reader(run, preprocessing.shape_of(model, run), options.preprocess)
 
@@ -138,13 +142,13 @@ def _items(
                 if isinstance(image.source, DataError | bytes) or not array_inputs.is_array(image.path):
                     yield image
                 else:
-                    yield from array_inputs.all_of([image.path], shape, True, taken=taken, reader=reader, tell=tell)
+                    yield from examples_of([image.path], shape, True, reader=reader)
 
         return answers.ahead(lambda item: _ready(reader, item), each()), [image.path for image in images if image]
     if options.preprocess == preprocessing.MNIST:
         raise SettingsError(f"--preprocess=mnist is for images: the model of run {run.run_id} takes arrays")
     names, pixels = array_inputs.find(options.images), labelled_images.takes_pixels(model)
-    examples = array_inputs.all_of(names, shape, pixels, taken=taken, tell=tell)
+    examples = examples_of(names, shape, pixels)
     return map(_as_ready, examples), [f"{name}:0000" for name in names]
 
 

@@ -92,6 +92,7 @@ def _checked(name: str, source: Source, task: Task) -> tuple[Dataset, Mapping[st
         warnings=tuple(told),
         pixel_range=range_,
         depth=source.depth,
+        columns=source.columns,
         files=source.files,
         **further,
     )

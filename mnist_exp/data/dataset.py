@@ -41,6 +41,7 @@ class Source:
         groups: of the training images, (n,): a hold-out never tears apart those of one value, as of one writer.
         depth: the values that became 0 and 255 of image files with more than 8 bits a pixel; None if there were none.
         files: for each of train, test and val, the file of each example, if each has one of its own.
+        columns: names of the columns that an example's values were, in their order; None where they have no names.
     """
 
     train: Pair
@@ -55,6 +56,7 @@ class Source:
     groups: Array | None = None
     depth: Range | None = None
     files: Mapping[str, Files] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Dataset:
         y_val: as `y_train`.
         groups: of the training images, int64 (n,); None if each is one of its own.
         depth: as of the `Source`.
+        columns: as of the `Source`.
         files: likewise.
         files: as of the `Source`.
     """
@@ -101,6 +104,7 @@ class Dataset:
     y_val: Array | None = None
     groups: Array | None = None
     depth: Range | None = None
+    columns: tuple[str, ...] | None = None
     files: Mapping[str, Files] = field(default_factory=dict)
 
     def weights_of(self, images: Array, class_weight: ClassWeight) -> Array | None:

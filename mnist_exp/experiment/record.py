@@ -111,6 +111,9 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         # Not by OmegaConf: names of classes may look like interpolations.
         classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
         (folder / "classes.yaml").write_text(classes, encoding="utf-8")
+        if dataset.columns is not None:
+            names_of = yaml.safe_dump({"columns": list(dataset.columns)}, allow_unicode=True)
+            (folder / "columns.yaml").write_text(names_of, encoding="utf-8")
         own_code.write(own, folder)
         if commit and commit.is_dirty:
             (folder / f"uncommitted{suffix}.diff").write_text(commit.diff, encoding="utf-8")

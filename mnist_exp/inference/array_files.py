@@ -3,7 +3,6 @@
 import csv
 import io
 import itertools
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,15 +16,15 @@ from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.limits import check_growth, check_memory, opened
 from mnist_exp.errors import DataError, first_line
-from mnist_exp.inference import parquet_inputs
+from mnist_exp.inference import parquet_inputs, table_columns
 from mnist_exp.inference.image_inputs import LARGEST, STDIN
+from mnist_exp.inference.table_record import TableRecord
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".npy", ".npz", parquet_inputs.SUFFIX)
+TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+SUFFIXES = (*TEXTS, ".npy", ".npz", parquet_inputs.SUFFIX)
 _PREFERRED = ("x", "x_test", "test_images", "images", "arr_0")  # arrays of an npz file that holds several
-_NOT_VALUES = ("label", "labels", "class", "target", "y", "digit", "id", "imageid", "index", "")
 _LINES = 1000  # that are made numbers at a time
 _LONGEST_LINE = 16_000_000  # characters
-_NUMBERED = re.compile(r"(.*?)(\d+)(?:x(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,14 @@ class Read:
     told: tuple[str, ...] = ()
 
 
-def read(name: str, width: int, stdin: BinaryIO | None = None) -> Read:
+def read(name: str, width: int, stdin: BinaryIO | None = None, record: TableRecord | None = None) -> Read:
     """Return the examples of a file, or the rows of numbers of standard input.
 
     Args:
         name: of the file, or -.
         width: how many numbers an example has, by which columns that are none of them are known.
         stdin: standard input.
+        record: of the tables that the model was trained on; None if that is not known.
     Raises: DataError: it cannot be read, or holds no examples.
     """
     try:
@@ -55,14 +55,14 @@ def read(name: str, width: int, stdin: BinaryIO | None = None) -> Read:
             content = (stdin or sys.stdin.buffer).read(LARGEST + 1)
             if len(content) > LARGEST:
                 raise DataError(f"standard input has more than {LARGEST:,} bytes: name a file")
-            return _csv(io.StringIO(content.decode("utf-8")), width)
+            return _csv(io.StringIO(content.decode("utf-8")), width, record)
         path = Path(name)
         check_memory(path, path.stat().st_size)
         if path.suffix.lower() == parquet_inputs.SUFFIX:
-            return _parquet(path, width)
+            return _parquet(path, width, record)
         if path.suffix.lower() not in (".npy", ".npz"):
             with opened(path) as content, io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as text:
-                return _csv(text, width, lambda position: check_growth(path, position))
+                return _csv(text, width, record, lambda position: check_growth(path, position))
         # Opened here: np.load leaves a damaged file open.
         with path.open("rb") as file:
             return _array(np.load(file, allow_pickle=False), path)
@@ -88,22 +88,23 @@ def _array(found: Any, path: Path) -> Read:
     return Read(values, (f"its array {show(chosen[0])} is taken, not {others}",) if others else ())
 
 
-def _parquet(path: Path, width: int) -> Read:
+def _parquet(path: Path, width: int, record: TableRecord | None) -> Read:
     """Return the numbers of a parquet file."""
     table = parquet_inputs.table_of(path)
     if not table.numbers:
         raise DataError(f"it has no columns of numbers: {', '.join(map(show, table.others))}")
     rows = table.rows()
-    columns, told = _columns(table.numbers, width)
+    columns, told = table_columns.chosen(table.numbers, width, record.columns if record else None)
     return Read(rows[:, columns], tuple(told))
 
 
-def _csv(file: IO[str], width: int, check: Callable[[int], None] = lambda _: None) -> Read:
+def _csv(file: IO[str], width: int, record: TableRecord | None, check: Callable[[int], None] = lambda _: None) -> Read:
     """Return the rows of a table; a line of names above them tells which columns are no values, and their order.
 
     Args:
         file: text.
         width: how many numbers an example has.
+        record: as of `read`.
         check: called with the number of characters that were read so far.
     """
     first = file.readline(_LONGEST_LINE)
@@ -114,7 +115,9 @@ def _csv(file: IO[str], width: int, check: Callable[[int], None] = lambda _: Non
     columns: Sequence[int] | None = None
     told: list[str] = []
     if are_names:
-        columns, told = _columns([cell.strip() for cell in cells], width)
+        columns, told = table_columns.chosen(
+            [cell.strip() for cell in cells], width, record.columns if record else None
+        )
     lines = _lines(start, file, check)
     parts: list[Array] = []
     dtype: type[np.number[Any]] = np.uint8  # Ten times as fast as floats, if they are bytes.
@@ -152,28 +155,6 @@ def _lines(first: str, file: IO[str], check: Callable[[int], None]) -> Iterator[
         count += len(line)
         check(count)
         yield line
-
-
-def _columns(names: Sequence[str], width: int) -> tuple[list[int], list[str]]:
-    """Return the positions of the columns of values, in the order of their names, and what is told of them."""
-    kept, told = list(range(len(names))), []
-    if len(names) > width:
-        left_out = [i for i, name in enumerate(names) if name.lower() in _NOT_VALUES]
-        if left_out and len(names) - len(left_out) == width:
-            kept = [i for i in kept if i not in left_out]
-            named = ", ".join(show(names[i]) for i in left_out)
-            told.append(
-                f"the column{'s' if len(left_out) > 1 else ''} {named} {'are' if len(left_out) > 1 else 'is'} \
-left out: the others are the values"
-            )
-    numbers = [_NUMBERED.fullmatch(names[i]) for i in kept]
-    matched = [match for match in numbers if match is not None]
-    if len(matched) == len(kept) and len({match[1] for match in matched}) == 1:
-        keys = [(int(match[2]), int(match[3] or 0)) for match in matched]
-        if len(set(keys)) == len(keys) and keys != sorted(keys):
-            kept = [position for _, position in sorted(zip(keys, kept, strict=True))]
-            told.append(f"its columns are taken by the numbers in their names, {show(names[kept[0]])} first")
-    return kept, told
 
 
 def _is_number(cell: str) -> bool:

@@ -15,10 +15,11 @@ from mnist_exp.data.dataset import Array
 from mnist_exp.data.pixels import BYTES, Range
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.inference import array_files, parquet_inputs
-from mnist_exp.inference.array_files import SUFFIXES
+from mnist_exp.inference.array_files import SUFFIXES, TEXTS
 from mnist_exp.inference.image_inputs import STDIN
 from mnist_exp.inference.mnist_style import AS_IT_IS
 from mnist_exp.inference.preprocessing import Reader
+from mnist_exp.inference.table_record import TableRecord
 
 _AT_ONCE = 500  # rows that are converted at a time
 
@@ -70,6 +71,7 @@ def all_of(
     *,
     taken: Range = BYTES,
     reader: Reader | None = None,
+    record: TableRecord | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Example]:
     """Yield the examples of files, in order; - reads rows of numbers, with commas between them, from standard input.
@@ -81,6 +83,7 @@ def all_of(
         stdin: standard input.
         taken: the values of black and white that the model takes, if they are.
         reader: makes images of another size ready; None refuses these.
+        record: of the tables that the model was trained on; None if that is not known.
         tell: called with a sentence on what was chosen, or left out, of a file.
     """
     for name in names:
@@ -91,12 +94,24 @@ def all_of(
                     tell(f"{name}: its column {show(table.image)} is taken" + _but_not(table.others))
                     yield from _files(name, table.contents(), reader)
                     continue
-            found = array_files.read(name, int(np.prod(shape)), stdin)
+            found = array_files.read(name, int(np.prod(shape)), stdin, record)
             for sentence in found.told:
                 tell(f"{name}: {sentence}")
-            yield from _examples(name, found.values, shape, taken if pixels else None, reader)
+            values = found.values
+            if record and name.lower().endswith(TEXTS) and len(shape) == 3 and record.is_transposed(name):
+                tell(f"{name}: rows and columns of its images are exchanged, as in training")
+                values = _upright(values, shape)
+            yield from _examples(name, values, shape, taken if pixels else None, reader)
         except DataError as error:
             yield Example(name, DataError(f"{name}: {error}"))
+
+
+def _upright(values: Array, shape: tuple[int, ...]) -> Array:
+    """Return rows of images, (n, values), with rows and columns exchanged; others as they are."""
+    if values.shape[1:] != (int(np.prod(shape)),):
+        return values
+    turned = values.reshape(-1, shape[1], shape[0], shape[2])
+    return np.asarray(np.swapaxes(turned, 1, 2).reshape(len(values), -1))
 
 
 def _but_not(others: Sequence[str]) -> str:

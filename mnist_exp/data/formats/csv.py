@@ -16,7 +16,7 @@ from mnist_exp.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PART = re.compile(r"(?:.*[^a-z])?(train|training|test|testing)(?:[^a-z].*)?")
-_TRANSPOSED = "emnist-"  # Of kaggle.com/crawford/emnist: rows and columns of its images are exchanged, too.
+TRANSPOSED = "emnist-"  # Of kaggle.com/crawford/emnist: rows and columns of its images are exchanged, too.
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ def read(place: Path, *, options: Options, test: Path | None = None) -> Parts:
     table = _training_part(file, options)
     assert table.labels is not None
     x, pixels, words = columns.shaped(file, table.x, table.columns, options.shape)
-    parts = Parts((x, table.labels), groups=table.groups, pixels=pixels)
+    named = None if table.columns.are_pixels is None else table.columns
+    known = None if named is None else tuple(named.names[position] for position in named.features)
+    parts = Parts((x, table.labels), groups=table.groups, pixels=pixels, columns=known)
     told += [words, *table.columns.told]
     second = test or found
     tested = _test_part(second, table.columns, is_named=test is not None) if second else None
@@ -59,7 +61,7 @@ def read(place: Path, *, options: Options, test: Path | None = None) -> Parts:
         kind = np.result_type(x, tested.x)  # One may be of bytes, the other not.
         x_test = tested.x.reshape(-1, *x.shape[1:]).astype(kind, copy=False)
         parts = replace(parts, train=(x.astype(kind, copy=False), table.labels), test=(x_test, tested.labels))
-    transposed = file.name.startswith(_TRANSPOSED) if options.transposed is None else options.transposed
+    transposed = file.name.startswith(TRANSPOSED) if options.transposed is None else options.transposed
     if transposed and x.ndim > 2:
         parts = parts.mapped(lambda x, y: (np.ascontiguousarray(np.swapaxes(x, 1, 2)), y))
         why = "" if options.transposed else ", as EMNIST has them"

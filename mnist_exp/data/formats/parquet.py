@@ -100,7 +100,8 @@ def read(place: Path, options: Options) -> Parts:
     if columns.image is not None:
         left_out = {part: rows for part, rows in kept.items() if len(rows) <= rows[-1]}
         return replace(parts, pixels=BYTES, depth=depth, kept=left_out)
-    return arrays.shaped(parts, place, options.shape)
+    known = tuple(columns.numbers) if len(columns.numbers) > 1 else None
+    return arrays.shaped(replace(parts, columns=known), place, options.shape)
 
 
 def _files(place: Path) -> dict[str, list[Path]]:

@@ -30,6 +30,7 @@ class Parts:
         weights: of the training examples (n,).
         pixels: as in `Source`.
         depth: as in `Source`.
+        columns: as in `Source`.
         told: sentences for the user.
         kept: for each of train, test and val the rows that its examples are, (n,), where unreadable ones are left out.
     """
@@ -42,6 +43,7 @@ class Parts:
     weights: Array | None = None
     pixels: bool | Range | None = None
     depth: Range | None = None
+    columns: tuple[str, ...] | None = None
     told: tuple[str, ...] = ()
     kept: Mapping[str, Array] = field(default_factory=dict)
 
@@ -106,6 +108,7 @@ def to_source(parts: Parts, place: str, test_share: float) -> Source:
         weights=weights,
         pixels=parts.pixels,
         depth=parts.depth,
+        columns=parts.columns,
         unread=tuple(told),
         files=files,
     )
