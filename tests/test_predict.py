@@ -1,5 +1,6 @@
 """Predictions for images of all kinds, one line each. A broken image does not stop the others."""
 
+import contextlib
 import csv
 import functools
 import io
@@ -8,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -422,7 +424,7 @@ def test_command_ends_quietly_on_a_closed_pipe(recorded):
         process.stdout.close()
         err = process.stderr.read()
     assert first["path"] == "digits/0000_0.png"
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (0, uncalibrated(run_id))
 
 
 def test_arrays_are_predicted_as_in_training(command, own, alone):
@@ -519,3 +521,27 @@ def test_table_of_answers_and_a_submission_to_kaggle(command, own, alone):
     assert rows[1] | {"path": "", "error": ""} == dict.fromkeys(rows[1], "")
     code, _, err = command("digits/0000_0.png", "--csv", "-", "--csv-columns", "lable", run_id=run_id)
     assert (code, "did you mean label?" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_bar_is_on_the_terminal_where_answers_go_elsewhere(recorded):
+    """As in `predict RUN_ID digits > answers.txt`: stderr is a terminal, stdout is not."""
+    place, run_id, _ = recorded
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "mnist_exp.predict", run_id, "digits"]
+    with subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
+        os.close(theirs)
+        seen = b""
+        reader = threading.Thread(target=lambda: out.append(process.stdout.read()))
+        out = []
+        reader.start()
+        with contextlib.suppress(OSError):  # The terminal is closed at the end.
+            while part := os.read(ours, 65536):
+                seen += part
+        reader.join()
+    os.close(ours)
+    assert process.returncode == 0
+    assert len(out[0].splitlines()) == 1000
+    assert "\x1b" not in out[0]
+    assert b"predicted" in seen
+    assert b"/1000" in seen
