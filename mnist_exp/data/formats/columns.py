@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def choose(
     *,
     label: str | int | None,
     group_by: str | int | None,
-    usable: Sequence[bool] | None = None,
+    usable: Callable[[int], bool] | None = None,
 ) -> Columns:
     """Return the columns of a table that has names.
 
@@ -76,7 +76,7 @@ def choose(
         names: of its columns.
         label: name or position of the label; None takes the one that is called so.
         group_by: of the groups; None if there are none.
-        usable: whether each can be part of an example; all can if None.
+        usable: tells whether a column can be part of an example; all can if None.
     Raises: DataError: a column is not there, or it is not clear which one is meant.
     """
     position = _position(place, names, label, "label") if label is not None else _label(place, names)
@@ -86,7 +86,7 @@ def choose(
     if pixels:
         features = pixels
     else:
-        able = [number for number in rest if usable is None or usable[number]]
+        able = [number for number in rest if usable is None or usable(number)]
         features = [number for number in able if names[number].strip().lower() not in _INDEX]
     if not features:
         raise DataError(f"{place} has no columns of examples beside the label; it has {some(list(map(show, names)))}")

@@ -112,8 +112,9 @@ def _training_part(file: Path, options: Options) -> Table:
     names, rows = head.rows[0], head.rows[1:]
     if len(rows[0]) == len(names) + 1:
         names = ["", *names]  # As R writes a table: the names of the rows have none.
-    usable = [_is_usable(rows, position) for position in range(len(names))]
-    return text_rows.read(file, head, columns.choose(file, names, usable=usable, **said))
+    return text_rows.read(
+        file, head, columns.choose(file, names, usable=lambda position: _is_usable(rows, position), **said)
+    )
 
 
 def _is_usable(rows: Sequence[Sequence[str]], position: int) -> bool:

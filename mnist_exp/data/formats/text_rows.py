@@ -1,10 +1,9 @@
-"""Read the rows of a table of text, plain or packed: bytes by NumPy, all else by Arrow, some rows at a time."""
+"""Read the rows of a table of text, plain or packed; some rows at a time: bytes by NumPy, all else by Arrow."""
 
 import csv
 import io
 import itertools
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ import numpy as np
 
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.formats import columns
+from mnist_exp.data.formats import byte_rows, columns
+from mnist_exp.data.formats.byte_rows import LONGEST_LINE
 from mnist_exp.data.formats.columns import Columns
 from mnist_exp.data.limits import DAMAGE, check_growth, check_memory, opened
 from mnist_exp.errors import DataError, first_line
 
-_LONGEST_LINE = 16_000_000  # characters
 _LOOKED_AT = 200  # rows that tell which column is the label
 _BLOCK = 1 << 22  # bytes that Arrow reads at once
 _ARROW = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid value '(.*)'", re.S)
@@ -106,10 +105,10 @@ def _lines(file: Path) -> Iterator[Iterator[str]]:
 
 def _each_line(file: Path, text: IO[str]) -> Iterator[str]:
     total = 0
-    while line := text.readline(_LONGEST_LINE):
+    while line := text.readline(LONGEST_LINE):
         total += len(line)
-        if len(line) == _LONGEST_LINE:
-            raise DataError(f"{file} has a line of more than {_LONGEST_LINE:,} characters: it is no table")
+        if len(line) == LONGEST_LINE:
+            raise DataError(f"{file} has a line of more than {LONGEST_LINE:,} characters: it is no table")
         if total > _BLOCK:
             check_growth(file, total)
         yield line
@@ -117,26 +116,14 @@ def _each_line(file: Path, text: IO[str]) -> Iterator[str]:
 
 def _of_bytes(file: Path, head: Head, chosen: Columns) -> Table | None:
     """Return the values of a table if all are whole numbers from 0 to 255; else None."""
-    width = len(chosen.names)
-    with _lines(file) as lines, warnings.catch_warnings():
-        warnings.simplefilter("error")
-        rows = _counted(file, itertools.islice(lines, int(head.has_names), None), width)
-        try:
-            values = np.loadtxt(rows, np.uint8, comments=None, delimiter=head.delimiter, quotechar='"', ndmin=2)
-        except (ValueError, UserWarning):
-            return None
-    if values.shape[1] != width:
+    try:
+        values = byte_rows.read(file, head.delimiter, len(chosen.names), has_names=head.has_names)
+    except DAMAGE as error:
+        raise DataError(f"{file} cannot be read: {first_line(error)}") from error
+    if values is None:
         return None
     label, group = (None if each is None else values[:, each].copy() for each in (chosen.label, chosen.group))
     return Table(chosen, values[:, _slice(chosen.features)], label, group)
-
-
-def _counted(file: Path, lines: Iterator[str], size: int) -> Iterator[str]:
-    """Yield lines, and look now and then whether the rows still fit into memory."""
-    for number, line in enumerate(lines):
-        if number % 10_000 == 0:
-            check_memory(file, 10_000 * size)
-        yield line
 
 
 def _slice(positions: tuple[int, ...]) -> slice | list[int]:
