@@ -48,9 +48,9 @@ def is_archive(path: Path) -> bool:
 
 
 def unpacked(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder that an archive holds, and a sentence on it; the path itself if it is none.
+    """Return the folder or file that an archive holds, and a sentence on it; the path itself if it is none.
 
-    What was unpacked before is taken from the cache. A single folder at the top is the folder.
+    What was unpacked before is taken from the cache. What lies alone in a folder is meant instead of the folder.
 
     Raises: DataError: a member would lie outside the folder, is no plain file, or the archive is damaged, or too large.
     """
@@ -164,14 +164,14 @@ def _of_tar(archive: tarfile.TarFile) -> Iterator[Member]:
         yield Member(info.name, info.isdir(), info.isreg(), archive.extractfile(info) if info.isreg() else None)
 
 
-def _inner(folder: Path) -> Path:
-    """Return a folder, or the one that lies alone in it."""
+def _inner(path: Path) -> Path:
+    """Return a folder, or the folder or file that lies alone in it."""
     for _ in range(_DEEPEST):
-        inside = [each for each in folder.iterdir() if each.name not in _NOT_DATA]
-        if len(inside) != 1 or not inside[0].is_dir():
+        inside = [each for each in path.iterdir() if each.name not in _NOT_DATA] if path.is_dir() else []
+        if len(inside) != 1:
             break
-        folder = inside[0]
-    return folder
+        path = inside[0]
+    return path
 
 
 def _is_zip(path: Path) -> bool:

@@ -1,8 +1,9 @@
 """Read tables of text, csv and tsv: one, or one for each of train and test."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mnist_exp.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PART = re.compile(r"(?:.*[^a-z])?(train|training|test|testing)(?:[^a-z].*)?")
+_LOOKED_AT = 20_000  # files of a folder
 TRANSPOSED = "emnist-"  # Of kaggle.com/crawford/emnist: rows and columns of its images are exchanged, too.
 
 
@@ -73,7 +75,8 @@ def _files(place: Path) -> tuple[Path, Path | None, list[str]]:
     """Return the tables of the training and the test set, and what lies beside them."""
     if not place.is_dir():
         return place, None, []
-    found = sorted(each for each in place.iterdir() if each.is_file() and each.name.lower().endswith(SUFFIXES))
+    # Kaggle's archives have each table in a folder of its own, sometimes beside the same tables.
+    found = _tables(place.iterdir()) or _tables(place.rglob("*"))
     by_part: dict[str, list[Path]] = {"train": [], "test": []}
     for each in found:
         if match := _PART.fullmatch(each.name.lower().split(".")[0]):
@@ -88,6 +91,11 @@ def _files(place: Path) -> tuple[Path, Path | None, list[str]]:
     others = [each.name for each in found if each not in (train[0], test)]
     told = [f"{place} holds more than is read: {some(others)}"] if others else []
     return train[0], test, told
+
+
+def _tables(files: Iterable[Path]) -> list[Path]:
+    some_files = islice(files, _LOOKED_AT)
+    return sorted(each for each in some_files if each.name.lower().endswith(SUFFIXES) and each.is_file())
 
 
 def _test_part(file: Path, train: Columns, *, is_named: bool) -> Table | str:

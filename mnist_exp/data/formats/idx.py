@@ -64,7 +64,9 @@ def find_sets(place: Path) -> list[Found]:
     for each in (folder, *(folder / below for below in _BELOW)):
         if each.is_dir() and (found := _sets(each)):
             return found
-    return []
+    # The folder that torchvision is given: MNIST/raw, FashionMNIST/raw, … lie in it.
+    inner = [found for each in sorted(folder.glob("*/raw")) if each.is_dir() and (found := _sets(each))]
+    return inner[0] if len(inner) == 1 else []
 
 
 def _sets(folder: Path) -> list[Found]:

@@ -1,6 +1,7 @@
 """Archives are unpacked once, and never outside their folder, nor without end."""
 
 import io
+import shutil
 import struct
 import tarfile
 import tracemalloc
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from format_files import kmnist, mnist_idx, some_digits
+from format_files import hugging_face, kaggle_digits, kmnist, mnist_idx, some_digits, usps
 
 from mnist_exp.data import loaders
 from mnist_exp.data.download import keras_cache
@@ -61,8 +62,6 @@ def files_of(folder):
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar", "bztar", "xztar"])
 def test_archive_is_read_as_the_folder_in_it_and_unpacked_once(kind, parts, tmp_path, cache):
-    import shutil
-
     mnist_idx(tmp_path / "in" / "MNIST", *parts)
     path = Path(shutil.make_archive(str(tmp_path / "digits"), kind, tmp_path / "in"))
     source = loaders.idx(path=str(path))
@@ -74,6 +73,27 @@ def test_archive_is_read_as_the_folder_in_it_and_unpacked_once(kind, parts, tmp_
     loaders.idx(path=str(path))
     assert {each: each.stat().st_mtime_ns for each in folder.rglob("*")} == written
     assert list(cache.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "npz", "csv", "parquet", "mat"])
+def test_archive_of_one_file_is_as_good_as_the_file(kind, parts, tmp_path):
+    import scipy.io
+
+    (tmp_path / "in").mkdir()
+    writers = {
+        "hdf5": lambda folder: usps(folder / "usps.h5", *parts),
+        "npz": lambda folder: np.savez(folder / "a.npz", x=parts[0][0], y=parts[0][1]),
+        "csv": lambda folder: kaggle_digits(folder, parts[0]),
+        "parquet": lambda folder: hugging_face(folder, *parts, shards=1),
+        "mat": lambda folder: scipy.io.savemat(folder / "a.mat", {"x": parts[0][0], "y": parts[0][1]}),
+    }
+    writers[kind](tmp_path / "in" / "deep" if kind == "csv" else tmp_path / "in")
+    for file in (tmp_path / "in").rglob("test*"):
+        file.unlink()
+    path = shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "in")
+    source = getattr(loaders, kind)(path=path)
+    assert source.place == path
+    assert loaders.auto(path=path).place == f"{path}, which is data={kind}"
 
 
 def test_npz_file_is_no_archive_and_neither_is_a_packed_file(parts, tmp_path, cache):

@@ -68,6 +68,16 @@ def test_gap_of_the_sign_language_digits_is_a_name_less(small, tmp_path):
     np.testing.assert_array_equal(other.test[0], source.test[0])
 
 
+def test_tables_in_folders_of_their_own_are_found(small, tmp_path):
+    """As the archive of the signs has them, beside pictures of hands."""
+    folder = kaggle_signs(tmp_path, *small)
+    for part in ("train", "test"):
+        (folder / f"sign_mnist_{part}").mkdir()
+        (folder / f"sign_mnist_{part}.csv").rename(folder / f"sign_mnist_{part}" / f"sign_mnist_{part}.csv")
+    source = loaders.csv(path=str(folder))
+    assert (len(source.train[1]), len(source.test[1])) == (200, len(small[1][1]))
+
+
 def test_names_of_rows_and_columns_are_those_of_pixels(small, tmp_path):
     source = loaders.csv(path=str(mnist_in_csv(tmp_path / "mnist_train.csv", small[0])))
     assert source.train[0].shape == (160, 14, 14)

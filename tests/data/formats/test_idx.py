@@ -21,6 +21,14 @@ def test_raw_folder_of_torchvision_is_read(parts, tmp_path):
     assert source.unread == ()
 
 
+def test_folder_that_torchvision_was_given_is_enough_where_it_holds_one_data_set(parts, tmp_path):
+    mnist_idx(tmp_path / "MNIST", *parts)
+    assert len(loaders.idx(path=str(tmp_path)).train[1]) == 200
+    mnist_idx(tmp_path / "KMNIST", *parts)
+    with pytest.raises(DataError, match="holds no IDX files of a training set"):
+        loaders.idx(path=str(tmp_path))
+
+
 def test_images_of_emnist_are_put_upright_and_classes_have_the_names_of_the_mapping(parts, tmp_path):
     source = loaders.idx(path=str(emnist(tmp_path / "gzip", *parts)))
     np.testing.assert_array_equal(source.train[0], parts[0][0])
