@@ -11,7 +11,7 @@ from mnist_exp.data.formats import hdf5
 from mnist_exp.data.formats.idx import find_sets
 from mnist_exp.data.formats.parts import some
 from mnist_exp.data.image_files import SUFFIXES
-from mnist_exp.data.limits import opened
+from mnist_exp.data.limits import DAMAGE, opened
 from mnist_exp.errors import DataError
 
 FORMATS = ("parquet", "cifar", "mat", "idx", "npz", "npy", "hdf5", "image_folder", "csv")
@@ -54,7 +54,7 @@ def _of_file(path: Path) -> str | None:
     try:
         with opened(path) as file:
             head = file.read(1024)
-    except (OSError, EOFError):
+    except DAMAGE:
         return None
     kinds = {
         "parquet": head[:4] == b"PAR1",

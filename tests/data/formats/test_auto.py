@@ -99,6 +99,7 @@ def test_several_formats_in_one_folder_are_told(parts, tmp_path):
         ("a.png", png(np.zeros((4, 4), np.uint8)), "a single image: name the folder of all"),
         ("a.bin", b"nothing known", "begins with 6e 6f 74"),
         ("a.bin", b"", "begins with nothing"),
+        ("a.tar.gz", b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 20, "begins with 1f 8b 08"),
     ],
 )
 def test_files_of_no_known_format_are_told(name, content, words, tmp_path):
