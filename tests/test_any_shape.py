@@ -52,7 +52,8 @@ def test_every_command_takes_examples_that_are_no_images(trained, capfd):
     assert "confident_mistakes.png" not in shown
 
     np.save("x.npy", x)
-    np.savetxt("x.csv", x.reshape(len(x), -1), delimiter=",", header=",".join("abc"), comments="")
+    names = ",".join(f"feature {number}" for number in range(x[0].size))
+    np.savetxt("x.csv", x.reshape(len(x), -1), delimiter=",", header=names, comments="")
     np.savez("x.npz", x=x, other=x[:1])
     for name in ("x.npy", "x.csv", "x.npz"):
         assert call("predict", run_id, name, "--json") == 0
