@@ -49,7 +49,7 @@ def write(folder: Path, images: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from mnist_exp.data.image_files import as_png
+    from mnist_exp.data.images.files import as_png
     from mnist_exp.data.loaders import mnist_5k
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from real_runs import SMALL, client_of
 
 from mnist_exp import commands, compose, predict, run
 from mnist_exp.data.appearance import Appearance
-from mnist_exp.data.image_files import read_image
+from mnist_exp.data.images.files import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import answers, image_inputs, preprocessing
@@ -404,7 +404,7 @@ def test_preprocessing_follows_the_training_data():
 
 
 def test_images_of_a_folder_are_read_as_they_were_for_training(alone):
-    from mnist_exp.data.image_folder import list_folder, read_folder
+    from mnist_exp.data.images.folder import list_folder, read_folder
 
     for name in ("a", "b"):
         Path("data", name).mkdir(parents=True)

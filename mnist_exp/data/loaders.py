@@ -15,7 +15,6 @@ from pydantic import Field
 
 from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
-from mnist_exp.data import folders
 from mnist_exp.data.dataset import Source
 from mnist_exp.data.formats import archive, detect
 from mnist_exp.data.formats import cifar as cifar_files
@@ -27,6 +26,7 @@ from mnist_exp.data.formats import npy as npy_files
 from mnist_exp.data.formats import npz as npz_files
 from mnist_exp.data.formats import parquet as parquet_files
 from mnist_exp.data.formats.parts import TEST_SHARE, Parts, to_source
+from mnist_exp.data.images import source as folders
 from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
 from mnist_exp.data.pixels import Range
 from mnist_exp.errors import DataError

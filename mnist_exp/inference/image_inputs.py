@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mnist_exp.data.image_files import SUFFIXES
+from mnist_exp.data.images.files import SUFFIXES
 from mnist_exp.errors import DataError, SettingsError
 
 STDIN = "-"

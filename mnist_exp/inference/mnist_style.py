@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from mnist_exp.data.appearance import LUMINANCE, Ink, is_light_on_dark, main_direction, sides_of
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.image_files import scale
+from mnist_exp.data.images.files import scale
 from mnist_exp.errors import DataError
 
 BOX = 20 / 28  # of the image's side

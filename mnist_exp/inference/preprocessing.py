@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.data import pixels
 from mnist_exp.data.appearance import Appearance, Ink
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.image_files import read_image
+from mnist_exp.data.images.files import read_image
 from mnist_exp.data.pixels import BYTES, Range, are_pictures
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import pixel_record

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from mnist_exp.data import lazy
+from mnist_exp.data.images.lazy_folder import FolderImages
 from mnist_exp.data.lazy import Examples, LazyArray
-from mnist_exp.data.lazy_folder import FolderImages
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -19,8 +19,8 @@ from PIL import Image, PngImagePlugin
 from mnist_exp.data.dataset import SPLITS
 from mnist_exp.data.formats.idx import read_idx
 from mnist_exp.data.formats.npz import read_npz
-from mnist_exp.data.image_files import MAX_PIXELS, SUFFIXES, read_image
-from mnist_exp.data.image_folder import list_folder, read_folder
+from mnist_exp.data.images.files import MAX_PIXELS, SUFFIXES, read_image
+from mnist_exp.data.images.folder import list_folder, read_folder
 from mnist_exp.errors import DataError
 
 
@@ -265,7 +265,7 @@ def test_postscript_never_reaches_its_interpreter():
     Path("gs").write_text("#!/bin/sh\ntouch PROOF\n")
     Path("gs").chmod(0o755)
     script = (
-        "import sys; from pathlib import Path; from mnist_exp.data.image_files import read_image\n"
+        "import sys; from pathlib import Path; from mnist_exp.data.images.files import read_image\n"
         "try: read_image(Path('a.png'), size=None, channels=1)\n"
         "except Exception as error: print(type(error).__name__)"
     )

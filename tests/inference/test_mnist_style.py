@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mnist_exp.data.image_files import read_image
+from mnist_exp.data.images.files import read_image
 from mnist_exp.errors import DataError
 from mnist_exp.inference.mnist_style import BOX, INVERTED, REDRAWN, as_mnist, plain
 

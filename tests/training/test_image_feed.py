@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_exp.data.image_folder import list_folder, read_folder
+from mnist_exp.data.images.folder import list_folder, read_folder
+from mnist_exp.data.images.lazy_folder import FolderImages
 from mnist_exp.data.lazy import LazyArray
-from mnist_exp.data.lazy_folder import FolderImages
 from mnist_exp.errors import DataError
 from mnist_exp.mixing import Mixup
 from mnist_exp.training import image_feed

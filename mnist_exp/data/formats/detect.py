@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 
 from mnist_exp.config.wording import show
-from mnist_exp.data import labelled_files
 from mnist_exp.data.formats import hdf5
 from mnist_exp.data.formats.idx import find_sets
 from mnist_exp.data.formats.parts import some
-from mnist_exp.data.image_files import SUFFIXES
+from mnist_exp.data.images import table
+from mnist_exp.data.images.files import SUFFIXES
 from mnist_exp.data.limits import DAMAGE, opened
 from mnist_exp.errors import DataError
 
@@ -77,7 +77,7 @@ def _suffix(path: Path) -> str:
 
 def _of_folder(folder: Path) -> Iterator[str]:
     """Yield what is found in a folder, and in folders within it."""
-    if labelled_files.find(folder) is not None:
+    if table.find(folder) is not None:
         yield "image_folder"
         return
     if find_sets(folder):

@@ -18,7 +18,7 @@ from mnist_exp.config.wording import nearest, show
 from mnist_exp.data import pixels, unreadable
 from mnist_exp.data.formats import arrays
 from mnist_exp.data.formats.parts import Parts, some
-from mnist_exp.data.image_files import read_picture, survey_of_deep
+from mnist_exp.data.images.files import read_picture, survey_of_deep
 from mnist_exp.data.labels import LABEL_COLUMNS
 from mnist_exp.data.lazy import Array
 from mnist_exp.data.limits import check_memory, most_bytes

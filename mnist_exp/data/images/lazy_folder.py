@@ -11,10 +11,10 @@ import numpy as np
 import PIL
 from PIL import features as pillow
 
-from mnist_exp.data import image_files
-from mnist_exp.data.image_files import as_png, read_image
-from mnist_exp.data.image_folder import Listing
-from mnist_exp.data.jpeg import is_plain
+from mnist_exp.data.images import files
+from mnist_exp.data.images.files import as_png, read_image
+from mnist_exp.data.images.folder import Listing
+from mnist_exp.data.images.jpeg import is_plain
 from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError
 from mnist_exp.runtime import threads
@@ -118,7 +118,7 @@ def _of(found: os.stat_result) -> tuple[int, int, int]:
 def _reader() -> str:
     """Return what decides which pixels a file becomes: Pillow, its decoders, and the code here."""
     decoders = {name: pillow.version(name) for name in ("jpg", "libjpeg_turbo", "zlib", "webp", "libtiff")}
-    code = hashlib.sha256(Path(image_files.__file__).read_bytes()).hexdigest()
+    code = hashlib.sha256(Path(files.__file__).read_bytes()).hexdigest()
     return f"{PIL.__version__} {decoders} {code}"
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from mnist_exp.composition.compose import compose
-from mnist_exp.data import lazy_folder, load
+from mnist_exp.data import load
+from mnist_exp.data.images import lazy_folder
 from mnist_exp.data.lazy import LazyArray
 from mnist_exp.errors import DataError
 
@@ -54,7 +55,7 @@ LAZY = "data.in_memory_mb=1"
 @pytest.fixture
 def small(monkeypatch):
     """Make a megabyte so small that the folders of these tests are larger."""
-    from mnist_exp.data import folders
+    from mnist_exp.data.images import source as folders
 
     monkeypatch.setattr(folders, "MB", 100)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from mnist_exp.config.wording import show, unknown
-from mnist_exp.data.image_files import SUFFIXES
-from mnist_exp.data.image_folder import Listing, files_of, some
+from mnist_exp.data.images.files import SUFFIXES
+from mnist_exp.data.images.folder import Listing, files_of, some
 from mnist_exp.data.labels import LABEL_COLUMNS
 from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_exp.data.image_files import read_image, read_picture
+from mnist_exp.data.images.files import read_image, read_picture
 from mnist_exp.errors import DataError
 
 COLOURS = np.zeros((16, 16, 3), np.uint8)

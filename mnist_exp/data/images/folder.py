@@ -13,7 +13,7 @@ import numpy as np
 from mnist_exp.config.wording import show
 from mnist_exp.data import pixels
 from mnist_exp.data.dataset import Array, Pair
-from mnist_exp.data.image_files import SUFFIXES, read_picture, survey_of_deep
+from mnist_exp.data.images.files import SUFFIXES, read_picture, survey_of_deep
 from mnist_exp.data.limits import check_memory
 from mnist_exp.data.pixels import Range, Survey
 from mnist_exp.errors import DataError

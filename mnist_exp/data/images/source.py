@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from mnist_exp.config.wording import show
-from mnist_exp.data import labelled_files, labels, pixels, sound_files, unreadable
+from mnist_exp.data import labels, pixels, unreadable
 from mnist_exp.data.dataset import Pair, Source
-from mnist_exp.data.image_folder import (
+from mnist_exp.data.images import sound_files
+from mnist_exp.data.images import table as table_files
+from mnist_exp.data.images.folder import (
     FileNames,
     Listing,
     Seen,
@@ -22,9 +24,9 @@ from mnist_exp.data.image_folder import (
     shape_of_first,
     unread_files,
 )
-from mnist_exp.data.labelled_files import PARTS
+from mnist_exp.data.images.lazy_folder import FolderImages
+from mnist_exp.data.images.table import PARTS
 from mnist_exp.data.lazy import Array, LazyArray
-from mnist_exp.data.lazy_folder import FolderImages
 from mnist_exp.data.pixels import BYTES
 from mnist_exp.data.splits import test_part
 from mnist_exp.errors import DataError
@@ -54,14 +56,14 @@ def source(folder: Path, options: Options) -> Source:
         options: how they are read.
     Raises: DataError: naming every image and class in it that is bad.
     """
-    table = labelled_files.find(folder)
+    table = table_files.find(folder)
     parts = _parts(folder)
     if table is not None and not parts:
         return _by_table(folder, table, options)
     for name, value in (("label", options.label), ("group_by", options.group_by)):
         if value is not None:
             raise DataError(
-                f"data.{name}={show(value)} is a column of {' or '.join(labelled_files.NAMES)}, which {folder} has not"
+                f"data.{name}={show(value)} is a column of {' or '.join(table_files.NAMES)}, which {folder} has not"
             )
     if parts:
         return _by_parts(folder, parts, options)
@@ -120,7 +122,7 @@ def _by_parts(folder: Path, parts: Mapping[str, str], options: Options) -> Sourc
 
 
 def _by_table(folder: Path, file: Path, options: Options) -> Source:
-    table = labelled_files.read(file, folder, label=options.label, group_by=options.group_by)
+    table = table_files.read(file, folder, label=options.label, group_by=options.group_by)
     numbered = labels.texts_numbered([table.labels], None)
     assert numbered is not None and numbered.names is not None
     listing = dataclasses.replace(table.listing, names=numbered.names, labels=numbered.parts[0])
@@ -246,6 +248,6 @@ def _refuse_half(folder: Path) -> None:
 
 def _images_in(folder: Path) -> bool:
     """Tell whether images lie in a folder itself, as in one of a class."""
-    from mnist_exp.data.image_files import SUFFIXES
+    from mnist_exp.data.images.files import SUFFIXES
 
     return any(each.suffix.lower() in SUFFIXES for each in folder.iterdir() if each.is_file())

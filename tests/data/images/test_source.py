@@ -239,7 +239,7 @@ DEPTHS = {
 @pytest.mark.parametrize("name", DEPTHS)
 @pytest.mark.parametrize("lazy", [False, True])
 def test_pixels_of_more_than_8_bits_keep_their_grey(name, lazy, tmp_path, monkeypatch):
-    from mnist_exp.data import folders
+    from mnist_exp.data.images import source as folders
 
     make, suffix, wanted = DEPTHS[name]
     written = [0, 60, 120, 180, 255, 30]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mnist_exp.data.jpeg import is_plain
+from mnist_exp.data.images.jpeg import is_plain
 
 SHAPE = (11, 14, 3)
 

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from mnist_exp.data import unreadable
-from mnist_exp.data.image_files import read_picture
-from mnist_exp.data.image_folder import Listing
+from mnist_exp.data.images.files import read_picture
+from mnist_exp.data.images.folder import Listing
 from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError
 from mnist_exp.runtime import threads
