@@ -19,7 +19,6 @@ from mnist_exp.inference import (
     counting,
     doubt,
     image_inputs,
-    labelled_images,
     pixel_record,
     preprocessing,
     recorded_task,
@@ -147,7 +146,7 @@ def _items(
         return answers.ahead(lambda item: _ready(reader, item), each()), [image.path for image in images if image]
     if options.preprocess == preprocessing.MNIST:
         raise SettingsError(f"--preprocess=mnist is for images: the model of run {run.run_id} takes arrays")
-    names, pixels = array_inputs.find(options.images), labelled_images.takes_pixels(model)
+    names, pixels = array_inputs.find(options.images), pixel_record.takes_pixels(model)
     examples = examples_of(names, shape, pixels)
     return map(_as_ready, examples), [f"{name}:0000" for name in names]
 

@@ -18,7 +18,7 @@ from mnist_exp.data.dataset import Array
 from mnist_exp.data.features import FEATURES
 from mnist_exp.data.lazy import Examples
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import labelled_images
+from mnist_exp.inference import pixel_record
 from mnist_exp.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _write_onnx(model: "keras.Model", path: Path, name: str) -> None:
     model.export(path, format="onnx", verbose=False)
     graph = (written := onnx.load(path)).graph
     (pixels,), (output,) = graph.input, graph.output
-    inputs = input_name(labelled_images.takes_pixels(model))
+    inputs = input_name(pixel_record.takes_pixels(model))
     named = {pixels.name: inputs, output.name: name}  # tf2onnx calls it Identity:0.
     for node in graph.node:
         for names in (node.input, node.output):

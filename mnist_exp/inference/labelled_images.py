@@ -15,7 +15,6 @@ from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split, pixels
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.features import FEATURES
 from mnist_exp.data.lazy import Examples, joined
 from mnist_exp.data.pixels import UNIT, Range
 from mnist_exp.errors import DataError, SettingsError
@@ -163,18 +162,11 @@ def fitted(run: StoredRun, images: Images, model: "keras.Model") -> Images:
     Raises: SettingsError: with every reason why they do not fit.
     """
     check_fits(run, images.dataset, model)
-    given, taken = images.dataset.pixel_range, pixel_range(run, model)
+    given, taken = images.dataset.pixel_range, pixel_record.range_of(run, model)
     if given is None or taken is None or given == taken:
         return images
     dataset = replace(images.dataset, pixel_range=taken)
     return replace(images, dataset=dataset, x=pixels.converted(images.x, given, taken))
-
-
-def pixel_range(run: StoredRun, model: "keras.Model") -> Range | None:
-    """Return the raw values that a run's model takes for black and white; None if it takes no pixels."""
-    if not takes_pixels(model):
-        return None
-    return pixel_record.recorded_range(run)
 
 
 def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
@@ -188,7 +180,8 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
         is_scalable = "image_folder" in name and len(taken) == 4
         fix = f"; data.size=[{taken[1]},{taken[2]}] scales them" if is_scalable else ""
         problems.append(f"data={name} has {there}, but the model of run {run.run_id} takes {here}{fix}")
-    elif takes_pixels(model) != dataset.pixels and dataset.pixel_range != UNIT:  # Which once counted as no pixels.
+    # Of 0 to 1: these once counted as no pixels.
+    elif pixel_record.takes_pixels(model) != dataset.pixels and dataset.pixel_range != UNIT:
         has, takes = ("pixels", "values as they are")[:: 1 if dataset.pixels else -1]
         problems.append(f"data={name} has {has}, but the model of run {run.run_id} takes {takes}")
     if given[1] != dataset.outputs:
@@ -204,11 +197,6 @@ def check_fits(run: StoredRun, dataset: Dataset, model: "keras.Model") -> None:
         )
     if problems:
         raise SettingsError(problems)
-
-
-def takes_pixels(model: "keras.Model") -> bool:
-    """Tell whether a recorded model takes pixels of 0 to 255, and not other features: its input is named by that."""
-    return not str(model.inputs[0].name).startswith(FEATURES)
 
 
 def rescaled(run: StoredRun, dataset: Dataset) -> str:

@@ -2,13 +2,28 @@
 
 import json
 import math
+from typing import TYPE_CHECKING
 
 from mnist_exp.config import wording
 from mnist_exp.data import pixels
+from mnist_exp.data.features import FEATURES
 from mnist_exp.data.pixels import Range
 from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
+
+if TYPE_CHECKING:
+    import keras
+
+
+def takes_pixels(model: "keras.Model") -> bool:
+    """Tell whether a recorded model takes pixels, and not other features: its input is named by that."""
+    return not str(model.inputs[0].name).startswith(FEATURES)
+
+
+def range_of(run: StoredRun, model: "keras.Model") -> Range | None:
+    """Return the raw values that a run's model takes for black and white; None if it takes no pixels."""
+    return recorded_range(run) if takes_pixels(model) else None
 
 
 def recorded_range(run: StoredRun) -> Range:

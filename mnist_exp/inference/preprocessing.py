@@ -11,7 +11,6 @@ from mnist_exp.data.images.files import read_image
 from mnist_exp.data.pixels import BYTES, Range, are_pictures
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import pixel_record
-from mnist_exp.inference.labelled_images import takes_pixels
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import names
 
@@ -117,13 +116,13 @@ def takes_images(model: "keras.Model") -> bool:
     """Tell whether a model takes pixels of images of one size: (None, height, width, 1, 3 or 4)."""
     shape = model.input_shape
     is_known = isinstance(shape, tuple) and all(isinstance(size, int) for size in shape[1:])
-    return is_known and are_pictures(shape[1:], takes_pixels(model))
+    return is_known and are_pictures(shape[1:], pixel_record.takes_pixels(model))
 
 
 def shape_of(model: "keras.Model", run: "StoredRun") -> Shape:
     """Return height, width and channels of a model's input. Raises: SettingsError: it does not take images."""
     if not takes_images(model):
-        what = "pixels" if takes_pixels(model) else "features, no pixels,"
+        what = "pixels" if pixel_record.takes_pixels(model) else "features, no pixels,"
         raise SettingsError(
             f"the model of run {run.run_id} takes {what} of shape {model.input_shape}: it must take images of one "
             "size, (None, height, width, 1, 3 or 4)"
