@@ -1,7 +1,8 @@
 """The data sets: functions that return images and labels, not yet checked.
 
 A loader of a user's own may return `(x_train, y_train), (x_test, y_test)` as Keras's data sets do, or what
-`data.sequences` takes in the place of these pairs.
+`data.sequences` takes in the place of these pairs. What reads a format is imported where it is needed: all of them
+take 50 ms of CPU time, which a start with another format would wait for.
 """
 
 import importlib.util
@@ -16,15 +17,6 @@ from pydantic import Field
 from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Source
-from mnist_exp.data.formats import archive, detect
-from mnist_exp.data.formats import cifar as cifar_files
-from mnist_exp.data.formats import csv as csv_files
-from mnist_exp.data.formats import hdf5 as hdf5_files
-from mnist_exp.data.formats import idx as idx_files
-from mnist_exp.data.formats import mat as mat_files
-from mnist_exp.data.formats import npy as npy_files
-from mnist_exp.data.formats import npz as npz_files
-from mnist_exp.data.formats import parquet as parquet_files
 from mnist_exp.data.formats.parts import TEST_SHARE, Parts, to_source
 from mnist_exp.data.images import source as folders
 from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
@@ -50,7 +42,9 @@ def auto(*, path: str, test_share: Share = TEST_SHARE) -> Source:
         test_share: share of each class that becomes the test set, where the data bring none.
     Raises: DataError: it has no format that is known, or several, or what it holds is damaged.
     """
-    found, told = archive.unpacked(_existing(path))
+    from mnist_exp.data.formats import detect
+
+    found, told = _unpacked(path)
     kind = detect.format_of(found)
     own = {"path": str(found)}
     if kind == "hdf5" and found.is_dir():
@@ -129,7 +123,9 @@ def npz(*, path: str, split: str | None = None, pixels: Pixels = None, test_shar
         test_share: share of each class that becomes the test set, where the file has none.
     Raises: DataError: it is missing or damaged.
     """
-    return _read(lambda place: replace(npz_files.read(place, split=split), pixels=_range(pixels)), path, test_share)
+    from mnist_exp.data.formats import npz as files
+
+    return _read(lambda place: replace(files.read(place, split=split), pixels=_range(pixels)), path, test_share)
 
 
 def idx(
@@ -144,7 +140,9 @@ def idx(
         test_share: share of each class that becomes the test set, where there is none.
     Raises: DataError: a file is missing or damaged, or there are several data sets.
     """
-    return _read(lambda place: idx_files.read(place, split=split, transposed=transposed), path, test_share)
+    from mnist_exp.data.formats import idx as files
+
+    return _read(lambda place: files.read(place, split=split, transposed=transposed), path, test_share)
 
 
 def npy(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_share: Share = TEST_SHARE) -> Source:
@@ -157,7 +155,9 @@ def npy(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_sh
         test_share: share of each class that becomes the test set, where there is none.
     Raises: DataError: an array is missing or damaged.
     """
-    return _read(lambda place: replace(npy_files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
+    from mnist_exp.data.formats import npy as files
+
+    return _read(lambda place: replace(files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
 
 
 def hdf5(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_share: Share = TEST_SHARE) -> Source:
@@ -170,7 +170,9 @@ def hdf5(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_s
         test_share: share of each class that becomes the test set, where there is none.
     Raises: DataError: it is missing or damaged, or its values lie in other files.
     """
-    return _read(lambda place: replace(hdf5_files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
+    from mnist_exp.data.formats import hdf5 as files
+
+    return _read(lambda place: replace(files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
 
 
 def mat(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_share: Share = TEST_SHARE) -> Source:
@@ -183,7 +185,9 @@ def mat(*, path: str, shape: Shape | None = None, pixels: Pixels = None, test_sh
         test_share: share of each class that becomes the test set, where there is none.
     Raises: DataError: a file is missing or damaged.
     """
-    return _read(lambda place: replace(mat_files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
+    from mnist_exp.data.formats import mat as files
+
+    return _read(lambda place: replace(files.read(place, shape=shape), pixels=_range(pixels)), path, test_share)
 
 
 def cifar(*, path: str, labels: Literal["fine", "coarse"] = "fine", test_share: Share = TEST_SHARE) -> Source:
@@ -195,7 +199,9 @@ def cifar(*, path: str, labels: Literal["fine", "coarse"] = "fine", test_share: 
         test_share: share of each class that becomes the test set, where its file is not there.
     Raises: DataError: a file is missing or damaged, or is of the version for Python.
     """
-    return _read(lambda place: cifar_files.read(place, labels=labels), path, test_share)
+    from mnist_exp.data.formats import cifar as files
+
+    return _read(lambda place: files.read(place, labels=labels), path, test_share)
 
 
 def parquet(
@@ -223,8 +229,10 @@ def parquet(
     Raises: DataError: a file is damaged, an image is bad, or it is not clear which column is meant.
     """
     scaled = (size[0], size[1]) if size else None
-    options = parquet_files.Options(image, label, group_by, scaled, channels, shape)
-    return _read(lambda place: parquet_files.read(place, options), path, test_share)
+    from mnist_exp.data.formats import parquet as files
+
+    options = files.Options(image, label, group_by, scaled, channels, shape)
+    return _read(lambda place: files.read(place, options), path, test_share)
 
 
 def csv(
@@ -249,9 +257,11 @@ def csv(
         test_share: share of each class that becomes the test set, where there is none.
     Raises: DataError: a cell of an example is no number, or it is not clear which column is the label.
     """
-    options = csv_files.Options(label, group_by, shape, transposed)
+    from mnist_exp.data.formats import csv as files
+
+    options = files.Options(label, group_by, shape, transposed)
     test = None if test_path is None else _existing(test_path, "test_path")
-    return _read(lambda place: csv_files.read(place, options=options, test=test), path, test_share)
+    return _read(lambda place: files.read(place, options=options, test=test), path, test_share)
 
 
 def image_folder(
@@ -276,7 +286,9 @@ def image_folder(
         group_by: column of labels.csv whose equal values stay together in every split, as of one writer.
     Raises: DataError: it is missing, or an image or a class in it is bad.
     """
-    folder, told = archive.unpacked(_existing(path))
+    from mnist_exp.data import folders
+
+    folder, told = _unpacked(path)
     if not folder.is_dir():
         raise DataError(f"data.path={path} is not a folder")
     shape = (size[0], size[1]) if size else None
@@ -287,10 +299,16 @@ def image_folder(
 
 def _read(read: Callable[[Path], Parts], path: str, test_share: float = TEST_SHARE) -> Source:
     """Return what a reader finds at a path, in an archive too, with a test set."""
-    place = _existing(path)
-    found, told = archive.unpacked(place)
+    found, told = _unpacked(path)
     parts = read(found)
-    return to_source(replace(parts, told=(*told, *parts.told)), str(place), test_share)
+    return to_source(replace(parts, told=(*told, *parts.told)), str(expand(path)), test_share)
+
+
+def _unpacked(path: str) -> tuple[Path, tuple[str, ...]]:
+    """Return the file or folder of a path, or what is in its archive, and a sentence on that."""
+    from mnist_exp.data.formats import archive
+
+    return archive.unpacked(_existing(path))
 
 
 def _range(pixels: Pixels) -> bool | Range | None:
