@@ -18,7 +18,6 @@ from mnist_exp.config.fields import Allowed, Count, Share
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Source
 from mnist_exp.data.formats.parts import TEST_SHARE, Parts, to_source
-from mnist_exp.data.images import source as folders
 from mnist_exp.data.mnist import exists, find_fashion_mnist, find_mnist, is_named
 from mnist_exp.data.pixels import Range
 from mnist_exp.errors import DataError
@@ -286,7 +285,7 @@ def image_folder(
         group_by: column of labels.csv whose equal values stay together in every split, as of one writer.
     Raises: DataError: it is missing, or an image or a class in it is bad.
     """
-    from mnist_exp.data import folders
+    from mnist_exp.data.images import source as folders
 
     folder, told = _unpacked(path)
     if not folder.is_dir():

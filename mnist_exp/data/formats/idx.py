@@ -160,6 +160,8 @@ def _names(found: Found) -> tuple[Mapping[int, str] | None, tuple[str, ...]]:
         rows = [[int(cell) for cell in line.split()] for line in lines if line.strip()]
         # A label with two codes, as `1 65 97`, stands for the upper and the lower case.
         names = {label: "".join(map(chr, dict.fromkeys(codes))) for label, *codes in rows}
+        if not names or not all(name and name.isprintable() for name in names.values()):
+            raise ValueError("a code is of no character that can be shown")
     except ValueError as error:
         return None, (f"{file} names no classes: a line must be a label and the codes of its characters ({error})",)
     return names, ()

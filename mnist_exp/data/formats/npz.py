@@ -189,6 +189,9 @@ def _class_map(file: Path) -> tuple[Mapping[int, str] | None, tuple[str, ...]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             rows = list(csv.DictReader(text.read(_CLASS_MAP).splitlines()))
-        return {int(row["index"]): row["char"] for row in rows}, ()
+        names = {int(row["index"]): row["char"] for row in rows}
+        if not names or not all(names.values()):
+            raise ValueError("a row is missing, or too short")
+        return names, ()
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         return None, (f"{file} names no classes: it must have the columns index and char ({error})",)

@@ -87,7 +87,7 @@ def test_every_type_of_value_is_read(kind, tmp_path):
     np.testing.assert_array_equal(found, values)
 
 
-@pytest.mark.parametrize("mapping", ["1\n2 x\n", "ä", "\0" * 50, "1 99999999\n"])
+@pytest.mark.parametrize("mapping", ["1\n2 x\n", "ä", "\0" * 50, "1 99999999\n", "1 55296\n", "1 7\n", "1\n2\n"])
 def test_mapping_that_names_nothing_is_told(mapping, parts, tmp_path):
     source = loaders.idx(path=str(emnist(tmp_path, *parts, mapping=mapping)))
     assert source.class_names is None

@@ -32,6 +32,15 @@ def test_of_kmnist_and_kuzushiji_49_in_one_folder_one_is_said(parts, tmp_path):
         loaders.npz(path=str(tmp_path), split="k50")
 
 
+@pytest.mark.parametrize("rows", ["index,char\n0\n", "index,codepoint\n0,U+304A\n", "index,char\nx,お\n", "\n"])
+def test_class_map_that_names_nothing_is_told(rows, parts, tmp_path):
+    folder = kmnist(tmp_path, *parts)
+    (folder / "kmnist_classmap.csv").write_text(rows, encoding="utf-8")
+    source = loaders.npz(path=str(folder))
+    assert source.class_names is None
+    assert any("kmnist_classmap.csv names no classes" in each for each in source.unread)
+
+
 def test_file_that_should_hold_one_array_and_holds_two_is_named(parts, tmp_path):
     kmnist(tmp_path, *parts)
     np.savez(tmp_path / "kmnist-train-imgs.npz", parts[0][0], parts[0][1])
