@@ -20,7 +20,7 @@ from mnist_exp.errors import DataError
 from mnist_exp.evaluation import likeness
 from mnist_exp.inference import load, preprocessing
 from mnist_exp.inference.answers import Ready, ahead, failed
-from mnist_exp.inference.image_inputs import Image
+from mnist_exp.inference.inputs.images import Image
 from mnist_exp.runtime import imports
 
 FEW = 1000

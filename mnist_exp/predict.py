@@ -15,20 +15,20 @@ from mnist_exp.errors import DataError, SettingsError, printable
 from mnist_exp.inference import (
     answer_table,
     answers,
-    array_inputs,
     counting,
     doubt,
-    image_inputs,
     pixel_record,
     preprocessing,
     recorded_task,
 )
 from mnist_exp.inference.answers import Answer, Predictor, Ready
-from mnist_exp.inference.array_inputs import Example
 from mnist_exp.inference.doubt import Doubt
-from mnist_exp.inference.image_inputs import Image
+from mnist_exp.inference.inputs import arrays as array_inputs
+from mnist_exp.inference.inputs import images as image_inputs
+from mnist_exp.inference.inputs.arrays import Example
+from mnist_exp.inference.inputs.images import Image
+from mnist_exp.inference.inputs.table_record import TableRecord
 from mnist_exp.inference.preprocessing import Reader
-from mnist_exp.inference.table_record import TableRecord
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tasks.task import Task

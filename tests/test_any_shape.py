@@ -8,8 +8,9 @@ import pytest
 
 from mnist_exp import commands, compose, demo, evaluate, export, load_model, predict, rerun, run
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import array_inputs, export_formats
-from mnist_exp.inference.array_inputs import Example
+from mnist_exp.inference import export_formats
+from mnist_exp.inference.inputs import arrays as array_inputs
+from mnist_exp.inference.inputs.arrays import Example
 
 SMALL = ["data=npz", "data.path=a.npz", "model=mlp", "model.hidden_units=[8]", "trainer.epochs=2"]
 SMALL += ["trainer.batch_size=20", "data.standardize=true"]

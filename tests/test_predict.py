@@ -23,9 +23,10 @@ from mnist_exp.data.appearance import Appearance
 from mnist_exp.data.images.files import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import answers, image_inputs, preprocessing
+from mnist_exp.inference import answers, preprocessing
 from mnist_exp.inference.answers import Answer, Predictor
 from mnist_exp.inference.doubt import Doubt
+from mnist_exp.inference.inputs import images as image_inputs
 from mnist_exp.tasks.classification import Classification
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun

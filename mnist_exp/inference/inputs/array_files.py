@@ -16,9 +16,10 @@ from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.limits import check_growth, check_memory, opened
 from mnist_exp.errors import DataError, first_line
-from mnist_exp.inference import parquet_inputs, table_columns
-from mnist_exp.inference.image_inputs import LARGEST, STDIN
-from mnist_exp.inference.table_record import TableRecord
+from mnist_exp.inference.inputs import parquet as parquet_inputs
+from mnist_exp.inference.inputs import table_columns
+from mnist_exp.inference.inputs.images import LARGEST, STDIN
+from mnist_exp.inference.inputs.table_record import TableRecord
 
 TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 SUFFIXES = (*TEXTS, ".npy", ".npz", parquet_inputs.SUFFIX)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from mnist_exp.errors import DataError
-from mnist_exp.inference import array_files, array_inputs
+from mnist_exp.inference.inputs import array_files
+from mnist_exp.inference.inputs import arrays as array_inputs
 from mnist_exp.inference.preprocessing import Reader
 
 SHAPE = (4, 4, 1)

@@ -14,12 +14,13 @@ from mnist_exp.data import pixels as ranges
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.pixels import BYTES, Range
 from mnist_exp.errors import DataError, SettingsError
-from mnist_exp.inference import array_files, parquet_inputs
-from mnist_exp.inference.array_files import SUFFIXES, TEXTS
-from mnist_exp.inference.image_inputs import STDIN
+from mnist_exp.inference.inputs import array_files
+from mnist_exp.inference.inputs import parquet as parquet_inputs
+from mnist_exp.inference.inputs.array_files import SUFFIXES, TEXTS
+from mnist_exp.inference.inputs.images import STDIN
+from mnist_exp.inference.inputs.table_record import TableRecord
 from mnist_exp.inference.mnist_style import AS_IT_IS
 from mnist_exp.inference.preprocessing import Reader
-from mnist_exp.inference.table_record import TableRecord
 
 _AT_ONCE = 500  # rows that are converted at a time
 

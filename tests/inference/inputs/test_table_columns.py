@@ -7,7 +7,7 @@ import pytest
 
 from mnist_exp import commands, compose, predict, run
 from mnist_exp.errors import DataError
-from mnist_exp.inference import table_columns
+from mnist_exp.inference.inputs import table_columns
 
 
 def test_names_of_the_training_decide():
