@@ -9,7 +9,7 @@ from real_runs import client_of, history, kill_after_epoch, only_run, run
 
 from mnist_exp import commands, compose, evaluate, export, rerun
 from mnist_exp import run as run_here
-from mnist_exp.data import loaders
+from mnist_exp.data import lazy
 from mnist_exp.inference import export_formats
 
 pytestmark = pytest.mark.slow
@@ -67,7 +67,7 @@ def test_killed_run_resumes_to_the_bits_of_one_that_was_not_killed():
 
 
 def test_every_command_takes_it_and_the_whole_is_never_in_memory(monkeypatch, capfd):
-    monkeypatch.setattr(loaders.LazyArray, "__array__", None)  # Nobody asks for all of it.
+    monkeypatch.setattr(lazy.LazyArray, "__array__", None)  # Nobody asks for all of it.
     run_id = run_here(compose([*SMALL, "trainer.epochs=1", LAZY])).run_id
     for split in ("test", "all"):
         code = commands.code_of(lambda split=split: evaluate.evaluate(evaluate.read([run_id, "--split", split])))

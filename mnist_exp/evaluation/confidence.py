@@ -124,7 +124,8 @@ def _steps(sure: Array, right: Array) -> tuple[Step, ...]:
     ordered = np.argsort(-sure, kind="stable")
     sure, correct = sure[ordered], np.cumsum(right[ordered])
     steps: dict[float, Step] = {}
-    for count in np.unique(np.ceil(np.arange(1, _STEPS + 1) * (len(sure) / _STEPS)).astype(int)):
+    # In whole numbers: 50 × (112 / 50) is more than 112.
+    for count in sorted({-(-len(sure) * step // _STEPS) for step in range(1, _STEPS + 1)}):
         threshold = float(sure[count - 1])
         answered = int(np.searchsorted(-sure, -threshold, side="right"))  # Equal ones are answered, too.
         steps[threshold] = Step(threshold, answered, int(correct[answered - 1]))

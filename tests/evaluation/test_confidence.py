@@ -32,6 +32,15 @@ def test_steps_count_the_images_that_are_as_sure():
     assert found.loss[1] <= found.loss[0]
 
 
+def test_hold_outs_of_every_size_have_their_steps():
+    """Of 112 images, 50 times 112 / 50 is more than 112 in floating point."""
+    for count in (1, 2, 49, 50, 51, 99, 112, 113, 224, 399, 448, 3000):
+        outputs, targets = drawn(count, 0)
+        steps = confidence.measure(outputs, targets, "softmax").steps
+        assert steps[-1].answered == count
+        assert len(steps) <= min(count, 50)  # Equal ones are one step.
+
+
 def test_equal_confidence_is_answered_together():
     outputs = np.tile(np.array([[0.8, 0.2]], np.float32), (100, 1))
     found = confidence.measure(outputs, np.arange(100) % 10 // 9, "softmax")
