@@ -97,6 +97,7 @@ def test_own_test_set_gives_the_recorded_metrics(here):
             Image.open(folder / name).verify()
 
 
+@pytest.mark.slow
 def test_metric_that_selected_is_shown(here):
     """It was in --json alone, and named as checked."""
     words = ["data=npz", f"data.path={here.place}/digits.npz", "data.validation=100", "objective=val_macro_f1", *SMALL]

@@ -151,6 +151,7 @@ def test_own_data_in_the_style_of_mnist_are_read_like_mnist(command, own, alone)
     assert line.endswith("   inverted: light on dark")
 
 
+@pytest.mark.slow
 def test_run_without_a_hold_out_says_so(recorded):
     place, run_id, _ = recorded
     words = [sys.executable, "-m", "mnist_exp.predict", run_id, "digits/0000_0.png", "--json"]

@@ -54,6 +54,7 @@ def test_lower_bound_is_that_of_clopper_and_pearson():
     assert Step(0.5, 3, 0).lower_bound == 0
 
 
+@pytest.mark.slow
 def test_promised_accuracy_is_kept_by_nineteen_of_twenty_runs():
     broken = promised = 0
     outputs_new, targets_new = drawn(200_000, seed=999)

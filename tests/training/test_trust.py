@@ -57,7 +57,14 @@ def recorded(alone):
     return trained
 
 
-@pytest.mark.parametrize("task", ["classification", "binary", "multilabel"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "classification",
+        pytest.param("binary", marks=pytest.mark.slow),
+        pytest.param("multilabel", marks=pytest.mark.slow),
+    ],
+)
 def test_tasks_with_probabilities_are_calibrated_on_what_is_held_out(recorded, task):
     tags, text = recorded(task, "data.validation=200")
     found = confidence.parse(text, confidence.FILE)
@@ -71,12 +78,14 @@ def test_tasks_with_probabilities_are_calibrated_on_what_is_held_out(recorded, t
 
 
 @pytest.mark.parametrize("words", [("classification",), ("regression", "data.validation=200")])
+@pytest.mark.slow
 def test_without_a_hold_out_or_probabilities_nothing_is_recorded(recorded, words):
     tags, text = recorded(*words)
     assert text is None
     assert names.CALIBRATION not in tags
 
 
+@pytest.mark.slow
 def test_validation_images_of_the_data_set_are_a_hold_out(recorded):
     x, y = labelled("classification", 150, 7)
     save = np.savez

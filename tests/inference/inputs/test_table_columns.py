@@ -58,6 +58,7 @@ def predicted(capfd, *words):
     return code, [json.loads(line) for line in out.splitlines()], err
 
 
+@pytest.mark.slow
 def test_columns_in_another_order_are_predicted_alike(flowers, capfd, alone):
     """They were read by their position, without a word."""
     rows = [line.split(",") for line in (alone / "flowers.csv").read_text().splitlines()]
@@ -77,6 +78,7 @@ def test_columns_in_another_order_are_predicted_alike(flowers, capfd, alone):
     assert (code, found[0]["error"]) == (1, "less.csv: it lacks columns that the model was trained on: age")
 
 
+@pytest.mark.slow
 def test_table_whose_images_lie_on_their_side_is_read_as_in_training(digits, capfd, alone):
     (x, y), (x_test, y_test) = digits
     for name, images, labels in (("train", x[::4], y[::4]), ("test", x_test[::10], y_test[::10])):
