@@ -229,8 +229,9 @@ def parquet(
     """
     scaled = (size[0], size[1]) if size else None
     from mnist_exp.data.formats import parquet as files
+    from mnist_exp.data.formats.parquet_columns import Options
 
-    options = files.Options(image, label, group_by, scaled, channels, shape)
+    options = Options(image, label, group_by, scaled, channels, shape)
     return _read(lambda place: files.read(place, options), path, test_share)
 
 

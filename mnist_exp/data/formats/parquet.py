@@ -1,29 +1,24 @@
-"""Read parquet files: images as bytes in a column, as Hugging Face has them, or numbers; shards of each set.
+"""Read parquet files: images as bytes in a column, as Hugging Face has them, or numbers; shards of each set."""
 
-Source: huggingface.co/docs/datasets, "Image features": a column of structs of bytes and path; the schema's metadata
-`huggingface` holds info.features, with the names of the classes.
-"""
-
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_exp.config.wording import nearest, show
+from mnist_exp.config.wording import show
 from mnist_exp.data import pixels, unreadable
 from mnist_exp.data.formats import arrays
+from mnist_exp.data.formats.parquet_columns import Columns, Options, choose
 from mnist_exp.data.formats.parts import Parts, some
 from mnist_exp.data.images.files import read_picture, survey_of_deep
-from mnist_exp.data.labels import LABEL_COLUMNS
 from mnist_exp.data.lazy import Array
 from mnist_exp.data.limits import check_memory, most_bytes
 from mnist_exp.data.pixels import BYTES, Range
-from mnist_exp.errors import DataError, first_line, plural
+from mnist_exp.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,39 +28,9 @@ _PARTS = {
     "test": ("test", "testing"),
     "val": ("validation", "valid", "val", "dev"),
 }
-_IMAGES = ("image", "img", "images", "picture", "pixels", "x")
 _WORDS = re.compile(r"[^a-z]+")
 _ROWS = 1000  # that are decoded in one go
 _MOST_PROBLEMS = 20
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a table is read; `data.loaders.parquet` says what each means."""
-
-    image: str | None = None
-    label: str | None = None
-    group_by: str | None = None
-    size: tuple[int, int] | None = None
-    channels: int = 1
-    shape: Sequence[int] | None = None
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The columns that are read, by their names.
-
-    Args:
-        image: with files of images; None if the examples are numbers.
-        numbers: of the examples, where there are no images.
-        label: of the labels.
-        names: of the classes, by label; None if the table has none.
-    """
-
-    image: str | None
-    numbers: tuple[str, ...]
-    label: str
-    names: tuple[str, ...] | None
 
 
 def read(place: Path, options: Options) -> Parts:
@@ -78,7 +43,7 @@ def read(place: Path, options: Options) -> Parts:
     """
     files = _files(place)
     schema = _schema(files["train"][0])
-    columns, told = _chosen(files["train"][0], schema, options)
+    columns, told = choose(files["train"][0], schema, options)
     size, depth, pairs, groups = options.size, None, {}, None
     if columns.image is not None:
         size, depth = _measured(files, columns.image, options)
@@ -146,7 +111,7 @@ def _schema(path: Path) -> "pa.Schema":
         return pq.read_schema(path)
 
 
-def _table(path: Path, columns: _Columns, group_by: str | None) -> "pa.Table":
+def _table(path: Path, columns: Columns, group_by: str | None) -> "pa.Table":
     """Return the columns of a file that are used, once their sizes are known to fit into memory."""
     import pyarrow.parquet as pq
 
@@ -174,77 +139,6 @@ def _table(path: Path, columns: _Columns, group_by: str | None) -> "pa.Table":
             )
         check_memory(path, size)
         return file.read(columns=wanted, use_threads=False)
-
-
-def _chosen(path: Path, schema: "pa.Schema", options: Options) -> tuple[_Columns, list[str]]:
-    import pyarrow as pa
-
-    features = _features(schema)
-    for option, name in (("image", options.image), ("label", options.label), ("group_by", options.group_by)):
-        if name is not None and name not in schema.names:
-            guess = nearest(name, schema.names)
-            fix = f"did you mean {show(guess)}?" if guess else f"it has {some(list(map(show, schema.names)))}"
-            raise DataError(f"data.{option}={show(name)} is no column of {path}: {fix}")
-
-    def is_image(name: str) -> bool:
-        kind = schema.field(name).type
-        if pa.types.is_struct(kind):
-            return bool(kind.get_field_index("bytes") >= 0)
-        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-    label = options.label if options.label is not None else _label(path, schema, features)
-    images = [name for name in schema.names if name != label and is_image(name)]
-    image = options.image
-    if image is None and images:
-        image = images[0] if len(images) == 1 else next((name for name in _IMAGES if name in images), None)
-        if image is None:
-            raise DataError(
-                f"{path} has several columns of images: say data.image=, one of {some(list(map(show, images)))}"
-            )
-    if image is not None and not is_image(image):
-        raise DataError(f"data.image={show(image)} holds {schema.field(image).type}, no files of images")
-    rest = [name for name in schema.names if name not in (label, image, options.group_by)]
-    numbers = () if image is not None else tuple(name for name in rest if _is_numeric(schema.field(name).type))
-    if image is None and not numbers:
-        raise DataError(f"{path} has no column of images or numbers beside the label; it has {some(schema.names)}")
-    names = features.get(label, {}).get("names") if isinstance(features.get(label), dict) else None
-    known = tuple(map(str, names)) if isinstance(names, list) and names else None
-    unused = [name for name in rest if name not in numbers]
-    told = (
-        [f"{plural(len(unused), 'column')} of {path.name} not used: {some(list(map(show, unused)))}"] if unused else []
-    )
-    return _Columns(image, numbers, label, known), told
-
-
-def _features(schema: "pa.Schema") -> Mapping[str, Any]:
-    """Return what Hugging Face's metadata say of each column; {} if there are none."""
-    try:
-        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _label(path: Path, schema: "pa.Schema", features: Mapping[str, Any]) -> str:
-    classes = [
-        name
-        for name in schema.names
-        if isinstance(features.get(name), dict) and features[name].get("_type") == "ClassLabel"
-    ]
-    named = [name for name in schema.names if name.lower() in LABEL_COLUMNS]
-    found = classes if len(classes) == 1 else named or classes
-    if len(found) != 1:
-        what = f"several columns of labels, {' and '.join(map(show, found))}" if found else "no column called label"
-        raise DataError(f"{path} has {what}: say data.label=, one of {some(list(map(show, schema.names)))}")
-    return str(found[0])
-
-
-def _is_numeric(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def _values(column: "pa.ChunkedArray") -> Array:
