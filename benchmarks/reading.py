@@ -72,7 +72,7 @@ def measured(reader: str, folder: Path) -> tuple[float, float, float]:
     import pyarrow.parquet as pq
     from PIL import Image  # noqa: F401  imported here for all
 
-    from mnist_exp.data.formats import csv, parquet
+    from mnist_exp.data.formats import csv, parquet, parquet_columns
 
     table, images = folder / "train.csv", folder / "train.parquet"
     read = {
@@ -80,7 +80,7 @@ def measured(reader: str, folder: Path) -> tuple[float, float, float]:
         "numpy.loadtxt": lambda: np.loadtxt(table, np.uint8, delimiter=",", skiprows=1, quotechar='"'),
         "pandas": lambda: pd.read_csv(table).to_numpy(),
         "pyarrow.csv": lambda: pyarrow.csv.read_csv(table),
-        "parquet": lambda: parquet.read(images, parquet.Options()).train[0],
+        "parquet": lambda: parquet.read(images, parquet_columns.Options()).train[0],
         "pyarrow + Pillow": lambda: by_hand(pq.read_table(images)),
     }[reader]
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
