@@ -27,8 +27,8 @@ from mnist_exp.inference.inputs import arrays as array_inputs
 from mnist_exp.inference.inputs import images as image_inputs
 from mnist_exp.inference.inputs.arrays import Example
 from mnist_exp.inference.inputs.images import Image
-from mnist_exp.inference.inputs.table_record import TableRecord
 from mnist_exp.inference.preprocessing import Reader
+from mnist_exp.inference.table_record import TableRecord
 from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tasks.task import Task

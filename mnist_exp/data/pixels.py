@@ -87,6 +87,11 @@ def measured(x: Examples, found: Survey) -> Range | None:
     return _of_fractions(found)
 
 
+def is_unit(found: Survey) -> bool:
+    """Tell whether values are fractions of 0 to 1, or -1 to 1."""
+    return not found.are_whole and found.high <= 1 + _OVERSHOOT and found.low >= -1 - _OVERSHOOT
+
+
 def said(found: Survey) -> Range:
     """Return the range of values that a loader calls pixels without saying more.
 

@@ -20,6 +20,7 @@ from mnist_exp.data.pixels import UNIT, Range
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.experiment import recall
 from mnist_exp.inference import pixel_record, recorded_task
+from mnist_exp.inference.table_record import TableRecord
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -105,7 +106,7 @@ def other(
     """
     composed = compose.compose([f"data={name}", *words], config_dir=config_dir)
     settings = replace(_own_settings(run, None, trusted), data=composed.data)
-    dataset = data.load(settings)
+    dataset = _as_trained(run, data.load(settings))
     is_own = dataset.sha256 == run.tags.get(names.DATA_SHA256)
     if dataset.fallback and not is_own:
         raise SettingsError(f"--data={name} cannot be found: {dataset.fallback}; there is --data=mnist_5k")
@@ -119,6 +120,30 @@ def other(
         if split == "validation" and dataset.x_val is None:
             raise
         return _choose(dataset, settings, split, run, None, None, error.problems[0])
+
+
+def _as_trained(run: StoredRun, dataset: Dataset) -> Dataset:
+    """Return a data set of a table with its columns in the order of those that a run was trained on.
+
+    Raises: SettingsError: it has other columns.
+    """
+    known, given = TableRecord(run).columns, dataset.columns
+    if known is None or given is None or tuple(known) == tuple(given):
+        return dataset
+    if sorted(known) != sorted(given):
+        other = [name for name in known if name not in given] or list(given)
+        shown = ", ".join(map(wording.show, other[:5])) + (", …" if len(other) > 5 else "")
+        raise SettingsError(
+            f"data={wording.show(dataset.name)} has not the columns that run {run.run_id} was trained on: {shown}"
+        )
+    order = [given.index(name) for name in known]
+
+    def ordered(x: Examples | None) -> Examples | None:
+        return None if x is None else x.reshape(len(x), -1)[:, order].reshape(x.shape)
+
+    told = "the columns of the table are put in the order of those that the run was trained on"
+    parts: dict[str, Any] = {name: ordered(getattr(dataset, name)) for name in ("x_train", "x_test", "x_val")}
+    return replace(dataset, **parts, columns=tuple(known), warnings=(*dataset.warnings, told))
 
 
 def check_words(words: Sequence[str], data_name: str | None) -> None:

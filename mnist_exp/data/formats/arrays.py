@@ -34,12 +34,14 @@ class Naming:
     @property
     def required(self) -> tuple[str, ...]:
         """Names without which it is not the one."""
+        if self.test is None and self.validation is not None:
+            return (*self.train, *self.validation)
         return (*self.train, *(self.test or ()))
 
     @property
     def all(self) -> tuple[str, ...]:
         """Every name."""
-        return (*self.required, *(self.validation or ()))
+        return (*self.train, *(self.test or ()), *(self.validation or ()))
 
 
 OWN = Naming(("x_train", "y_train"), ("x_test", "y_test"), ("x_val", "y_val"))
@@ -49,6 +51,7 @@ NAMINGS = (
     Naming(("train_images", "train_labels"), ("test_images", "test_labels"), ("val_images", "val_labels")),
     # USPS as kaggle.com/bistaumanga/usps-dataset has it.
     Naming(("train/data", "train/target"), ("test/data", "test/target"), ("val/data", "val/target")),
+    Naming(("x_train", "y_train"), validation=("x_val", "y_val")),
     Naming(("x", "y")),
     Naming(("images", "labels")),
     Naming(("data", "target")),

@@ -16,6 +16,7 @@ from mnist_exp.errors import DataError, plural
 
 _INDEX = ("", "id", "index", "unnamed: 0", "imageid")
 _PIXEL = re.compile(r"(pixel|pix|px)[ _-]?\d+|\d+x\d+|\d+", re.IGNORECASE)
+_NUMBERS = re.compile(r"\d+")
 _SMALLEST = 16  # pixels of a picture that has no names of pixels
 
 
@@ -84,7 +85,8 @@ def choose(
     rest = [number for number in range(len(names)) if number not in (position, group)]
     pixels = [number for number in rest if _PIXEL.fullmatch(names[number].strip())]
     if pixels:
-        features = pixels
+        # In the order of their numbers, which is that of the image.
+        features = sorted(pixels, key=lambda number: tuple(map(int, _NUMBERS.findall(names[number]))))
     else:
         able = [number for number in rest if usable is None or usable(number)]
         features = [number for number in able if names[number].strip().lower() not in _INDEX]

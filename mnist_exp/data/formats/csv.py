@@ -118,8 +118,11 @@ def _training_part(file: Path, options: Options) -> Table:
     if not head.has_names:
         return text_rows.read(file, head, columns.choose_nameless(file, head.rows, **said))
     names, rows = head.rows[0], head.rows[1:]
-    if len(rows[0]) == len(names) + 1:
-        names = ["", *names]  # As R writes a table: the names of the rows have none.
+    for number, row in enumerate(rows, start=2):
+        if len(row) > len(names):
+            by_r = all(len(each) == len(names) + 1 for each in rows)
+            fix = ": as R writes it, the names of the rows have no name: write it with row.names=FALSE" if by_r else ""
+            raise DataError(f"{file}: row {number} has {len(row)} cells, and the line of names {len(names)}{fix}")
     return text_rows.read(
         file, head, columns.choose(file, names, usable=lambda position: _is_usable(rows, position), **said)
     )

@@ -195,8 +195,11 @@ class _Bytes(io.RawIOBase):
 
 
 def values_of(texts: Any) -> Array:
-    """Return texts, a chunked array of Arrow, as whole numbers if all are, else as numbers, else as they are."""
+    """Return texts, a chunked array of Arrow, as whole numbers if all are, else as numbers, else without blanks."""
     import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.utf8_trim_whitespace(texts)
 
     for kind in (pa.int64(), pa.float64()):
         try:

@@ -110,13 +110,27 @@ def characters(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def depth_of(listings: Sequence[Listing]) -> Range | None:
-    """Return the values of black and white in all files with more than 8 bits a pixel; None if there is none."""
+    """Return the values of black and white in all files with more than 8 bits a pixel; None if there is none.
+
+    Raises: DataError: some are fractions of 0 to 1, and others are not.
+    """
     found: Survey | None = None
+    by_kind: dict[bool, Path] = {}
     for listing in listings:
         for position in range(len(listing)):
+            path, one = listing.path(position), None
             with contextlib.suppress(DataError):  # It is named when it is read.
-                if (one := survey_of_deep(listing.path(position))) is not None and one.bad is None:
-                    found = one if found is None else found.joined(one)
+                one = survey_of_deep(path)
+            if one is None or one.bad is not None:
+                continue
+            if pixels.is_unit(one) or one.high > 1:  # All black, or black and white, is of any kind.
+                by_kind.setdefault(pixels.is_unit(one), path)
+            found = one if found is None else found.joined(one)
+    if len(by_kind) > 1:
+        raise DataError(
+            f"{by_kind[True]} has values up to 1 and {by_kind[False]} larger ones: one range for both would make one "
+            "of them black; save all images alike"
+        )
     return None if found is None else pixels.said(found)
 
 

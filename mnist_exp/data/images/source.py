@@ -132,6 +132,8 @@ def _by_table(folder: Path, file: Path, options: Options) -> Source:
     if "train" not in table.parts:
         raise DataError(f"{file}: no image is of the set train")
     train, groups = table.parts["train"], table.groups
+    if groups is not None:
+        told += _torn(file, {part: groups[found] for part, found in table.parts.items()})
     rest = {part: found for part, found in table.parts.items() if part != "train"}
     if "test" not in rest:
         own = None if groups is None else groups[train]
@@ -141,6 +143,17 @@ def _by_table(folder: Path, file: Path, options: Options) -> Source:
     listed = {part: listing.of(found) for part, found in {"train": train, **rest}.items()}
     found = {part: each.labels for part, each in listed.items()}
     return _read(folder, listed, found, numbered.names, options, told, None if groups is None else groups[train])
+
+
+def _torn(file: Path, groups: Mapping[str, Array]) -> list[str]:
+    """Return a sentence for each set that has groups of the training set, by the table's own division."""
+    trained = set(groups["train"].tolist())
+    return [
+        f"{file.name} puts {len(torn):,} groups into train and {part}, as {show(sorted(torn)[0])}: what is measured on "
+        f"{part} is too good for new ones"
+        for part, found in groups.items()
+        if part != "train" and (torn := trained & set(found.tolist()))
+    ]
 
 
 def _divided(

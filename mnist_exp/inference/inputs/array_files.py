@@ -19,7 +19,7 @@ from mnist_exp.errors import DataError, first_line
 from mnist_exp.inference.inputs import parquet as parquet_inputs
 from mnist_exp.inference.inputs import table_columns
 from mnist_exp.inference.inputs.images import LARGEST, STDIN
-from mnist_exp.inference.inputs.table_record import TableRecord
+from mnist_exp.inference.table_record import TableRecord
 
 TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 SUFFIXES = (*TEXTS, ".npy", ".npz", parquet_inputs.SUFFIX)
@@ -143,7 +143,7 @@ def _csv(file: IO[str], width: int, record: TableRecord | None, check: Callable[
 def _numbers(lines: list[str], delimiter: str, columns: Sequence[int] | None, dtype: "type[np.number[Any]]") -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # NumPy's, of lines that are all empty.
-        found: Array = np.loadtxt(lines, delimiter=delimiter, ndmin=2, dtype=dtype, usecols=columns)
+        found: Array = np.loadtxt(lines, delimiter=delimiter, ndmin=2, dtype=dtype, usecols=columns, quotechar='"')
     return found
 
 

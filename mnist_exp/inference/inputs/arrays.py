@@ -18,9 +18,9 @@ from mnist_exp.inference.inputs import array_files
 from mnist_exp.inference.inputs import parquet as parquet_inputs
 from mnist_exp.inference.inputs.array_files import SUFFIXES, TEXTS
 from mnist_exp.inference.inputs.images import STDIN
-from mnist_exp.inference.inputs.table_record import TableRecord
 from mnist_exp.inference.mnist_style import AS_IT_IS
 from mnist_exp.inference.preprocessing import Reader
+from mnist_exp.inference.table_record import TableRecord
 
 _AT_ONCE = 500  # rows that are converted at a time
 

@@ -26,6 +26,9 @@ def chosen(names: Sequence[str], width: int, known: Sequence[str] | None) -> tup
             return _by_name(names, known)
         if len(missing) < len(known):
             raise DataError(f"it lacks columns that the model was trained on: {_some(missing)}")
+        kept, told = _by_number(names, *_without_labels(names, width))
+        order = f"none of its columns is called as those of the training, {_some(known)}: they are taken in this order"
+        return kept, [*told, f"{order}: {_some([names[position] for position in kept])}"]
     return _by_number(names, *_without_labels(names, width))
 
 

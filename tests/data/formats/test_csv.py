@@ -207,7 +207,7 @@ def test_quotes_spaces_windows_lines_and_marks_of_order_are_read(tmp_path):
         ("1,2,", "row 4, column b: an empty cell is no number"),
         ("1,x,3", "row 4, column a: x is no number"),
         ("1,2", "Row #4: Expected 3 columns, got 2"),
-        ("1,2,3,4", "Row #4: Expected 3 columns, got 4"),
+        ("1,2,3,4", "row 4 has 4 cells, and the line of names 3"),
         ('1,2,"3\n1,2,3', "row 4, column b: '3"),
     ],
 )
@@ -263,3 +263,29 @@ def test_table_larger_than_memory_is_refused(small, tmp_path, monkeypatch):
     folder = kaggle_digits(tmp_path, small[0])
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1_000})())
     refused(folder, "of memory")
+
+
+def test_columns_of_pixels_are_taken_by_their_numbers(tmp_path):
+    rows = [[label, *range(10 * label, 10 * label + 16)] for label in (0, 1) * 5]
+    order = [0, *reversed(range(1, 17))]
+    names = ["label", *(f"pixel{number}" for number in range(16))]
+    text = "".join(",".join(str(row[position]) for position in order) + "\n" for row in [names, *rows])
+    (tmp_path / "a.csv").write_text(text)
+    source = loaders.csv(path=str(tmp_path / "a.csv"))
+    np.testing.assert_array_equal(source.train[0].reshape(-1, 16)[0] % 10, np.arange(16) % 10)
+    assert source.train[0].reshape(-1, 16)[0].tolist() == sorted(source.train[0].reshape(-1, 16)[0].tolist())
+
+
+def test_rows_with_more_cells_than_names_are_refused(tmp_path):
+    """As R's write.table has them: else all columns would be shifted by one."""
+    (tmp_path / "a.csv").write_text("a,b,label\n" + "1,5,6,x\n2,7,8,y\n" * 5)
+    with pytest.raises(
+        DataError, match=r"row 2 has 4 cells, and the line of names 3: as R writes it.*row\.names=FALSE"
+    ):
+        loaders.csv(path=str(tmp_path / "a.csv"))
+
+
+def test_blanks_around_labels_are_none_of_them(tmp_path):
+    (tmp_path / "a.csv").write_text("a,label\n" + "1, cat\n2,cat \n3,dog\n4, dog\n" * 5)
+    source = loaders.csv(path=str(tmp_path / "a.csv"))
+    assert set(source.train[1].tolist()) == {"cat", "dog"}

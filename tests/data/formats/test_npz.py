@@ -93,3 +93,11 @@ def test_examples_that_are_not_divided_are(parts, tmp_path):
 def test_share_of_a_set_that_has_its_own_test_set_is_told(parts, tmp_path):
     source = loaders.npz(path=str(medmnist(tmp_path / "a.npz", *parts)), test_share=0.5)
     assert source.unread == (f"data.test_share=0.5 has no effect: {tmp_path / 'a.npz'} brings its own test set",)
+
+
+def test_validation_set_without_a_test_set_is_taken(parts, tmp_path):
+    (x, y), (x_val, y_val) = parts
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_val=x_val, y_val=y_val)
+    source = loaders.npz(path=str(tmp_path / "a.npz"))
+    np.testing.assert_array_equal(source.validation[1], y_val)
+    assert (len(source.train[1]), len(source.test[1])) == (160, 40)

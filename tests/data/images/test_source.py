@@ -312,3 +312,21 @@ def test_of_several_pictures_in_a_file_the_first_is_read_and_that_is_told(tmp_pa
     (warning,) = data.warnings
     assert "2 images, as cat/moving.gif, have several pictures in one file: the first of each is read" in warning
     assert greys(np.concatenate([data.x_train, data.x_test])).count(77) == 2
+
+
+def test_fractions_beside_whole_numbers_of_many_bits_are_refused(tmp_path):
+    """One range for both would make the first ones black."""
+    for number, level in enumerate([0.2, 0.9, 3000, 1000]):
+        kind = np.float32 if level < 1 else np.uint16
+        path = tmp_path / "a" / "xy"[number % 2] / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), level, kind)).save(path)
+    assert "x/0.tif has values up to 1 and" in refused(tmp_path / "a", "data.test_share=0.5")
+
+
+def test_groups_that_the_tables_own_sets_tear_apart_are_told(beside):
+    parts = ["train", "train", "train", "train", "test", "test"]
+    rows = [[f"images/{n}.png", "ab"[n % 2], part, f"patient {n % 3}"] for n, part in enumerate(parts)]
+    folder = beside(["file", "label", "split", "patient"], rows)
+    told = get(folder, "data.group_by=patient").warnings
+    assert any("puts 2 groups into train and test, as patient 1" in each for each in told)

@@ -22,7 +22,11 @@ def test_names_of_the_training_decide():
     with pytest.raises(DataError, match="it lacks columns that the model was trained on: b, c"):
         table_columns.chosen(["a", "d", "e"], 3, ["a", "b", "c"])
     # None of them is there: the table has names of its own.
-    assert table_columns.chosen(["d", "e", "f"], 3, ["a", "b", "c"]) == ([0, 1, 2], [])
+    kept, (told,) = table_columns.chosen(["d", "e", "f"], 3, ["a", "b", "c"])
+    assert kept == [0, 1, 2]
+    assert told == (
+        "none of its columns is called as those of the training, a, b, c: they are taken in this order: d, e, f"
+    )
 
 
 def test_without_a_record_names_of_labels_and_numbers_decide():
