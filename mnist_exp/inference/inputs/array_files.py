@@ -123,6 +123,8 @@ def _csv(file: IO[str], width: int, record: TableRecord | None, check: Callable[
     parts: list[Array] = []
     dtype: type[np.number[Any]] = np.uint8  # Ten times as fast as floats, if they are bytes.
     while block := list(itertools.islice(lines, _LINES)):
+        if are_names:
+            _check_width(block, delimiter, len(cells), _LINES * len(parts))
         try:
             parts.append(_numbers(block, delimiter, columns, dtype))
         except ValueError:
@@ -138,6 +140,14 @@ def _csv(file: IO[str], width: int, record: TableRecord | None, check: Callable[
     if wrong := [part for part in rows if part.shape[1] != rows[0].shape[1]]:
         raise DataError(f"it has rows of {rows[0].shape[1]} and of {wrong[0].shape[1]} columns")
     return Read(np.concatenate(rows), tuple(told))
+
+
+def _check_width(lines: list[str], delimiter: str, width: int, before: int) -> None:
+    """Make sure that rows have as many cells as the line of names: else names and values do not belong together."""
+    for number, line in enumerate(lines):
+        count = line.count(delimiter) + 1
+        if count != width and '"' not in line and line.strip():
+            raise DataError(f"row {before + number} has {count} cells, and the line of names {width}")
 
 
 def _numbers(lines: list[str], delimiter: str, columns: Sequence[int] | None, dtype: "type[np.number[Any]]") -> Array:

@@ -125,3 +125,23 @@ def test_damaged_tables_are_told(name, content, words, tmp_path):
     with pytest.raises(DataError) as caught:
         array_files.read(str(tmp_path / name), 2)
     assert words in str(caught.value)
+
+
+def test_rows_with_more_cells_than_names_are_refused(tmp_path):
+    """As R writes them: the values would be those of the column before."""
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n1,5,6\n")
+    with pytest.raises(DataError, match="row 1 has 3 cells, and the line of names 2"):
+        array_files.read(str(tmp_path / "a.csv"), 2)
+
+
+def test_quoted_cells_are_read(tmp_path):
+    (tmp_path / "a.csv").write_text('"a","b","text"\n"1","2","q, r"\n"3","4","s"\n')
+    found = array_files.read(str(tmp_path / "a.csv"), 2, record=Known(["a", "b"]))
+    assert found.values.tolist() == [[1, 2], [3, 4]]
+
+
+class Known:
+    """What a run recorded of its table."""
+
+    def __init__(self, columns):
+        self.columns = columns
