@@ -172,6 +172,7 @@ def test_other_tasks_are_looked_at_too(here, capfd, digits):
     assert found["notes"] == ["nearly equal examples are looked for in images only"]
 
 
+@pytest.mark.slow
 def test_run_shows_wrong_labels_and_what_it_judged(here, capfd):
     _, run_id, wrong = here
     found = values(capfd, run_id, "--fast")
@@ -222,6 +223,7 @@ def test_mistakes_are_told_and_exit_with_2(here, capfd, words, message):
     assert message in call(capfd, *words, code=2).err
 
 
+@pytest.mark.slow
 def test_page_stands_by_itself_in_a_browser(here, capfd):
     call(capfd, "data=npz", "data.path=planted.npz", "--output", "shown")
     text = Path("shown/index.html").read_text()
@@ -253,6 +255,7 @@ def test_mnist_exp_inspect_is_the_command(here):
     assert json.loads(done.stdout)["data"] == "mnist_5k"
 
 
+@pytest.mark.slow
 def test_run_warns_in_one_line_of_test_images_in_two_sets(here, capfd):
     from mnist_exp import run
 
