@@ -158,7 +158,9 @@ def is_secret_name(name: str) -> bool:
 
 def _of_environment(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the secrets in environment variables, the longest first: one may be a part of another."""
-    return _of_variables(tuple(environment.items()))
+    # One by one: another thread may take one away meanwhile, as MLflow's does with its own.
+    found = ((name, environment.get(name)) for name in list(environment))
+    return _of_variables(tuple((name, value) for name, value in found if value is not None))
 
 
 @functools.lru_cache(maxsize=8)
