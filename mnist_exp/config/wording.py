@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mnist_exp.errors import plural, printable
@@ -66,6 +66,17 @@ def show(value: Any) -> str:
 def metric(value: float) -> str:
     """Return a metric for people: four decimals, or four digits where these would say little."""
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
+
+
+def listed(values: Sequence[Any], most: int, named: Callable[[Any], str] = show) -> str:
+    """Return the first of several values for a person, with dots if there are more.
+
+    Args:
+        values: any.
+        most: how many are listed.
+        named: makes a text of one.
+    """
+    return ", ".join(map(named, values[:most])) + (", …" if len(values) > most else "")
 
 
 def short_name(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.config.wording import show
+from mnist_exp.config.wording import listed, show
 from mnist_exp.data import features, identity, labels, pixels
 from mnist_exp.data.dataset import Array, Dataset, Source
 from mnist_exp.data.labels import Labels
@@ -155,7 +155,7 @@ def _namesakes(name: str, class_names: Sequence[str]) -> Iterator[str]:
     """Yield a sentence if two classes have one name."""
     twice = [each for each, times in Counter(class_names).items() if times > 1]
     if twice:
-        shown = ", ".join(map(show, twice[:3])) + (", …" if len(twice) > 3 else "")
+        shown = listed(twice, 3)
         yield f"data={name} has several classes of one name, {shown}: what is shown by name cannot tell them apart"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_exp.config.wording import show
+from mnist_exp.config.wording import listed
 from mnist_exp.data.lazy import Array
 from mnist_exp.errors import DataError
 
@@ -135,18 +135,17 @@ def _renumbering(keys: Sequence[int], names: Sequence[str], *, is_named: bool) -
     if keys[-1] - keys[0] == last:
         what = f"the labels are {keys[0]} to {keys[-1]}"
     else:
-        gaps = [label for label in range(keys[0], min(keys[-1], keys[0] + 10_000)) if label not in set(keys)]
-        shown = ", ".join(map(str, gaps[:_SHOWN])) + (", …" if len(gaps) > _SHOWN else "")
-        what = f"the labels are {keys[0]} to {keys[-1]} without {shown}"
+        there = set(keys)
+        gaps = [label for label in range(keys[0], min(keys[-1], keys[0] + 10_000)) if label not in there]
+        what = f"the labels are {keys[0]} to {keys[-1]} without {listed(gaps, _SHOWN, str)}"
     named = "each has the name that the data give" if is_named else "the label itself is the name"
     return f"{what}: the {len(keys)} classes are numbered 0 to {last}, and {named} ({names[0]}, …, {names[-1]})"
 
 
 def _refuse_unknown(labels: Sequence[Any], known: Any) -> None:
     if labels:
-        shown = ", ".join(show(each) for each in labels[:_SHOWN]) + (", …" if len(labels) > _SHOWN else "")
-        all_names = ", ".join(show(each) for each in list(known)[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
-        raise DataError(f"the labels {shown} are none of those that the data name: {all_names}")
+        named = listed(list(known), _SHOWN)
+        raise DataError(f"the labels {listed(labels, _SHOWN)} are none of those that the data name: {named}")
 
 
 def _as_tuple(names: ClassNames) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from mnist_exp.data.lazy import Array, Examples, LazyArray, chunks
 Range = tuple[float, float]  # the values of black and of white
 BYTES: Range = (0.0, 255.0)
 UNIT: Range = (0.0, 1.0)
+SIXTEEN_BITS: Range = (0.0, 65535.0)
 SIGNED: Range = (-1.0, 1.0)
 _BYTES_WITH_SIGN: Range = (-128.0, 127.0)
 # White of the usual depths, by whole numbers: 0/1, 4 bits, scikit-learn's digits, 8, 10, 12, 14 and 16 bits.

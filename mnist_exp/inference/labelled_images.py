@@ -132,7 +132,7 @@ def _as_trained(run: StoredRun, dataset: Dataset) -> Dataset:
         return dataset
     if sorted(known) != sorted(given):
         other = [name for name in known if name not in given] or list(given)
-        shown = ", ".join(map(wording.show, other[:5])) + (", …" if len(other) > 5 else "")
+        shown = wording.listed(other, 5)
         raise SettingsError(
             f"data={wording.show(dataset.name)} has not the columns that run {run.run_id} was trained on: {shown}"
         )
@@ -247,7 +247,7 @@ def renamed(run: StoredRun, dataset: Dataset) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(map(wording.short_name, names[:3])) + (", …" if len(names) > 3 else "")
+    return wording.listed(names, 3, wording.short_name)
 
 
 def _own_settings(run: StoredRun, given: Mapping[str, Any] | None, trusted: Sequence[str]) -> Settings:

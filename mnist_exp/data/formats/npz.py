@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_exp.config.wording import show
+from mnist_exp.config.wording import listed, show
 from mnist_exp.data.dataset import Array, Pair
 from mnist_exp.data.formats import arrays
 from mnist_exp.data.formats.parts import Parts, folder_of, some
@@ -79,9 +79,8 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> Parts:
 
 
 def _unread(path: Path, others: list[str], names: Collection[str] | None) -> str:
-    shown = ", ".join(map(show, others[:5])) + (", …" if len(others) > 5 else "")
     used = names or (*arrays.OWN.all, arrays.CLASS_NAMES, arrays.WEIGHTS, arrays.GROUPS)
-    return f"{path} holds more than is used: {shown}; of its arrays only {', '.join(used)} are read"
+    return f"{path} holds more than is used: {listed(others, 5)}; of its arrays only {', '.join(used)} are read"
 
 
 def _read(path: Path, names: Collection[str] | None) -> tuple[list[str], dict[str, str], dict[str, Array]]:

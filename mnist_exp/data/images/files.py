@@ -14,7 +14,7 @@ import numpy as np
 
 from mnist_exp.data import pixels
 from mnist_exp.data.lazy import Array
-from mnist_exp.data.pixels import Range, Survey
+from mnist_exp.data.pixels import SIXTEEN_BITS, Range, Survey
 from mnist_exp.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ MAX_PIXELS = 50_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SMALL = 16_000  # bytes
 _ORIENTATION = 0x0112  # of EXIF
-_SIXTEEN_BITS: Range = (0.0, 65535.0)
 
 
 @dataclass(frozen=True)
@@ -242,7 +241,7 @@ def _eight_bits(image: "Image.Image", depth: Range | None) -> "tuple[Image.Image
         depth = pixels.said(found)
     elif not np.isfinite(values).all():
         raise DataError("has values that are no finite numbers")
-    if depth == _SIXTEEN_BITS:
+    if depth == SIXTEEN_BITS:
         made = (values.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
     else:
         black, white = depth

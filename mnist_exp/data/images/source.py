@@ -27,12 +27,11 @@ from mnist_exp.data.images.folder import (
 from mnist_exp.data.images.lazy_folder import FolderImages
 from mnist_exp.data.images.table import PARTS
 from mnist_exp.data.lazy import Array, LazyArray
-from mnist_exp.data.pixels import BYTES
+from mnist_exp.data.pixels import BYTES, SIXTEEN_BITS
 from mnist_exp.data.splits import test_part
 from mnist_exp.errors import DataError
 
 MB = 1_000_000
-_SIXTEEN_BITS = (0.0, 65535.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +227,7 @@ def _read(
         if problems:
             raise DataError(problems)
         pairs = {part: (LazyArray(FolderImages(each, shape)), found[part]) for part, each in listed.items()}
-    if depth is not None and depth not in (BYTES, _SIXTEEN_BITS):
+    if depth is not None and depth not in (BYTES, SIXTEEN_BITS):
         sentences.append(
             f"{folder} holds images of more than 8 bits a pixel, whose values are {pixels.words(depth)}: they were "
             "scaled to 0 to 255"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_exp.config.wording import show, unknown
+from mnist_exp.config.wording import listed, show, unknown
 from mnist_exp.data.images.files import SUFFIXES
 from mnist_exp.data.images.folder import Listing, files_of, some
 from mnist_exp.data.labels import LABEL_COLUMNS
@@ -86,10 +86,10 @@ def read(file: Path, folder: Path, *, label: str | None, group_by: str | None) -
         else:
             missing.append(named)
     if missing:
-        shown = ", ".join(map(show, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
+        shown = listed(missing, _SHOWN)
         raise DataError(f"{file} names {len(missing):,} files of {len(rows):,} that are not in {folder}: {shown}")
     if twice := [name for name, count in Counter(found).items() if count > 1]:
-        shown = ", ".join(map(show, twice[:_SHOWN])) + (", …" if len(twice) > _SHOWN else "")
+        shown = listed(twice, _SHOWN)
         raise DataError(
             f"{file} names {len(twice):,} files more than once: {shown}; several labels an image are columns"
         )

@@ -14,6 +14,7 @@ import numpy as np
 
 from mnist_exp.config.wording import show
 from mnist_exp.data.dataset import Array
+from mnist_exp.data.formats.columns import is_number
 from mnist_exp.data.limits import check_growth, check_memory, opened
 from mnist_exp.errors import DataError, first_line
 from mnist_exp.inference.inputs import parquet as parquet_inputs
@@ -111,7 +112,7 @@ def _csv(file: IO[str], width: int, record: TableRecord | None, check: Callable[
     first = file.readline(_LONGEST_LINE)
     delimiter = max(",\t;", key=first.count)
     cells = next(csv.reader([first], delimiter=delimiter), [])
-    are_names = bool(cells) and not any(map(_is_number, cells))
+    are_names = bool(cells) and not any(map(is_number, cells))
     start = "" if are_names else first
     columns: Sequence[int] | None = None
     told: list[str] = []
@@ -166,11 +167,3 @@ def _lines(first: str, file: IO[str], check: Callable[[int], None]) -> Iterator[
         count += len(line)
         check(count)
         yield line
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
