@@ -12,6 +12,7 @@ from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
 from mnist_exp.evaluation import predictions
+from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.experiment import record, runner
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.runner import Result
@@ -45,7 +46,7 @@ class NoOpRun:
         metrics |= {"fit_time_s": 0.0, "parameters": 0.0, "test_loss": 0.1, "test_accuracy": accuracy}
         tracker.log_metrics(metrics, step=1)
         with folder() as files:
-            predictions.of(probabilities, dataset.y_test).write(files / predictions.FILE)
+            Predictions.of_classes(probabilities, dataset.y_test).write(files / predictions.FILE)
             tracker.log_files(files)
         return Result(tracker.run_id, accuracy, metrics, dict(history), None, False, "")
 

@@ -17,8 +17,10 @@ from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.summary import Outcome
-from mnist_exp.tracking import mlflow_log, mlflow_writes, names, run_folder, store, tracker, ui_view
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, query_statistics, run_folder, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
+
+_GROWTH = 1.2  # of a store since its rows were counted: then a sweep that ends has them counted anew
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class ParentRun:
             now = self.history.get(self.run_id)
             if self.is_ours or (now.status != "FINISHED" and not now.lives):
                 self.history.end(self.run_id, status)
+                query_statistics.refresh(self.history.uri, growth=_GROWTH)
                 run_folder.remove_sweep_heartbeat(self.call.tracking, self.run_id)
 
         settle = functools.partial(self._settle, outcome)

@@ -18,7 +18,7 @@ from mnist_exp.data.lazy import LazyArray
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, names, run_folder, store, system_metrics, ui_view
+from mnist_exp.tracking import mlflow_writes, names, query_statistics, run_folder, store, system_metrics, ui_view
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.spool import Record, Spool
 from mnist_exp.tracking.uploader import LAST_WORDS_S, Uploader, UploadError
@@ -245,6 +245,7 @@ class MlflowTracker(Tracker):
             if is_delivered and status == "FINISHED":
                 self.folder.remove()
                 self._read_registration()
+                query_statistics.refresh(self._uri)
             elif status == "FINISHED" and not signals.is_asked():
                 raise UploadError(self._what_waits(uploader))
             elif not is_delivered:
