@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from mnist_exp.composition import preflight
 from mnist_exp.composition.compose import EXPERIMENTS, compose, composer
 from mnist_exp.composition.points import PointComposer
+from mnist_exp.composition.preflight import find_problems
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
@@ -105,6 +106,75 @@ def test_points_do_not_change_each_other(composers):
     assert OmegaConf.to_container(ours(["model=mlp"])) == OmegaConf.to_container(theirs(["model=mlp"]))
     first.model.extra.a = 2
     assert ours(["model=mlp", "+model.extra={a:1}"]).model.extra.a == 1
+
+
+@pytest.fixture(scope="module")
+def ways_to_check():
+    """How a point is checked, and how it would be if Hydra's own function set each value."""
+    with composer(None) as loader:
+        points = PointComposer(loader)
+
+        def slowly(overrides):
+            with points.composed(overrides, 0) as config:
+                return find_problems(config, overrides)
+
+        yield lambda overrides: points.check(overrides, 0), slowly
+
+
+def found(check, overrides):
+    try:
+        return check(overrides)
+    except SettingsError as error:
+        return None, error.problems
+
+
+ODD = [
+    ["model.dropout=0.5", "model.dropout=0.4", "seed=3"],
+    ["model.filters=null"],
+    ["model.dropout='0.5'", "tags.note='a b'"],
+    ["trainer.epochs=1e1", "optimizer.learning_rate=nan"],
+    ["model=mlp", "model.hidden_units=[4,[5]]", "trusted_modules=[a,b]"],
+    ["model=mlp", "model.hidden_units={a:1}"],
+    ["model=5"],
+    ["model={_target_:mnist_exp.models.mlp}"],
+    ["model.none=1"],
+    ["model.filters.deeper=1"],
+    ["trainer.class_weight={a:1}", "trainer.class_weight.a=2"],
+    ["trainer.class_weight=2"],
+    ["+tags.a=1", "tags.a=2", "++tags.b=3", "~tags.a"],
+    ["~model.dropout"],
+    ["model.dropout=0.1,0.2"],
+    ["tags.a=${seed}", "seed=4"],
+    ["tags={}"],
+    ["model.dropout=???"],
+    ["model.dropout=True", "trainer.epochs=1.0"],
+    ["model@x=mlp"],
+    ["resume=abcdef"],
+    ["data.path='~/a'", "data=npz", "data.path=/none"],
+    ["seed=", "model.dropout=.5"],
+]
+
+
+@pytest.mark.parametrize("overrides", ODD, ids=str)
+def test_point_is_checked_as_if_hydra_had_set_each_value(ways_to_check, overrides):
+    quickly, slowly = ways_to_check
+    assert repr(found(quickly, overrides)) == repr(found(slowly, overrides))  # NaN equals no NaN.
+
+
+@pytest.mark.slow
+@settings(max_examples=50, deadline=None)
+@given(overrides=combinations(*CHOICES, *WRONG))
+def test_drawn_point_is_checked_as_if_hydra_had_set_each_value(ways_to_check, overrides):
+    quickly, slowly = ways_to_check
+    assert repr(found(quickly, overrides)) == repr(found(slowly, overrides))
+
+
+def test_checked_points_share_nothing(ways_to_check):
+    quickly, _ = ways_to_check
+    one, _ = quickly(["model=mlp", "model.hidden_units=[4,5]"])
+    one.model.arguments["hidden_units"].append(6)
+    other, _ = quickly(["model=mlp", "model.hidden_units=[4,5]"])
+    assert list(other.model.arguments["hidden_units"]) == [4, 5]
 
 
 def space_of(*arguments, **how):
