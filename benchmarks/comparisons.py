@@ -206,6 +206,27 @@ def jobs(options: Options) -> Row:
     )
 
 
+def predict(options: Options) -> Row:
+    """One image, answered by the model of a run; the process from its start to its end."""
+    images = _images(6000, 0.1)
+    train = [*ours(*images, "trainer.epochs=1", "tracking.register_as=digits")]
+    digit = [sys.executable, str(PEERS / "one_image.py"), "{data}"]
+    ask = [sys.executable, "-m", "mnist_exp.predict", "models:/digits@champion", "digit.png"]
+    made = f"{shlex.join(train)} && {shlex.join([*digit, 'draw'])}"
+    return Row(
+        "one image predicted by a recorded model",
+        images,
+        {
+            OURS: Program(ask, before=["sh", "-c", made], says="digit.png  7"),
+            f"{OURS}, by Keras": Program(
+                ask, before=["sh", "-c", f"{made} && {shlex.join([*digit, 'forget'])}"], says="digit.png  7"
+            ),
+            "plain Keras script": Program([*digit, "predict"], before=["sh", "-c", made], says="digit.png 7"),
+        },
+        5,
+    )
+
+
 ROWS: dict[str, Callable[[Options], Row]] = {
     "run-1": lambda options: single(options, 1, 3),
     "run-10": lambda options: single(options, 10, 2),
@@ -214,6 +235,7 @@ ROWS: dict[str, Callable[[Options], Row]] = {
     "start": start,
     "reject": reject,
     "jobs": jobs,
+    "predict": predict,
 }
 
 

@@ -6,16 +6,19 @@ On the command line `python -m mnist_exp.run`; in a notebook:
     result = run(compose(["model.dropout=0.5", "data=mnist_5k"]))
 """
 
-from importlib.metadata import version
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from mnist_exp.composition.compose import compose
-from mnist_exp.composition.preflight import check
-from mnist_exp.config.schema import Settings
-from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
-from mnist_exp.experiment.runner import Result, run
-from mnist_exp.inference.load import load_model
+if TYPE_CHECKING:
+    from mnist_exp.composition.compose import compose
+    from mnist_exp.composition.preflight import check
+    from mnist_exp.config.schema import Settings
+    from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
+    from mnist_exp.experiment.runner import Result, run
+    from mnist_exp.inference.load import load_model
 
-__version__ = version("mnist_exp")
+    __version__: str
+
 __all__ = [
     "DataError",
     "MnistExpError",
@@ -28,3 +31,35 @@ __all__ = [
     "load_model",
     "run",
 ]
+# Where each is: imported when it is asked for, since a command that composes nothing needs no Hydra, which takes 0.3 s.
+_HOMES = {
+    "DataError": "errors",
+    "MnistExpError": "errors",
+    "Result": "experiment.runner",
+    "Settings": "config.schema",
+    "SettingsError": "errors",
+    "TrackingError": "errors",
+    "check": "composition.preflight",
+    "compose": "composition.compose",
+    "load_model": "inference.load",
+    "run": "experiment.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return what this package offers, imported at its first use."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: Any = version(__name__)
+    elif name in _HOMES:
+        found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the names of all that this package offers."""
+    return sorted({*globals(), *__all__, "__version__"})

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mnist_exp.demo_page.session import DemoSession
 
 PORT = 7860
+_ONE_MAP = 26 * 26  # images that are asked at once for one map of what the model looks at
 
 
 def main() -> None:
@@ -49,14 +50,14 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
-    """Return the session of a run, ready to answer. Imports Keras.
+    """Return the session of a run, ready to answer. Imports Keras where NumPy does not compute its model.
 
     Args:
         run: the run.
         options: the options of the command line.
     Raises: SettingsError: the run has no model for images.
     """
-    from mnist_exp.inference.load import of_run
+    from mnist_exp.inference.load import to_answer
 
     task = recorded_task.of_run(run, commands.trusted(options))
     if not isinstance(task, Classification):
@@ -64,7 +65,7 @@ def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
             f"run {run.run_id} is of the task {task.name}: the page shows classes; predict and evaluate show the rest"
         )
     with imports.quick_imports():
-        model = of_run(run, commands.trusted(options))
+        model = to_answer(run, commands.trusted(options), _ONE_MAP)
         from mnist_exp.demo_page.session import DemoSession, mistakes_or_why_none
     mistakes = mistakes_or_why_none(run, _settings(run, options))
     session = DemoSession(run, model, task, mistakes, doubt.of_run(run, task))

@@ -17,6 +17,7 @@ from mnist_exp.inference import (
     answers,
     counting,
     doubt,
+    load,
     pixel_record,
     preprocessing,
     recorded_task,
@@ -36,6 +37,8 @@ from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import keras
+
+    from mnist_exp.numpy_model.model import NumpyModel
 
 _WIDEST = 40  # characters of a column of paths
 NO_ANSWER = "no answer"
@@ -57,12 +60,12 @@ def predict(options: argparse.Namespace) -> int:
     _check(options)
     images = image_inputs.find(options.images)
     run = commands.find(options)
-    task = recorded_task.of_run(run, commands.trusted(options))
+    trusted = commands.trusted(options)
+    task = recorded_task.of_run(run, trusted)
     known = doubt.of_run(run, task, options.abstain)
-    from mnist_exp.inference import load
-
+    total = _total(images)
     with imports.quick_imports():  # TensorFlow prints messages about GPUs when it creates its first array.
-        model = load.of_run(run, commands.trusted(options))
+        model = load.to_answer(run, trusted, total)
     screen = Screen()
     items, paths = _items(run, model, options, images, lambda sentence: screen.error(printable(sentence)))
     outputs = model.output_shape[-1]
@@ -75,10 +78,8 @@ def predict(options: argparse.Namespace) -> int:
     count = failed = unanswered = unlike = 0
     with contextlib.ExitStack() as stack:
         write = stack.enter_context(answer_table.writer(options.csv, columns)) if options.csv else None
-        step = stack.enter_context(
-            counting.bar(screen, _total(images), is_quiet=options.csv not in (None, answer_table.STDOUT))
-        )
-        predictor = Predictor(model, known.likeness)
+        step = stack.enter_context(counting.bar(screen, total, is_quiet=options.csv not in (None, answer_table.STDOUT)))
+        predictor = Predictor(model, known.likeness, lambda: load.by_keras(run, trusted))
         for answer in answers.of_ready(predictor, items):
             step()
             if answer.error:
@@ -124,7 +125,7 @@ def _total(images: Sequence[Image | None]) -> int | None:
 
 def _items(
     run: StoredRun,
-    model: "keras.Model",
+    model: "keras.Model | NumpyModel",
     options: argparse.Namespace,
     images: Sequence[Image | None],
     tell: Callable[[str], None],

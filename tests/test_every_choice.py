@@ -6,6 +6,7 @@ file gives the recorded predictions. A new choice in `conf` is tested here witho
 """
 
 import csv
+import json
 from pathlib import Path
 
 import keras
@@ -16,9 +17,11 @@ from real_runs import client_of
 
 from mnist_exp import commands, compose, data, export, rerun, run
 from mnist_exp.composition.compose import CONF
-from mnist_exp.config.schema import BUILDER_GROUPS, MAPPING_GROUPS
-from mnist_exp.inference.load import load_model
+from mnist_exp.config.schema import BUILDER_GROUPS, MAPPING_GROUPS, TrackingSettings
+from mnist_exp.inference.load import load_model, to_answer
+from mnist_exp.numpy_model.model import NumpyModel
 from mnist_exp.runtime import signals
+from mnist_exp.tracking import names, references
 from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import Position
 
@@ -59,6 +62,8 @@ OWN_PARTS = {
     "moving averages": ["+optimizer.use_ema=true", "trainer.restore_best=true"],
     "standardized": ["data.standardize=true"],
 }
+
+BY_KERAS = ("own model", "task=regression")  # A layer of one's own; numbers that are shown to six digits.
 
 
 def choices():
@@ -122,6 +127,10 @@ def test_recorded_run_is_read_back_repeated_and_exported(choice, capsys):
     model = load_model(result.run_id, trusted_modules=trusted)
     outputs = np.asarray(model.predict(dataset.x_test, verbose=0))
     np.testing.assert_allclose(outputs, result.model.predict(dataset.x_test, verbose=0), atol=1e-6)
+    answering = to_answer(references.find(TrackingSettings(), result.run_id), trusted)
+    assert isinstance(answering, NumpyModel) == (choice not in BY_KERAS), recorded.data.tags[names.NUMPY_MODEL]
+    assert ("sha256" in json.loads(recorded.data.tags[names.NUMPY_MODEL])) == (choice not in BY_KERAS)
+    np.testing.assert_allclose(answering.predict(dataset.x_test), outputs, atol=1e-5)
     table = Path(client_of().download_artifacts(result.run_id, "test_predictions.csv"))
     with table.open(newline="") as file:
         assert len(list(csv.reader(file))) == len(dataset.x_test) + 1

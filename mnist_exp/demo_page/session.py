@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import keras
 
     from mnist_exp.config.schema import Settings
+    from mnist_exp.numpy_model.model import NumpyModel
 
 MOST_MISTAKES = 60
 
@@ -87,14 +88,19 @@ class DemoSession:
 
     Args:
         run: the run that recorded the model.
-        model: maps pixels to predictions.
+        model: maps pixels to predictions; of Keras, or as NumPy computes it.
         task: of the model, one of classes.
         mistakes: the run's mistakes on its test set.
         doubt: what is known of the model's answers.
     """
 
     def __init__(
-        self, run: StoredRun, model: "keras.Model", task: Classification, mistakes: Mistakes, doubt: Doubt
+        self,
+        run: StoredRun,
+        model: "keras.Model | NumpyModel",
+        task: Classification,
+        mistakes: Mistakes,
+        doubt: Doubt,
     ) -> None:
         self.mistakes, self.doubt = mistakes, doubt
         self._run, self._model, self._lock, self._reading = run, model, threading.Lock(), threading.Lock()

@@ -19,9 +19,11 @@ from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.resume import Resumption
+from mnist_exp.numpy_model import agreement
 from mnist_exp.runtime import imports, processes, retries
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tasks.answers import Answers
+from mnist_exp.tasks.task import Array
 from mnist_exp.tracking import names, tracker
 from mnist_exp.tracking.tracker import Tracker
 from mnist_exp.training.checkpoints import Checkpoint
@@ -169,6 +171,18 @@ def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, 
         dataset.task.predictions(answers).write(folder / predictions.FILE)
         dataset.task.draw(folder, history, answers)
         record.log_files(folder)
+
+
+def numpy_model(dataset: Dataset, outputs: Array, content: bytes) -> dict[str, str]:
+    """Return the tag that says whether NumPy computes a model as Keras does, which predicts for the test examples.
+
+    Args:
+        dataset: of the run.
+        outputs: what Keras predicts for its test examples.
+        content: of the model's file.
+    """
+    found = agreement.measure(content, dataset.x_test, outputs, dataset.task.activation)
+    return {names.NUMPY_MODEL: found.to_json()}
 
 
 def trust(record: Tracker, found: Confidence) -> None:

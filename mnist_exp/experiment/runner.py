@@ -19,6 +19,7 @@ from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.reasons import reason
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
+from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
 from mnist_exp.training.checkpoints import CheckpointPolicy
 
@@ -193,7 +194,8 @@ class Run:
             tracker.log_tags({names.PRUNED: "true"})
         else:
             # The model first: a picture that fails must not cost it.
-            tracker.log_model(model, self.dataset, self.settings.trusted_modules)
+            trained = TrainedModel(model, functools.partial(record.numpy_model, self.dataset, outputs))
+            tracker.log_model(trained, self.dataset, self.settings.trusted_modules)
             tracker.register_model()
             record.results(tracker, history, self.dataset, outputs)
             if tracker.run_id is not None:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError
 from mnist_exp.evaluation.likeness import Likeness
-from mnist_exp.inference import preprocessing
+from mnist_exp.inference import load, preprocessing
+from mnist_exp.numpy_model.model import NumpyModel
 
 if TYPE_CHECKING:
     import keras
@@ -65,16 +66,23 @@ class Predictor:
     """A model, and what is known of the images that it was trained on.
 
     Args:
-        model: maps raw values to predictions.
+        model: maps raw values to predictions; of Keras, or as NumPy computes it.
         likeness: of these images; None if it is not known.
+        of_keras: loads the same model of Keras, which is sooner done with many examples; None where they are few.
     """
 
-    def __init__(self, model: "keras.Model", likeness: Likeness | None = None) -> None:
-        from mnist_exp.training import outputs
+    def __init__(
+        self,
+        model: "keras.Model | NumpyModel",
+        likeness: Likeness | None = None,
+        of_keras: "Callable[[], keras.Model] | None" = None,
+    ) -> None:
+        self._likeness, self._of_keras, self._operations = likeness, of_keras, 0
+        self._use(model)
 
+    def _use(self, model: "keras.Model | NumpyModel") -> None:
         self._model = model
-        self._twin = None if likeness is None else outputs.with_features(model)
-        self._likeness = likeness
+        self._twin: Any = None if self._likeness is None else _with_features(model)
 
     def predict(self, values: Array, pictures: Array | None) -> tuple[Array, Array | None]:
         """Return predictions, float32 (n, outputs), and whether each example is unlike the training images, or None.
@@ -83,15 +91,23 @@ class Predictor:
             values: raw, (n, …).
             pictures: the same as pixels of 0 to 255, (n, height, width, channels); None if they are no images.
         """
+        if isinstance(self._model, NumpyModel):
+            self._operations += self._model.operations * len(values)
+            if self._of_keras is None or self._operations <= load.MOST_OPERATIONS:
+                return self.ask(values, pictures)
+            self._use(self._of_keras())
         from mnist_exp.training.predict import predict, predict_both
 
         if self._twin is None or self._likeness is None:
             return predict(self._model, values), None
         features, outputs = predict_both(self._twin, values)
-        return outputs, self._likeness.distances(features, pictures) > self._likeness.threshold
+        return outputs, self._are_unlike(features, pictures)
 
     def ask(self, values: Array, pictures: Array | None) -> tuple[Array, Array | None]:
         """Return what `predict` does, sooner for a few images: `Model.predict` starts threads, which takes 20 ms."""
+        if isinstance(self._model, NumpyModel):
+            features, outputs = self._model.predict_both(values)
+            return outputs, self._are_unlike(features, pictures)
         import keras
 
         from mnist_exp.training import trust
@@ -100,7 +116,21 @@ class Predictor:
             outputs = keras.ops.convert_to_numpy(self._model(values, training=False))
             return np.asarray(outputs, np.float32), None
         features, outputs = trust.features_of(self._twin, values)
-        return outputs, self._likeness.distances(features, pictures) > self._likeness.threshold
+        return outputs, self._are_unlike(features, pictures)
+
+    def _are_unlike(self, features: Array, pictures: Array | None) -> Array | None:
+        if self._twin is None or self._likeness is None:
+            return None
+        return self._likeness.distances(features, pictures) > self._likeness.threshold
+
+
+def _with_features(model: "keras.Model | NumpyModel") -> "keras.Model | NumpyModel | None":
+    """Return what gives the features of a model beside its predictions; None where that is not known."""
+    if isinstance(model, NumpyModel):
+        return model if model.has_features else None
+    from mnist_exp.training import outputs
+
+    return outputs.with_features(model)
 
 
 def of_ready(predictor: Predictor, examples: Iterable[Ready]) -> Iterator[Answer]:

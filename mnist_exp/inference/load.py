@@ -3,37 +3,32 @@
 A model file is checked before Keras sees it, and Keras gets a copy made of nothing but what was checked.
 """
 
-import json
 import re
-import stat
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_exp.config import allow_list, components
 from mnist_exp.config.allow_list import ForbiddenError
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import GoneError, SettingsError, first_line
 from mnist_exp.experiment import own_code
+from mnist_exp.numpy_model import agreement, archive
+from mnist_exp.numpy_model.model import NumpyModel
+from mnist_exp.numpy_model.weights import UnknownError
 from mnist_exp.runtime import backends, imports
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, store, tracker
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, sqlite_reads, store, tracker
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
-    import h5py
     import keras
 
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-LARGEST = {CONFIG: 20_000_000, METADATA: 100_000, WEIGHTS: 4_000_000_000}  # bytes
 _MODEL_URI = re.compile(r"models:/(m-[0-9a-f]{32})")
 _FILE = "data/model.keras"  # where MLflow puts it, below the model
-_NUMBERS = "biuf"  # kinds of dtypes
-_BFLOAT16 = "|V2"
-_MOST_OBJECTS = 1_000_000
-_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
+_LARGEST_BY_NUMPY = 500_000_000  # bytes of a model file that is read at once
+# Multiplications and additions of all examples: NumPy takes as long for them as the imports of Keras and TensorFlow.
+MOST_OPERATIONS = 6_000_000_000
 
 
 def load_model(
@@ -62,13 +57,56 @@ def load_model(
 
 def of_run(run: StoredRun, trusted_modules: Sequence[str] = ()) -> "keras.Model":
     """Return the model of a run, as `load_model` does. Raises: SettingsError: as there."""
+    _check_run(run, trusted_modules)
+    return by_keras(run, trusted_modules)
+
+
+def to_answer(
+    run: StoredRun, trusted_modules: Sequence[str] = (), examples: int | None = None
+) -> "keras.Model | NumpyModel":
+    """Return the model of a run for answers alone: NumPy's where that is as good and sooner there, else Keras's.
+
+    Args:
+        run: recorded.
+        trusted_modules: as `load_model` has them.
+        examples: how many there will be; None if that is not known.
+    Raises: SettingsError: as `load_model` does.
+    """
+    _check_run(run, trusted_modules)
+    found = _by_numpy(run)
+    if found is None or found.operations * (examples or 1) > MOST_OPERATIONS:
+        return by_keras(run, trusted_modules)
+    return found
+
+
+def _check_run(run: StoredRun, trusted_modules: Sequence[str]) -> None:
     check_has_model(run)
     _check_trusted(trusted_modules)
     files = own_code.Changes().since(run) if trusted_modules else ()
     if files:
         Screen().warn(f"{own_code.words(files)}: the model of run {run.run_id} was trained by it as it was then")
+
+
+def by_keras(run: StoredRun, trusted_modules: Sequence[str]) -> "keras.Model":
+    """Return the model of a run that `of_run`, or `to_answer`, has checked. Raises: as there."""
     with tracker.folder() as folder:
-        return _load(_download(run, folder), folder, trusted_modules, f"the model of run {run.run_id}")
+        return _load(_fetched(run, folder), folder, trusted_modules, f"the model of run {run.run_id}")
+
+
+def _by_numpy(run: StoredRun) -> NumpyModel | None:
+    """Return the model of a run as NumPy computes it; None where that was not found equal, or the file is another."""
+    tag = run.tags.get(names.NUMPY_MODEL, "")
+    if not agreement.may_be_kept(tag):
+        return None
+    with tracker.folder() as folder:
+        path = _fetched(run, folder)
+        content = path.read_bytes() if path.stat().st_size <= _LARGEST_BY_NUMPY else b""
+    if not agreement.is_kept(tag, content):
+        return None
+    try:
+        return NumpyModel(content)
+    except UnknownError:
+        return None
 
 
 def check_has_model(run: StoredRun) -> None:
@@ -101,137 +139,30 @@ def _check_trusted(names: Sequence[str]) -> None:
 def _load(path: Path, folder: Path, trusted: Sequence[str], what: str) -> "keras.Model":
     clean = folder / "checked.keras"
     try:
-        config = copy_checked(path, clean, trusted)
+        config = archive.copy_checked(path, clean, trusted)
     except ForbiddenError as error:
         raise SettingsError(f"{what} is not loaded: {error}") from error
-    except _DAMAGE as error:
+    except archive.DAMAGE as error:
         raise SettingsError(f"{what} cannot be read: {first_line(error)}") from error
     return _load_checked(clean, config, trusted, what)
 
 
-def copy_checked(path: Path, copy: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """Check a model file, copy the parts that prediction needs, and return its configuration.
+def _fetched(run: StoredRun, folder: Path) -> Path:
+    """Return the file of a run's model: where it lies, if that is on this machine, else a copy in a folder.
 
-    Args:
-        path: of the file.
-        copy: where the copy goes.
-        trusted: modules whose classes and functions it may name.
-    Raises: ForbiddenError: it holds what it must not.
-        OSError, ValueError, BadZipFile and their like: it is damaged.
+    Raises: SettingsError: the run names no model, or the store does not give it.
     """
-    with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":
-            raise ForbiddenError(
-                "it is no .keras archive; old .h5 files and SavedModels run code when they are loaded, and are not "
-                "read: save it again with model.save('NAME.keras')"
-            )
-        with zipfile.ZipFile(file) as archive:
-            members = _members(archive)
-            config = _json(archive, members[CONFIG])
-            allow_list.check(config := allow_list.without_training(config), trusted)
-            _json(archive, members[METADATA])
-            weights = copy.with_suffix(".h5")
-            with archive.open(members[WEIGHTS]) as source, weights.open("wb") as target:
-                _copy(source, target, LARGEST[WEIGHTS])
-            _check_weights(weights)
-            with zipfile.ZipFile(copy, "w") as clean:
-                clean.writestr(CONFIG, json.dumps(config))
-                clean.writestr(METADATA, "{}")
-                clean.write(weights, WEIGHTS)
-            weights.unlink()
-    return dict(config)
-
-
-def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the three members of an archive. Raises: ForbiddenError: there are others, or they are odd."""
-    found = archive.infolist()
-    names = [info.filename for info in found]
-    if sorted(names) != sorted(LARGEST):
-        others = [name for name in names if name not in LARGEST] or sorted(set(names))
-        shown = ", ".join(repr(name[:80]) for name in others[:5])
-        raise ForbiddenError(f"it must hold {', '.join(LARGEST)}, each once, and nothing else, but holds {shown}")
-    for info in found:
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG) or info.flag_bits & 0x1:
-            raise ForbiddenError(f"its {info.filename} is no plain file, but a link, a device or encrypted")
-        if info.file_size > LARGEST[info.filename]:
-            raise ForbiddenError(
-                f"its {info.filename} has {info.file_size:,} bytes; at most {LARGEST[info.filename]:,} are read"
-            )
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ForbiddenError(f"its {info.filename} is compressed in a way that Keras does not use")
-        # Deflate makes nothing but a bomb a hundred times smaller: weights are noise.
-        if info.filename == WEIGHTS and info.file_size > 100 * info.compress_size + 1_000_000:
-            raise ForbiddenError(
-                f"its {info.filename} would grow from {info.compress_size:,} to {info.file_size:,} bytes"
-            )
-    return {info.filename: info for info in found}
-
-
-def _json(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
-    with archive.open(member) as opened:
-        content = opened.read(LARGEST[member.filename])
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ForbiddenError(f"its {member.filename} is no JSON: {first_line(error)}") from error
-
-
-def _copy(source: IO[bytes], target: IO[bytes], most: int) -> None:
-    copied = 0
-    while block := source.read(1 << 20):
-        copied += len(block)
-        if copied > most:
-            raise ForbiddenError(f"it grows beyond {most:,} bytes")
-        target.write(block)
-
-
-def _check_weights(path: Path) -> None:
-    """Make sure that an HDF5 file holds plain arrays, all within itself.
-
-    Raises: ForbiddenError: it points to other files, or its arrays would grow.
-    """
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        for count, (name, item) in enumerate(_items(file, "")):
-            what = f"its weights' {name[:80]}"
-            if count > _MOST_OBJECTS:
-                raise ForbiddenError(f"its weights have more than {_MOST_OBJECTS:,} parts")
-            if isinstance(item, h5py.Group):
-                continue
-            if not isinstance(item, h5py.Dataset):
-                raise ForbiddenError(f"{what} is no array")
-            if item.external or item.is_virtual:
-                raise ForbiddenError(f"{what} is taken from another file")
-            if item.dtype.kind not in _NUMBERS and item.dtype.str != _BFLOAT16:
-                raise ForbiddenError(f"{what} holds {item.dtype}, not numbers")
-            if item.id.get_create_plist().get_nfilters() or item.id.get_storage_size() < item.nbytes:
-                raise ForbiddenError(f"{what} is compressed, or larger than what is stored of it")
-
-
-def _items(group: "h5py.Group", path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    import h5py
-
-    if depth > 100:
-        raise ForbiddenError("its weights are nested without an end")
-    for name in group:
-        inner = f"{path}/{name}"
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ForbiddenError(f"its weights' {inner[:80]} is a link, maybe to another file")
-        item = group[name]
-        yield inner, item
-        if isinstance(item, h5py.Group):
-            yield from _items(item, inner, depth + 1)
-
-
-def _download(run: StoredRun, folder: Path) -> Path:
     run_id = run.run_id
     uri = run.tags[names.MODEL_URI]
     named = _MODEL_URI.fullmatch(uri)
     if named is None:  # Any other address might be anything: a file of this machine, a server.
         raise SettingsError(f"run {run_id} has the model {uri[:80]!r}, which is no address that mnist_exp writes")
-    import mlflow.artifacts
+    database = store.sqlite_file(run.uri)
+    here = sqlite_reads.model_file(database, named[1], _FILE) if database is not None else None
+    if here is not None:
+        return here
+    with imports.quick_imports():
+        import mlflow.artifacts
 
     try:
         # Not by the address itself: MLflow would look it up in its default store, and make that if there is none.

@@ -12,7 +12,7 @@ Source: LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy  # Its modules are imported at their first use: an image that is as in MNIST needs none.
 
 from mnist_exp.data.appearance import LUMINANCE, Ink, is_light_on_dark, main_direction, sides_of
 from mnist_exp.data.dataset import Array
@@ -130,7 +130,7 @@ def ink(image: Array) -> tuple[Array, bool]:
     noise = 1.4826 * float(np.median(np.abs(sides_of(along) - np.median(sides_of(along)))))
     strength = np.maximum(along, 0)
     # One pixel of noise is no ink: where there is noise, several must agree.
-    calm = ndimage.gaussian_filter(strength, 1.0) if noise > 1 else strength
+    calm = scipy.ndimage.gaussian_filter(strength, 1.0) if noise > 1 else strength
     if calm.max() < max(_FAINTEST, 4 * noise if noise > 1 else 0):
         raise DataError("nothing is drawn")
     strong = strength[calm > 0.4 * calm.max()]
@@ -173,16 +173,16 @@ def _shaded_paper(image: Array) -> Array:
     small = scale(image, tuple(max(1, round(side * _FEW / max(image.shape[:2]))) for side in image.shape[:2]))
     window = round(0.4 * _FEW)
     smooth = np.stack(
-        [ndimage.median_filter(each, window, mode="nearest") for each in np.moveaxis(small, 2, 0)], axis=2
+        [scipy.ndimage.median_filter(each, window, mode="nearest") for each in np.moveaxis(small, 2, 0)], axis=2
     )
     return scale(smooth, image.shape[:2]).astype(np.float32)
 
 
 def _without_specks(strength: Array, faint: float) -> Array:
-    labels, count = ndimage.label(strength > faint, np.ones((3, 3)))
+    labels, count = scipy.ndimage.label(strength > faint, np.ones((3, 3)))
     if count == 0:
         raise DataError("nothing is drawn")
-    mass = ndimage.sum_labels(strength, labels, np.arange(count + 1))
+    mass = scipy.ndimage.sum_labels(strength, labels, np.arange(count + 1))
     mass[0] = 0
     return np.where((mass >= _SPECK * mass.max())[labels], strength, 0)
 
@@ -206,7 +206,7 @@ def _with_strokes(drawing: Array, box: float) -> tuple[Array, bool]:
     pixel = max(drawing.shape) / box
     if pixel < 2:
         return drawing, False
-    depth = ndimage.distance_transform_edt(np.pad(drawing > 0.5, 1))
+    depth = scipy.ndimage.distance_transform_edt(np.pad(drawing > 0.5, 1))
     # Inside of a stroke the mean distance to its edge is a quarter of its width.
     width = (4 * float(depth[depth > 0].mean()) - 1) / pixel
     if width >= _THINNEST:
@@ -214,7 +214,7 @@ def _with_strokes(drawing: Array, box: float) -> tuple[Array, bool]:
     radius = max(1, round((_THICK - width) * pixel / 2))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     disc = x * x + y * y <= radius * radius
-    return _cropped(ndimage.grey_dilation(np.pad(drawing, radius), footprint=disc)), True
+    return _cropped(scipy.ndimage.grey_dilation(np.pad(drawing, radius), footprint=disc)), True
 
 
 def _boxed(drawing: Array, box: float) -> Array:
@@ -234,7 +234,7 @@ def _placed(drawing: Array, shape: tuple[int, int, int]) -> Array:
     """Return an empty image with a drawing in it, its centre of mass in the middle."""
     pixels = np.zeros(shape[:2], np.float32)
     corner = []
-    for side, part, centre in zip(shape, drawing.shape, ndimage.center_of_mass(drawing), strict=False):
+    for side, part, centre in zip(shape, drawing.shape, scipy.ndimage.center_of_mass(drawing), strict=False):
         corner.append(int(np.clip(np.floor(side / 2 + 0.5 - centre), 0, side - part)))
     pixels[corner[0] : corner[0] + drawing.shape[0], corner[1] : corner[1] + drawing.shape[1]] = drawing
     return np.asarray(np.rint(255 * pixels))

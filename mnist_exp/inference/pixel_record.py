@@ -15,13 +15,15 @@ from mnist_exp.tracking.runs import StoredRun
 if TYPE_CHECKING:
     import keras
 
+    from mnist_exp.numpy_model.model import NumpyModel
 
-def takes_pixels(model: "keras.Model") -> bool:
+
+def takes_pixels(model: "keras.Model | NumpyModel") -> bool:
     """Tell whether a recorded model takes pixels, and not other features: its input is named by that."""
     return not str(model.inputs[0].name).startswith(FEATURES)
 
 
-def range_of(run: StoredRun, model: "keras.Model") -> Range | None:
+def range_of(run: StoredRun, model: "keras.Model | NumpyModel") -> Range | None:
     """Return the raw values that a run's model takes for black and white; None if it takes no pixels."""
     return recorded_range(run) if takes_pixels(model) else None
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from mnist_exp.inference.mnist_style import Prepared
+    from mnist_exp.numpy_model.model import NumpyModel
     from mnist_exp.tracking.runs import StoredRun
 
 MNIST, PLAIN = "mnist", "plain"
@@ -112,14 +113,14 @@ def _looks(run: "StoredRun", shape: Shape) -> Appearance:
     return Appearance("light" if name in _LIGHT_ON_DARK else None, 20 / 28 if is_mnist_style else None)
 
 
-def takes_images(model: "keras.Model") -> bool:
+def takes_images(model: "keras.Model | NumpyModel") -> bool:
     """Tell whether a model takes pixels of images of one size: (None, height, width, 1, 3 or 4)."""
     shape = model.input_shape
     is_known = isinstance(shape, tuple) and all(isinstance(size, int) for size in shape[1:])
     return is_known and are_pictures(shape[1:], pixel_record.takes_pixels(model))
 
 
-def shape_of(model: "keras.Model", run: "StoredRun") -> Shape:
+def shape_of(model: "keras.Model | NumpyModel", run: "StoredRun") -> Shape:
     """Return height, width and channels of a model's input. Raises: SettingsError: it does not take images."""
     if not takes_images(model):
         what = "pixels" if pixel_record.takes_pixels(model) else "features, no pixels,"

@@ -6,7 +6,6 @@ from typing import Any
 from mnist_exp.config import components
 from mnist_exp.config.allow_list import within
 from mnist_exp.errors import SettingsError
-from mnist_exp.experiment import recall
 from mnist_exp.tasks import builders
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import names
@@ -36,6 +35,8 @@ def of_run(run: StoredRun, trusted: Sequence[str]) -> Task:
     named = section(run)
     target = str(named.get("_target_"))
     if not (components.is_of_libraries(target) or within(target, trusted)):
+        from mnist_exp.experiment import recall
+
         raise recall.not_trusted(run, [target.partition(".")[0]], "--trusted-modules={}")
     component, problems = components.check("task", named, trusted)
     if problems:

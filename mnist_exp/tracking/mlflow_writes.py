@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,22 @@ _ENVIRONMENT = {
     # MLflow would draw them over our own lines whenever it sends or fetches files.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+_KERAS_FILE = Path("model") / "data" / _MODEL_FILE  # where MLflow saves it
 # HTTP statuses below 500 after which the store may still take the same record later.
 TRANSIENT = (401, 403, 408, 429)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that is to be recorded.
+
+    Args:
+        keras: the model.
+        tags_of: returns tags of the run by the content of the model's file.
+    """
+
+    keras: "keras.Model"
+    tags_of: Callable[[bytes], Mapping[str, str]]
 
 
 def write_errors() -> tuple[type[Exception], ...]:
@@ -57,7 +72,7 @@ def limit_waits() -> None:
         os.environ.setdefault(name, value)
 
 
-def write(uri: str, run_id: str, record: Record, model: "keras.Model | None" = None) -> None:
+def write(uri: str, run_id: str, record: Record, model: TrainedModel | None = None) -> None:
     """Write one record to the store; writing it twice does no harm.
 
     Args:
@@ -129,7 +144,7 @@ def _files(client: "mlflow.MlflowClient", run_id: str, record: Record, model: An
         client.log_artifacts(run_id, str(folder))
 
 
-def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
+def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: TrainedModel | None) -> None:
     """Log the model in Keras's format, with its signature and fixed requirements.
 
     Each step can be repeated, so a process can continue where an earlier one ended; MLflow's `log_model` fails then.
@@ -137,7 +152,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: An
     """
     import mlflow.keras
     import numpy as np
-    from mlflow.entities import LoggedModelOutput
+    from mlflow.entities import LoggedModelOutput, RunTag
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -156,7 +171,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: An
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
         with _failed_unless_saved(client, logged.model_id):
             mlflow.keras.save_model(
-                _unpacked(record) if model is None else model,
+                _unpacked(record) if model is None else model.keras,
                 str(Path(name) / "model"),
                 mlflow_model=Model(
                     logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id
@@ -164,12 +179,14 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: An
                 signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
                 pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
             )
+        tags = {} if model is None else model.tags_of((Path(name) / _KERAS_FILE).read_bytes())
         client.log_model_artifacts(logged.model_id, str(Path(name) / "model"))
     outputs = run.outputs.model_outputs if run.outputs else []
     if logged.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     client.finalize_logged_model(logged.model_id, "READY")
-    client.set_tag(run_id, names.MODEL_URI, f"models:/{logged.model_id}")
+    tags = {**tags, names.MODEL_URI: f"models:/{logged.model_id}"}
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
 @contextlib.contextmanager

@@ -187,6 +187,14 @@ MODEL_URI = _tag(
     "when the model is logged",
     "models:/ID",
 )
+NUMPY_MODEL = _tag(
+    "mnist_exp.numpy_model",
+    "Whether NumPy alone computes the model as Keras does, so that `predict` and `demo` need no TensorFlow: the digest "
+    "of the model's file, how many examples both computed, the largest difference; or why it does not.",
+    "when the model is logged",
+    "JSON: sha256, examples, difference; or why_not",
+    only_if="the store took the model at once",
+)
 DATA_FALLBACK = _tag(
     "mnist_exp.data_fallback",
     "Why other data were used than those asked for.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import run_folder, runs, store
+from mnist_exp.tracking import run_folder, runs, sqlite_reads, store
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def is_reference(text: str) -> bool:
 
 
 def find(settings: TrackingSettings, reference: str) -> StoredRun:
-    """Return the run that a reference names. Imports MLflow.
+    """Return the run that a reference names. Imports MLflow where the file of the store does not tell it.
 
     Args:
         settings: name the store.
@@ -40,7 +40,10 @@ def find(settings: TrackingSettings, reference: str) -> StoredRun:
     """
     shown = redact(store.locate(settings.uri))
     missing = f"there is no run {reference} in {shown}: see the ids with `mlflow ui`, or name another store"
-    uri = runs.open_store(settings, missing if is_reference(reference) else _no_id(reference))
+    no_store = missing if is_reference(reference) else _no_id(reference)
+    if (found := _in_file(runs.checked_store(settings, no_store), reference)) is not None:
+        return found
+    uri = runs.open_store(settings, no_store)
     from mlflow.exceptions import MlflowException
 
     client = store.client(uri)
@@ -57,6 +60,23 @@ def find(settings: TrackingSettings, reference: str) -> StoredRun:
     if run.info.lifecycle_stage != "active":
         raise SettingsError(f"run {run_id} was deleted: `mlflow runs restore --run-id {run_id}` brings it back")
     return runs.stored(run, experiment, uri)
+
+
+def _in_file(uri: str, reference: str) -> StoredRun | None:
+    """Return the run of an SQLite store, read without MLflow; None where MLflow must be asked, as for what is wrong."""
+    file = store.sqlite_file(uri)
+    if file is None:
+        return None
+    run_id: str | None = reference
+    if match := _OF_A_RUN.fullmatch(reference):
+        run_id = match[1]
+    elif match := _VERSION.fullmatch(reference):
+        run_id = sqlite_reads.id_of_version(file, match[1], match[2])
+    elif match := _ALIAS.fullmatch(reference):
+        run_id = sqlite_reads.id_of_alias(file, match[1], match[2])
+    elif _START.fullmatch(reference):
+        run_id = sqlite_reads.id_of(file, reference)
+    return runs.in_file(file, run_id, uri) if run_id is not None and run_folder.is_run_id(run_id) else None
 
 
 def _run_id(client: "MlflowClient", reference: str) -> str:

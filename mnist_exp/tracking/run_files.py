@@ -10,7 +10,7 @@ from mnist_exp.evaluation import confidence, predictions
 from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, store, tracker
+from mnist_exp.tracking import mlflow_writes, sqlite_reads, store, tracker
 
 _LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
 
@@ -81,15 +81,24 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _text(uri: str, run_id: str, name: str, largest: int) -> str:
     what = f"{name} of run {run_id}"
-    with tracker.folder() as folder:
-        try:
-            file = Path(store.client(uri).download_artifacts(run_id, name, str(folder)))
-            content = file.read_bytes() if file.stat().st_size <= largest else None
-        except mlflow_writes.read_errors() as error:
-            raise SettingsError(f"there is no {what}: {_why_missing(uri, run_id, name, error)}") from error
+    database = store.sqlite_file(uri)
+    here = sqlite_reads.run_file(database, run_id, name) if database is not None else None
+    if here is not None:
+        content = _content(here, largest)
+    else:
+        with tracker.folder() as folder:
+            try:
+                content = _content(Path(store.client(uri).download_artifacts(run_id, name, str(folder))), largest)
+            except mlflow_writes.read_errors() as error:
+                raise SettingsError(f"there is no {what}: {_why_missing(uri, run_id, name, error)}") from error
     if content is None:
         raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
     return content.decode("utf-8", errors="replace")
+
+
+def _content(file: Path, largest: int) -> bytes | None:
+    """Return what a file holds; None if it is too large. Raises: OSError: it cannot be read."""
+    return file.read_bytes() if file.stat().st_size <= largest else None
 
 
 def _why_missing(uri: str, run_id: str, name: str, error: Exception) -> str:

@@ -14,7 +14,7 @@ from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import imports, processes
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, store
+from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, sqlite_reads, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,15 +133,37 @@ def open_store(settings: TrackingSettings, missing: str) -> str:
         missing: message of the error if there is no such store.
     Raises: SettingsError: there is no such store. TrackingError: it does not answer.
     """
+    uri = checked_store(settings, missing)
+    with imports.quick_imports():
+        mlflow_writes.limit_waits()
+        import mlflow  # noqa: F401
+    return uri
+
+
+def checked_store(settings: TrackingSettings, missing: str) -> str:
+    """Return what `open_store` does, without importing MLflow. Raises: as there."""
     uri = store.locate(settings.uri)
     store.check(uri)
     file = store.sqlite_file(uri)
     if file is not None and not file.exists():
         raise SettingsError(missing)
-    with imports.quick_imports():
-        mlflow_writes.limit_waits()
-        import mlflow  # noqa: F401
     return uri
+
+
+def in_file(file: Path, run_id: str, uri: str) -> StoredRun | None:
+    """Return a run as `stored` does, read from an SQLite store's file; None where MLflow must be asked.
+
+    Args:
+        file: of the store.
+        run_id: of the run.
+        uri: address of the store.
+    """
+    row = sqlite_reads.run(file, run_id)
+    if row is None:
+        return None
+    seconds = max(row.end_ms - row.start_ms, 0) / 1000 if row.end_ms else 0.0
+    facts = (row.params, row.metrics, row.tags, uri, seconds)
+    return StoredRun(run_id, row.name or run_id, row.experiment, row.status, *facts)
 
 
 def each_run(

@@ -19,12 +19,12 @@ from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, names, query_statistics, run_folder, store, system_metrics, ui_view
+from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.spool import Record, Spool
 from mnist_exp.tracking.uploader import LAST_WORDS_S, Uploader, UploadError
 
 if TYPE_CHECKING:
-    import keras
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
@@ -70,7 +70,7 @@ class Tracker:
     def log_files(self, folder: Path) -> None:
         """Log every file of a folder as an artifact."""
 
-    def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
+    def log_model(self, model: TrainedModel, data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
 
     def register_model(self) -> None:
@@ -218,7 +218,7 @@ class MlflowTracker(Tracker):
         """Log every file of a folder as an artifact."""
         self._send("files", {}, mlflow_writes.packed(folder))
 
-    def log_model(self, model: "keras.Model", data: Dataset, trusted_modules: tuple[str, ...]) -> None:
+    def log_model(self, model: TrainedModel, data: Dataset, trusted_modules: tuple[str, ...]) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
         assert self._uploader is not None
         facts = {"image_shape": data.shape, "dtype": str(data.x_train.dtype), "classes": data.outputs}

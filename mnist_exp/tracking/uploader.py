@@ -4,16 +4,12 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from mnist_exp.errors import RunError
 from mnist_exp.runtime import retries, signals
 from mnist_exp.tracking import mlflow_log, mlflow_writes, store
 from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record, Spool, count_records
-
-if TYPE_CHECKING:
-    import keras
 
 # A training waits this long for the store, then goes on; it waits again only after ten times as long.
 _HOLD_S = 5.0
@@ -53,7 +49,7 @@ class Uploader:
         self._late = 0  # records uploaded since the store is back
         self._meanwhile = _TRAINING
 
-    def send(self, record: Record, model: "keras.Model | None" = None) -> None:
+    def send(self, record: Record, model: mlflow_writes.TrainedModel | None = None) -> None:
         """Upload a record after those that wait; if the store does not take it now, it waits too.
 
         Args:
@@ -65,7 +61,7 @@ class Uploader:
             if self._advance(_HOLD_S, signals.is_asked) and self._upload_model(record, model):
                 return
             try:
-                record = mlflow_writes.packed_model(record, model)
+                record = mlflow_writes.packed_model(record, model.keras)
             except OSError as error:
                 reason = error.strerror or error
                 raise UploadError(f"the model can be neither recorded nor kept: {reason}") from error
@@ -166,7 +162,7 @@ class Uploader:
         self._rest_s, self._next_try = retries.RETRY_S, 0.0
         return True
 
-    def _upload_model(self, record: Record, model: "keras.Model") -> bool:
+    def _upload_model(self, record: Record, model: mlflow_writes.TrainedModel) -> bool:
         call = BackgroundCall(functools.partial(mlflow_writes.write, self._uri, self._run_id, record, model))
         call.wait()
         try:

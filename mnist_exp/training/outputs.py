@@ -120,7 +120,9 @@ def with_features(model: keras.Model) -> keras.Model | None:
         return None
     head = [layer]
     while not head[0].weights:  # Softmax, or an activation, of its own.
-        before = head[0].input._keras_history.operation if len(head[0]._inbound_nodes) == 1 else None
+        if len(head[0]._inbound_nodes) != 1 or isinstance(head[0].input, list):
+            return None
+        before = head[0].input._keras_history.operation
         before = _last_layer(before) if isinstance(before, keras.Model) else before
         if not isinstance(before, keras.layers.Layer) or isinstance(before, keras.layers.InputLayer):
             return None

@@ -18,7 +18,7 @@ import pytest
 
 from mnist_exp import load_model, models
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference.load import CONFIG, METADATA, WEIGHTS
+from mnist_exp.numpy_model.archive import CONFIG, METADATA, WEIGHTS
 
 SHIPPED = ["cnn", "convnet", "mlp", "lenet5", "resnet"]
 SECRET = b"what only the user may read, 64 bytes of it and more, and more again"

@@ -1,5 +1,9 @@
 """Records written to a real store: writing one twice does no harm, wherever the first process ended."""
 
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2 as codes
 
 from mnist_exp.tracking import mlflow_writes
+from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.spool import Record
 
 MODEL = Record("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10, "trusted_modules": []})
@@ -30,7 +35,7 @@ def run(store):
 @pytest.fixture(scope="module")
 def model():
     layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-    return keras.Sequential(layers)
+    return TrainedModel(keras.Sequential(layers), lambda content: {"digest": hashlib.sha256(content).hexdigest()})
 
 
 def begun(client, run_id):
@@ -70,8 +75,10 @@ def test_model_is_recorded_once_after_any_interruption(run, model, died, monkeyp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     loaded = mlflow.pyfunc.load_model(f"runs:/{run_id}/model")
     digits = np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28, 1)
-    np.testing.assert_array_equal(loaded.predict(digits), model.predict(digits, verbose=0))
+    np.testing.assert_array_equal(loaded.predict(digits), model.keras.predict(digits, verbose=0))
     assert loaded.metadata.model_id == output.model_id
+    file = Path(urlsplit(logged.artifact_location).path) / "data" / "model.keras"
+    assert found.data.tags["digest"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
