@@ -49,7 +49,9 @@ def recorded(network, folder, scaling=PIXELS):
 
 def check_equal(network, folder, scaling=PIXELS, count=20):
     model, content = recorded(network, folder, scaling)
-    x = np.random.default_rng(1).integers(0, 256, (count, *model.input_shape[1:])).astype(np.uint8)
+    low, high = scaling.range or (0.0, 1.0)
+    x = np.random.default_rng(1).uniform(low, high, (count, *model.input_shape[1:]))
+    x = np.rint(x).astype(np.uint8) if low == 0 and high > 1 else x.astype(np.float32)
     found = NumpyModel(content)
     features, answers = found.predict_both(x)
     meant_features, meant = (np.asarray(each) for each in outputs.with_features(model)(x, training=False))
