@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
@@ -167,8 +168,13 @@ class Settings:
 
 def parameters(section: type) -> dict[str, Parameter]:
     """Return the options of a section, or of the whole configuration: their types and defaults."""
-    hints = typing.get_type_hints(section, include_extras=True)
+    hints = _hints(section)
     return {f.name: Parameter(hints[f.name], _default(f)) for f in dataclasses.fields(section)}
+
+
+@functools.cache
+def _hints(section: type) -> dict[str, Any]:
+    return typing.get_type_hints(section, include_extras=True)
 
 
 def _component_config(component: Component) -> dict[str, Any]:

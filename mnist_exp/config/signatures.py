@@ -9,6 +9,7 @@ still ours, it adds 0.05 s to the 0.78 s of CPU time in which `python -m mnist_e
 """
 
 import ast
+import functools
 import importlib.util
 import inspect
 import types
@@ -60,8 +61,9 @@ class Signature:
     positional: tuple[str, ...] = ()
 
 
+@functools.cache
 def of_function(function: types.FunctionType) -> Signature:
-    """Return the signature of a function that is already imported."""
+    """Return the signature of a function that is already imported. A sweep asks for it with each job."""
     raw = inspect.signature(function).parameters.values()
     named = {
         p.name: Parameter(Any if isinstance(p.annotation, str) or p.annotation is p.empty else p.annotation, p.default)

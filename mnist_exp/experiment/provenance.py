@@ -7,7 +7,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,18 @@ class Commit:
         return bool(self.diff)
 
 
-def command_of(overrides: Sequence[str], config_dir: str | Path | None = None) -> str:
-    """Return the command line that runs one experiment, as it would be typed, without secrets."""
+def command_of(
+    overrides: Sequence[str], config_dir: str | Path | None = None, hide: Callable[[str], str] = redact
+) -> str:
+    """Return the command line that runs one experiment, as it would be typed, without secrets.
+
+    Args:
+        overrides: of the experiment.
+        config_dir: the user's folder of configuration files.
+        hide: returns an override without secrets; thousands of jobs have few different ones.
+    """
     own = ["--config-dir", str(config_dir)] if config_dir else []
-    return shlex.join(["python", "-m", "mnist_exp.run", *own, *map(redact, overrides)])
+    return shlex.join(["python", "-m", "mnist_exp.run", *own, *map(hide, overrides)])
 
 
 def command() -> str:

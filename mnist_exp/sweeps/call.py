@@ -55,6 +55,11 @@ class SweepCall:
         """Which of the user's own files were changed since earlier runs."""
         return Changes()
 
+    @functools.cached_property
+    def job_keys(self) -> frozenset[str] | None:
+        """The keys of the jobs of a grid; None for a search, whose jobs are not known beforehand."""
+        return frozenset(job.key for job in self.plan.jobs) if self.study is None else None
+
     @property
     def tracking(self) -> TrackingSettings:
         """The settings of the store in which its runs are recorded."""

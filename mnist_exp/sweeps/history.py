@@ -5,24 +5,28 @@ has died the status KILLED.
 """
 
 import contextlib
+import functools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.config.wording import text
 from mnist_exp.runtime import imports, processes
-from mnist_exp.tracking import backlog, mlflow_writes, names, run_folder, runs, store, tracker, ui_view
+from mnist_exp.tracking import backlog, mlflow_writes, names, run_folder, runs, sqlite_runs, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
+from mnist_exp.tracking.sqlite_runs import Experiment
 from mnist_exp.tracking.ui_view import View
+from mnist_exp.tracking.wanted import Wanted
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _SEEN_S = 1.0  # Then all machines see what one of them has recorded.
-_HAS_KEY = f"tags.`{names.JOB_KEY}` LIKE '%'"
-_IS_SWEEP = f"tags.`{names.SWEEP}` LIKE '%'"
-_RUNS = "attributes.status = 'RUNNING'"
+_RUNS = "RUNNING"
 
 
 class SweepHistory:
@@ -41,45 +45,75 @@ class SweepHistory:
         self._folders = run_folder.root(settings)
         store.check(self.uri)
         mlflow_writes.limit_waits()
-        creation = store.begin_creation(self.uri, self._experiment)
-        mlflow_writes.limit_waits()
+        self._found = sqlite_runs.experiment(self.uri, self._experiment)
+        if self._found is None:
+            creation = store.begin_creation(self.uri, self._experiment)
+            with imports.quick_imports():
+                import mlflow  # noqa: F401  while the store is being made
+            store.finish_creation(creation)
+            self._client  # noqa: B018  It tells at once what is wrong with the store.
+
+    @functools.cached_property
+    def _client(self) -> "MlflowClient":
+        """MLflow's client: it is not needed as long as an SQLite store is only read, and takes 2 s to be imported."""
         with imports.quick_imports():
-            import mlflow  # noqa: F401  while the store is being made
-        store.finish_creation(creation)
-        self._client = store.client(self.uri)
-        with store.understood(self.uri):
-            self._stored_in = store.experiment(self.uri, self._experiment)
-        self._id = str(self._stored_in.experiment_id)
+            import mlflow  # noqa: F401
+        client = store.client(self.uri)
+        if self._found is None:
+            with store.understood(self.uri):
+                made = store.experiment(self.uri, self._experiment)
+            self._found = Experiment(str(made.experiment_id), dict(made.tags))
+        return client
+
+    @property
+    def _id(self) -> str:
+        assert self._found is not None
+        return self._found.experiment_id
 
     def open_view(self, view: View) -> None:
         """Choose what MLflow's page shows of the sweep; `how_to_look` tells then where it is."""
-        page = ui_view.page(self._client, self._stored_in, view)
-        self.how_to_look = tracker.how_to_look(self._settings, page)
+        assert self._found is not None
+        is_kept = ui_view.tag(view) in self._found.tags or ui_view.keep(self._client, self._id, view)
+        self.how_to_look = tracker.how_to_look(self._settings, ui_view.address(self._id, view, is_kept=is_kept))
 
-    def jobs(self) -> list[StoredRun]:
-        """Return all runs of the experiment that have a job key, and that a sweep may count, newest first.
+    def jobs(self, keys: Collection[str] | None = None) -> list[StoredRun]:
+        """Return the runs of the experiment that have a job key, and that a sweep may count, newest first.
 
-        Runs whose process has died get the status KILLED first. The experiment is read once for the whole sweep,
-        however many jobs it has.
+        Runs whose process has died get the status KILLED first.
+
+        Args:
+            keys: only runs with these job keys are needed; None for all. MLflow cannot ask for many at once: then all
+                are returned.
         """
-        jobs = list(self._search(_HAS_KEY))
-        dead = self._end_dead([*jobs, *self._search(f"{_IS_SWEEP} and {_RUNS}")])
+        jobs = self._search(Wanted(names.JOB_KEY, keys))
+        dead = self._end_dead([*jobs, *self._running()])
         return [replace(run, status="KILLED") if run.run_id in dead else run for run in jobs if run.counts]
 
     def tidy(self, jobs: Sequence[StoredRun]) -> None:
         """Remove what processes left that were killed: folders of runs that are FINISHED, models that are PENDING.
 
         Args:
-            jobs: from `jobs`.
+            jobs: from `jobs`, all of them.
         """
-        backlog.tidy(self._settings, {run.run_id for run in jobs if run.status == "FINISHED"})
+        backlog.tidy(self._settings, self._finished)
+        unready = sqlite_runs.pending(self.uri, self._experiment)
+        if unready is not None:
+            jobs = self._search(Wanted(run_ids=unready)) if unready else []
         ended = [run.run_id for run in jobs if run.status in ("FAILED", "KILLED") and names.MODEL_URI not in run.tags]
-        with contextlib.suppress(*mlflow_writes.write_errors()):
-            mlflow_writes.fail_pending_models(self._client, self._id, ended)
+        if ended:
+            with contextlib.suppress(*mlflow_writes.write_errors()):
+                mlflow_writes.fail_pending_models(self._client, self._id, ended)
+
+    def _finished(self, run_ids: Sequence[str]) -> set[str]:
+        """Return which of these runs are FINISHED."""
+        return {run.run_id for run in self._search(Wanted(status="FINISHED", run_ids=run_ids))} if run_ids else set()
 
     def mark_killed(self) -> None:
         """Give the status KILLED to jobs and sweeps with status RUNNING whose process has ended."""
-        self._end_dead([*self._search(f"{_HAS_KEY} and {_RUNS}"), *self._search(f"{_IS_SWEEP} and {_RUNS}")])
+        self._end_dead(self._running())
+
+    def _running(self) -> list[StoredRun]:
+        return [*self._search(Wanted(names.JOB_KEY, status=_RUNS)), *self._search(Wanted(names.SWEEP, status=_RUNS))]
 
     def children(self, parent: str) -> list[StoredRun]:
         """Return the runs of a sweep's jobs, newest first.
@@ -87,14 +121,14 @@ class SweepHistory:
         Args:
             parent: id of the sweep's parent run.
         """
-        return list(self._search(f"tags.`{names.PARENT}` = '{parent}'"))
+        return self._search(Wanted(names.PARENT, (parent,)))
 
     def find_parent(self, sweep_key: str) -> StoredRun | None:
         """Return the parent run that an earlier call of the same sweep has made; None if there is none.
 
         If there are several, one whose process still runs comes first, then the newest.
         """
-        parents = list(self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'"))
+        parents = self._search(Wanted(names.SWEEP, (sweep_key,)))
         return next((run for run in parents if run.lives), parents[0] if parents else None)
 
     def yield_to_other_parent(self, sweep_key: str, own: str) -> StoredRun | None:
@@ -111,7 +145,7 @@ class SweepHistory:
         if store.sqlite_file(self.uri) is not None:
             return None  # An SQLite store belongs to one machine, where `store.lock` prevents a second parent run.
         time.sleep(_SEEN_S)
-        living = [run for run in self._search(f"tags.`{names.SWEEP}` = '{sweep_key}'") if run.lives]
+        living = [run for run in self._search(Wanted(names.SWEEP, (sweep_key,))) if run.lives]
         first = min(living, key=lambda run: run.run_id, default=None)
         if first is None or first.run_id == own:
             return None
@@ -198,6 +232,6 @@ class SweepHistory:
         run = self._client.create_run(self._id, run_name=name, tags=dict(registry.resolve_tags()) | dict(tags))
         return str(run.info.run_id)
 
-    def _search(self, condition: str) -> Iterator[StoredRun]:
-        for run in runs.each_run(self._client, [self._id], condition):
-            yield runs.stored(run, self._experiment, self.uri, self._folders)
+    def _search(self, wanted: Wanted) -> list[StoredRun]:
+        known = self._found.experiment_id if self._found is not None else None
+        return runs.find(self.uri, self._experiment, wanted, folders=self._folders, experiment_id=known)

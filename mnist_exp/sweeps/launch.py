@@ -78,7 +78,9 @@ class Launch:
 
 
 @contextlib.contextmanager
-def launching(make_launcher: Callable[[Task], Launcher], job_timeout_s: float | None) -> Iterator[Launch]:
+def launching(
+    make_launcher: Callable[[Task], Launcher], job_timeout_s: float | None, *, at_once: bool = True
+) -> Iterator[Launch]:
     """Make the launcher for a `with` block, and stop its workers at the end.
 
     Workers of this package start at once, so that they import TensorFlow while the sweep opens its store.
@@ -86,6 +88,7 @@ def launching(make_launcher: Callable[[Task], Launcher], job_timeout_s: float | 
     Args:
         make_launcher: returns the launcher for a task.
         job_timeout_s: longest time that a job may take; None sets no limit.
+        at_once: whether workers start before there is a job for them.
     """
     task = Task()
     launcher = make_launcher(task)
@@ -93,7 +96,8 @@ def launching(make_launcher: Callable[[Task], Launcher], job_timeout_s: float | 
         yield Launch(task, launcher)
         return
     launcher.workers.job_timeout_s = job_timeout_s
-    launcher.workers.start()
+    if at_once:
+        launcher.workers.start()
     try:
         yield Launch(task, launcher)
     finally:

@@ -145,12 +145,12 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
                     rank if row.outcome == "done" else "",
                     *(row.values.get(key, "") for key in keys),
                     row.outcome,
-                    _cell(row.objective),
-                    _cell(row.metrics.get(tested, math.nan)),
+                    cell(row.objective),
+                    cell(row.metrics.get(tested, math.nan)),
                     row.epochs,
                     f"{row.seconds:.1f}",
                     row.run_id or "",
-                    *(_cell(row.metrics.get(name, math.nan)) for name in metrics),
+                    *(cell(row.metrics.get(name, math.nan)) for name in metrics),
                     row.reason or row.by_other_code,
                 ]
             )
@@ -163,6 +163,6 @@ def in_order(values: Sequence[str]) -> list[str]:
     return distinct if None in numbers else sorted(distinct, key=float)
 
 
-def _cell(value: float) -> str:
+def cell(value: float) -> str:
     """Return a number with all its digits: other programs sort and subtract."""
     return "" if math.isnan(value) else repr(float(value)).removesuffix(".0")

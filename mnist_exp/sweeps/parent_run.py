@@ -34,6 +34,7 @@ class ParentRun:
         run_id: of the parent.
         is_new: whether this call created it.
         is_ours: whether this process owns it; else this process has joined a search that another one began.
+        is_complete: whether all is recorded already: see `finished`.
     """
 
     call: SweepCall
@@ -42,6 +43,7 @@ class ParentRun:
     run_id: str
     is_new: bool
     is_ours: bool
+    is_complete: bool = False
 
     @contextlib.contextmanager
     def heartbeat(self) -> Iterator[None]:
@@ -73,6 +75,9 @@ class ParentRun:
 
     def close(self, outcome: Outcome, status: str) -> None:
         """Complete the run and set its status, unless another living process owns it. Errors become warnings."""
+        if self.is_complete:
+            self._open_view(outcome)
+            return
         try:
             store.check(self.history.uri, must_exist=True)
         except TrackingError as error:
@@ -150,7 +155,7 @@ def open_parent(call: SweepCall, history: SweepHistory, earlier: Sequence[Stored
         parent = find_running(call, history)
         if parent is not None and parent.lives:
             return ParentRun(call, history, earlier, parent.run_id, is_new=False, is_ours=False)
-        run_id = history.open_parent(parent, *_facts(call))
+        run_id = history.open_parent(parent, *facts(call))
     if parent is None and call.how.reuse and (other := history.yield_to_other_parent(call.key, run_id)):
         if call.study is None:
             raise BusyError(reuse.running_already(other))
@@ -165,7 +170,7 @@ def _own_tags(plan: Plan) -> dict[str, str]:
     return tags | ({names.NOTE: described} if described else {})
 
 
-def _facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
+def facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
     """Return name, params and tags of the parent run."""
     plan, study = call.plan, call.study
     params: dict[str, Any] = dict(plan.space.words_of)

@@ -1,6 +1,7 @@
 """The plan of a sweep: all its jobs, composed and checked before the first one starts."""
 
 import dataclasses
+import functools
 import json
 import operator
 from collections.abc import Mapping, Sequence
@@ -117,9 +118,10 @@ def make(
         )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
+    hide = functools.cache(redact)
     for number, (overrides, each, (digest, *_)) in enumerate(zip(points, settings, data, strict=True)):
         key = job_key(each, digest)
-        command = provenance.command_of(alone.overrides(overrides, number), config_dir)
+        command = provenance.command_of(alone.overrides(overrides, number), config_dir, hide)
         if key not in jobs:
             facts = label(overrides, space.keys), key, number, each.trainer.epochs, command
             program, why = None, None

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import BusyError, SettingsError, plural
-from mnist_exp.search import journal, rebuild, storage
-from mnist_exp.search.journal import DamagedError
+from mnist_exp.search import rebuild, storage
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps import reuse
 from mnist_exp.sweeps.call import SweepCall
@@ -29,9 +28,11 @@ def open_study(call: SweepCall, search: Study) -> "optuna.Study":
     Raises: SettingsError: the storage cannot be used, or the study in it belongs to another search.
         BusyError: the journal is damaged, and another process still works with it.
     """
+    from mnist_exp.search import journal  # It imports Optuna, which a grid does not need.
+
     try:
         return search.open(tell=call.screen.warn)
-    except DamagedError as error:
+    except journal.DamagedError as error:
         if call.tracking.store != "mlflow":
             raise SettingsError(
                 f"{error}, and tracking.store={call.tracking.store} keeps no runs to rebuild it from: rename the file "
@@ -41,7 +42,7 @@ def open_study(call: SweepCall, search: Study) -> "optuna.Study":
     with store.lock(history.uri):
         try:
             return search.open()  # Another process may have renamed it meanwhile.
-        except DamagedError as error:
+        except journal.DamagedError as error:
             parent = history.find_parent(call.key)
             if parent is not None and parent.lives:
                 raise BusyError(f"{error}: {reuse.running_already(parent)}") from error

@@ -113,7 +113,7 @@ def without_orphans(history: SweepHistory, runs: list[StoredRun], keys: Collecti
         if time.monotonic() > until:
             break
         time.sleep(0.5)
-        runs = history.jobs()
+        runs = history.jobs(keys)
     return runs
 
 

@@ -234,9 +234,7 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
 def record(history: SweepHistory, outcome: Outcome) -> None:
     """Record the leaderboard, the figures, the best job's configuration and the counts on the parent run."""
     assert outcome.parent is not None
-    keys, settings = outcome.plan.space.keys, outcome.plan.settings
-    ranked = outcome.ranked
-    rest = [row for row in outcome.rows if row.outcome != "done"]
+    keys, ranked = outcome.plan.space.keys, outcome.ranked
     metrics = {names.jobs(kind): float(outcome.count(kind)) for kind in leaderboard.OUTCOMES}
     metrics[names.EPOCHS_SPENT] = float(_spent_epochs(outcome))
     metrics[names.EPOCHS_SAVED] = float(_saved_epochs(outcome))
@@ -244,16 +242,29 @@ def record(history: SweepHistory, outcome: Outcome) -> None:
     if ranked:
         metrics[names.BEST_OBJECTIVE] = ranked[0].objective
     with tracker.folder() as folder:
-        leaderboard.write_csv(folder / "leaderboard.csv", [*ranked, *rest], keys, outcome.objective)
+        leaderboard.write_csv(folder / "leaderboard.csv", in_order(outcome), keys, outcome.objective)
         if ranked:
             _write_best(folder / "best.yaml", ranked[0], outcome, history)
             _draw(folder, history, outcome)
         history.log(outcome.parent, metrics, folder)
-    if ranked:
-        best = ranked[0]
-        note = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
-        described = [settings.tracking.description] if settings.tracking.description else []
-        history.tag(outcome.parent, {names.NOTE: "\n\n".join([*described, note, f"    {best.command}"])})
+    if text := note(outcome):
+        history.tag(outcome.parent, {names.NOTE: text})
+
+
+def in_order(outcome: Outcome) -> list[Row]:
+    """Return all jobs in the order of the leaderboard: those that are done, the best first, then the others."""
+    return [*outcome.ranked, *(row for row in outcome.rows if row.outcome != "done")]
+
+
+def note(outcome: Outcome) -> str:
+    """Return the description of the parent run; empty if no job is done."""
+    settings, ranked = outcome.plan.settings, outcome.ranked
+    if not ranked:
+        return ""
+    best = ranked[0]
+    found = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
+    described = [settings.tracking.description] if settings.tracking.description else []
+    return "\n\n".join([*described, found, f"    {best.command}"])
 
 
 def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
@@ -262,11 +273,8 @@ def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
     settings = outcome.plan.settings
     with_run = [row for row in outcome.rows if row.run_id and row.outcome in ("done", "pruned")]
     best_first = [*outcome.ranked, *(row for row in with_run if row.outcome == "pruned")][:_MOST_CURVES]
-    curves = [
-        (row.name, list(runs.metric_history(history.uri, row.run_id, settings.objective).values()))
-        for row in best_first
-        if row.run_id
-    ]
+    curves_of = runs.metric_histories(history.uri, [row.run_id for row in best_first if row.run_id], settings.objective)
+    curves = [(row.name, list(curves_of[row.run_id].values())) for row in best_first if row.run_id]
     importances = study.importances(outcome.opened) if outcome.opened and outcome.how.minimize_too is None else {}
     figures.draw_all(
         folder,

@@ -21,7 +21,7 @@ from mnist_exp.runtime import backends, signals
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import own_lists, plan, recovery, reuse, rules, summary, tidy, turns
+from mnist_exp.sweeps import finished, own_lists, plan, recovery, reuse, rules, summary, tidy, turns
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
@@ -61,7 +61,7 @@ def sweep(
         backends.choose(
             call.plan.settings.trainer.backend
         )  # For the processes of the jobs, which import Keras at once.
-        with launching(make_launcher, call.how.job_timeout_s) as launch:
+        with launching(make_launcher, call.how.job_timeout_s, at_once=not finished.seems(call)) as launch:
             return _run(call, launch)
 
 
@@ -149,12 +149,14 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
 
 def _open_record(call: SweepCall, history: SweepHistory) -> tuple[list[StoredRun], ParentRun]:
     """Return the earlier runs of the experiment, and the parent run."""
-    earlier = history.jobs()
+    earlier = history.jobs(call.job_keys)
     history.tidy(earlier)
+    if (parent := finished.find(call, history, earlier)) is not None:
+        return earlier, parent
     if call.how.reuse and call.study is None:
         find_running(call, history)
         # A search need not wait: its next jobs resume the trials that orphaned jobs leave.
-        earlier = reuse.without_orphans(history, earlier, {job.key for job in call.plan.jobs})
+        earlier = reuse.without_orphans(history, earlier, call.job_keys or ())
     return earlier, open_parent(call, history, earlier)
 
 
@@ -163,7 +165,7 @@ def _peek(call: SweepCall) -> list[StoredRun]:
     file = store.sqlite_file(store.locate(call.tracking.uri))
     if call.tracking.store != "mlflow" or not call.how.reuse or (file is not None and not file.exists()):
         return []
-    return SweepHistory(call.tracking).jobs()
+    return SweepHistory(call.tracking).jobs(call.job_keys)
 
 
 def _config_dir(loader: ConfigLoader) -> str | None:

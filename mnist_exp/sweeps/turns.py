@@ -59,7 +59,7 @@ def run(
             _announce(call, held)
         if not _one_ended(parent.history, held, until):
             break
-        earlier = parent.history.jobs()
+        earlier = parent.history.jobs(call.job_keys)
         todo = _renewed(call, held, earlier)
     return lost[0] if lost else ""
 

@@ -81,15 +81,17 @@ def upload_waiting(
     return done
 
 
-def tidy(settings: TrackingSettings, finished: Container[str]) -> None:
+def tidy(settings: TrackingSettings, finished: Callable[[Sequence[str]], Container[str]]) -> None:
     """Remove the folders of runs that are FINISHED, from which nothing waits: their processes could not do so.
 
     Args:
         settings: name the folder of unfinished runs.
-        finished: ids of the runs that are FINISHED.
+        finished: returns which of some runs are FINISHED, by their ids.
     """
-    for folder in run_folder.folders(settings):
-        if folder.path.name in finished and not len(Spool(folder.spool)):
+    folders = list(run_folder.folders(settings))
+    ended = finished([folder.path.name for folder in folders])
+    for folder in folders:
+        if folder.path.name in ended and not len(Spool(folder.spool)):
             with contextlib.suppress(SettingsError):  # Another process works on it.
                 folder.claim()
                 folder.remove()

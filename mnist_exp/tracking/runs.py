@@ -14,14 +14,14 @@ from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import imports, processes
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, sqlite_reads, store
+from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, sqlite_reads, sqlite_runs, store
+from mnist_exp.tracking.wanted import Wanted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 _PAGE = 1000  # runs in one answer of the store
-_AT_ONCE = 500  # run ids in one request
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,7 @@ def in_file(file: Path, run_id: str, uri: str) -> StoredRun | None:
         uri: address of the store.
     """
     row = sqlite_reads.run(file, run_id)
-    if row is None:
-        return None
-    seconds = max(row.end_ms - row.start_ms, 0) / 1000 if row.end_ms else 0.0
-    facts = (row.params, row.metrics, row.tags, uri, seconds)
-    return StoredRun(run_id, row.name or run_id, row.experiment, row.status, *facts)
+    return None if row is None else _of_row(run_id, row, uri)
 
 
 def each_run(
@@ -211,11 +207,55 @@ def stored(run: "Run", experiment: str, uri: str, folders: Path | None = None) -
     )
 
 
+def _of_row(run_id: str, row: sqlite_reads.Row, uri: str, folders: Path | None = None) -> StoredRun:
+    seconds = max(row.end_ms - row.start_ms, 0) / 1000 if row.end_ms else 0.0
+    facts = (row.params, row.metrics, row.tags, uri, seconds, folders)
+    return StoredRun(run_id, row.name or run_id, row.experiment, row.status, *facts)
+
+
+def find(
+    uri: str,
+    experiment: str,
+    wanted: Wanted,
+    *,
+    oldest_first: bool = False,
+    folders: Path | None = None,
+    experiment_id: str | None = None,
+) -> list[StoredRun]:
+    """Return the runs of an experiment that are wanted; without MLflow, where the store is an SQLite file.
+
+    Args:
+        uri: address of the store.
+        experiment: its name.
+        wanted: says which.
+        oldest_first: whether the oldest comes first; else the newest.
+        folders: the folder of all unfinished runs; None if heartbeats are not needed.
+        experiment_id: of the experiment, if it is known.
+    Raises: SettingsError: there is no such experiment. One of MLflow's errors: the store does not answer.
+    """
+    rows = sqlite_runs.find(uri, experiment, wanted, oldest_first=oldest_first)
+    if rows is not None:
+        return [_of_row(run_id, row, uri, folders) for run_id, row in rows.items()]
+    in_store = experiment_id or _experiment_id(uri, experiment)
+    return [
+        stored(run, experiment, uri, folders)
+        for condition in wanted.conditions()
+        for run in each_run(store.client(uri), [in_store], condition, oldest_first=oldest_first)
+        if wanted.allows(run.data.tags)
+    ]
+
+
 def metric_history(uri: str, run_id: str, metric: str) -> dict[int, float]:
     """Return the values of a run's metric by step, sorted by step."""
     with store.understood(uri):
         points = store.client(uri).get_metric_history(run_id, metric)
     return {point.step: point.value for point in sorted(points, key=lambda point: point.step)}
+
+
+def metric_histories(uri: str, run_ids: Sequence[str], metric: str) -> dict[str, dict[int, float]]:
+    """Return the values of a metric by step for each of some runs, sorted by step."""
+    found = sqlite_runs.histories(uri, run_ids, metric)
+    return {run_id: metric_history(uri, run_id, metric) for run_id in run_ids} if found is None else found
 
 
 def tag(uri: str, run_id: str, tags: Mapping[str, str]) -> None:
@@ -231,20 +271,23 @@ def of_sweep(parent: StoredRun) -> list[StoredRun]:
     Of several runs of a job, as by code that was changed meanwhile, the one that stands on its leaderboard.
     """
     with store.understood(parent.uri):
-        runs = _of_experiment(parent.uri, parent.experiment, f"tags.`{names.PARENT}` = '{parent.run_id}'")
+        children = Wanted(names.PARENT, (parent.run_id,))
+        runs = find(parent.uri, parent.experiment, children, oldest_first=True)
         on_board = _on_board(parent)
         decided = {run.key for run in runs if run.run_id in on_board and run.key}
         runs = [run for run in runs if run.run_id in on_board or run.key not in decided]
         missing = sorted(on_board - {run.run_id for run in runs})
-        for start in range(0, len(missing), _AT_ONCE):
-            listed = ", ".join(f"'{run_id}'" for run_id in missing[start : start + _AT_ONCE])
-            runs += _of_experiment(parent.uri, parent.experiment, f"attributes.run_id IN ({listed})")
+        if missing:
+            runs += find(parent.uri, parent.experiment, Wanted(run_ids=missing), oldest_first=True)
     return runs
 
 
 def of_job(settings: TrackingSettings, key: str) -> list[StoredRun]:
     """Return the runs of the experiment that have a job key, oldest first; they know whether their process lives."""
     uri, folders = store.locate(settings.uri), run_folder.root(settings)
+    rows = sqlite_runs.of_key(uri, settings.experiment, names.JOB_KEY, key)
+    if rows is not None:
+        return [_of_row(run_id, row, uri, folders) for run_id, row in rows.items()]
     client = store.client(uri)
 
     def ask() -> list[StoredRun]:
@@ -280,15 +323,20 @@ def search(settings: TrackingSettings, condition: str) -> list[StoredRun]:
 
 
 def _of_experiment(uri: str, experiment: str, condition: str) -> list[StoredRun]:
+    client, in_store = store.client(uri), _experiment_id(uri, experiment)
+    return [stored(run, experiment, uri) for run in each_run(client, [in_store], condition, oldest_first=True)]
+
+
+def _experiment_id(uri: str, name: str) -> str:
+    """Return the id of an experiment. Raises: SettingsError: there is none of this name."""
     client = store.client(uri)
-    in_store = client.get_experiment_by_name(experiment)
+    in_store = client.get_experiment_by_name(name)
     if in_store is None:
         known = [each.name for each in client.search_experiments(max_results=1000)]
-        guess = wording.nearest(experiment, known)
+        guess = wording.nearest(name, known)
         hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(known)[:20])}"
-        raise SettingsError(f"there is no experiment {experiment!r} in {redact(uri)}: {hint}")
-    runs = each_run(client, [in_store.experiment_id], condition, oldest_first=True)
-    return [stored(run, experiment, uri) for run in runs]
+        raise SettingsError(f"there is no experiment {name!r} in {redact(uri)}: {hint}")
+    return str(in_store.experiment_id)
 
 
 def _on_board(parent: StoredRun) -> set[str]:

@@ -123,9 +123,14 @@ def model_file(file: Path, model_id: str, name: str) -> Path | None:
     return _below(_read(file, lambda ask: _only(ask(query, model_id, _ACTIVE))), name)
 
 
+def is_elsewhere() -> bool:
+    """Tell whether the environment makes MLflow look for runs or models in another place than the whole file."""
+    return any(map(os.environ.get, _ELSEWHERE))
+
+
 def _read(file: Path, read: Callable[[Ask], _Found | None]) -> _Found | None:
     """Return what is read from a store; None where the database does not understand it, or holds it back."""
-    if any(map(os.environ.get, _ELSEWHERE)):
+    if is_elsewhere():
         return None
     try:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)) as opened:

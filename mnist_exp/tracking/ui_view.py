@@ -133,16 +133,35 @@ def page(client: "MlflowClient", experiment: "Experiment", view: View) -> str:
     A view that is stored already is not changed, because a user may have edited it in the browser. So the first run of
     an experiment costs one request, and the next ones none.
     """
-    tag = _TAG + view.key
-    is_kept = tag in experiment.tags
-    if not is_kept:
-        with contextlib.suppress(*mlflow_writes.write_errors()):  # As where others may write runs only.
-            client.set_experiment_tag(experiment.experiment_id, tag, _as_kept(view))
-            is_kept = True
+    is_kept = tag(view) in experiment.tags or keep(client, experiment.experiment_id, view)
+    return address(experiment.experiment_id, view, is_kept=is_kept)
+
+
+def tag(view: View) -> str:
+    """Return the name of the experiment's tag that keeps a view."""
+    return _TAG + view.key
+
+
+def keep(client: "MlflowClient", experiment_id: str, view: View) -> bool:
+    """Store a view in MLflow; return False where others may write runs only."""
+    with contextlib.suppress(*mlflow_writes.write_errors()):
+        client.set_experiment_tag(experiment_id, tag(view), _as_kept(view))
+        return True
+    return False
+
+
+def address(experiment_id: str, view: View, *, is_kept: bool) -> str:
+    """Return the part of the page's address that follows the address of the server.
+
+    Args:
+        experiment_id: of the runs.
+        view: of them.
+        is_kept: whether MLflow has the view.
+    """
     # Given both, MLflow follows what the address says and leaves the view alone. Without the last part it would show
     # its front page, which is for language models.
     query = f"viewStateShareKey={view.key}" if is_kept else view.address
-    return f"/#/experiments/{experiment.experiment_id}/runs?{query}&workflowType=machine_learning"
+    return f"/#/experiments/{experiment_id}/runs?{query}&workflowType=machine_learning"
 
 
 def _as_kept(view: View) -> str:

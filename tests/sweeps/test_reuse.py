@@ -145,7 +145,7 @@ class FakeHistory:
     def is_orphan(self, run):
         return run.tags.get("mlflow.parentRunId") == "gone"
 
-    def jobs(self):
+    def jobs(self, keys=None):
         self.left -= 1
         return [orphan("running" if self.left > 0 else "killed")]
 

@@ -1,9 +1,12 @@
 """Sweeps from the command line to the store: what a user types, sees and finds recorded."""
 
+import contextlib
 import csv
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -130,6 +133,59 @@ def test_same_command_again_runs_nothing_and_keeps_the_parent_run(swept):
     _, parents_after, children_after = recorded()
     assert [run.info.run_id for run in parents_after] == [run.info.run_id for run in parents]
     assert {r.info.run_id for r in children_after.values()} == {r.info.run_id for r in children.values()}
+
+
+def everything(folder):
+    """Return the content of the store and of all files of runs."""
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as opened:
+        store = "\n".join(opened.iterdump())
+    return store, {file: file.stat().st_mtime_ns for file in (folder / "mlartifacts").rglob("*") if file.is_file()}
+
+
+def test_finished_grid_issued_again_writes_nothing_and_imports_little(swept):
+    arguments, out, _, parents, _ = swept
+    before = everything(Path.cwd())
+    again = sweep(*arguments, "hydra.launcher.n_workers=2", PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines()}
+    assert "mnist_exp.sweeps.sweep" in imported
+    assert not {"mlflow", "tensorflow", "keras", "optuna", "matplotlib", "pebble", "pandas", "sqlalchemy"} & imported
+    assert everything(Path.cwd()) == before
+    assert parents[0].info.run_id in again.stdout
+    # The same board, best job and address of the page, but for the time of a job: of its events, and of its run.
+    assert untimed(again.stdout)[3:] == untimed(out)[-len(untimed(again.stdout)) + 3 :]
+
+
+def untimed(out):
+    lines = [re.sub(r" +[0-9.]+ s ", " ", line) for line in out.splitlines()]
+    return [re.sub(r"4 done; 4 of them done before", "4 done", line) for line in lines]
+
+
+@pytest.mark.slow
+def test_finished_grid_is_recorded_anew_where_its_record_is_not_what_it_should_be(grid, tmp_path, monkeypatch):
+    arguments, _, folder = grid
+    shutil.copytree(folder, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    subprocess.run([sys.executable, "-m", "mnist_exp.relocate"], check=True, capture_output=True)
+    client, (parent,), _ = recorded()
+    board = artifacts(parent) / "leaderboard.csv"
+    text = board.read_text()
+
+    board.unlink()
+    sweep(*arguments)
+    assert board.read_text().splitlines()[0].split(",")[:3] == text.splitlines()[0].split(",")[:3]
+
+    board.write_text(text.replace("done", "failed", 1))
+    sweep(*arguments)
+    assert "failed" not in board.read_text()
+
+    sweep(*arguments, "tracking.description='what for'", "+tags.team=a")
+    tags = client.get_run(parent.info.run_id).data.tags
+    assert tags["mlflow.note.content"].startswith("what for\n\nBest of 4: ")
+    assert tags["team"] == "a"
+
+    client.update_run(parent.info.run_id, status="KILLED")
+    sweep(*arguments, "tracking.description='what for'", "+tags.team=a")
+    assert client.get_run(parent.info.run_id).info.status == "FINISHED"
 
 
 def test_dry_run_shows_the_jobs_of_a_larger_sweep(swept):
