@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mnist_exp.demo_page.session import DemoSession
 
 PORT = 7860
-_ONE_MAP = 26 * 26  # images that are asked at once for one map of what the model looks at
+_EXAMPLES = 10 * 26 * 26  # of a short visit: for each map of what the model looks at it is asked so often
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
             f"run {run.run_id} is of the task {task.name}: the page shows classes; predict and evaluate show the rest"
         )
     with imports.quick_imports():
-        model = to_answer(run, commands.trusted(options), _ONE_MAP)
+        model = to_answer(run, commands.trusted(options), _EXAMPLES)
         from mnist_exp.demo_page.session import DemoSession, mistakes_or_why_none
     mistakes = mistakes_or_why_none(run, _settings(run, options))
     session = DemoSession(run, model, task, mistakes, doubt.of_run(run, task))

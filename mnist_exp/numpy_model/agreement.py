@@ -13,8 +13,8 @@ from mnist_exp.numpy_model.model import NumpyModel
 from mnist_exp.numpy_model.weights import UnknownError
 
 TOLERANCE = 1e-5  # of a probability, of which four digits are shown
-_MOST, _LEAST = 100, 4  # examples
-_OPERATIONS = 200_000_000  # of all of them: of large models fewer are tried
+_MOST, _LEAST = 50, 4  # examples
+_OPERATIONS = 50_000_000  # of all of them: of large models fewer are tried
 Activation = Literal["softmax", "sigmoid", "linear"]
 
 

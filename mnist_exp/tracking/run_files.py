@@ -12,6 +12,7 @@ from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, sqlite_reads, store, tracker
 
+_NEVER = "its process ended before it was recorded, or it was made by an older version"
 _LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
 
 
@@ -82,7 +83,10 @@ class _PlainLoader(yaml.SafeLoader):
 def _text(uri: str, run_id: str, name: str, largest: int) -> str:
     what = f"{name} of run {run_id}"
     database = store.sqlite_file(uri)
-    here = sqlite_reads.run_file(database, run_id, name) if database is not None else None
+    try:
+        here = sqlite_reads.run_file(database, run_id, name) if database is not None else None
+    except FileNotFoundError as error:
+        raise SettingsError(f"there is no {what}: {_NEVER}") from error
     if here is not None:
         content = _content(here, largest)
     else:
@@ -112,4 +116,4 @@ def _why_missing(uri: str, run_id: str, name: str, error: Exception) -> str:
         return f"the store does not deliver it: {redact(first_line(error))}"
     if not names and info.status == "FINISHED":
         return f"no file of the run is at {redact(info.artifact_uri)} any more; it was removed, or moved elsewhere"
-    return "its process ended before it was recorded, or it was made by an older version"
+    return _NEVER

@@ -106,9 +106,15 @@ def run_file(file: Path, run_id: str, name: str) -> Path | None:
         file: of the store.
         run_id: of the run.
         name: of the file, a plain one.
+    Raises: FileNotFoundError: the run has its files on this machine, and this one is not among them.
     """
-    query = "SELECT artifact_uri FROM runs WHERE run_uuid = ?"
-    return _below(_read(file, lambda ask: _only(ask(query, run_id))), name)
+    folder = _folder(_read(file, lambda ask: _only(ask("SELECT artifact_uri FROM runs WHERE run_uuid = ?", run_id))))
+    path = _plain(folder, name)
+    if path is None and folder is not None and os.access(folder, os.R_OK | os.X_OK):
+        names = [path.name for path in folder.iterdir()]
+        if names and name not in names:
+            raise FileNotFoundError(name)
+    return path
 
 
 def model_file(file: Path, model_id: str, name: str) -> Path | None:
@@ -120,7 +126,7 @@ def model_file(file: Path, model_id: str, name: str) -> Path | None:
         name: of the file, below the model.
     """
     query = "SELECT artifact_location FROM logged_models WHERE model_id = ? AND lifecycle_stage = ?"
-    return _below(_read(file, lambda ask: _only(ask(query, model_id, _ACTIVE))), name)
+    return _plain(_folder(_read(file, lambda ask: _only(ask(query, model_id, _ACTIVE)))), name)
 
 
 def is_elsewhere() -> bool:
@@ -144,9 +150,16 @@ def _only(rows: list[Any]) -> str | None:
     return str(rows[0][0]) if len(rows) == 1 and rows[0][0] else None
 
 
-def _below(address: str | None, name: str) -> Path | None:
-    """Return the path of a file in a folder; None if that, or it, is not on this machine, or a link."""
+def _folder(address: str | None) -> Path | None:
+    """Return the folder of an address; None if it is not on this machine."""
     if address is None or not address.startswith("file:///"):
         return None
-    path = Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)) / name
+    return Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path))
+
+
+def _plain(folder: Path | None, name: str) -> Path | None:
+    """Return the path of a file in a folder; None if it cannot be read, or is a link."""
+    if folder is None:
+        return None
+    path = folder / name
     return path if os.access(path, os.R_OK) and path.is_file() and not path.is_symlink() else None

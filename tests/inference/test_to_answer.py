@@ -265,3 +265,11 @@ def test_predictor_without_likeness_asks_numpy_alone(there):
     model = load.to_answer(find(there["convnet"]))
     outputs, unlike = answers.Predictor(model).predict(np.zeros((3, 28, 28, 1), np.uint8), None)
     assert (outputs.shape, unlike) == ((3, 10), None)
+
+
+def test_model_that_mlflow_must_fetch_is_computed_by_numpy_too(there, monkeypatch):
+    meant = load.to_answer(find(there["cnn"])).predict(np.zeros((2, 28, 28, 1), np.uint8))
+    monkeypatch.setattr(sqlite_reads, "model_file", lambda *_: None)  # As on a server.
+    found = load.to_answer(find(there["cnn"]))
+    assert isinstance(found, NumpyModel)
+    np.testing.assert_array_equal(found.predict(np.zeros((2, 28, 28, 1), np.uint8)), meant)

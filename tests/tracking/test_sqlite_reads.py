@@ -137,6 +137,26 @@ def test_locked_store_is_left_to_mlflow_which_waits(recorded, monkeypatch):
     assert same(references.find(TrackingSettings(uri=uri), run_id), by_mlflow(uri, run_id))
 
 
+def test_what_is_said_of_a_missing_file_is_what_mlflow_s_way_says(recorded, monkeypatch):
+    uri, file, run_id = recorded
+    said = []
+    for real in (sqlite_reads.run_file, lambda *_: None):
+        monkeypatch.setattr(sqlite_reads, "run_file", real)
+        with pytest.raises(SettingsError) as error:
+            run_files.read_leaderboard(uri, run_id)
+        said.append(error.value.problems)
+    assert said[0] == said[1]
+    monkeypatch.undo()
+    place = sqlite_reads.run_file(file, run_id, "classes.yaml").parent
+    place.rename(place.with_name("away"))
+    try:
+        assert sqlite_reads.run_file(file, run_id, "classes.yaml") is None
+        with pytest.raises(SettingsError, match=r"no file of the run is at .* any more; it was removed, or moved"):
+            run_files.read_sections(uri, run_id, "classes.yaml")
+    finally:
+        place.with_name("away").rename(place)
+
+
 def test_file_that_is_a_link_or_on_a_server_is_left_to_mlflow(recorded, tmp_path):
     uri, file, run_id = recorded
     place = sqlite_reads.run_file(file, run_id, "classes.yaml")
@@ -144,7 +164,8 @@ def test_file_that_is_a_link_or_on_a_server_is_left_to_mlflow(recorded, tmp_path
     link.symlink_to(place)
     assert sqlite_reads.run_file(file, run_id, "link.yaml") is None
     link.unlink()
-    assert sqlite_reads.run_file(file, run_id, "none.yaml") is None
+    with pytest.raises(FileNotFoundError):
+        sqlite_reads.run_file(file, run_id, "none.yaml")
     with pytest.raises(SettingsError, match=r"there is no none.yaml of run .*its process ended before"):
         run_files.read_sections(uri, run_id, "none.yaml")
     with sqlite3.connect(file) as opened:
@@ -160,7 +181,9 @@ def test_run_is_found_without_importing_mlflow(recorded):
     uri, _, run_id = recorded
     words = (
         "import sys; from mnist_exp.tracking import references; from mnist_exp.config.schema import TrackingSettings; "
+        "from mnist_exp.inference.table_record import TableRecord; "
         f"found = references.find(TrackingSettings(uri={uri!r}), {run_id!r}); found.config(); found.confidence(); "
+        "assert TableRecord(found).columns is None; "  # Of pictures there is no such file.
         "print(sorted({'mlflow', 'hydra', 'keras', 'sqlalchemy', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
