@@ -16,8 +16,8 @@ What is equal, and what is not:
   - run-1 and run-10: the store exists already, as on every day but the first. All programs test at the end.
   - grid and search: each begins in an empty folder, and validates after each epoch on the same held-out images. This
     package also tests and records each job, with its model and pictures; the others but the autolog loop do not.
-    `mnist_exp` has two workers of one thread each, as Ray Tune has; the others train one model at a time on all
-    threads.
+    `mnist_exp` has a worker of one thread for each CPU, its default, as Ray Tune has here; the others train one
+    model at a time on all threads.
   - search: Optuna has this package's sampler and pruner; KerasTuner's Hyperband about as many epochs; Ray its random
     search.
   - jobs: time from the start of one job to that of the next; ours are recorded in MLflow with model and pictures, the

@@ -5,7 +5,7 @@ import shlex
 import sqlite3
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ from measuring import Measured
 PEERS = Path(__file__).resolve().parent / "peers"
 OURS = "mnist_exp"
 FIRST_STEP_REACHED = 77  # As peers/first_step.py ends a process.
-GRID = ["model.filters=8,16,32,64", "model.dropout=0.1,0.3,0.5"]
+GRID = {"filters": [8, 16, 32, 64], "dropout": [0.1, 0.3, 0.5]}
+SMALL_GRID = {"filters": [16, 32], "dropout": [0.1, 0.3]}
 SPACE = [  # As in peers/optuna_loop.py.
     "model.filters=tag(log, int(interval(8, 64)))",
     "model.dropout=interval(0.0, 0.7)",
@@ -112,25 +113,29 @@ def single(options: Options, epochs: int, rounds: int) -> Row:
     )
 
 
-def grid(options: Options) -> Row:
-    """Twelve trainings: every combination of two options."""
+def grid(options: Options, values: Mapping[str, Sequence[float]], rounds: int) -> Row:
+    """Every combination of two options."""
     images = _images(options.limit, 0.1)
-    sweep = ours("-m", *GRID, *images, f"trainer.epochs={options.epochs}")
+    swept = [f"model.{name}={','.join(map(str, each))}" for name, each in values.items()]
+    sweep = ours("-m", *swept, *images, f"trainer.epochs={options.epochs}")
+    filters, dropouts = values["filters"], values["dropout"]
     epochs = ["--epochs", options.epochs]
+    of_grid = ["grid", *epochs, "--filters", *filters, "--dropouts", *dropouts]
     script = shlex.join(theirs("plain.py", *epochs, "--autolog"))
-    loop = f"for f in 8 16 32 64; do for d in 0.1 0.3 0.5; do {script} --filters $f --dropout $d || exit 1; done; done"
+    inner = f"for d in {' '.join(map(str, dropouts))}; do {script} --filters $f --dropout $d || exit 1; done"
+    loop = f"for f in {' '.join(map(str, filters))}; do {inner}; done"
     return Row(
-        f"a grid of 12 trainings, {options.epochs} epoch{'s'[: options.epochs > 1]} each",
+        f"a grid of {len(filters) * len(dropouts)} trainings, {options.epochs} epoch{'s'[: options.epochs > 1]} each",
         images,
         {
-            OURS: Program([*sweep, "hydra.launcher.n_workers=2"], _sweep_of_store),
-            f"{OURS}, one worker": Program(sweep, _sweep_of_store),
-            "KerasTuner": Program(theirs("tuner.py", "grid", *epochs), _last_line, needs=("keras_tuner",)),
-            "Optuna loop": Program(theirs("optuna_loop.py", "grid", *epochs), _last_line),
-            "Ray Tune": Program(theirs("ray_tune.py", "grid", *epochs), _last_line, needs=("ray",), is_alone=True),
+            OURS: Program(sweep, _sweep_of_store),
+            f"{OURS}, one worker": Program([*sweep, "hydra.launcher.n_workers=1"], _sweep_of_store),
+            "KerasTuner": Program(theirs("tuner.py", *of_grid), _last_line, needs=("keras_tuner",)),
+            "Optuna loop": Program(theirs("optuna_loop.py", *of_grid), _last_line),
+            "Ray Tune": Program(theirs("ray_tune.py", *of_grid), _last_line, needs=("ray",), is_alone=True),
             "shell loop over autolog": Program(["sh", "-c", loop], needs=("tensorboard",)),
         },
-        1,
+        rounds,
     )
 
 
@@ -148,8 +153,8 @@ def search(options: Options) -> Row:
         f"a search, {options.trials} trials of at most 5 epochs on {limit:,} images, poor ones stopped",
         images,
         {
-            OURS: Program([*sweep, "hydra.launcher.n_workers=2"], _sweep_of_store),
-            f"{OURS}, one worker": Program(sweep, _sweep_of_store),
+            OURS: Program(sweep, _sweep_of_store),
+            f"{OURS}, one worker": Program([*sweep, "hydra.launcher.n_workers=1"], _sweep_of_store),
             "Optuna loop (TPE, ASHA)": Program(theirs("optuna_loop.py", "asha", *most, *trials), _last_line),
             "KerasTuner (Hyperband)": Program(
                 theirs("tuner.py", "hyperband", *most, *iterations), _last_line, needs=("keras_tuner",)
@@ -230,7 +235,8 @@ def predict(options: Options) -> Row:
 ROWS: dict[str, Callable[[Options], Row]] = {
     "run-1": lambda options: single(options, 1, 3),
     "run-10": lambda options: single(options, 10, 2),
-    "grid": grid,
+    "grid-4": lambda options: grid(options, SMALL_GRID, 2),
+    "grid": lambda options: grid(options, GRID, 1),
     "search": search,
     "start": start,
     "reject": reject,

@@ -17,9 +17,11 @@ parser.add_argument("data")
 parser.add_argument("kind", choices=["grid", "asha", "nothing"])
 parser.add_argument("--epochs", type=int, default=1)
 parser.add_argument("--trials", type=int, default=20)
+parser.add_argument("--filters", type=int, nargs="+", default=[8, 16, 32, 64], help="of the grid")
+parser.add_argument("--dropouts", type=float, nargs="+", default=[0.1, 0.3, 0.5], help="of the grid")
 options = parser.parse_args()
 
-GRID = {"filters": [8, 16, 32, 64], "dropout": [0.1, 0.3, 0.5]}
+GRID = {"filters": options.filters, "dropout": options.dropouts}
 train, val, test = baseline.load(options.data)
 noting = baseline.Noting()
 starts, fits = [], []

@@ -25,6 +25,8 @@ parser.add_argument("data")
 parser.add_argument("kind", choices=["grid", "asha"])
 parser.add_argument("--epochs", type=int, default=1)
 parser.add_argument("--trials", type=int, default=20)
+parser.add_argument("--filters", type=int, nargs="+", default=[8, 16, 32, 64], help="of the grid")
+parser.add_argument("--dropouts", type=float, nargs="+", default=[0.1, 0.3, 0.5], help="of the grid")
 options = parser.parse_args()
 HERE, KIND, EPOCHS, DATA = Path.cwd(), options.kind, options.epochs, options.data
 
@@ -57,7 +59,7 @@ def bring_up_loopback():
 bring_up_loopback()
 ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
 if KIND == "grid":
-    space = {"filters": tune.grid_search([8, 16, 32, 64]), "dropout": tune.grid_search([0.1, 0.3, 0.5])}
+    space = {"filters": tune.grid_search(options.filters), "dropout": tune.grid_search(options.dropouts)}
     plan = tune.TuneConfig(metric="val_accuracy", mode="max")
 else:
     space = {

@@ -15,12 +15,14 @@ parser.add_argument("data")
 parser.add_argument("kind", choices=["grid", "hyperband"])
 parser.add_argument("--epochs", type=int, default=1)
 parser.add_argument("--iterations", type=int, default=3)
+parser.add_argument("--filters", type=int, nargs="+", default=[8, 16, 32, 64], help="of the grid")
+parser.add_argument("--dropouts", type=float, nargs="+", default=[0.1, 0.3, 0.5], help="of the grid")
 options = parser.parse_args()
 
 
 class Grid(keras_tuner.HyperModel):
     def build(self, hp):
-        return baseline.cnn(hp.Choice("filters", [8, 16, 32, 64]), hp.Choice("dropout", [0.1, 0.3, 0.5]))
+        return baseline.cnn(hp.Choice("filters", options.filters), hp.Choice("dropout", options.dropouts))
 
     def fit(self, hp, model, *args, **kwargs):
         return model.fit(*args, batch_size=200, **kwargs)

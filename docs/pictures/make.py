@@ -22,8 +22,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
 BASELINE = "trainer.epochs=5 data.validation=5000 tracking.register_as=digits"
 SWEEP = (
-    "-m model.filters=8,32 model.dropout=0.1,0.5 seed=range(1,9) "
-    "data.limit=12000 trainer.epochs=4 data.validation=5000 hydra.launcher.n_workers=2"
+    "-m model.filters=8,32 model.dropout=0.1,0.5 seed=range(1,9) data.limit=12000 trainer.epochs=4 data.validation=5000"
 )
 # Without the address of a font on the web, which Rich would put in.
 SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">

@@ -64,7 +64,7 @@ def ink():
 own = "data=mnist_5k trusted_modules=[lesson_data] model=mlp model.hidden_units=[32] trainer.batch_size=100"
 sweep = shell(
     f"python -m mnist_exp.run -m {own} data._target_=lesson_data.rare data.name=rare data.validation=500 trainer.epochs=4 "
-    "objective=val_macro_f1 loss=crossentropy,focal 'seed=range(1,6)' hydra.launcher.n_workers=2"
+    "objective=val_macro_f1 loss=crossentropy,focal 'seed=range(1,6)'"
 )
 
 # %%

@@ -18,7 +18,7 @@ from lesson import shell, show
 search = (
     "python -m mnist_exp.run -m 'model.filters=int(interval(2,16))' "
     "'optimizer.learning_rate=tag(log, interval(1e-4, 1e-1))' "
-    "data=mnist_5k trainer.epochs=3 hydra.launcher.n_workers=2"
+    "data=mnist_5k trainer.epochs=3"
 )
 shell(f"{search} sweep.n_trials=5", code=2)
 

@@ -20,7 +20,7 @@ from lesson import found, shell, show
 sweep = (
     "python -m mnist_exp.run -m model.dropout=0.2,0.3,0.9 seed=1,2,3,4 "
     "model.filters=8 optimizer.learning_rate=0.003 trainer.epochs=3 "
-    "data=mnist_5k data.validation=1000 hydra.launcher.n_workers=2"
+    "data=mnist_5k data.validation=1000"
 )
 shell(f"{sweep} sweep.dry_run=true")
 
@@ -28,7 +28,7 @@ shell(f"{sweep} sweep.dry_run=true")
 # Train
 # -----
 #
-# The same command without ``sweep.dry_run``. ``hydra.launcher.n_workers=2`` trains two at a time.
+# The same command without ``sweep.dry_run``. It trains as many at a time as there are CPUs, a thread each.
 
 printed = shell(sweep)
 

@@ -10,6 +10,7 @@ from hydra.plugins.sweeper import Sweeper as HydraSweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from mnist_exp.jobs.crew import Asked
 from mnist_exp.jobs.worker import HydraTask, WorkersLauncher
 
 
@@ -38,7 +39,7 @@ class Sweeper(HydraSweeper):
 class LocalLauncher(WorkersLauncher):
     """Run jobs in worker processes of this machine that live on from job to job."""
 
-    def __init__(self, n_workers: int = 1) -> None:
+    def __init__(self, n_workers: Asked = "auto") -> None:
         self._n_workers = n_workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -124,6 +124,11 @@ class Dataset:
         return tuple(self.x_train.shape[1:])
 
     @property
+    def bytes_in_memory(self) -> int:
+        """How many bytes its examples take; what is read as needed takes none."""
+        return sum(int(getattr(x, "nbytes", 0)) for x in (self.x_train, self.x_test, self.x_val))
+
+    @property
     def pixels(self) -> bool:
         """Whether the examples are pixels."""
         return self.pixel_range is not None

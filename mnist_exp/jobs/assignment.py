@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnist_exp.composition.hydra_section import Alone
+from mnist_exp.jobs.crew import Idle
 from mnist_exp.jobs.sharing import Reuse
 from mnist_exp.search.study import Study
 
@@ -40,6 +41,7 @@ class Assignment:
         groups: of jobs that are trained together, one for each job of the launcher; empty if each is trained alone.
         run_name: `tracking.run_name` where it is the same in all jobs, which is the name of the sweep.
         alone: what a command of its own needs, beside a job's overrides, to be the same experiment.
+        idle: the CPUs that no worker uses, if there are any.
     """
 
     sweep_id: str
@@ -55,3 +57,4 @@ class Assignment:
     groups: tuple[tuple[NumberedJob, ...], ...] = ()
     run_name: str | None = None
     alone: Alone = field(default_factory=Alone)
+    idle: Idle | None = None

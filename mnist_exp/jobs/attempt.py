@@ -21,7 +21,7 @@ from mnist_exp.composition.preflight import check
 from mnist_exp.config.nested import digest
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset
-from mnist_exp.errors import MnistExpError, SettingsError, TrackingError, first_line
+from mnist_exp.errors import MnistExpError, SettingsError, TrackingError, first_line, plural
 from mnist_exp.experiment import own_code, provenance, resume, runner
 from mnist_exp.experiment.job_key import differences, job_key
 from mnist_exp.experiment.record import Job
@@ -30,6 +30,7 @@ from mnist_exp.experiment.runner import Result, Run
 from mnist_exp.inspection import cheap
 from mnist_exp.jobs import events, sharing
 from mnist_exp.jobs.assignment import Assignment
+from mnist_exp.jobs.crew import Idle
 from mnist_exp.runtime import retries
 from mnist_exp.runtime.reasons import reason
 from mnist_exp.runtime.redaction import redact
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from mnist_exp.training.fit import FitResult
 
 NO_RESULT = float("nan")
+# A step of 1 GFLOP takes 10 ms on two threads and 15 on one; one of 0.1 gains nothing (benchmarks/README.md).
+_WORTH_THREADS_GFLOP = 0.5
 
 
 @dataclass
@@ -164,6 +167,8 @@ class Attempt:
             job = dataclasses.replace(self._job(settings, resumption), claimed=claimed)
             opened = ending.enter_context(runner.open_run(settings, screen, job))
             self._ending = ending.pop_all()
+        if (idle := self.assignment.idle) is not None and not self.assignment.groups:
+            _tell_of_idle_cpus(idle, opened)
         return opened
 
     def close(self, opened: Run, train: "Callable[[Run], FitResult]") -> None:
@@ -280,6 +285,19 @@ class Attempt:
         self.trial.report(value, epoch)
         # After the last epoch there is nothing left to save.
         return epoch < epochs and self.trial.should_prune()
+
+
+def _tell_of_idle_cpus(idle: Idle, opened: Run) -> None:
+    """Say that a large model is trained on fewer threads than there are."""
+    from mnist_exp.training import flops
+
+    per_image = flops.forward(opened.training.models.inference_model)
+    step = 3e-9 * (per_image or 0) * opened.settings.trainer.batch_size
+    if step >= _WORTH_THREADS_GFLOP:
+        opened.screen.warn(
+            f"{plural(idle.cpus, 'CPU')} idle while steps take {step:.1f} GFLOP each: {idle.fix} shares all CPUs among "
+            "the workers; the last digits of results depend on the number of threads"
+        )
 
 
 class _Silent(Screen):

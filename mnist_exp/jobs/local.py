@@ -1,26 +1,30 @@
-"""Worker processes of this machine: each starts TensorFlow once and takes job after job.
+"""Worker processes of this machine, which take job after job.
 
-Pebble's pool keeps them: a worker that dies takes only its own job with it, and another one comes in its place.
+Pebble's pool keeps them: a worker that dies takes only its own job with it, and another one comes in its place. Where
+it is safe, several workers are forked from one process that has imported TensorFlow (jobs/warm): they start sooner, and
+share its memory.
 """
 
 import contextlib
 import functools
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from hydra.core.utils import JobReturn
 
-from mnist_exp.jobs import worker
+from mnist_exp.jobs import crew, worker
+from mnist_exp.jobs.crew import Crew
 from mnist_exp.jobs.worker import HydraTask, JobLostError
-from mnist_exp.runtime import imports, signals, threads
+from mnist_exp.runtime import backends, imports, machine, signals, threads
 from mnist_exp.runtime.signals import Terminated
 
 if TYPE_CHECKING:
@@ -28,22 +32,26 @@ if TYPE_CHECKING:
 
     import pebble
 
-_LOOK_FOR_PARENT_S = 0.5
-
 
 class LocalWorkers(worker.Workers):
     """A pool of worker processes for the jobs of one sweep.
 
     Args:
-        count: how many jobs run at a time.
+        asked: how many jobs run at a time, or auto.
         task: of the sweep.
     """
 
-    def __init__(self, count: int, task: HydraTask) -> None:
+    def __init__(self, asked: crew.Asked, task: HydraTask) -> None:
         super().__init__(task)
-        self._count = count
+        self._asked = asked
         self._folder = Path(str(task.config.hydra.sweep.dir))
         self._pool: pebble.ProcessPool | None = None
+        self._others: set[Any] = set()
+
+    @functools.cached_property
+    def crew(self) -> Crew:
+        """How many they are."""
+        return crew.chosen(self._asked, self.work)
 
     def start(self) -> None:
         """Start the workers, so that they import TensorFlow while the sweep opens its store."""
@@ -55,12 +63,13 @@ class LocalWorkers(worker.Workers):
             with imports.quiet_stderr():
                 # Its messages about semaphores of killed workers would only confuse.
                 resource_tracker.ensure_running()
+            self._others = set(multiprocessing.active_children())
             self._pool = pebble.ProcessPool(
-                max_workers=self._count,
+                max_workers=self.crew.count,
                 max_tasks=0,
                 initializer=_start_worker,
-                initargs=(self._count, str(self._folder)),
-                context=get_context("spawn"),
+                initargs=(self.crew.count, self.crew.threads, str(self._folder)),
+                context=multiprocessing.get_context(_start_method(self.crew.count, self.work)),
             )
             self._pool.schedule(_ready)
 
@@ -83,8 +92,7 @@ class LocalWorkers(worker.Workers):
             self.stop()
             raise
         self._pool.close()  # type: ignore[no-untyped-call]
-        self._pool.join()
-        self._pool = None
+        self._join()
         return [returned[i] for i in range(len(futures))]
 
     @signals.held()  # A second Ctrl-C would leave jobs that end after the summary of the sweep.
@@ -93,13 +101,17 @@ class LocalWorkers(worker.Workers):
         self.on_lost = None  # The jobs are ended, not lost.
         if self._pool is not None:
             # All at the same time; the pool would end one after the other.
-            for process in psutil.Process().children():
-                if "spawn_main" in " ".join(process.cmdline()):
-                    process.terminate()
+            for process in set(multiprocessing.active_children()) - self._others:
+                process.terminate()
             self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool.join()
-            self._pool = None
+            self._join()
         self._tidy()
+
+    def _join(self) -> None:
+        assert self._pool is not None
+        self._pool.join()
+        self._pool = None
+        _end_fork_server()
 
     def _tidy(self) -> None:
         """Remove locks, empty logs and an empty folder."""
@@ -133,20 +145,40 @@ def _lost(error: BaseException) -> JobLostError:
     return JobLostError(f"{type(error).__name__}: {error}")
 
 
-def _start_worker(count: int, folder: str) -> None:
+def _start_worker(count: int, thread_count: int | None, folder: str) -> None:
     """Prepare a new worker: its log file, its share of threads, its GPUs, all imports."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     slot = _take_slot(Path(folder), count)
     log = os.open(Path(folder) / f"worker-{slot}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(log, stream)
-    if count > 1:
-        threads.share(max(threads.usable_cpus() // count, 1))
-    if gpus := _visible_gpus():
+    if thread_count is not None:
+        threads.share(thread_count)
+    if gpus := machine.gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share_of(gpus, slot, count))
     with imports.quick_imports():
         from mnist_exp.evaluation import figures  # noqa: F401
         from mnist_exp.training import fit  # noqa: F401
+
+
+def _start_method(count: int, work: crew.Work) -> str:
+    """Return how workers are started, and prepare for it.
+
+    Forking is safe while a library has no threads of its own running: TensorFlow, imported and not yet used, has none
+    (2.21, Linux); JAX warns of it, macOS forbids it, and no GPU was there to try.
+    """
+    if count == 1 or sys.platform != "linux" or machine.gpus() or backends.default() != "tensorflow":
+        return "spawn"
+    multiprocessing.set_forkserver_preload([f"mnist_exp.jobs.{'warm_and_recording' if work.records else 'warm'}"])
+    return "forkserver"
+
+
+def _end_fork_server() -> None:
+    """End the process that workers were forked from: it holds memory, and the environment of this sweep."""
+    server: Any = forkserver._forkserver
+    if server._forkserver_pid is not None:  # There is no public way; a test says that this one is there.
+        os.kill(server._forkserver_pid, signal.SIGKILL)
+        server._stop()
 
 
 def _work(job: int, overrides: list[str], task: bytes) -> JobReturn:
@@ -178,10 +210,11 @@ def _take_slot(folder: Path, count: int) -> int:
 _held: list[Any] = []
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a sweep that was killed must not train on unseen."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_FOR_PARENT_S)
+def _end_with_the_sweep() -> None:
+    """End this process when the launching one is gone: a sweep that was killed must not train on unseen."""
+    launching = multiprocessing.parent_process()
+    assert launching is not None
+    launching.join()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(worker.GRACE_S)
     os._exit(1)
@@ -190,12 +223,3 @@ def _end_with(parent: int) -> None:
 def _share_of(gpus: Sequence[str], slot: int, count: int) -> Sequence[str]:
     """Return the GPUs of one worker: those of no other one, or where there are fewer than workers, one of them."""
     return gpus[slot::count] or [gpus[slot % len(gpus)]]
-
-
-def _visible_gpus() -> list[str]:
-    """Return the GPUs that this process may use, without starting a GPU library."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name]
-    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
-    return [device.name.removeprefix("nvidia") for device in devices]

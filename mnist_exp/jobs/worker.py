@@ -22,6 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from mnist_exp.errors import MnistExpError
+from mnist_exp.jobs.crew import Crew, Work
 from mnist_exp.runtime import imports, threads
 from mnist_exp.runtime.redacted_output import redacted_output
 from mnist_exp.runtime.signals import Terminated, end_on_signals
@@ -102,6 +103,7 @@ class Workers(abc.ABC):
         name: of the sweep; unique among those that run.
         job_timeout_s: how long a job may take; None for as long as it takes.
         on_lost: called with the number of a job whose process ended early, and the reason.
+        work: what they are for.
         keeps_configurations: whether results have the configurations of their jobs, which are large.
     """
 
@@ -109,9 +111,15 @@ class Workers(abc.ABC):
     keeps_configurations = True
     job_timeout_s: float | None = None
     on_lost: Callable[[int, JobLostError], None] | None = None
+    work = Work()
 
     def __init__(self, task: HydraTask) -> None:
         self._task = task
+
+    @property
+    def crew(self) -> Crew | None:
+        """How many they are on this machine; None where they run elsewhere."""
+        return None
 
     def packed_task(self) -> bytes:
         """Return what each process that runs a job needs of Hydra."""

@@ -26,6 +26,12 @@ def share(count: int) -> None:
         os.environ.setdefault(variable, str(count))
 
 
+def told() -> int | None:
+    """Return the number of threads of one operation that the user has set by a variable; None if there is none."""
+    told = os.environ.get(VARIABLES.get(backends.default(), {}).get("intra_op", ""), "")
+    return int(told) if told.isdecimal() and int(told) else None
+
+
 def counts() -> dict[str, int]:
     """Return how many threads the backend is set to use (0: its own choice) and how many CPUs it may use."""
     usable = usable_cpus()

@@ -11,8 +11,10 @@ from hydra.plugins.launcher import Launcher
 from mnist_exp.config.nested import digest
 from mnist_exp.jobs import events
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
+from mnist_exp.jobs.crew import Crew, Work
 from mnist_exp.jobs.job import Task
 from mnist_exp.jobs.worker import WorkersLauncher
+from mnist_exp.runtime import backends
 from mnist_exp.sweeps import grouping
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.leaderboard import Row
@@ -26,6 +28,11 @@ class Launch:
 
     task: Task
     launcher: Launcher
+
+    @property
+    def crew(self) -> Crew | None:
+        """How many workers it has on this machine; None where they run elsewhere."""
+        return self.launcher.workers.crew if isinstance(self.launcher, WorkersLauncher) else None
 
     def run(
         self,
@@ -52,7 +59,7 @@ class Launch:
         """
         groups = _groups(call, todo)
         numbered = _numbered(groups)
-        self.task.assignment = _assignment(call, parent, until, numbered)
+        self.task.assignment = _assignment(call, parent, until, numbered, self.crew)
         _write_known(call, todo, earlier)
         positions = {id(row): position for position, row in enumerate(rows)}
         to_run = [positions[id(row)] for group in groups for row in group]
@@ -78,16 +85,14 @@ class Launch:
 
 
 @contextlib.contextmanager
-def launching(
-    make_launcher: Callable[[Task], Launcher], job_timeout_s: float | None, *, at_once: bool = True
-) -> Iterator[Launch]:
+def launching(make_launcher: Callable[[Task], Launcher], call: SweepCall, *, at_once: bool = True) -> Iterator[Launch]:
     """Make the launcher for a `with` block, and stop its workers at the end.
 
     Workers of this package start at once, so that they import TensorFlow while the sweep opens its store.
 
     Args:
         make_launcher: returns the launcher for a task.
-        job_timeout_s: longest time that a job may take; None sets no limit.
+        call: of the sweep.
         at_once: whether workers start before there is a job for them.
     """
     task = Task()
@@ -95,13 +100,27 @@ def launching(
     if not isinstance(launcher, WorkersLauncher):
         yield Launch(task, launcher)
         return
-    launcher.workers.job_timeout_s = job_timeout_s
+    launcher.workers.job_timeout_s = call.how.job_timeout_s
+    launcher.workers.work = _work(call)
     if at_once:
         launcher.workers.start()
     try:
         yield Launch(task, launcher)
     finally:
         launcher.workers.stop()
+
+
+def _work(call: SweepCall) -> Work:
+    trainer, plan = call.plan.settings.trainer, call.plan
+    return Work(
+        jobs=call.how.n_trials if call.study else len(plan.jobs),
+        backend=trainer.backend or backends.default(),
+        threads=trainer.threads,
+        devices=trainer.devices,
+        is_together=call.how.together > 1,
+        data_bytes=plan.data_bytes,
+        records=call.tracking.store == "mlflow",
+    )
 
 
 def _groups(call: SweepCall, rows: Sequence[Row]) -> list[list[Row]]:
@@ -126,7 +145,11 @@ def _numbered(groups: Sequence[Sequence[Row]]) -> tuple[tuple[NumberedJob, ...],
 
 
 def _assignment(
-    call: SweepCall, parent: str | None, until: float | None, numbered: tuple[tuple[NumberedJob, ...], ...]
+    call: SweepCall,
+    parent: str | None,
+    until: float | None,
+    numbered: tuple[tuple[NumberedJob, ...], ...],
+    crew: Crew | None,
 ) -> Assignment:
     how, plan = call.how, call.plan
     return Assignment(
@@ -143,6 +166,7 @@ def _assignment(
         groups=numbered if how.together > 1 else (),
         run_name=plan.run_name,
         alone=plan.alone,
+        idle=crew.idle if crew is not None else None,
     )
 
 

@@ -6,6 +6,7 @@ import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 
@@ -69,6 +70,7 @@ class Plan:
         run_name: `tracking.run_name` where it is the same in all jobs; else each job has its own.
         alone: what a command of its own needs, beside a job's overrides, to be the same experiment.
         files: SHA-256 of each file that a builder of any job reads, with the option that names it.
+        data_bytes: that the largest data set of the jobs has in memory.
     """
 
     space: Space
@@ -82,6 +84,7 @@ class Plan:
     run_name: str | None = None
     alone: Alone = field(default_factory=Alone)
     files: tuple[str, ...] = ()
+    data_bytes: int = 0
 
 
 def make(
@@ -119,14 +122,14 @@ def make(
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
     hide = functools.cache(redact)
-    for number, (overrides, each, (digest, *_)) in enumerate(zip(points, settings, data, strict=True)):
-        key = job_key(each, digest)
+    for number, (overrides, each, of_it) in enumerate(zip(points, settings, data, strict=True)):
+        key = job_key(each, of_it.sha256)
         command = provenance.command_of(alone.overrides(overrides, number), config_dir, hide)
         if key not in jobs:
             facts = label(overrides, space.keys), key, number, each.trainer.epochs, command
             program, why = None, None
             if together:
-                program, why = grouping.program(each, digest), grouping.why_alone(each)
+                program, why = grouping.program(each, of_it.sha256), grouping.why_alone(each)
             jobs[key] = Planned(tuple(overrides), *facts, program, why)
     files = {f"{name}={file.sha256}" for each in settings for name, file in input_files.all_of(each).items()}
     return Plan(
@@ -134,13 +137,14 @@ def make(
         () if is_search else tuple(jobs.values()),
         settings[0],
         common(settings) if is_search else {},
-        data[0][0],
-        any(is_on_test for _, _, is_on_test in data),
-        data[0][1],
+        data[0].sha256,
+        any(each.is_on_test for each in data),
+        data[0].validated_on,
         0 if is_search else len(points) - len(jobs),
         settings[0].tracking.run_name if len({each.tracking.run_name for each in settings}) == 1 else None,
         alone,
         tuple(sorted(files)),
+        max(each.data_bytes for each in data),
     )
 
 
@@ -188,14 +192,21 @@ def _check_same(settings: Sequence[Settings]) -> None:
         raise SettingsError(problems)
 
 
-def _check_data(
-    settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space
-) -> list[tuple[str, int, bool]]:
-    """Return each job's data digest, number of validation images, and whether these are the test images.
+class _Data(NamedTuple):
+    """Of one job's data: digest, number of validation images, whether these are the test images, bytes in memory."""
+
+    sha256: str
+    validated_on: int
+    is_on_test: bool
+    data_bytes: int
+
+
+def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], space: Space) -> list["_Data"]:
+    """Return what is to be known of each job's data.
 
     Each data set is loaded only once.
     """
-    checked: list[tuple[str, int, bool]] = []
+    checked: list[_Data] = []
     loaded: dict[str, Dataset] = {}
     validated_on: dict[str, tuple[int, bool]] = {}
     refused: set[str] = set()  # Not tried again: another try would fail too, and may wait for a network.
@@ -225,7 +236,8 @@ def _check_data(
             for problem in error.problems:
                 problems.setdefault(problem, f"{name}: {problem}" if name else problem)
             continue
-        checked.append((loaded[loader].sha256, *validated_on[uses]))
+        data = loaded[loader]
+        checked.append(_Data(data.sha256, *validated_on[uses], data.bytes_in_memory))
     if problems:
         raise SettingsError(list(problems.values()))
     return checked

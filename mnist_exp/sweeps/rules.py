@@ -1,7 +1,7 @@
 """The rules of a sweep: checks of options that depend on each other."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig
 from pydantic import Field
@@ -21,9 +21,10 @@ _Word = (
     Annotated[str, Field(pattern=r"^[\w.,:=+*&|()\[\]/@%-]+$"), fields.Allowed("a word of sbatch's, without blanks")]
     | None
 )
+_Workers = Annotated[fields.Count | Literal["auto"], fields.Allowed("auto, or a whole number, at least 1")]
 _OF_A_SEARCH = ("pruner", "minimize_too", "timeout_s", "n_trials", "seed", "prune_after", "storage", "study")
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "LocalLauncher": {"n_workers": fields.Count},
+    "LocalLauncher": {"n_workers": _Workers},
     "RayLauncher": {"num_cpus": fields.Count, "num_gpus": fields.NonNegative, "max_restarts": fields.Whole},
     "SlurmLauncher": {
         **dict.fromkeys(("partition", "account", "qos", "constraint"), _Word),

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.experiment import own_code, provenance
+from mnist_exp.jobs.crew import Crew
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.search.study import Study
@@ -72,13 +73,14 @@ class Outcome:
         return sum(row.outcome == outcome for row in self.rows)
 
 
-def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
+def announce(screen: Screen, outcome: Outcome, experiment: str, crew: Crew | None) -> None:
     """Print what the sweep is going to run, and what is done already.
 
     Args:
         screen: to print on.
         outcome: of the sweep before its jobs start.
         experiment: name of the MLflow experiment.
+        crew: the workers on this machine; None where there are none.
     """
     total, left = len(outcome.rows), outcome.count("left")
     before = [f"{outcome.count(kind)} {kind}" for kind in ("done", "pruned", "failed") if outcome.count(kind)]
@@ -94,6 +96,8 @@ def announce(screen: Screen, outcome: Outcome, experiment: str) -> None:
         how = outcome.how
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         rows["search"] = f"{how.sampler or 'tpe'}, seed {how.seed}{pruner}; study {outcome.study.name}"
+    if crew is not None and left:
+        rows["run on"] = crew.words
     if outcome.parent:
         rows["parent"] = f"{outcome.parent} in experiment {experiment}"
     screen.table(rows)

@@ -61,7 +61,7 @@ def sweep(
         backends.choose(
             call.plan.settings.trainer.backend
         )  # For the processes of the jobs, which import Keras at once.
-        with launching(make_launcher, call.how.job_timeout_s, at_once=not finished.seems(call)) as launch:
+        with launching(make_launcher, call, at_once=not finished.seems(call)) as launch:
             return _run(call, launch)
 
 
@@ -119,7 +119,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
     summary.warn_of_changed(call.screen, rows, earlier)
     parent_id = parent.run_id if parent is not None else None
     outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened)
-    summary.announce(call.screen, outcome, call.tracking.experiment)
+    summary.announce(call.screen, outcome, call.tracking.experiment, launch.crew)
 
     lost = ""  # Why the store cannot be used any more.
     status = "KILLED"

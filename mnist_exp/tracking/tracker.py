@@ -86,6 +86,18 @@ class Tracker:
         """
 
 
+def load_mlflow(*, is_remote: bool) -> None:
+    """Import of MLflow what recording needs, where imports are quick.
+
+    Args:
+        is_remote: whether the store is a server.
+    """
+    import mlflow.keras
+
+    if not is_remote:
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+
 def open_tracker(settings: TrackingSettings, warn: Callable[[str], None]) -> Tracker:
     """Return the tracker that the settings name, its store checked and, if new, already being created.
 
@@ -119,10 +131,7 @@ class MlflowTracker(Tracker):
 
     def load(self) -> None:
         """Import what recording needs, all at once, where imports are quick."""
-        import mlflow.keras
-
-        if not self._uri.startswith("http"):
-            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        load_mlflow(is_remote=self._uri.startswith("http"))
         mlflow_writes.limit_waits()
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:

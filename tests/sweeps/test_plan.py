@@ -379,7 +379,7 @@ def test_options_that_the_launcher_lacks_are_refused():
     local = {"_target_": "hydra_plugins.mnist_exp_plugins.LocalLauncher"}
     for wrong in (0, "two", None, 1.5):
         with pytest.raises(
-            SettingsError, match=r"hydra.launcher.n_workers=.* is not allowed: it must be a whole number"
+            SettingsError, match=r"hydra.launcher.n_workers=.* is not allowed: it must be auto, or a whole number"
         ):
             rules.check(how, space, OmegaConf.create({**local, "n_workers": wrong}))
     rules.check(how, space, OmegaConf.create({**local, "n_workers": 2}))

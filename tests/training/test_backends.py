@@ -18,7 +18,7 @@ from mnist_exp.composition.preflight import find_problems
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment.job_key import job_key
 from mnist_exp.jobs import local
-from mnist_exp.runtime import backends
+from mnist_exp.runtime import backends, machine
 from mnist_exp.search.space import parse
 from mnist_exp.sweeps import plan
 
@@ -315,7 +315,7 @@ def test_gpu_memory_grows_unless_the_user_says_otherwise(monkeypatch):
 
 def test_gpus_are_divided_among_the_workers(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    gpus = local._visible_gpus()
+    gpus = machine.gpus()
     assert [local._share_of(gpus, slot, 4) for slot in range(4)] == [["0"], ["1"], ["2"], ["3"]]
     assert [local._share_of(gpus, slot, 2) for slot in range(2)] == [["0", "2"], ["1", "3"]]
     assert local._share_of(gpus, 0, 1) == ["0", "1", "2", "3"]
