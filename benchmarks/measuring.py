@@ -24,19 +24,21 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Sample:
-    """Resident memory at one moment, in MB; memory that processes share is counted for each of them.
+    """Resident memory at one moment, in MB; memory that processes share is counted for each of them. And CPU time.
 
     Args:
         at: s since the epoch.
         launching: of the process that was started.
         largest_child: of the largest of those that it started.
         together: of all.
+        cpu_s: seconds of CPU that all have used so far.
     """
 
     at: float
     launching: float
     largest_child: float
     together: float
+    cpu_s: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,14 @@ class FailedError(Exception):
     """A program did not end as expected; the message has its name and the end of its output."""
 
 
-def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], *, exit_code: int = 0) -> Measured:
+def measure(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    exit_code: int = 0,
+    on_sample: Callable[[Sample], None] | None = None,
+) -> Measured:
     """Run a command and return its times and memory.
 
     Args:
@@ -80,6 +89,7 @@ def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
         folder: it runs in.
         environment: all of it.
         exit_code: that it should end with.
+        on_sample: called with each sample of memory, in a thread.
     Raises: FailedError: it ended with another one.
     """
     with tempfile.TemporaryFile() as output:
@@ -87,7 +97,7 @@ def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
         process = subprocess.Popen(
             words, cwd=folder, env=dict(environment), stdout=output, stderr=output, start_new_session=True
         )
-        sampler = _Sampler(process.pid)
+        sampler = _Sampler(process.pid, on_sample)
         try:
             _, status, usage = os.wait4(process.pid, 0)
             wall = time.perf_counter() - began
@@ -113,8 +123,9 @@ def measure(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
 class _Sampler:
     """Samples a process and its children until `stop` is called."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, on_sample: Callable[[Sample], None] | None) -> None:
         self.samples: list[Sample] = []
+        self._on_sample = on_sample
         self._cpu: dict[int, float] = {}
         self._top = psutil.Process(pid)
         self._over = threading.Event()
@@ -140,7 +151,9 @@ class _Sampler:
             for child in children:
                 with contextlib.suppress(psutil.Error):
                     sizes.append(self._size(child))
-            self.samples.append(Sample(time.time(), top, max(sizes, default=0.0), top + sum(sizes)))
+            self.samples.append(Sample(time.time(), top, max(sizes, default=0.0), top + sum(sizes), self.cpu_s))
+            if self._on_sample is not None:
+                self._on_sample(self.samples[-1])
 
     def _size(self, process: psutil.Process) -> float:
         with process.oneshot():

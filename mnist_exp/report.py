@@ -17,8 +17,8 @@ from mnist_exp.reports.selection import Selection
 from mnist_exp.reports.tables import Table
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, store
-from mnist_exp.tracking.runs import StoredRun
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, run_files, store
+from mnist_exp.tracking.runs import StoredRun, metric_histories
 
 ARTIFACTS = "report"
 _MOST_HISTORIES = 200
@@ -116,8 +116,10 @@ def _curves(grouping: Grouping) -> dict[str, dict[str, dict[int, float]]]:
 
     shown = dict.fromkeys([figures.epoch_metric(grouping.metric), names.VAL_LOSS, names.LOSS])
     best = grouping.families[0].groups[: figures.MOST_CURVES]
-    runs = [run for each in best for run in each.runs][:_MOST_HISTORIES]
-    return {run.run_id: {name: _bounded(run.history(name)) for name in shown} for run in runs}
+    drawn = [run for each in best for run in each.runs][:_MOST_HISTORIES]
+    ids = [run.run_id for run in drawn]
+    of_all = {name: metric_histories(drawn[0].uri, ids, name) for name in shown} if drawn else {}
+    return {run.run_id: {name: _bounded(of_all[name][run.run_id]) for name in shown} for run in drawn}
 
 
 def _bounded(values: dict[int, float]) -> dict[int, float]:
@@ -162,10 +164,11 @@ def _show(screen: Screen, grouping: Grouping, conclusions: Sequence[str], folder
 
 def _log(run: StoredRun, files: Sequence[Path]) -> None:
     """Attach the report to a run, as artifacts. Raises: RunError: the tracking store refused it."""
-    client = store.client(run.uri)
     try:
-        for file in files:
-            client.log_artifact(run.run_id, str(file), ARTIFACTS)
+        if not run_files.keep(run.uri, run.run_id, files, ARTIFACTS):
+            client = store.client(run.uri)
+            for file in files:
+                client.log_artifact(run.run_id, str(file), ARTIFACTS)
     except mlflow_writes.write_errors() as error:
         raise RunError(
             f"{files[0]} was written, but could not be attached to run {run.run_id}: {mlflow_log.reason(error)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from mnist_exp.runtime.redaction import HIDDEN, is_secret_name, redact, redact_config, redact_known
+from mnist_exp.runtime.redaction import HIDDEN, is_secret_name, redact, redact_config, redact_known, redact_many
 
 TEXTS = (".csv", ".diff", ".html", ".json", ".jsonl", ".log", ".md", ".txt", ".yaml", ".yml")
 # In a page: programs and what is encoded, in which what looks like `token=x` is none.
@@ -71,20 +71,20 @@ def _csv(text: str) -> str:
     secret = {place for place, name in enumerate(names) if is_secret_name(name)}
     if not secret and redact(text) == text:
         return text
-    out = io.StringIO()
+    out, hide = io.StringIO(), redact_many()
     writer = csv.writer(out, lineterminator="\r\n" if head.endswith("\r") else "\n")
     for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""))):
         writer.writerow(
-            HIDDEN if number and cell and place in secret else redact(cell) for place, cell in enumerate(cells)
+            HIDDEN if number and cell and place in secret else hide(cell) for place, cell in enumerate(cells)
         )
     return out.getvalue()
 
 
 def _html(text: str) -> str:
-    parts = _CODE.split(text)
+    parts, hide = _CODE.split(text), redact_many()
     for place, part in enumerate(parts):
         if place % 2 == 0:
-            parts[place] = _MARKUP.sub(lambda found: redact(found[0]), part)
+            parts[place] = _MARKUP.sub(lambda found: hide(found[0]), part)
         elif re.match(r"<script\b[^>]*json", part):
             head, inner, tail = re.split(r"(?<=>)(.*)(?=<)", part, maxsplit=1, flags=re.DOTALL)
             parts[place] = head + redact(inner) + tail

@@ -12,7 +12,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # Hydra writes the colon of a value as `\:`, an address within another has it as `%3A`.
@@ -53,7 +53,16 @@ def redact(text: str) -> str:
 
     What is JSON, or a line of it each, stays JSON; numbers in it stay too. What has no secret stays as it is.
     """
-    redacted = _redact(text)
+    return _redact_all(text, _of_environment(os.environ))
+
+
+def redact_many() -> Callable[[str], str]:
+    """Return `redact` for many texts of one moment: the environment is looked at once, and equal texts too."""
+    return functools.cache(functools.partial(_redact_all, known=_of_environment(os.environ)))
+
+
+def _redact_all(text: str, known: tuple[str, ...]) -> str:
+    redacted = _redact(text, known)
     if redacted != text and text.lstrip()[:1] in ("{", "["):
         for parts in ([text], text.splitlines(keepends=True)):
             with_json = [_redact_json(part) for part in parts]
@@ -64,13 +73,17 @@ def redact(text: str) -> str:
 
 def redact_known(text: str) -> str:
     """Return the text without the secrets of the environment: in program code, `token = 1` hides none."""
-    for secret in _of_environment(os.environ):
+    return _without(text, _of_environment(os.environ))
+
+
+def _without(text: str, known: tuple[str, ...]) -> str:
+    for secret in known:
         text = text.replace(secret, HIDDEN)
     return text
 
 
-def _redact(text: str) -> str:
-    text = redact_known(text)
+def _redact(text: str, known: tuple[str, ...]) -> str:
+    text = _without(text, known)
     folded = text.casefold()
     is_named = any(word in folded for word in _NAME_WORDS)
     if not is_named and not any(word in folded for word in _OTHER_WORDS):

@@ -1,7 +1,6 @@
 """The plan of a sweep: all its jobs, composed and checked before the first one starts."""
 
 import dataclasses
-import functools
 import json
 import operator
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import provenance
 from mnist_exp.experiment.job_key import common, job_key
-from mnist_exp.runtime.redaction import redact
+from mnist_exp.runtime.redaction import redact, redact_many
 from mnist_exp.search.space import Space, label
 from mnist_exp.sweeps import grouping
 
@@ -121,7 +120,7 @@ def make(
         )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
-    hide = functools.cache(redact)
+    hide = redact_many()
     for number, (overrides, each, of_it) in enumerate(zip(points, settings, data, strict=True)):
         key = job_key(each, of_it.sha256)
         command = provenance.command_of(alone.overrides(overrides, number), config_dir, hide)

@@ -19,6 +19,7 @@ from mnist_exp.sweeps.leaderboard import OUTCOMES, Row
 
 _PERIOD_S = 0.2
 _REST = 20  # The pause is this many times the last reading: many jobs or a slow disk must not take the whole CPU.
+_OPEN = ("left", "running")
 _STYLES = {"done": "green", "pruned": "yellow", "failed": "bold red", "killed": "red"}
 
 
@@ -49,6 +50,7 @@ class Progress:
     ) -> None:
         self.rows = list(rows)
         self._jobs = {number: self.rows[position] for number, position in enumerate(to_run)}
+        self._open = {id(row) for row in self.rows if row.outcome in _OPEN}  # Jobs that have not ended.
         self._reader = events.Reader(folder)
         self._screen, self._on_failure, self._is_store_lost = screen, on_failure, is_store_lost
         self._maximizes, self._objective = direction == "maximize", objective
@@ -125,11 +127,14 @@ class Progress:
         elif kind == "started":
             self._began[number] = event["time"]
             row.outcome, row.planned_epochs, row.epochs = "running", event["of"], event["done"]
+            self._open.add(id(row))  # It may have ended before, on a machine that was lost.
             self._describe(row, event)
         elif kind == "repeated":
             row.outcome, row.name = "repeated", event["name"]
+            self._open.discard(id(row))
         elif kind == "killed":  # The sweep was interrupted, or only this process died: then `mark_lost` is called.
             row.outcome = "killed"
+            self._open.discard(id(row))
         elif kind == "skipped" or (kind == "no store" and self._is_store_lost()):
             self._skipped.add(number)
             row.held_by = event.get("held_by", "")
@@ -158,7 +163,8 @@ class Progress:
         row.own_code = event.get("own_code", "")
         if row.outcome == "failed":
             self._on_failure(row)
-        ended = sum(r.outcome not in ("left", "running") for r in self.rows)
+        self._open.discard(id(row))
+        ended = len(self.rows) - len(self._open)
         run = f"   run {row.run_id}" if row.run_id else ""
         if row.outcome == "failed":
             result = row.reason

@@ -1,5 +1,6 @@
 """Read the files that a run recorded. Each is checked first: it may be damaged, or come from someone else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.evaluation import confidence, predictions
 from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
+from mnist_exp.runtime import redacted_files
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, sqlite_reads, store, tracker
 
@@ -48,6 +50,26 @@ def read_leaderboard(uri: str, run_id: str) -> str:
 def read_own_code(uri: str, run_id: str) -> str:
     """Return the list of the user's own modules that took part. Raises: SettingsError: the run has none."""
     return _text(uri, run_id, "own_code.txt", _LARGEST_FILE)
+
+
+def keep(uri: str, run_id: str, files: Sequence[Path], below: str) -> bool:
+    """Add files to those of a run that lie on this machine, as MLflow does; return False where MLflow must do it.
+
+    Args:
+        uri: address of the store.
+        run_id: of the run.
+        files: to add, without their secrets.
+        below: folder of the run in which they are put.
+    Raises: OSError: they cannot be written.
+    """
+    database = store.sqlite_file(uri)
+    folder = sqlite_reads.run_files(database, run_id) if database is not None else None
+    if folder is None:
+        return False
+    (folder / below).mkdir(exist_ok=True)
+    for file in files:
+        redacted_files.copy(file, folder / below / file.name)
+    return True
 
 
 def parse(text: str, what: str) -> dict[str, Any]:

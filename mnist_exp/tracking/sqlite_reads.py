@@ -20,6 +20,7 @@ _ACTIVE = "active"
 _ELSEWHERE = ("MLFLOW_ENABLE_WORKSPACES", "MLFLOW_WORKSPACE", "MLFLOW_REGISTRY_URI")
 _LATEST = "latest"  # an alias that no table has
 _DELETED = "Deleted_Internal"  # stage of a version
+_FILES = "SELECT artifact_uri FROM runs WHERE run_uuid = ?"
 _TIMEOUT_S = 5.0
 _Found = TypeVar("_Found")
 Ask = Callable[..., list[Any]]  # a query and its values
@@ -108,13 +109,24 @@ def run_file(file: Path, run_id: str, name: str) -> Path | None:
         name: of the file, a plain one.
     Raises: FileNotFoundError: the run has its files on this machine, and this one is not among them.
     """
-    folder = _folder(_read(file, lambda ask: _only(ask("SELECT artifact_uri FROM runs WHERE run_uuid = ?", run_id))))
+    folder = _folder(_read(file, lambda ask: _only(ask(_FILES, run_id))))
     path = _plain(folder, name)
     if path is None and folder is not None and os.access(folder, os.R_OK | os.X_OK):
         names = [path.name for path in folder.iterdir()]
         if names and name not in names:
             raise FileNotFoundError(name)
     return path
+
+
+def run_files(file: Path, run_id: str) -> Path | None:
+    """Return the folder with the files of a run on this machine, to add some; None where MLflow must do it.
+
+    Args:
+        file: of the store.
+        run_id: of the run.
+    """
+    folder = _folder(_read(file, lambda ask: _only(ask(_FILES, run_id))))
+    return folder if folder is not None and folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
 def model_file(file: Path, model_id: str, name: str) -> Path | None:

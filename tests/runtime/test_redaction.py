@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_exp.runtime.redaction import redact, redact_config
+from mnist_exp.runtime.redaction import redact, redact_config, redact_many
 
 
 @pytest.mark.parametrize(
@@ -183,3 +183,19 @@ def test_redaction_of_long_texts_is_fast(text):
     began = time.monotonic()
     redact(text * (300_000 // len(text)))
     assert time.monotonic() - began < 60
+
+
+def test_many_texts_are_redacted_as_each_would_be(monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "of-the-environment")
+    hide = redact_many()
+    texts = [
+        "of-the-environment",
+        "api_key=abcdef",
+        '{"token": "x1y2z3", "n": 5}',
+        "http://u:pw@host/x",
+        "plain",
+        "plain",
+    ]
+    assert list(map(hide, texts)) == list(map(redact, texts)) == ["***", "api_key=***", *map(redact, texts[2:])]
+    monkeypatch.setenv("MY_TOKEN", "another-value")
+    assert redact_many()("another-value") == "***"
