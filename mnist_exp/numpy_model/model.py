@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from mnist_exp.config.allow_list import ForbiddenError
+from mnist_exp.errors import first_line
 from mnist_exp.numpy_model import archive
 from mnist_exp.numpy_model.activations import Array
 from mnist_exp.numpy_model.graph import Graph, Step, Value
@@ -46,17 +46,19 @@ class NumpyModel:
         try:
             config, weights = archive.read(content)
             self._graph = Graph(config, weights)
-        except (ForbiddenError, *archive.DAMAGE, LookupError, TypeError, AttributeError) as error:
-            raise UnknownError(str(error)) from error
-        self.name = str(config["config"]["name"])
-        self.inputs = [Input(self._graph.input_name)]
-        self.input_shape = self._graph.input_shape
-        if not all(isinstance(size, int) for size in self.input_shape[1:]):
-            raise UnknownError(f"an input of shape {self.input_shape}")
-        self._head = _head(self._graph)
-        self._free = _last_uses(self._graph, self._head)
-        self._parameters = _count(weights)
-        features, answer, self.operations = self._run(np.zeros((1, *self.input_shape[1:]), np.float32))
+            self.name = str(config["config"]["name"])
+            self.inputs = [Input(self._graph.input_name)]
+            self.input_shape = self._graph.input_shape
+            if not all(isinstance(size, int) for size in self.input_shape[1:]):
+                raise UnknownError(f"an input of shape {self.input_shape}")
+            self._head = _head(self._graph)
+            self._free = _last_uses(self._graph, self._head)
+            self._parameters = _count(weights)
+            features, answer, self.operations = self._run(np.zeros((1, *self.input_shape[1:]), np.float32))
+        except UnknownError:
+            raise
+        except Exception as error:  # Whatever a file that is damaged, or made to do harm, may cause on the way.
+            raise UnknownError(first_line(error)) from error
         self.has_features = self._head is not None and features.ndim == 2
         self.output_shape: tuple[Any, ...] = (None, *answer.shape[1:])
 
