@@ -15,7 +15,7 @@ from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Array, Task, shortest
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from mnist_exp.evaluation.figures import Picture
 
 
 class Classification(Task):
@@ -101,7 +101,7 @@ class Classification(Task):
         """Return each image's class, the predicted one and its probability."""
         return Predictions.of_classes(self.probabilities(answers.outputs), answers.y)
 
-    def figures(self, answers: Answers) -> "dict[str, Figure]":
+    def figures(self, answers: Answers) -> "Mapping[str, Picture]":
         """Return the confusion matrix and, of images, the most confident mistakes."""
         from mnist_exp.evaluation import figures
 

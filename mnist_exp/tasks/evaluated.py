@@ -13,9 +13,9 @@ from mnist_exp.evaluation import metrics as measures
 from mnist_exp.tasks.answers import Answers, Array
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from mnist_exp.evaluation.figures import Picture
 
-Figures = Callable[[], "Mapping[str, Figure]"]
+Figures = Callable[[], "Mapping[str, Picture]"]
 _SHOWN = 20  # rows of the table on the screen
 
 
@@ -66,7 +66,7 @@ def of_classes(probabilities: Array, answers: Answers, loss: float, figures: Fig
         taken_for = "-" if each.taken_for is None else f"{wording.short_name(each.taken_for)} ({each.times:,})"
         cells.append([wording.short_name(each.name), *numbers, f"{each.images:,}", taken_for])
 
-    def draw() -> "Mapping[str, Figure]":
+    def draw() -> "Mapping[str, Picture]":
         from mnist_exp.evaluation.figures import reliability
 
         return {"reliability.png": reliability(measured.bins, measured.ece, answers.words), **figures()}

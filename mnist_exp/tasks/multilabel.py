@@ -15,7 +15,7 @@ from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Array, OfColumns, shortest
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from mnist_exp.evaluation.figures import Picture
 
 
 class Multilabel(OfColumns):
@@ -58,7 +58,7 @@ class Multilabel(OfColumns):
         """Return whether each label is there, and its probability, a column each."""
         return Predictions.of_columns(answers.y, answers.outputs, answers.names, "probability")
 
-    def figures(self, answers: Answers) -> "dict[str, Figure]":
+    def figures(self, answers: Answers) -> "Mapping[str, Picture]":
         """Return a table of each label's right and wrong predictions as a picture."""
         from mnist_exp.evaluation import figures
 

@@ -14,7 +14,7 @@ from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Array, OfColumns, shortest
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from mnist_exp.evaluation.figures import Picture
 
 _FAR = 10.0  # where a network with the usual weights and rates is not within some epochs
 _LARGEST = 1e15  # whose square, summed over the images, is a float32
@@ -70,7 +70,7 @@ class Regression(OfColumns):
         """Return each target and its prediction, a column each."""
         return Predictions.of_columns(answers.y, answers.outputs, answers.names, "predicted")
 
-    def figures(self, answers: Answers) -> "dict[str, Figure]":
+    def figures(self, answers: Answers) -> "Mapping[str, Picture]":
         """Return the residuals of each number."""
         from mnist_exp.evaluation import figures
 

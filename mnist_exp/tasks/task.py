@@ -19,7 +19,7 @@ from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.evaluated import Evaluated
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from mnist_exp.evaluation.figures import Picture
 
 Array = npt.NDArray[Any]
 
@@ -138,7 +138,7 @@ class Task(ABC):
         """Return the table of predictions that a run records of its test set."""
 
     @abstractmethod
-    def figures(self, answers: Answers) -> "dict[str, Figure]":
+    def figures(self, answers: Answers) -> "Mapping[str, Picture]":
         """Return the pictures of predictions, by file name."""
 
     def draw(self, folder: Path, history: Mapping[str, Sequence[float]], answers: Answers) -> None:
@@ -152,7 +152,7 @@ class Task(ABC):
         from mnist_exp.evaluation import figures
 
         curves = {"learning_curves.png": figures.learning_curves(history, self.running)}
-        figures.write(folder, curves | self.figures(answers))
+        figures.write(folder, {**curves, **self.figures(answers)})
 
     @abstractmethod
     def evaluated(self, answers: Answers, loss: float) -> Evaluated:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mnist_exp.evaluation import figures, metrics
+from mnist_exp.evaluation import metrics
 from mnist_exp.evaluation.metrics import accuracy_interval, calibration_error, reliability
 
 PREDICTIONS = st.integers(1, 300).flatmap(
@@ -112,23 +112,3 @@ def test_class_that_is_never_predicted():
     assert never_read.classes[1].recall == 0
     assert never_read.classes[1].taken_for == "a"
     json.dumps([never_read.classes[1].__dict__], allow_nan=False)
-
-
-@pytest.mark.parametrize("images", ["held-out images of mnist", "$x_{$ of a name"])
-def test_reliability_diagram_is_drawn_also_with_empty_bins(tmp_path, images):
-    bins = reliability(np.array([0.3, 0.95, 1.0]), np.array([True, False, True]))
-    figures.write(tmp_path, {"reliability.png": figures.reliability(bins, calibration_error(bins), images)})
-    assert (tmp_path / "reliability.png").stat().st_size > 5000
-
-
-def test_figures_name_the_images():
-    names = ("cat", "dog", "cow")
-    x = np.zeros((5, 8, 8, 1), np.uint8)
-    predicted = PROBABILITIES.argmax(axis=1)
-    assert figures.confusion_matrix(LABELS, predicted, names).axes[0].get_title() == "3 of 5 test images right"
-    other = figures.confusion_matrix(LABELS, predicted, names, "images of $x").axes[0].get_title()
-    assert other == "3 of 5 images of $x right"
-    drawn = figures.confident_mistakes(x, LABELS, PROBABILITIES, names)
-    assert drawn.get_suptitle() == "the most confident of 2 mistakes on the test set"
-    drawn = figures.confident_mistakes(x, LABELS, PROBABILITIES, names, "the images of mine")
-    assert drawn.get_suptitle() == "the most confident of 2 mistakes on the images of mine"
