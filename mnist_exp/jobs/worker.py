@@ -21,6 +21,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from mnist_exp.composition.job_configs import JobConfigs
 from mnist_exp.errors import MnistExpError
 from mnist_exp.jobs.crew import Crew, Work
 from mnist_exp.runtime import imports, threads
@@ -53,6 +54,11 @@ class HydraTask:
     config: DictConfig
     keeps_configurations: bool = True
 
+    @functools.cached_property
+    def jobs(self) -> JobConfigs:
+        """What composes its jobs in this process."""
+        return JobConfigs(self.context.config_loader, self.config)
+
     def packed(self) -> bytes:
         """Return it for other processes, with the state of Hydra in this one: its plug-ins' sources and resolvers.
 
@@ -78,7 +84,7 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
         task: of the sweep.
     """
     end_on_signals()
-    composed = task.context.config_loader.load_sweep_config(task.config, overrides)
+    composed = task.jobs.compose(overrides)
     with open_dict(composed):
         composed.hydra.job.num = job
         composed.hydra.job.id = str(job)  # OmegaConf 2.4 warns where it has to convert.
