@@ -21,7 +21,8 @@ from mnist_exp.training.epoch_metrics import Metrics
 from mnist_exp.training.optimizers import uses_fast_ops
 from mnist_exp.training.predict import BATCH_SIZE
 
-# Steps that Keras does at a time, without coming back to Python: as many as a slow CPU does in about a second.
+# Steps that Keras does at a time, without coming back to Python: as many as a slow CPU does in about a second. Of fewer
+# steps than this the loop around them takes longer to be traced than it saves.
 _MOST_STEPS_AT_A_TIME, _FLOPS_AT_A_TIME = 16, 20e9
 
 
@@ -86,7 +87,7 @@ def fit(request: TrainingRequest, on_step: Callable[[int, Metrics], None] | None
     batches = Batches(*arrays, batch_size=trainer.batch_size, seed=request.settings.seed, mix=mix)
     called = callbacks_of(request, on_step)
     # The user's callbacks are called for each step, as their batches are numbered.
-    model.steps_per_execution = 1 if request.own else _steps_at_a_time(model, trainer, start)
+    model.steps_per_execution = 1 if request.own else _steps_at_a_time(model, trainer, len(split.x_train), start)
     validation = Batches(split.x_val, task.targets(split.y_val), batch_size=devices.batch_of(trainer, BATCH_SIZE))
     with signals.deferred():
         model.fit(
@@ -145,8 +146,10 @@ def first_epoch(start: Checkpoint | None, epochs: int) -> int:
     return epochs if start and start.facts["is_over"] else position.epoch
 
 
-def _steps_at_a_time(model: keras.Model, trainer: TrainerSettings, start: Checkpoint | None) -> int:
+def _steps_at_a_time(model: keras.Model, trainer: TrainerSettings, images: int, start: Checkpoint | None) -> int:
     """Return how many steps to do at a time, of which the position to go on from is a multiple."""
+    if trainer.epochs * trainer.steps(images) < _MOST_STEPS_AT_A_TIME:
+        return 1
     # On JAX Keras does them one by one all the same, on torch it refuses to, and on several devices TensorFlow fails.
     if not uses_fast_ops(trainer) or (an_image := flops.forward(model)) is None:
         return 1

@@ -26,9 +26,11 @@ def predict(model: keras.Model, x: Examples) -> npt.NDArray[np.float32]:
     """Return what a model says of images, float32 (n, outputs): predictions, or what comes before them.
 
     Args:
-        model: with or without augmentation, which is not in force here.
+        model: with or without augmentation, which is not in force here; not the one that is being trained.
         x: raw values, (n, …), as pixels; in memory or lazy.
     """
+    # Of several batches at a time Keras makes a graph of each, and of those that are left over, too.
+    model.steps_per_execution = 1
     return np.asarray(model.predict(Batches(x, batch_size=BATCH_SIZE).feed(), verbose=0), np.float32)
 
 

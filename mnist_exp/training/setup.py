@@ -1,10 +1,14 @@
 """Prepare the process for a training, and free what a training leaves in it."""
 
 import keras
+import psutil
 
 from mnist_exp.config.schema import TrainerSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
+
+_MOST_WAITING, _LARGE = 5, 30e6  # trainings, and bytes of them, that wait to be freed together
+_waiting: list[int] = []  # memory of this process after each of these
 
 
 def set_up(seed: int, trainer: TrainerSettings) -> None:
@@ -21,7 +25,7 @@ def set_up(seed: int, trainer: TrainerSettings) -> None:
 
 
 def forget() -> None:
-    """Free the memory of a training that is over.
+    """Free the memory of a training that is over; of small ones, that of several at once.
 
     TensorFlow never forgets a custom gradient, of which each training makes two, and each holds its graph, the batches
     and their arrays: 10 MB a training and a copy of its images (measured over 30 of them; none with this).
@@ -32,11 +36,21 @@ def forget() -> None:
         registry = getattr(ops.gradient_registry, "_registry", {})
         for name in [name for name in registry if name.startswith("CustomGradient-")]:
             del registry[name]
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=_is_to_collect())
     if keras.backend.backend() == "jax":
         import jax
 
         jax.clear_caches()
+
+
+def _is_to_collect() -> bool:
+    """Tell whether it is time to collect garbage, which takes as long as the pictures of a run: a few times 10 ms."""
+    now = psutil.Process().memory_info().rss
+    _waiting.append(now)
+    if len(_waiting) < _MOST_WAITING and now - _waiting[0] < _LARGE:
+        return False
+    _waiting.clear()
+    return True
 
 
 def _set_threads(threads: int) -> None:
