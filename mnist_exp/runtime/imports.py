@@ -4,6 +4,7 @@ The imports take 3.5 s instead of 5.2, the end of the process 0.14 s instead of 
 docs/decisions/0002-start-and-exit.md).
 """
 
+import contextlib
 import gc
 import os
 import re
@@ -11,6 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from mnist_exp.runtime import backends, lazy_modules
 
 # What TensorFlow says at every start, whatever its log level; anything else is passed on.
 _NOISE = re.compile(
@@ -25,7 +28,8 @@ def quick_imports() -> Iterator[None]:
 
     Importing makes millions of objects that all stay; collecting meanwhile finds nothing and takes a third of
     the time of importing Keras and MLflow (measured: 3.5 s against 5.2 s). They are then frozen, so that no later
-    collection walks through them, 0.3 s each; what is garbage already is collected before.
+    collection walks through them, 0.3 s each; what is garbage already is collected before. Parts of TensorFlow and
+    Keras that no training uses are put off (`lazy_modules`).
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     # Otherwise they take all of a GPU's memory, or three quarters, at their start: nothing is left to a second process.
@@ -36,9 +40,12 @@ def quick_imports() -> Iterator[None]:
     is_first = "keras" not in sys.modules
     if is_first:
         gc.collect()
+    # Keras and TensorFlow look for JAX, and do without where it is not their backend.
+    absent = ("jax",) if backends.default() != "jax" else ()
+    later = lazy_modules.imported_later(absent=absent) if is_first else contextlib.nullcontext()
     with paused_collection():
         try:
-            with quiet_stderr():
+            with quiet_stderr(), later:
                 yield
         finally:
             if is_first:
