@@ -1,10 +1,12 @@
 """A data set: what a loader returns, and what it is once it has been checked."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mnist_exp.data import lazy, pixels
+from mnist_exp.data import appearance, lazy, pixels
+from mnist_exp.data.appearance import Appearance
 from mnist_exp.data.lazy import Examples
 from mnist_exp.data.pixels import BYTES, Range
 from mnist_exp.tasks.task import Task
@@ -141,6 +143,13 @@ class Dataset:
     def pictures(self, x: Examples) -> Examples | None:
         """Return examples as pixels of 0 to 255 if they can be shown, else None."""
         return pixels.converted(x, self.pixel_range, BYTES) if self.pixel_range and self.are_pictures else None
+
+    @functools.cached_property
+    def appearance(self) -> Appearance | None:
+        """How its training images look, measured once; None if they cannot be shown."""
+        if self.pixel_range is None or not self.are_pictures:
+            return None
+        return appearance.measure(self.x_train, self.pixel_range)
 
     @property
     def outputs(self) -> int:

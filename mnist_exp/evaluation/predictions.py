@@ -86,17 +86,12 @@ class Predictions:
             table = [each[:, i] for i in range(len(self.names)) for each in (self.labels, shown)]
             head = [text for name in self.names for text in (printable(name), f"{printable(name)} {what}")]
             formats = ["%.9g"] * len(table)
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(head)
-        np.savetxt(
-            file,
-            np.column_stack(table),
-            fmt=formats,
-            delimiter=",",
-            header=line.getvalue(),
-            comments="",
-            encoding="utf-8",
-        )
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(head)
+        # As `numpy.savetxt` writes it, in a third of the time.
+        row = ",".join(formats) + "\n"
+        text.writelines(row % tuple(values) for values in np.column_stack(table).tolist())
+        file.write_text(text.getvalue(), encoding="utf-8")
 
 
 def parse(text: str, what: str) -> Predictions:

@@ -7,6 +7,7 @@ that would change what recorded keys mean.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -126,15 +127,29 @@ def code_sha256(settings: Settings, own: Mapping[str, str] | None = None) -> str
         own: the user's own modules that took part, and their digests; None takes all files of the trusted modules, as
             runs did before their own code was recorded.
     """
-    content = hashlib.sha256()
-    for name in ("mnist_exp", *(sorted(settings.trusted_modules) if own is None else ())):
+    content = _of_this_package().copy()
+    for name in sorted(settings.trusted_modules) if own is None else ():
         for file in _sources(name):
             content.update(file.read_bytes() + b"\0")
     for name, sha256 in sorted((own or {}).items()):
         content.update(f"{name}={sha256}\0".encode())
     for package in (*backends.PACKAGES[settings.trainer.backend or backends.DEFAULT], *_NUMERIC):
-        content.update(f"{package}=={importlib.metadata.version(package)}".encode())
+        content.update(f"{package}=={_version(package)}".encode())
     return content.hexdigest()
+
+
+@functools.cache
+def _of_this_package() -> "hashlib._Hash":
+    """Return the hash of this package's files; read once in a process, which goes on with what it has imported."""
+    content = hashlib.sha256()
+    for file in _sources("mnist_exp"):
+        content.update(file.read_bytes() + b"\0")
+    return content
+
+
+@functools.cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
 
 
 def _with_effect(prefix: str, section: Any) -> dict[str, Any]:

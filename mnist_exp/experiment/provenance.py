@@ -1,5 +1,6 @@
 """Where a run came from: command, commit, machine and versions, and what of these is different now."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -111,7 +112,9 @@ def drift(recorded: Mapping[str, Any], backend: str | None) -> list[str]:
     ]
 
 
+@functools.cache
 def _machine(backend: str) -> dict[str, Any]:
+    """Return versions and machine; looked up once in a process, which keeps what it has imported."""
     packages = dict.fromkeys([*PACKAGES, *backends.PACKAGES[backend]])
     return {
         "python": platform.python_version(),

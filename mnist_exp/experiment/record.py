@@ -1,6 +1,7 @@
 """What a run records of itself: as it begins, and once it has been tested."""
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -13,11 +14,12 @@ from omegaconf import OmegaConf
 from mnist_exp.config import input_files, wording
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
-from mnist_exp.data import Dataset, appearance
+from mnist_exp.data import Dataset
 from mnist_exp.evaluation import confidence, predictions
 from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.job_key import code_sha256, job_key
+from mnist_exp.experiment.provenance import Commit
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.numpy_model import agreement
 from mnist_exp.runtime import imports, processes, retries
@@ -43,6 +45,7 @@ class Job:
         resumption: the interrupted run to resume; None begins a new run.
         patience_s: seconds to wait at the end for a store that does not answer.
         claimed: the run is created in this context, which raises an error if another process has the job.
+        commit: returns the commit of the code that runs; the jobs of a sweep in one process run the same.
     """
 
     name: str | None = None
@@ -54,6 +57,7 @@ class Job:
     resumption: Resumption | None = None
     patience_s: float = retries.PATIENCE_S
     claimed: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    commit: Callable[[], Commit | None] = provenance.commit
 
     @property
     def start(self) -> Checkpoint | None:
@@ -72,7 +76,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     config = provenance.config_without_secrets(settings)
     # Tags of the user's own are tags, and no options to compare runs by.
     params = flatten({name: section for name, section in config.items() if name != "tags"} | _weights(config))
-    commit = provenance.commit()
+    commit = job.commit()
     tags = {
         **config["tags"],
         names.JOB_KEY: job_key(settings, dataset.sha256),
@@ -103,12 +107,9 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
         job.on_start(record.run_id)
     suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""
     with tracker.folder() as folder:
-        written = {
-            "config": config,
-            f"environment{suffix}": provenance.environment(),
-        }
-        for name, content in written.items():
-            text = OmegaConf.to_yaml(OmegaConf.create(content))
+        written = {"config": OmegaConf.to_yaml(OmegaConf.create(config))}
+        written[f"environment{suffix}"] = _as_yaml(json.dumps(provenance.environment()))
+        for name, text in written.items():
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         # Not by OmegaConf: names of classes may look like interpolations.
         classes = yaml.safe_dump({"classes": list(dataset.class_names)}, allow_unicode=True)
@@ -126,13 +127,20 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
             record.log_metrics(metrics, step=epoch)
 
 
+@functools.lru_cache(maxsize=1)
+def _as_yaml(content: str) -> str:
+    """Return what is given as JSON as a file has it; the environment is the same from job to job."""
+    text: str = OmegaConf.to_yaml(OmegaConf.create(json.loads(content)))
+    return text
+
+
 def _image_tags(dataset: Dataset) -> dict[str, str]:
     """Return what must be known of the training images to make new ones alike."""
     tags = {}
     if dataset.pixel_range is not None:
         tags[names.PIXEL_RANGE] = json.dumps(list(dataset.pixel_range))
-        if dataset.are_pictures:
-            tags[names.APPEARANCE] = appearance.measure(dataset.x_train, dataset.pixel_range).as_json()
+        if dataset.appearance is not None:
+            tags[names.APPEARANCE] = dataset.appearance.as_json()
     if dataset.depth is not None:
         tags[names.IMAGE_DEPTH] = json.dumps(list(dataset.depth))
     return tags

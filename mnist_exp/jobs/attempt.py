@@ -24,6 +24,7 @@ from mnist_exp.data import Dataset
 from mnist_exp.errors import MnistExpError, SettingsError, TrackingError, first_line, plural
 from mnist_exp.experiment import own_code, provenance, resume, runner
 from mnist_exp.experiment.job_key import differences, job_key
+from mnist_exp.experiment.provenance import Commit
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.resume import Resumption
 from mnist_exp.experiment.runner import Result, Run
@@ -271,6 +272,7 @@ class Attempt:
             on_start=on_start,
             on_epoch=on_epoch,
             resumption=resumption,
+            commit=functools.partial(_commit, self.assignment.sweep_id),
         )
 
     def _run_name(self, settings: Settings) -> str:
@@ -316,6 +318,12 @@ class _Silent(Screen):
     def warn(self, text: str) -> None:
         """Pass it on."""
         self._warn_to.write("warning", text=text)
+
+
+@functools.lru_cache(maxsize=1)
+def _commit(sweep_id: str) -> "Commit | None":
+    """Return the commit when the first job of a sweep began in this process: later ones run what it imported."""
+    return provenance.commit()
 
 
 _loaded: dict[tuple[Any, ...], Dataset] = {}

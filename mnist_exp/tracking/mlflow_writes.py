@@ -134,9 +134,8 @@ def _inputs(client: "mlflow.MlflowClient", run_id: str, record: Record, model: A
     def is_lost(error: BaseException) -> bool:
         return isinstance(error, MlflowException) and "datasets" in str(error)
 
-    for context, facts in record.facts.items():
-        logged = DatasetInput(Dataset(**facts), [InputTag(names.CONTEXT, context)])
-        retries.after_race(10, (0.01, 0.1), is_lost)(client.log_inputs, run_id, [logged])
+    logged = [DatasetInput(Dataset(**facts), [InputTag(names.CONTEXT, name)]) for name, facts in record.facts.items()]
+    retries.after_race(10, (0.01, 0.1), is_lost)(client.log_inputs, run_id, logged)
 
 
 def _files(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:
@@ -157,14 +156,18 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Tr
     from mlflow.types import Schema, TensorSpec
 
     facts = record.facts
-    run = client.get_run(run_id)
-    if names.MODEL_URI in run.data.tags:
-        return
-    experiment = run.info.experiment_id
-    begun = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
-    logged = next((each for each in begun if each.name == "model"), None) or client.create_logged_model(
-        experiment, "model", run_id, params=run.data.params
-    )
+    logged, outputs = None, set()
+    if model is not None and (created := facts.get("created")):
+        experiment, params = created["experiment"], created["params"]
+    else:
+        run = client.get_run(run_id)
+        if names.MODEL_URI in run.data.tags:
+            return
+        experiment, params = run.info.experiment_id, run.data.params
+        begun = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
+        logged = next((each for each in begun if each.name == "model"), None)
+        outputs = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
+    logged = logged or client.create_logged_model(experiment, "model", run_id, params=params)
     pixels = TensorSpec(np.dtype(facts["dtype"]), (-1, *facts["image_shape"]))
     probabilities = TensorSpec(np.dtype(np.float32), (-1, facts["classes"]))
     packages = ("tensorflow", "keras", "numpy", "mlflow")
@@ -181,8 +184,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Tr
             )
         tags = {} if model is None else model.tags_of((Path(name) / _KERAS_FILE).read_bytes())
         client.log_model_artifacts(logged.model_id, str(Path(name) / "model"))
-    outputs = run.outputs.model_outputs if run.outputs else []
-    if logged.model_id not in {output.model_id for output in outputs}:
+    if logged.model_id not in outputs:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     client.finalize_logged_model(logged.model_id, "READY")
     tags = {**tags, names.MODEL_URI: f"models:/{logged.model_id}"}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
+_SURELY_WHOLE = 500  # characters; MLflow cuts values of some thousand
 
 
 class Tracker:
@@ -119,6 +120,8 @@ class MlflowTracker(Tracker):
         self._uploader: Uploader | None = None
         self._recorded: set[tuple[str, int]] = set()
         self._latest_ms = 0
+        # What the store need not be asked of a run that was created here: nobody else has written to it.
+        self._created: dict[str, Any] | None = None
         self._system: SystemMetricsMonitor | None = None
         system_metrics.are_wanted()
         if (other := os.environ.get("MLFLOW_EXPERIMENT_NAME", settings.experiment)) != settings.experiment:
@@ -141,6 +144,7 @@ class MlflowTracker(Tracker):
         tags = _context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
         view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
         began_ms, tries = self._now_ms(), itertools.count()
+        shown = {key: text(value) for key, value in params.items()}
 
         def create() -> str:
             experiment = store.experiment(self._uri, self._settings.experiment)
@@ -150,6 +154,8 @@ class MlflowTracker(Tracker):
                     if tags.items() <= run.data.tags.items():
                         return str(run.info.run_id)
             run = client.create_run(experiment.experiment_id, start_time=began_ms, run_name=name, tags=tags)
+            if max(map(len, shown.values()), default=0) < _SURELY_WHOLE:
+                self._created = {"experiment": experiment.experiment_id, "params": shown}
             return str(run.info.run_id)
 
         with store.understood(self._uri):
@@ -160,7 +166,7 @@ class MlflowTracker(Tracker):
             with contextlib.suppress(*mlflow_writes.write_errors()):
                 client.set_terminated(self.run_id, "FAILED")
             raise
-        self._send("params", {key: text(value) for key, value in params.items()})
+        self._send("params", shown)
         self._system = system_metrics.start(self._uri, self.run_id, is_resumed=False)
 
     def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -231,6 +237,7 @@ class MlflowTracker(Tracker):
         """Log the model in Keras's format, with its signature and fixed requirements."""
         assert self._uploader is not None
         facts = {"image_shape": data.shape, "dtype": str(data.x_train.dtype), "classes": data.outputs}
+        facts |= {"created": self._created} if self._created else {}
         self._uploader.send(Record("model", facts | {"trusted_modules": trusted_modules}), model)
 
     def register_model(self) -> None:
