@@ -57,6 +57,8 @@ def copy_checked(path: Path, copy: Path, trusted: Sequence[str] = ()) -> dict[st
     Raises: ForbiddenError: it holds what it must not.
         OSError, ValueError, BadZipFile and their like: it is damaged.
     """
+    import h5py
+
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
             raise ForbiddenError(
@@ -69,7 +71,8 @@ def copy_checked(path: Path, copy: Path, trusted: Sequence[str] = ()) -> dict[st
             weights = copy.with_suffix(".h5")
             with archive.open(members[WEIGHTS]) as source, weights.open("wb") as target:
                 _copy(source, target, LARGEST[WEIGHTS])
-            _check_weights(weights)
+            with h5py.File(weights, "r") as opened:
+                _check_weights(opened)
             with zipfile.ZipFile(copy, "w") as clean:
                 clean.writestr(CONFIG, json.dumps(config))
                 clean.writestr(METADATA, "{}")
@@ -89,11 +92,11 @@ def read(content: bytes) -> tuple[dict[str, Any], Part]:
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = _members(archive)
-        config, weights = _config(archive, members, ()), io.BytesIO()
+        config = _config(archive, members, ())
         with archive.open(members[WEIGHTS]) as source:
-            _copy(source, weights, LARGEST[WEIGHTS])
-    _check_weights(weights)
+            weights = io.BytesIO(source.read(members[WEIGHTS].file_size))
     with h5py.File(weights, "r") as file:
+        _check_weights(file)
         return config, _part(file)
 
 
@@ -155,28 +158,27 @@ def _copy(source: IO[bytes], target: IO[bytes], most: int) -> None:
         target.write(block)
 
 
-def _check_weights(opened: Path | IO[bytes]) -> None:
+def _check_weights(file: "h5py.File") -> None:
     """Make sure that an HDF5 file holds plain arrays, all within itself.
 
     Raises: ForbiddenError: it points to other files, or its arrays would grow.
     """
     import h5py
 
-    with h5py.File(opened, "r") as file:
-        for count, (name, item) in enumerate(_items(file, "")):
-            what = f"its weights' {name[:80]}"
-            if count > _MOST_OBJECTS:
-                raise ForbiddenError(f"its weights have more than {_MOST_OBJECTS:,} parts")
-            if isinstance(item, h5py.Group):
-                continue
-            if not isinstance(item, h5py.Dataset):
-                raise ForbiddenError(f"{what} is no array")
-            if item.external or item.is_virtual:
-                raise ForbiddenError(f"{what} is taken from another file")
-            if item.dtype.kind not in _NUMBERS and item.dtype.str != _BFLOAT16:
-                raise ForbiddenError(f"{what} holds {item.dtype}, not numbers")
-            if item.id.get_create_plist().get_nfilters() or item.id.get_storage_size() < item.nbytes:
-                raise ForbiddenError(f"{what} is compressed, or larger than what is stored of it")
+    for count, (name, item) in enumerate(_items(file, "")):
+        what = f"its weights' {name[:80]}"
+        if count > _MOST_OBJECTS:
+            raise ForbiddenError(f"its weights have more than {_MOST_OBJECTS:,} parts")
+        if isinstance(item, h5py.Group):
+            continue
+        if not isinstance(item, h5py.Dataset):
+            raise ForbiddenError(f"{what} is no array")
+        if item.external or item.is_virtual:
+            raise ForbiddenError(f"{what} is taken from another file")
+        if item.dtype.kind not in _NUMBERS and item.dtype.str != _BFLOAT16:
+            raise ForbiddenError(f"{what} holds {item.dtype}, not numbers")
+        if item.id.get_create_plist().get_nfilters() or item.id.get_storage_size() < item.nbytes:
+            raise ForbiddenError(f"{what} is compressed, or larger than what is stored of it")
 
 
 def _items(group: "h5py.Group", path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
