@@ -1,7 +1,6 @@
 """Where a run came from: command, commit, machine and versions, and what of these is different now."""
 
 import functools
-import importlib.metadata
 import os
 import platform
 import shlex
@@ -118,7 +117,7 @@ def _machine(backend: str) -> dict[str, Any]:
     packages = dict.fromkeys([*PACKAGES, *backends.PACKAGES[backend]])
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "packages": backends.versions(packages),
         "platform": platform.platform(),
         "cpu": _cpu(),
     }

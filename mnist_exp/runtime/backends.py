@@ -1,9 +1,12 @@
 """The backend of Keras: TensorFlow, JAX or PyTorch. It is chosen before Keras is imported, and cannot change later."""
 
+import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +17,15 @@ DEFAULT = "tensorflow"
 VARIABLE = "KERAS_BACKEND"
 # Packages whose version decides the numbers of a run, beside Keras and NumPy.
 PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed: on JAX and torch, TensorFlow need not be."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def default() -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import importlib.metadata
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.errors import TrackingError
-from mnist_exp.runtime import retries
+from mnist_exp.runtime import backends, retries
 from mnist_exp.tracking import mlflow_log, names, registry, store
 from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record
@@ -180,7 +179,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Tr
                     logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id
                 ),
                 signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
-                pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in packages],
+                pip_requirements=[f"{name}=={version}" for name, version in backends.versions(packages).items()],
             )
         tags = {} if model is None else model.tags_of((Path(name) / _KERAS_FILE).read_bytes())
         client.log_model_artifacts(logged.model_id, str(Path(name) / "model"))
