@@ -100,23 +100,23 @@ class Part:
         Raises: TimeoutError: the time is over. RuntimeError: the command failed.
         """
         environment = os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax", "COLUMNS": "120"}
-        process = subprocess.Popen(
-            words, cwd=self.folder, env=environment, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            output, _ = process.communicate(timeout=max(self.until - time.monotonic(), 1))
-        except subprocess.TimeoutExpired as error:
-            raise TimeoutError(f"stopped after its time: {' '.join(words[2:])[:120]}") from error
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(
-                    process.pid, signal.SIGKILL
-                )  # Workers too, and at once: no figure is made of what is cut off.
-            process.wait()
+        with tempfile.TemporaryFile("w+") as output:  # Not a pipe, which a process that is stopped leaves half read.
+            process = subprocess.Popen(
+                words, cwd=self.folder, env=environment, start_new_session=True, stdout=output, stderr=subprocess.STDOUT
+            )
+            try:
+                process.wait(timeout=max(self.until - time.monotonic(), 1))
+            except subprocess.TimeoutExpired as error:
+                raise TimeoutError(f"stopped after its time: {' '.join(words[2:])[:120]}") from error
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # Its workers too: what is cut off gives no figure.
+                process.wait()
+            output.seek(0)
+            printed = output.read()
         if process.returncode != 0:
-            raise RuntimeError(f"exit code {process.returncode}: {' | '.join(output.strip().splitlines()[-3:])[:400]}")
-        return output
+            raise RuntimeError(f"exit code {process.returncode}: {' | '.join(printed.strip().splitlines()[-3:])[:400]}")
+        return printed
 
     def train(self, *overrides: str, sweep: bool = False) -> str:
         """Run an experiment, or a sweep, on JAX."""
@@ -232,9 +232,9 @@ def best(part: Part) -> None:
     mean, spread = statistics.fmean(accuracies), statistics.stdev(accuracies)
     part.tell(ROWS["best"][0], f"{mean:.4f} ± {spread:.4f}")
     shown = part.run([sys.executable, "-m", "mnist_exp.evaluate", parent, "--ensemble", "--json"])
-    part.raw["ensemble"] = shown.strip().splitlines()[-40:]
-    found = re.search(r'"(?:test_)?accuracy": *([0-9.]+)', shown)
-    part.tell(ROWS["best"][1], found[1] if found else "its accuracy was not found in what evaluate printed")
+    found = json.loads(shown.strip().splitlines()[-1])
+    part.raw["ensemble"] = {name: found[name] for name in ("accuracy", "interval", "images")}
+    part.tell(ROWS["best"][1], f"{found['accuracy']:.4f}")
 
 
 PARTS: dict[str, Callable[[Part], None]] = {"record": record, "speed": speed, "together": together, "best": best}
@@ -258,14 +258,14 @@ def main() -> int:
     while left:
         name = left.pop(0)
         share = SHARES[name] / (SHARES[name] + sum(SHARES[other] for other in left))
-        raw[name] = _done(name, time.monotonic() + share * (end - time.monotonic()), options.small, rows[name])
+        raw[name] = done(name, time.monotonic() + share * (end - time.monotonic()), options.small, rows[name])
         if options.output is not None:
             options.output.write_text(json.dumps(raw, indent=1), encoding="utf-8")
-    print(f"\n{raw['machine']}\n\n" + "\n".join(_table(rows, options.small)))
+    print(f"\n{raw['machine']}\n\n" + "\n".join(table(rows, options.small)))
     return 0
 
 
-def _done(name: str, until: float, is_small: bool, rows: dict[str, str]) -> dict[str, Any]:
+def done(name: str, until: float, is_small: bool, rows: dict[str, str]) -> dict[str, Any]:
     """Do one part; return its raw numbers. Whatever happens, the next part goes on."""
     with _folder() as folder:
         part, began = Part(name, until, SMALL if is_small else LARGE, folder, rows), time.monotonic()
@@ -285,7 +285,8 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _table(rows: dict[str, dict[str, str]], is_small: bool) -> list[str]:
+def table(rows: dict[str, dict[str, str]], is_small: bool) -> list[str]:
+    """Return the lines of the table in Markdown."""
     note = " (small sizes: no figure of a GPU)" if is_small else ""
     head = [f"| part | what | found{note} |", "| --- | --- | --- |"]
     return head + [f"| {name} | {row} | {found} |" for name, of_part in rows.items() for row, found in of_part.items()]

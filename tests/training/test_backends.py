@@ -1,5 +1,6 @@
 """The same experiment on TensorFlow, JAX and PyTorch: each in a process of its own, as Keras keeps its backend."""
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -320,3 +321,8 @@ def test_gpus_are_divided_among_the_workers(monkeypatch):
     assert [local._share_of(gpus, slot, 2) for slot in range(2)] == [["0", "2"], ["1", "3"]]
     assert local._share_of(gpus, 0, 1) == ["0", "1", "2", "3"]
     assert [local._share_of(["7"], slot, 3) for slot in range(3)] == [["7"]] * 3
+
+
+def test_versions_are_those_of_what_is_installed():
+    """On JAX or torch TensorFlow may be missing; what is recorded of a run then lacks it."""
+    assert backends.versions(["keras", "no_such_package"]) == {"keras": importlib.metadata.version("keras")}
