@@ -56,6 +56,7 @@ class JobConfigs:
             raise ValueError("for Hydra to compose")
         plain = [override for override in parsed if not self._chooses(override)]
         config: DictConfig = pickle.loads(self._choice([each.input_line or "" for each in parsed if each not in plain]))  # noqa: S301  It was pickled here.
+        # Hydra has no public way to put overrides into what is composed already.
         ConfigLoaderImpl._apply_overrides_to_config(plain, config)
         how = config.hydra.job.config.override_dirname
         with read_write(config.hydra), open_dict(config.hydra):
