@@ -49,7 +49,7 @@ def test_two_sweeps_at_once_train_no_common_job_twice():
 
 @pytest.mark.slow
 def test_job_that_another_sweep_is_at_comes_last_and_is_gone_on_with_if_that_is_killed():
-    first = sweep("model.filters=1,2", "trainer.epochs=200")
+    first = sweep("model.filters=1,2", "trainer.epochs=200", "hydra.launcher.n_workers=1")
     wait_for(lambda: with_checkpoints())
     (begun,) = with_checkpoints()
     second = sweep("sweep.points=[{model.filters:1,trainer.epochs:200},{model.filters:3,trainer.epochs:1}]")
@@ -69,7 +69,8 @@ def test_job_that_another_sweep_is_at_comes_last_and_is_gone_on_with_if_that_is_
 @pytest.mark.slow
 def test_result_of_another_sweep_counts_though_it_began_later():
     """Its job was free when the first sweep was planned, and is done when the first comes to it."""
-    first = sweep("sweep.points=[{model.filters:1,trainer.epochs:200},{model.filters:2,trainer.epochs:1}]")
+    points_of_it = "sweep.points=[{model.filters:1,trainer.epochs:200},{model.filters:2,trainer.epochs:1}]"
+    first = sweep(points_of_it, "hydra.launcher.n_workers=1")
     wait_for(lambda: with_checkpoints())
     sweep("model.filters=2", "trainer.epochs=1").end_with(0)
     assert first.process.poll() is None, "it was too quick"
