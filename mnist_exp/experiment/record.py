@@ -45,6 +45,8 @@ class Job:
         resumption: the interrupted run to resume; None begins a new run.
         patience_s: seconds to wait at the end for a store that does not answer.
         claimed: the run is created in this context, which raises an error if another process has the job.
+        shares_graph: whether it is one of several that this process does one after the other, and nobody keeps their
+            models.
         commit: returns the commit of the code that runs; the jobs of a sweep in one process run the same.
     """
 
@@ -58,6 +60,7 @@ class Job:
     patience_s: float = retries.PATIENCE_S
     claimed: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     commit: Callable[[], Commit | None] = provenance.commit
+    shares_graph: bool = False
 
     @property
     def start(self) -> Checkpoint | None:

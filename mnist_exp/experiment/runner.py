@@ -158,7 +158,7 @@ class Run:
             policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn)
         if self.tracker.run_id is not None:
             own_callbacks.place(self.training.own.values(), self.tracker.run_id)
-        return self.training.request(self._end_epoch, policy)
+        return self.training.request(self._end_epoch, policy, shares_graph=self.job.shares_graph)
 
     def fit(self) -> "FitResult":
         """Train it alone, each step shown. Raises: TrainingError: the loss became NaN or infinite."""

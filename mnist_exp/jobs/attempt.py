@@ -272,6 +272,7 @@ class Attempt:
             on_start=on_start,
             on_epoch=on_epoch,
             resumption=resumption,
+            shares_graph=True,
             commit=functools.partial(_commit, self.assignment.sweep_id),
         )
 

@@ -12,7 +12,7 @@ from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.data.splits import Split
 from mnist_exp.errors import TrainingError
 from mnist_exp.runtime import signals
-from mnist_exp.training import callbacks, devices, flops
+from mnist_exp.training import callbacks, devices, flops, kept_graph
 from mnist_exp.training.batches import Array, Batches
 from mnist_exp.training.build import Goal, build_optimizer
 from mnist_exp.training.callbacks import TrainingCallbacks
@@ -40,6 +40,7 @@ class TrainingRequest:
         weights: how much each training image counts in the loss, float32 (n,); None if all count alike.
         scores: returns further metrics of the validation images, by the weights that the model has then.
         own: the callbacks that the configuration names.
+        shares_graph: whether another model of the same graph may be trained in its place, and take its numbers.
     """
 
     model: keras.Model
@@ -51,6 +52,7 @@ class TrainingRequest:
     weights: Array | None = None
     scores: Callable[[], Metrics] | None = None
     own: Mapping[str, keras.callbacks.Callback] = field(default_factory=dict)
+    shares_graph: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,23 @@ def fit(request: TrainingRequest, on_step: Callable[[int, Metrics], None] | None
     batches = Batches(*arrays, batch_size=trainer.batch_size, seed=request.settings.seed, mix=mix)
     called = callbacks_of(request, on_step)
     # The user's callbacks are called for each step, as their batches are numbered.
-    model.steps_per_execution = 1 if request.own else _steps_at_a_time(model, trainer, len(split.x_train), start)
+    steps = 1 if request.own else _steps_at_a_time(model, trainer, len(split.x_train), start)
     validation = Batches(split.x_val, task.targets(split.y_val), batch_size=devices.batch_of(trainer, BATCH_SIZE))
-    with signals.deferred():
-        model.fit(
-            batches.feed(),
-            validation_data=validation.feed(),
-            initial_epoch=first_epoch(start, trainer.epochs),
-            epochs=trainer.epochs,
-            shuffle=False,
-            verbose=0,
-            callbacks=[batches.counted(), *called.in_order],
-        )
+    # What is measured after each epoch is by another model of the same weights.
+    is_alone = not request.shares_graph or request.scores is not None
+    key = None if is_alone else kept_graph.key_of(model, request.settings, request.goal, split, steps)
+    with kept_graph.lent(model, key) as lender:
+        lender.steps_per_execution = steps
+        with signals.deferred():
+            lender.fit(
+                batches.feed(),
+                validation_data=validation.feed(),
+                initial_epoch=first_epoch(start, trainer.epochs),
+                epochs=trainer.epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=[batches.counted(), *called.in_order],
+            )
     devices.gather(model, trainer)
     return result_of(called)
 

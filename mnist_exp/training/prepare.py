@@ -9,7 +9,7 @@ from mnist_exp import data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.tasks.task import Array
-from mnist_exp.training import build, loss, own_callbacks, testing
+from mnist_exp.training import build, kept_graph, loss, own_callbacks, testing
 from mnist_exp.training.build import Models
 from mnist_exp.training.checkpoints import CheckpointPolicy
 from mnist_exp.training.epoch_metrics import Metrics
@@ -42,21 +42,30 @@ class Training:
     weights: Array | None
     own: Mapping[str, keras.callbacks.Callback]
 
-    def request(self, on_epoch: Callable[[int, Metrics], bool], policy: CheckpointPolicy | None) -> TrainingRequest:
+    def request(
+        self,
+        on_epoch: Callable[[int, Metrics], bool],
+        policy: CheckpointPolicy | None,
+        *,
+        shares_graph: bool = False,
+    ) -> TrainingRequest:
         """Return what `fit` takes.
 
         Args:
             on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
             policy: where checkpoints go, and which to go on from; None keeps none.
+            shares_graph: as of the `TrainingRequest`.
         """
         model, goal = self.models.training_model, self.models.goal
         scores = self._validated if self.scores else None
-        return TrainingRequest(model, goal, self.split, self.settings, on_epoch, policy, self.weights, scores, self.own)
+        return TrainingRequest(
+            model, goal, self.split, self.settings, on_epoch, policy, self.weights, scores, self.own, shares_graph
+        )
 
     def test(self) -> tuple[Array, dict[str, float]]:
         """Return the predictions for the test images, float32 (n, outputs), and each metric of them by its name."""
         models, goal, dataset = self.models, self.models.goal, self.dataset
-        twin = models.training_model if goal.is_raw else None
+        twin = kept_graph.traced(models.training_model) if goal.is_raw else None
         x, y = dataset.x_test, dataset.y_test
         return testing.test(models.inference_model, twin, goal.tested_by, goal.task, self.scores, x, y)
 
