@@ -23,7 +23,7 @@ What is equal, and what is not:
   - jobs: time from the start of one job to that of the next; ours are recorded in MLflow with model and pictures, the
     loop's not at all.
 Memory: "process" is the most that any one process had; "launching" the one that was started; "all" it and all that it
-started, at the worst moment, what they share counted in each.
+started, at the worst moment, what they share counted in each; "PSS" the same with what they share counted once.
 """
 
 import argparse
@@ -46,8 +46,19 @@ from measuring import FailedError, Measured, median_and_range
 
 Outcome = tuple[Measured, Facts]
 ALONE = ["unshare", "--user", "--map-root-user", "--net"]  # A network without any way out or in.
-HEAD = ["", "program", "time, s", f"{OURS} takes × it", "CPU, s", "process, MB", "launching, MB", "all, MB", "besides"]
-RULE = ["---", "---", *["---:"] * 6, "---"]
+HEAD = [
+    "",
+    "program",
+    "time, s",
+    f"{OURS} takes × it",
+    "CPU, s",
+    "process, MB",
+    "launching, MB",
+    "all, MB",
+    "PSS, MB",
+    "besides",
+]
+RULE = ["---", "---", *["---:"] * 7, "---"]
 
 
 def main() -> int:
@@ -197,6 +208,7 @@ def _lines(title: str, outcomes: dict[str, list[Outcome]]) -> list[list[str]]:
             f"{statistics.median(one.cpu_s for one in measured):.1f}",
             *(f"{statistics.median(size):,.0f}" for size in sizes),
             f"{statistics.median(one.together_mb for one in measured):,.0f}",
+            f"{statistics.median(one.pss_mb for one in measured):,.0f}",
             _besides(label, [facts for _, facts in values], [facts for _, facts in our]),
         ]
         lines.append([title, label, *cells])

@@ -211,6 +211,13 @@ def jobs(options: Options) -> Row:
     )
 
 
+def around(options: Options) -> Row:
+    """What a job takes beside its training in a warm worker, part by part."""
+    words = [sys.executable, str(PEERS.parent / "around.py"), "--json", "--jobs", str(min(options.jobs, 40))]
+    title = "jobs of next to nothing in one warm worker: the time around fit and evaluate"
+    return Row(title, _images(200, "test"), {OURS: Program(words, _parts)}, 1)
+
+
 def predict(options: Options) -> Row:
     """One image, answered by the model of a run; the process from its start to its end."""
     images = _images(6000, 0.1)
@@ -241,6 +248,7 @@ ROWS: dict[str, Callable[[Options], Row]] = {
     "start": start,
     "reject": reject,
     "jobs": jobs,
+    "around": around,
     "predict": predict,
 }
 
@@ -286,6 +294,14 @@ def _jobs_of_store(measured: Measured, folder: Path) -> Facts:
 def _jobs_printed(measured: Measured, folder: Path) -> Facts:
     printed = json.loads(measured.output.strip().splitlines()[-1])
     return _jobs(measured, printed["starts"], printed["end"], printed["fits"])
+
+
+def _parts(measured: Measured, folder: Path) -> Facts:
+    """Return the seconds of a job, and of its largest parts."""
+    table = json.loads(measured.output.strip().splitlines()[-1])
+    whole = {name: table.pop(name) for name in ("from job to job", "framework: all but fit and evaluate")}
+    largest = sorted(table.items(), key=lambda part: -part[1])[:12]
+    return {name: f"{seconds:.3f}" for name, seconds in [*whole.items(), *largest]}
 
 
 def _jobs(measured: Measured, starts: Sequence[float], end: float, fits: Sequence[float]) -> Facts:

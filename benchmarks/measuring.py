@@ -19,6 +19,7 @@ from typing import TypeVar
 import psutil
 
 SAMPLED_EVERY_S = 0.2
+_SHARED_EVERY = 5  # samples: Linux walks through all pages of a process for it, tens of ms for a large one
 Result = TypeVar("Result")
 
 
@@ -32,6 +33,7 @@ class Sample:
         largest_child: of the largest of those that it started.
         together: of all.
         cpu_s: seconds of CPU that all have used so far.
+        pss: of all, with what several of them share counted once (PSS); 0 where it was not looked at.
     """
 
     at: float
@@ -39,6 +41,7 @@ class Sample:
     largest_child: float
     together: float
     cpu_s: float
+    pss: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ class Measured:
     @property
     def together_mb(self) -> float:
         return max((sample.together for sample in self.samples), default=0.0)
+
+    @property
+    def pss_mb(self) -> float:
+        """Most memory of all together, what several of them share counted once; 0 where the system does not tell."""
+        return max((sample.pss for sample in self.samples), default=0.0)
 
 
 class FailedError(Exception):
@@ -151,7 +159,9 @@ class _Sampler:
             for child in children:
                 with contextlib.suppress(psutil.Error):
                     sizes.append(self._size(child))
-            self.samples.append(Sample(time.time(), top, max(sizes, default=0.0), top + sum(sizes), self.cpu_s))
+            is_due = len(self.samples) % _SHARED_EVERY == 0
+            pss = sum(map(proportional_mb, [self._top.pid, *(child.pid for child in children)])) if is_due else 0.0
+            self.samples.append(Sample(time.time(), top, max(sizes, default=0.0), top + sum(sizes), self.cpu_s, pss))
             if self._on_sample is not None:
                 self._on_sample(self.samples[-1])
 
@@ -160,6 +170,15 @@ class _Sampler:
             used = process.cpu_times()
             self._cpu[process.pid] = used.user + used.system
             return float(process.memory_info().rss) / 1e6
+
+
+def proportional_mb(pid: int) -> float:
+    """Return the memory of a process, with pages that several share divided among them; 0 where it cannot be known."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
 
 
 def in_rounds(
