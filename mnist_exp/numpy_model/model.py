@@ -1,5 +1,6 @@
 """A model that NumPy computes: predictions for examples, and what its last layer is given."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class NumpyModel:
         """Return features, and predictions, float32 (n, …) each, of raw values (n, …); no features are predictions."""
         step = max(1, _AT_ONCE // math.prod(x.shape[1:]))
         # Such small products are faster in one thread, many times where other processes keep the cores busy.
-        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        with _libraries().limit(limits=1, user_api="blas"):
             parts = [self._run(x[start : start + step].astype(np.float32))[:2] for start in range(0, len(x), step)]
         first, second = (np.concatenate(each) for each in zip(*parts, strict=True))
         return first, second
@@ -133,3 +134,9 @@ def _last_uses(graph: Graph, kept: int | None) -> dict[int, list[int]]:
 
 def _count(part: archive.Part) -> int:
     return sum(each.size for each in part.arrays) + sum(map(_count, part.parts))
+
+
+@functools.cache
+def _libraries() -> threadpoolctl.ThreadpoolController:
+    """Return what sets the threads of the libraries that this process has loaded; looking for them takes 3 ms."""
+    return threadpoolctl.ThreadpoolController()

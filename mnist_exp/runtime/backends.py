@@ -1,6 +1,6 @@
 """The backend of Keras: TensorFlow, JAX or PyTorch. It is chosen before Keras is imported, and cannot change later."""
 
-import contextlib
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -21,11 +21,16 @@ PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of those packages that are installed: on JAX and torch, TensorFlow need not be."""
-    found = {}
-    for name in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+    found = {name: _version(name) for name in packages}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+@functools.cache
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def default() -> str:

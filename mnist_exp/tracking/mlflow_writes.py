@@ -71,6 +71,15 @@ def limit_waits() -> None:
         os.environ.setdefault(name, value)
 
 
+def context_tags() -> dict[str, str]:
+    """Return MLflow's own tags of user and program; an active run of MLflow becomes the parent."""
+    import mlflow
+    from mlflow.tracking.context import registry
+
+    parent = mlflow.active_run()
+    return dict(registry.resolve_tags()) | ({names.PARENT: parent.info.run_id} if parent else {})
+
+
 def write(uri: str, run_id: str, record: Record, model: TrainedModel | None = None) -> None:
     """Write one record to the store; writing it twice does no harm.
 

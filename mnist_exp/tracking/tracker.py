@@ -139,23 +139,31 @@ class MlflowTracker(Tracker):
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
+        from mlflow.exceptions import MlflowException
+
         store.finish_creation(self._creation)
         client = store.client(self._uri)
-        tags = _context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
+        tags = mlflow_writes.context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
         view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
         began_ms, tries = self._now_ms(), itertools.count()
         shown = {key: text(value) for key, value in params.items()}
 
         def create() -> str:
-            experiment = store.experiment(self._uri, self._settings.experiment)
-            self.how_to_look = how_to_look(self._settings, ui_view.page(client, experiment, view))
-            if next(tries):  # The server may have created the run, and died before it answered.
-                for run in client.search_runs([experiment.experiment_id], f"attributes.start_time = {began_ms}"):
+            is_again = next(tries) > 0
+            experiment_id, page = ui_view.place(self._uri, self._settings.experiment, view, anew=is_again)
+            self.how_to_look = how_to_look(self._settings, page)
+            if is_again:  # The server may have created the run, and died before it answered.
+                for run in client.search_runs([experiment_id], f"attributes.start_time = {began_ms}"):
                     if tags.items() <= run.data.tags.items():
                         return str(run.info.run_id)
-            run = client.create_run(experiment.experiment_id, start_time=began_ms, run_name=name, tags=tags)
+            try:
+                run = client.create_run(experiment_id, start_time=began_ms, run_name=name, tags=tags)
+            except MlflowException as error:
+                if is_again or error.get_http_status_code() >= 500:
+                    raise
+                return create()  # The experiment was deleted since it was found, or the whole store.
             if max(map(len, shown.values()), default=0) < _SURELY_WHOLE:
-                self._created = {"experiment": experiment.experiment_id, "params": shown}
+                self._created = {"experiment": experiment_id, "params": shown}
             return str(run.info.run_id)
 
         with store.understood(self._uri):
@@ -307,15 +315,6 @@ class MlflowTracker(Tracker):
         """Return the time in ms, never less than before, so that records keep their order if the clock is set back."""
         self._latest_ms = max(self._latest_ms, round(time.time() * 1000))
         return self._latest_ms
-
-
-def _context_tags() -> dict[str, str]:
-    """Return MLflow's own tags of user and program; an active run of MLflow becomes the parent."""
-    import mlflow
-    from mlflow.tracking.context import registry
-
-    parent = mlflow.active_run()
-    return dict(registry.resolve_tags()) | ({names.PARENT: parent.info.run_id} if parent else {})
 
 
 @contextlib.contextmanager

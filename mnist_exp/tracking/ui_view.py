@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.tracking import mlflow_writes, names
+from mnist_exp.tracking import mlflow_writes, names, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +26,7 @@ _COST = (names.EPOCHS, names.FIT_TIME_S)
 _CHOSEN = (names.MODEL_TARGET, "optimizer._target_", "optimizer.learning_rate", names.DATA_NAME, names.SEED)
 # MLflow's own width of 200 pixels leaves room for three columns beside its assistant; but a `_target_` is long.
 _WIDTH_PX, _WIDE_PX = 120, 200
+_places: dict[tuple[str, str, str], tuple[str, str]] = {}
 _MOST_NAMED = 300  # runs: MLflow keeps 20,000 characters
 
 
@@ -125,6 +126,23 @@ def children(parent: str) -> str:
 def among(run_ids: Sequence[str]) -> str:
     """Return the filter for these runs; of more than 300, for the first 300."""
     return f"attributes.run_id IN ({', '.join(map(repr, run_ids[:_MOST_NAMED]))})"
+
+
+def place(uri: str, name: str, view: View, *, anew: bool) -> tuple[str, str]:
+    """Return the id of an experiment, which is created if it is new, and what `page` returns for it.
+
+    Args:
+        uri: of the store.
+        name: of the experiment.
+        view: of its runs.
+        anew: whether to ask the store again, which is asked once in a process: a sweep has many jobs.
+    Raises: TrackingError: the experiment was deleted.
+    """
+    key = store.absolute(uri), name, view.key
+    if anew or key not in _places:
+        experiment = store.experiment(uri, name)
+        _places[key] = str(experiment.experiment_id), page(store.client(uri), experiment, view)
+    return _places[key]
 
 
 def page(client: "MlflowClient", experiment: "Experiment", view: View) -> str:

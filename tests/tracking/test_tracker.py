@@ -37,3 +37,29 @@ def test_run_is_created_once_whether_or_not_the_server_did_it_before_it_died(is_
     assert len(calls) == (1 if is_created else 2)
     tracker.end("FINISHED")
     assert client.get_run(tracker.run_id).info.status == "FINISHED"
+
+
+def begin():
+    tracker = open_tracker(TrackingSettings(), print)
+    tracker.load()
+    tracker.start("again", PARAMS, {})
+    return tracker
+
+
+def test_experiment_is_looked_for_once_and_again_if_it_is_gone(monkeypatch):
+    from mnist_exp.errors import TrackingError
+
+    calls, find = [], store.experiment
+    monkeypatch.setattr(store, "experiment", lambda *given: calls.append(1) or find(*given))
+    first, second = begin(), begin()
+    assert len(calls) == 1 and first.how_to_look == second.how_to_look
+    for each in (first, second):
+        each.end("FINISHED")
+    client = store.client(store.locate(None))
+    runs = client.search_runs([client.get_experiment_by_name("mnist_exp").experiment_id])
+    assert {run.info.run_id for run in runs} == {first.run_id, second.run_id}
+    client.delete_experiment(runs[0].info.experiment_id)
+    with pytest.raises(TrackingError, match="was deleted in MLflow: restore it with"):
+        begin()
+    client.restore_experiment(runs[0].info.experiment_id)
+    begin().end("FINISHED")
