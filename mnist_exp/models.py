@@ -96,12 +96,11 @@ def mlp(
     """
     from keras import Input, Sequential, layers
 
-    model = Sequential([Input(input_shape), layers.Flatten()], name="mlp")
+    # Of layers that are added one by one Keras builds the model anew for each.
+    parts = [Input(input_shape), layers.Flatten()]
     for units in hidden_units:
-        model.add(layers.Dense(units, activation=activation))
-        model.add(layers.Dropout(dropout))
-    model.add(layers.Dense(classes, activation="softmax", dtype="float32"))
-    return model
+        parts += [layers.Dense(units, activation=activation), layers.Dropout(dropout)]
+    return Sequential([*parts, layers.Dense(classes, activation="softmax", dtype="float32")], name="mlp")
 
 
 def lenet5(
@@ -183,27 +182,25 @@ def convnet(
     """
     from keras import Input, Sequential, layers
 
-    model = Sequential([Input(input_shape)], name="convnet")
-
-    def normalise_and_activate() -> None:
+    def normalise_and_activate() -> "Iterator[keras.layers.Layer]":
         if batch_norm:
-            model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.Activation(activation))
+            yield layers.BatchNormalization(momentum=0.9)
+        yield layers.Activation(activation)
 
+    # Of layers that are added one by one Keras builds the model anew for each.
+    parts = [Input(input_shape)]
     for channels, size, depth in zip(filters, kernel_sizes, depths, strict=True):
         for left in reversed(range(depth)):
-            model.add(layers.Conv2D(channels, size, padding=padding, use_bias=not batch_norm))
+            parts.append(layers.Conv2D(channels, size, padding=padding, use_bias=not batch_norm))
             if left == 0:
-                model.add(layers.MaxPooling2D(2))
-            normalise_and_activate()
-        model.add(layers.Dropout(dropout))
-    model.add(layers.Flatten())
+                parts.append(layers.MaxPooling2D(2))
+            parts += normalise_and_activate()
+        parts.append(layers.Dropout(dropout))
+    parts.append(layers.Flatten())
     for units in dense_units:
-        model.add(layers.Dense(units, use_bias=not batch_norm))
-        normalise_and_activate()
-        model.add(layers.Dropout(dropout))
-    model.add(layers.Dense(classes, activation="softmax", dtype="float32"))
-    return model
+        parts.append(layers.Dense(units, use_bias=not batch_norm))
+        parts += [*normalise_and_activate(), layers.Dropout(dropout)]
+    return Sequential([*parts, layers.Dense(classes, activation="softmax", dtype="float32")], name="convnet")
 
 
 def check_convnet(

@@ -40,6 +40,11 @@ APART = {
         ["trusted_modules=[own_calls]", "+callbacks.says={_target_: own_calls.Says}", f"seed={seed}"] for seed in (1, 2)
     ],
 }
+QUICK = ("seeds", "rates", "dropout", "metrics")
+
+
+def each_of(names):
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
 class Quiet(Screen):
@@ -62,7 +67,7 @@ def lender():
     return kept_graph._kept[0].model if kept_graph._kept else None
 
 
-@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("name", each_of(SHARED))
 def test_trainings_of_one_graph_are_as_each_alone(name):
     common, each = SHARED[name]
     alone = [train([*common, *own], shares_graph=False) for own in each]
@@ -76,7 +81,7 @@ def test_trainings_of_one_graph_are_as_each_alone(name):
     assert len(set(map(id, lenders))) == 1 and lenders[0] is not None
 
 
-@pytest.mark.parametrize("name", APART)
+@pytest.mark.parametrize("name", each_of(APART))
 def test_trainings_of_other_graphs_do_not_share_one(name):
     each = APART[name]
     alone = [train([*CNN, *own], shares_graph=False) for own in each]
