@@ -30,41 +30,47 @@ _OF_PYTHON = frozenset(("__cached__", "__file__", "__loader__", "__package__", "
 _loading = threading.RLock()
 
 
+_LIBRARIES = ("keras", "tensorflow")
+
+
 @contextlib.contextmanager
 def imported_later(names: frozenset[str] = UNUSED, absent: Sequence[str] = ()) -> Iterator[None]:
     """Put modules off that are imported in a `with` block, until something of them is used.
 
     Args:
         names: of these modules.
-        absent: packages that are not found in the block, if they are not imported yet, by libraries that can do
-            without.
+        absent: packages that Keras and TensorFlow, which can do without, do not find in the block; others do.
     """
-    finder = _Finder(names)
-    hidden = [name for name in absent if name not in sys.modules]
+    finder = _Finder(names, absent)
     sys.meta_path.insert(0, finder)
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # Python finds no such module then.
     try:
         yield
     finally:
-        for name in hidden:
-            if sys.modules.get(name, finder) is None:
-                del sys.modules[name]
         sys.meta_path.remove(finder)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, names: frozenset[str]) -> None:
-        self._names = names
+    def __init__(self, names: frozenset[str], absent: Sequence[str]) -> None:
+        self._names, self._absent = names, absent
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Find a module that is put off; None for any other."""
+        """Find a module that is put off; None for any other. Raises: ModuleNotFoundError: it is to be absent."""
+        if name in self._absent and _importer().partition(".")[0] in _LIBRARIES:
+            raise ModuleNotFoundError(f"{name} is not looked for here", name=name)
         spec = importlib.machinery.PathFinder.find_spec(name, path, target) if name in self._names else None
         if spec is not None and spec.loader is not None:
             spec.loader = _Later(spec.loader)
         return spec
+
+
+def _importer() -> str:
+    """Return the name of the module whose import statement is being executed."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib."):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", ""))
 
 
 class _Later(importlib.abc.Loader):

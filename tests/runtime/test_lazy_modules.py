@@ -91,12 +91,15 @@ def test_error_of_a_module_is_raised_at_each_use(package):
     assert put_off_module("late").value == 5
 
 
-def test_absent_package_is_there_again_after_the_block(package, tmp_path):
+def test_absent_package_is_absent_for_libraries_alone(package, tmp_path, monkeypatch):
     (tmp_path / "fractions_of_mine.py").write_text("")
-    with lazy_modules.imported_later(frozenset(), absent=["fractions_of_mine", "sys"]):
+    (tmp_path / "put_off/of_mine.py").write_text("import fractions_of_mine\n")
+    monkeypatch.setattr(lazy_modules, "_LIBRARIES", ("put_off",))
+    with lazy_modules.imported_later(frozenset(), absent=["fractions_of_mine"]):
         importlib.import_module("put_off.needs")
-    assert not put_off_module("needs").found
-    assert importlib.import_module("fractions_of_mine").__name__ == "fractions_of_mine"
+        assert not put_off_module("needs").found
+        assert importlib.import_module("fractions_of_mine").__name__ == "fractions_of_mine"
+        importlib.import_module("put_off.of_mine")
 
 
 NAMES = """
