@@ -10,7 +10,8 @@ import optuna
 import pytest
 from real_runs import Running, recorded, run, wait_for
 
-TINY = ["-m", "model=mlp", "data=mnist_5k", "data.limit=200", "data.validation=0.2"]
+# One trial after the other, so that their order is that of their numbers.
+TINY = ["-m", "model=mlp", "data=mnist_5k", "data.limit=200", "data.validation=0.2", "hydra.launcher.n_workers=1"]
 SEARCH = [
     *TINY,
     "trainer.epochs=3",
