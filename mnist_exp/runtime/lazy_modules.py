@@ -7,6 +7,7 @@ where it is installed, JAX: 1.5 s of 3.7 and 220 MB of 840 (docs/decisions/0002-
 import contextlib
 import importlib.abc
 import importlib.machinery
+import inspect
 import sys
 import threading
 import types
@@ -67,10 +68,11 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def _importer() -> str:
     """Return the name of the module whose import statement is being executed."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib."):
+    frame, name = inspect.currentframe(), __name__
+    while frame is not None and (name == __name__ or name.startswith("importlib.")):
         frame = frame.f_back
-    return str(frame.f_globals.get("__name__", ""))
+        name = str(frame.f_globals.get("__name__", "")) if frame is not None else ""
+    return name
 
 
 class _Later(importlib.abc.Loader):
