@@ -27,6 +27,7 @@ class Work:
         is_together: whether a worker trains several jobs as one program.
         data_bytes: of the data set in memory.
         records: whether they record in MLflow.
+        resumed_on: threads that the runs had which they go on with; None where they begin new ones.
     """
 
     jobs: int = 1
@@ -36,6 +37,7 @@ class Work:
     is_together: bool = False
     data_bytes: int = 0
     records: bool = True
+    resumed_on: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ def chosen(asked: Asked, work: Work) -> Crew:
         work: what they are for.
     """
     cpus = machine.cpus()
+    if work.resumed_on is not None:
+        count = asked if asked != "auto" else max(min(cpus // work.resumed_on, work.jobs), 1)
+        return Crew(count, work.resumed_on, f"{plural(count, 'worker')}, {plural(work.resumed_on, 'thread')} each")
     if asked != "auto":
         if asked == 1:
             shown = work.threads or threads.told()

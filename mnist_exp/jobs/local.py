@@ -6,6 +6,7 @@ share its memory.
 """
 
 import contextlib
+import dataclasses
 import functools
 import multiprocessing
 import os
@@ -52,6 +53,13 @@ class LocalWorkers(worker.Workers):
     def crew(self) -> Crew:
         """How many they are."""
         return crew.chosen(self._asked, self.work)
+
+    def go_on_with(self, threads: int | None) -> None:
+        """Let those that start next have the threads that earlier runs had; None for those of new runs."""
+        if threads != self.work.resumed_on:
+            self.stop()
+            self.work = dataclasses.replace(self.work, resumed_on=threads)
+            del self.crew
 
     def start(self) -> None:
         """Start the workers, so that they import TensorFlow while the sweep opens its store."""

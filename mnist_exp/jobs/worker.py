@@ -127,6 +127,12 @@ class Workers(abc.ABC):
         """How many they are on this machine; None where they run elsewhere."""
         return None
 
+    def go_on_with(self, threads: int | None) -> None:  # noqa: B027  Not every launcher can.
+        """Let those that start next have the threads that earlier runs had; None for those of new runs.
+
+        Where they run elsewhere, their number of threads is an option of the launcher.
+        """
+
     def packed_task(self) -> bytes:
         """Return what each process that runs a job needs of Hydra."""
         return replace(self._task, keeps_configurations=self.keeps_configurations).packed()

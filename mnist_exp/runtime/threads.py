@@ -52,6 +52,19 @@ def counts() -> dict[str, int]:
     return {"intra_op": within or told["intra_op"], "inter_op": between or told["inter_op"], "usable": usable}
 
 
+def recorded_count(recorded: Any, backend: str) -> int | None:
+    """Return the threads of one operation that a recorded run had; None where that is not known, or cannot be set.
+
+    Args:
+        recorded: what `counts` returned then.
+        backend: of the run.
+    """
+    if "intra_op" not in VARIABLES[backend] or not isinstance(recorded, dict):
+        return None
+    count = recorded.get("intra_op") or recorded.get("usable")  # Left to itself it takes one for each CPU.
+    return count if isinstance(count, int) and count > 0 else None
+
+
 def adopt(recorded: Any, backend: str) -> list[str]:
     """Set the number of threads to that of a recorded run, and return what stays different.
 

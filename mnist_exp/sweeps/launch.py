@@ -34,6 +34,11 @@ class Launch:
         """How many workers it has on this machine; None where they run elsewhere."""
         return self.launcher.workers.crew if isinstance(self.launcher, WorkersLauncher) else None
 
+    def go_on_with(self, threads: int | None) -> None:
+        """Let the jobs of the next `run` have the threads that the runs began with which they go on with."""
+        if isinstance(self.launcher, WorkersLauncher):
+            self.launcher.workers.go_on_with(threads)
+
     def run(
         self,
         call: SweepCall,

@@ -1,12 +1,14 @@
 """Launch the jobs of a sweep; those that other processes are at come last, once these processes have ended."""
 
+import contextlib
 import dataclasses
 import itertools
 import time
 from collections.abc import Sequence
 
-from mnist_exp.errors import TrackingError, plural
+from mnist_exp.errors import SettingsError, TrackingError, plural
 from mnist_exp.jobs import events, sharing
+from mnist_exp.runtime import backends, threads
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch
@@ -32,16 +34,20 @@ def run(
     lost: list[str] = []
     until = time.time() + call.how.timeout_s if call.how.timeout_s else None
     todo = [row for row in rows if row.outcome == "left"]
-    for number in itertools.count(1):
-        # A folder of its own: the numbers of the jobs, and what is known beforehand, are others in each turn.
-        turn = dataclasses.replace(call, folder=call.folder.with_name(f"{call.folder.name}-{number}"))
+    numbers = itertools.count(1)
+    is_announced = False
 
-        def on_failure(row: Row, turn: SweepCall = turn) -> None:
+    def run_some(some: Sequence[Row]) -> bool:
+        """Run some of the jobs, and tell whether others may follow."""
+        # A folder of its own: the numbers of the jobs, and what is known beforehand, are others in each turn.
+        turn = dataclasses.replace(call, folder=call.folder.with_name(f"{call.folder.name}-{next(numbers)}"))
+
+        def on_failure(row: Row) -> None:
             if parent is not None:
                 parent.record_failure(row)
             _give_up_if_too_many(turn, rows)
 
-        def is_store_lost(turn: SweepCall = turn) -> bool:
+        def is_store_lost() -> bool:
             """Give up the sweep if this process cannot use the store either: no job that is left could be recorded."""
             try:
                 store.check(store.locate(call.tracking.uri), must_exist=True)
@@ -50,18 +56,48 @@ def run(
                 events.give_up(turn.folder, str(error))
             return bool(lost)
 
-        if todo:
-            launch.run(turn, rows, todo, earlier, parent.run_id if parent else None, until, on_failure, is_store_lost)
+        launch.run(turn, rows, some, earlier, parent.run_id if parent else None, until, on_failure, is_store_lost)
+        return not events.is_given_up(turn.folder)
+
+    while True:
+        for count, some in _by_threads(call, launch, todo, earlier).items():
+            launch.go_on_with(count)
+            if not run_some(some):
+                return lost[0] if lost else ""
         held = [row for row in rows if row.held_by]
-        if not held or parent is None or events.is_given_up(turn.folder):
+        if not held or parent is None:
             break
-        if number == 1:
+        if not is_announced:
             _announce(call, held)
+            is_announced = True
         if not _one_ended(parent.history, held, until):
             break
         earlier = parent.history.jobs(call.job_keys)
         todo = _renewed(call, held, earlier)
     return lost[0] if lost else ""
+
+
+def _by_threads(
+    call: SweepCall, launch: Launch, rows: Sequence[Row], earlier: Sequence[StoredRun]
+) -> dict[int | None, list[Row]]:
+    """Return jobs by the number of threads that they need: None leaves it to the workers.
+
+    A job that was interrupted goes on with as many as it began with, or its last digits would be others.
+    """
+    crew, trainer = launch.crew, call.plan.settings.trainer
+    if crew is None or not rows:
+        return {None: list(rows)} if rows else {}
+    begun = call.interrupted(earlier) if call.how.reuse else {}
+    runs = {run.run_id: run for run in earlier}
+    found: dict[int | None, list[Row]] = {None: []}
+    for row in rows:
+        count = None
+        if row.key in begun and trainer.threads is None and threads.told() is None:
+            with contextlib.suppress(SettingsError):
+                recorded = runs[begun[row.key]].environment().get("threads")
+                count = threads.recorded_count(recorded, trainer.backend or backends.DEFAULT)
+        found.setdefault(None if count == (crew.threads or threads.usable_cpus()) else count, []).append(row)
+    return {count: some for count, some in found.items() if some}
 
 
 def _announce(call: SweepCall, held: Sequence[Row]) -> None:

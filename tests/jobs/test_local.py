@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from omegaconf import OmegaConf
-from real_runs import SMALL, Running, recorded, run, wait_for
+from real_runs import SMALL, Running, recorded, run, wait_for, with_checkpoints
 
 from mnist_exp.jobs.crew import Work
 from mnist_exp.jobs.local import LocalWorkers
@@ -43,6 +43,25 @@ def test_a_sweep_left_to_itself_has_the_numbers_of_one_thread_however_many_worke
     monkeypatch.chdir(alone / "one")
     run("-m", *TINY, "seed=1,2,3", "trainer.threads=1", "hydra.launcher.n_workers=1")
     assert {sha256 for sha256, _ in outcomes().values()} == {sha256 for sha256, _ in by_many.values()}
+
+
+@pytest.mark.slow
+@MANY
+def test_interrupted_job_goes_on_with_the_threads_that_it_began_with(alone, monkeypatch):
+    words = ["-m", *SMALL, "trainer.epochs=30", "seed=1,2"]
+    sweep = Running("mnist_exp.run", *words, "hydra.launcher.n_workers=1")
+    sweep.wait_until(lambda: len(with_checkpoints()) == 1)
+    sweep.process.send_signal(signal.SIGTERM)
+    sweep.end_with(143)
+    sweep = Running("mnist_exp.run", *words)
+    assert "resume" not in sweep.end_with(0)  # No warning that it may differ in the last digits.
+    resumed = outcomes()
+    (alone / "whole").mkdir()
+    monkeypatch.chdir(alone / "whole")
+    run(*words, "hydra.launcher.n_workers=1")
+    first = '{"seed": "1"}'
+    assert resumed[first][0] == outcomes()[first][0]
+    assert [resumed[point][1] for point in ('{"seed": "1"}', '{"seed": "2"}')] == [0, 1]  # 0: the backend's own choice
 
 
 @pytest.mark.slow
