@@ -38,12 +38,16 @@ class Options:
         limit: training images, hold-out included; None takes all, in a search 6,000.
         trials: of a search.
         jobs: of the sweep of trainings that do nothing.
+        again: jobs of the sweep that is issued again.
+        stored: runs of the store whose page is asked for.
     """
 
     epochs: int = 1
     limit: int | None = None
     trials: int = 20
     jobs: int = 200
+    again: int = 300
+    stored: int = 16_000
 
 
 @dataclass(frozen=True)
@@ -239,6 +243,30 @@ def predict(options: Options) -> Row:
     )
 
 
+def again(options: Options) -> Row:
+    """A sweep that is finished, issued again, and the report of it; the sweep itself is not measured."""
+    images = _images(200, 0.2)
+    seeds = f"seed=range(1,{options.again + 1})"
+    sweep = ours("-m", seeds, *images, "model=mlp", "model.hidden_units=[1]", "trainer.epochs=1")
+    report = [sys.executable, "-m", "mnist_exp.report", "--experiment", "mnist_exp"]
+    return Row(
+        f"a finished sweep of {options.again} jobs",
+        images,
+        {
+            f"{OURS}: the same command": Program(sweep, before=sweep, says=f"0, {options.again} done already"),
+            f"{OURS}: report": Program(report, before=sweep, says="index.html"),
+        },
+        3,
+    )
+
+
+def page(options: Options) -> Row:
+    """MLflow's table of runs sorted by a metric, in a store of many runs."""
+    words = [sys.executable, str(PEERS.parent / "store_growth.py"), str(options.stored)]
+    title = f"MLflow's table of {options.stored:,} runs: CPU seconds of a page, before and after ANALYZE"
+    return Row(title, _images(200, "test"), {"MLflow": Program(words, _asked_of_store)}, 1)
+
+
 ROWS: dict[str, Callable[[Options], Row]] = {
     "run-1": lambda options: single(options, 1, 3),
     "run-10": lambda options: single(options, 10, 2),
@@ -250,6 +278,8 @@ ROWS: dict[str, Callable[[Options], Row]] = {
     "jobs": jobs,
     "around": around,
     "predict": predict,
+    "again": again,
+    "page": page,
 }
 
 
@@ -282,6 +312,12 @@ def _sweep_of_store(measured: Measured, folder: Path) -> Facts:
 
 def _in_order(facts: Facts) -> Facts:
     return {name: facts[name] for name in ("fit", "trials", "epochs", "best") if name in facts}
+
+
+def _asked_of_store(measured: Measured, folder: Path) -> Facts:
+    """Return the seconds of each question, without and with what ANALYZE tells the planner."""
+    lines = [line.split(" | ") for line in measured.output.splitlines() if line.count(" | ") == 3]
+    return {question: f"{before} → {after}" for _, question, before, after in lines[1:]}
 
 
 def _jobs_of_store(measured: Measured, folder: Path) -> Facts:
