@@ -11,7 +11,7 @@ import pytest
 from mnist_exp import models
 from mnist_exp.composition.compose import compose
 from mnist_exp.composition.preflight import find_problems
-from mnist_exp.config import parse
+from mnist_exp.config import parse, signatures
 from mnist_exp.config.components import Component
 from mnist_exp.config.schema import DataSettings, Settings, TrainerSettings
 from mnist_exp.experiment.job_key import common, defaults_since, differences, job_key, result_config
@@ -158,13 +158,15 @@ def test_options_that_recorded_runs_lack_get_their_defaults():
     }
 
 
-def test_new_builder_argument_changes_the_key_unless_at_its_default(monkeypatch):
+def test_new_builder_argument_changes_the_key_unless_at_its_default(monkeypatch, request):
     before = compose(["data=mnist_5k"])
     known = job_key(before, "0")
     signature = inspect.signature(models.cnn)
     padding = inspect.Parameter("padding", inspect.Parameter.KEYWORD_ONLY, default="valid", annotation=str)
     changed = signature.replace(parameters=[*signature.parameters.values(), padding])
     monkeypatch.setattr(models.cnn, "__signature__", changed, raising=False)
+    signatures.of_function.cache_clear()  # As in a process of the later version.
+    request.addfinalizer(signatures.of_function.cache_clear)
 
     def key_with(**arguments):
         model = dataclasses.replace(before.model, arguments=before.model.arguments | arguments)
