@@ -9,8 +9,9 @@ alike. All use the same images of the full MNIST ($MNIST_EXP_DATA or the Keras c
 left out, with a line that says how to install them: `make bench` installs them into a folder of their own.
 
 Time on two threads of a quiet machine: run-1 4 min, run-10 9 min (two rounds), grid 14 min (one round; half of it the
-autolog loop), search 6 min (one round), start 1 min, reject 1 min, jobs 7 min (one round), grid-4 4 min, around 1 min, predict 3 min,
-again 6 min (most of it the two sweeps), page 2 min. Before you claim a number, run that row alone with `--rounds 5`.
+autolog loop), search 6 min (one round), start 1 min, reject 1 min, jobs 7 min (one round), grid-4 4 min, around 1 min,
+predict 3 min, again 6 min (most of it the two sweeps), page 2 min. Before you claim a number, run that row alone with
+`--rounds 5`.
 
 What is equal, and what is not:
   - run-1 and run-10: the store exists already, as on every day but the first. All programs test at the end.

@@ -103,6 +103,7 @@ def test_interrupted_jobs_resume_where_they_stopped():
 @pytest.mark.slow
 def test_interrupted_trial_resumes_and_the_pruner_keeps_its_epochs():
     search = [*SMALL, "trainer.epochs=60", "model.dropout=interval(0.1,0.5)", "sweep.n_trials=3", "sweep.pruner=asha"]
+    search.append("hydra.launcher.n_workers=1")  # One trial is interrupted.
     running = start(*search)
     wait_for(lambda: reached(5))
     os.killpg(running.pid, signal.SIGKILL)
