@@ -128,7 +128,8 @@ class Dataset:
     @property
     def bytes_in_memory(self) -> int:
         """How many bytes its examples take; what is read as needed takes none."""
-        return sum(int(getattr(x, "nbytes", 0)) for x in (self.x_train, self.x_test, self.x_val))
+        examples = (self.x_train, self.x_test, self.x_val)
+        return sum(0 if x is None or isinstance(x, lazy.LazyArray) else x.nbytes for x in examples)
 
     @property
     def pixels(self) -> bool:

@@ -1,12 +1,15 @@
 """A lazy array against the array that it stands for, and the identity of what is read from files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mnist_exp.data import identity, lazy
+from mnist_exp.composition.compose import compose
+from mnist_exp.data import Dataset, identity, lazy
 from mnist_exp.data.lazy import LazyArray
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=4, max_side=5)
@@ -122,3 +125,11 @@ def test_a_cache_that_cannot_be_written_costs_a_reading_and_no_error(tmp_path, m
     source = Kept(x, "a")
     assert identity.digest({"x": LazyArray(source)}) == identity.digest({"x": x})
     assert source.reads == 6
+
+
+def test_what_is_read_as_needed_takes_no_memory_of_a_data_set(digits):
+    (x, y), (x_test, y_test) = digits
+    task = compose(["data=mnist_5k"]).task
+    dataset = Dataset("digits", task, x, y, x_test, y_test, tuple("0123456789"), "here", "0")
+    assert dataset.bytes_in_memory == x.nbytes + x_test.nbytes
+    assert dataclasses.replace(dataset, x_train=LazyArray(Kept(x))).bytes_in_memory == x_test.nbytes
