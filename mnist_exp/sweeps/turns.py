@@ -60,6 +60,7 @@ def run(
         return not events.is_given_up(turn.folder)
 
     while True:
+        launch.go_on_with(None)  # What is asked below is how many threads new runs have.
         for count, some in _by_threads(call, launch, todo, earlier).items():
             launch.go_on_with(count)
             if not run_some(some):
