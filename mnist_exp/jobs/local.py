@@ -164,9 +164,7 @@ def _start_worker(count: int, thread_count: int | None, folder: str) -> None:
         threads.share(thread_count)
     if gpus := machine.gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share_of(gpus, slot, count))
-    with imports.quick_imports():
-        from mnist_exp.evaluation import figures  # noqa: F401
-        from mnist_exp.training import fit  # noqa: F401
+    from mnist_exp.jobs import warm  # noqa: F401
 
 
 def _start_method(count: int, work: crew.Work) -> str:

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, open_dict
 from mnist_exp.composition.job_configs import JobConfigs
 from mnist_exp.errors import MnistExpError
 from mnist_exp.jobs.crew import Crew, Work
-from mnist_exp.runtime import imports, threads
+from mnist_exp.runtime import threads
 from mnist_exp.runtime.redacted_output import redacted_output
 from mnist_exp.runtime.signals import Terminated, end_on_signals
 
@@ -205,9 +205,7 @@ class LaunchContext:
         os.chdir(self.folder)
         os.environ.update(self.environment)
         threads.share(cpus)
-        with imports.quick_imports():
-            from mnist_exp.evaluation import figures  # noqa: F401
-            from mnist_exp.training import fit  # noqa: F401
+        from mnist_exp.jobs import warm  # noqa: F401
 
 
 def run_within(seconds: float | None, job: int, overrides: list[str], task: HydraTask) -> JobReturn:

@@ -24,7 +24,7 @@ def cpus(root: Path = _ROOT) -> int:
         root: of the file system.
     """
     quotas = [quota for folder in _groups("cpu", root) if (quota := _quota(folder)) is not None]
-    return max(min(threads.usable_cpus(), *(math.ceil(quota) for quota in quotas), 1 << 20), 1)
+    return max(min([threads.usable_cpus(), *map(math.ceil, quotas)]), 1)
 
 
 def free_memory(root: Path = _ROOT) -> int:
@@ -34,7 +34,7 @@ def free_memory(root: Path = _ROOT) -> int:
         root: of the file system.
     """
     left = [room for folder in _groups("memory", root) if (room := _room(folder)) is not None]
-    return max(min(psutil.virtual_memory().available, *left, _NO_LIMIT), 0)
+    return max(min([psutil.virtual_memory().available, *left]), 0)
 
 
 def gpus() -> list[str]:

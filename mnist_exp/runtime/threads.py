@@ -28,8 +28,8 @@ def share(count: int) -> None:
 
 def told() -> int | None:
     """Return the number of threads of one operation that the user has set by a variable; None if there is none."""
-    told = os.environ.get(VARIABLES.get(backends.default(), {}).get("intra_op", ""), "")
-    return int(told) if told.isdecimal() and int(told) else None
+    count = os.environ.get(VARIABLES.get(backends.default(), {}).get("intra_op", ""), "")
+    return int(count) if count.isdecimal() and int(count) else None
 
 
 def counts() -> dict[str, int]:
