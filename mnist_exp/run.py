@@ -3,7 +3,12 @@
 A script. Nothing imports it: that would bind `mnist_exp.run`, which is a function, to this module.
 """
 
-from mnist_exp.run_command import main
+import sys
+
+from mnist_exp.jobs import fork_server
 
 if __name__ == "__main__":
+    fork_server.expect(sys.argv[1:])  # It imports TensorFlow while this process imports Hydra.
+    from mnist_exp.run_command import main
+
     main()

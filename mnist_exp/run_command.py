@@ -24,6 +24,7 @@ from mnist_exp.config import wording
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.experiment import resume, runner
 from mnist_exp.experiment.record import Job
+from mnist_exp.jobs import fork_server
 from mnist_exp.runtime import start_folder
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen
@@ -47,6 +48,7 @@ def launch() -> int:
     # Otherwise Hydra would reword errors and exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     options = argparse.Namespace(overrides=[], config_dir=None, multirun=False)
+    fork_server.expect(sys.argv[1:])
     try:
         options = flags.read(sys.argv[1:])
         if not options.shell_completion:  # Its words are no overrides.
@@ -69,6 +71,8 @@ def launch() -> int:
     except Exception as error:
         # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
         return commands.tell(SettingsError(_mistakes(error, options)), "configuration")
+    finally:
+        fork_server.end()
     return DONE
 
 

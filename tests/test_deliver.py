@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.deliver import launch
-from mnist_exp.tracking import store
+from mnist_exp.tracking import creation, store
 from mnist_exp.tracking.backlog import upload_waiting
 from mnist_exp.tracking.spool import Record, Spool
 from mnist_exp.tracking.uploader import Uploader
@@ -33,7 +33,7 @@ def client(tmp_path_factory):
     """A store whose runs wait in `unfinished` beside it."""
     folder = tmp_path_factory.mktemp("store")
     uri = f"sqlite:///{folder}/mlflow.db"
-    store.finish_creation(store.begin_creation(uri, "mnist_exp"))
+    creation.finish(creation.begin(uri, "mnist_exp"))
     return MlflowClient(uri)
 
 

@@ -1,8 +1,8 @@
 """Worker processes of this machine, which take job after job.
 
 Pebble's pool keeps them: a worker that dies takes only its own job with it, and another one comes in its place. Where
-it is safe, several workers are forked from one process that has imported TensorFlow (jobs/warm): they start sooner, and
-share its memory.
+it is safe, several workers are forked from one process that has imported TensorFlow (fork_server): they start sooner,
+and share its memory.
 """
 
 import contextlib
@@ -11,21 +11,20 @@ import functools
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 
-from mnist_exp.jobs import crew, worker
+from mnist_exp.jobs import crew, fork_server, worker
 from mnist_exp.jobs.crew import Crew
 from mnist_exp.jobs.worker import HydraTask, JobLostError
-from mnist_exp.runtime import backends, imports, machine, signals, threads
+from mnist_exp.runtime import imports, machine, signals, threads
 from mnist_exp.runtime.signals import Terminated
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ class LocalWorkers(worker.Workers):
         super().__init__(task)
         self._asked = asked
         self._folder = Path(str(task.config.hydra.sweep.dir))
+        self._is_started = False
         self._pool: pebble.ProcessPool | None = None
         self._others: set[Any] = set()
 
@@ -61,35 +61,50 @@ class LocalWorkers(worker.Workers):
             self.work = dataclasses.replace(self.work, resumed_on=threads)
             del self.crew
 
+    @property
+    def _are_forked(self) -> bool:
+        return self.crew.count > 1 and fork_server.is_possible()
+
     def start(self) -> None:
-        """Start the workers, so that they import TensorFlow while the sweep opens its store."""
+        """Let them, or the process that they are forked from, import TensorFlow while the sweep opens its store."""
+        if self._is_started:
+            return
+        self._is_started = True
+        if self._are_forked:
+            fork_server.begin(records=self.work.records)
+        else:
+            fork_server.end()
+            self._opened().schedule(_ready)
+
+    def _opened(self) -> "pebble.ProcessPool":
+        """Return the pool. Forked workers come once the process that they are forked from has its imports."""
         if self._pool is None:
             import pebble
 
             self._folder.mkdir(parents=True, exist_ok=True)
-            pebble.CONSTS.term_timeout = worker.GRACE_S
             with imports.quiet_stderr():
                 # Its messages about semaphores of killed workers would only confuse.
                 resource_tracker.ensure_running()
+            pebble.CONSTS.term_timeout = worker.GRACE_S
             self._others = set(multiprocessing.active_children())
             self._pool = pebble.ProcessPool(
                 max_workers=self.crew.count,
                 max_tasks=0,
                 initializer=_start_worker,
                 initargs=(self.crew.count, self.crew.threads, str(self._folder)),
-                context=multiprocessing.get_context(_start_method(self.crew.count, self.work)),
+                context=multiprocessing.get_context("forkserver" if self._are_forked else "spawn"),
             )
-            self._pool.schedule(_ready)
+        return self._pool
 
     def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Run jobs, each in the next free worker; return their results in the order of the jobs."""
         self.start()
-        assert self._pool is not None
+        pool = self._opened()
         task = self.packed_task()
         returned: dict[int, JobReturn] = {}
         try:
             futures = [
-                self._pool.schedule(_work, (first + i, list(overrides), task), timeout=self.job_timeout_s)
+                pool.schedule(_work, (first + i, list(overrides), task), timeout=self.job_timeout_s)
                 for i, overrides in enumerate(job_overrides)
             ]
             for i, future in enumerate(futures):
@@ -99,7 +114,7 @@ class LocalWorkers(worker.Workers):
         except BaseException:
             self.stop()
             raise
-        self._pool.close()  # type: ignore[no-untyped-call]
+        pool.close()  # type: ignore[no-untyped-call]
         self._join()
         return [returned[i] for i in range(len(futures))]
 
@@ -112,14 +127,15 @@ class LocalWorkers(worker.Workers):
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
             self._pool.stop()  # type: ignore[no-untyped-call]
-            self._join()
+        self._join()
         self._tidy()
 
     def _join(self) -> None:
-        assert self._pool is not None
-        self._pool.join()
-        self._pool = None
-        _end_fork_server()
+        if self._pool is not None:
+            self._pool.join()
+            self._pool = None
+        self._is_started = False
+        fork_server.end()
 
     def _tidy(self) -> None:
         """Remove locks, empty logs and an empty folder."""
@@ -165,26 +181,6 @@ def _start_worker(count: int, thread_count: int | None, folder: str) -> None:
     if gpus := machine.gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_share_of(gpus, slot, count))
     from mnist_exp.jobs import warm  # noqa: F401
-
-
-def _start_method(count: int, work: crew.Work) -> str:
-    """Return how workers are started, and prepare for it.
-
-    Forking is safe while a library has no threads of its own running: TensorFlow, imported and not yet used, has none
-    (2.21, Linux); JAX warns of it, macOS forbids it, and no GPU was there to try.
-    """
-    if count == 1 or sys.platform != "linux" or machine.gpus() or backends.default() != "tensorflow":
-        return "spawn"
-    multiprocessing.set_forkserver_preload([f"mnist_exp.jobs.{'warm_and_recording' if work.records else 'warm'}"])
-    return "forkserver"
-
-
-def _end_fork_server() -> None:
-    """End the process that workers were forked from: it holds memory, and the environment of this sweep."""
-    server: Any = forkserver._forkserver
-    if server._forkserver_pid is not None:  # There is no public way; a test says that this one is there.
-        os.kill(server._forkserver_pid, signal.SIGKILL)
-        server._stop()
 
 
 def _work(job: int, overrides: list[str], task: bytes) -> JobReturn:

@@ -16,7 +16,18 @@ from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.config.wording import text
 from mnist_exp.runtime import imports, processes
-from mnist_exp.tracking import backlog, mlflow_writes, names, run_folder, runs, sqlite_runs, store, tracker, ui_view
+from mnist_exp.tracking import (
+    backlog,
+    creation,
+    mlflow_writes,
+    names,
+    run_folder,
+    runs,
+    sqlite_runs,
+    store,
+    tracker,
+    ui_view,
+)
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.sqlite_runs import Experiment
 from mnist_exp.tracking.ui_view import View
@@ -47,10 +58,10 @@ class SweepHistory:
         mlflow_writes.limit_waits()
         self._found = sqlite_runs.experiment(self.uri, self._experiment)
         if self._found is None:
-            creation = store.begin_creation(self.uri, self._experiment)
+            begun = creation.begin(self.uri, self._experiment)
             with imports.quick_imports():
                 import mlflow  # noqa: F401  while the store is being made
-            store.finish_creation(creation)
+            creation.finish(begun)
             self._client  # noqa: B018  It tells at once what is wrong with the store.
 
     @functools.cached_property

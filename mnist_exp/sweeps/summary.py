@@ -1,7 +1,10 @@
 """The summary of a sweep: printed on the screen, and recorded on its parent run."""
 
+import contextlib
+import importlib
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +27,7 @@ from mnist_exp.tracking.runs import StoredRun
 if TYPE_CHECKING:
     import optuna
 
+_IDLE_AFTER_S = 3.0  # Then the workers have begun, and this process only waits for them.
 _MOST_CURVES = 100
 _MOST_FAILURES = 20
 
@@ -253,6 +257,18 @@ def record(history: SweepHistory, outcome: Outcome) -> None:
         history.log(outcome.parent, metrics, folder)
     if text := note(outcome):
         history.tag(outcome.parent, {names.NOTE: text})
+
+
+@contextlib.contextmanager
+def figures_prepared() -> Iterator[None]:
+    """Import what draws the figures while jobs run during a `with` block, so that the end need not wait for it."""
+    timer = threading.Timer(_IDLE_AFTER_S, importlib.import_module, ["mnist_exp.sweeps.figures"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def in_order(outcome: Outcome) -> list[Row]:

@@ -126,7 +126,8 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
     try:
         with parent.heartbeat() if parent is not None else contextlib.nullcontext():
             if outcome.count("left"):
-                lost = turns.run(call, launch, rows, earlier, parent)
+                with summary.figures_prepared() if parent is not None else contextlib.nullcontext():
+                    lost = turns.run(call, launch, rows, earlier, parent)
         status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         tidy.remove_superseded(call.tracking, rows, earlier)
     finally:

@@ -1,19 +1,12 @@
-"""The tracking store: find its address, check that it answers, and create it.
-
-MLflow takes 3 to 4 s to create an SQLite store, and two processes that do it at once damage it. So one process creates
-it under a lock, while the caller imports Keras: `python -m mnist_exp.tracking.store URI EXPERIMENT`.
-"""
+"""The tracking store: find its address, check that it answers, and open it. `creation` makes an SQLite store."""
 
 import contextlib
 import errno
 import hashlib
 import os
-import re
 import shlex
 import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -37,7 +30,6 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 _TIMEOUT_S = 5.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-_IS_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -70,7 +62,7 @@ def check(uri: str, patience_s: float = 0.0, *, must_exist: bool = False, may_be
 
 def moved_from(file: Path) -> list[str]:
     """Return the addresses of `location.moved_from` for the file of a store; none if it has none, or is locked."""
-    if not _is_made(file):
+    if not is_made(file):
         return []
     try:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=0)) as opened:
@@ -168,27 +160,6 @@ def understood(uri: str) -> Iterator[None]:
         raise TrackingError(f"tracking.uri={redact(uri)} cannot be used: {redact(text)}") from error
 
 
-def begin_creation(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
-    """Start a process that creates an SQLite store; return None if the store exists, or is not SQLite."""
-    file = sqlite_file(uri)
-    if file is None or _is_made(file):
-        return None
-    words = [sys.executable, "-m", "mnist_exp.tracking.store", absolute(uri), experiment]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def finish_creation(creation: "subprocess.Popen[str] | None") -> None:
-    """Wait for the process of `begin_creation`. Raises: TrackingError: the store could not be created."""
-    if creation is None:
-        return
-    _, errors = creation.communicate()
-    if creation.returncode != 0:
-        lines = errors.strip().splitlines() or ["no reason given"]
-        # After the error, SQLAlchemy prints the SQL statement and advice.
-        reason = next((line for line in reversed(lines) if _IS_ERROR.match(line)), lines[-1])
-        raise TrackingError(f"the tracking store could not be created: {redact(reason)}")
-
-
 def experiment(uri: str, name: str) -> "Experiment":
     """Return an experiment; create it if it is new. Several processes may call this at once.
 
@@ -252,7 +223,8 @@ def _check_port(uri: str, shown: str, default_port: int) -> None:
         raise StoreAwayError(f"{shown}: nothing answers there ({error})") from error
 
 
-def _is_made(file: Path) -> bool:
+def is_made(file: Path) -> bool:
+    """Tell whether the file of an SQLite store has tables; an empty one is none yet."""
     return file.exists() and file.stat().st_size > 0
 
 
@@ -263,30 +235,3 @@ def lock(uri: str, what: str = "") -> "filelock.BaseFileLock":
     name = hashlib.sha256(f"{sqlite_file(uri) or uri}{what}".encode()).hexdigest()[:16]
     user = os.getuid() if hasattr(os, "getuid") else 0
     return filelock.FileLock(Path(tempfile.gettempdir()) / f"mnist_exp-{user}-{name}.lock")
-
-
-def _create(uri: str, name: str) -> None:
-    """Create a store under another name, then rename it, so that a killed process leaves no incomplete store."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    file = sqlite_file(uri)
-    assert file is not None
-    with lock(uri):
-        if not _is_made(file):
-            new = file.with_name(f".{file.name}.new")
-            new.unlink(missing_ok=True)
-            try:
-                SqlAlchemyStore(f"sqlite:///{new}", beside(file).as_uri()).engine.dispose()
-                new.replace(file)
-            finally:
-                new.unlink(missing_ok=True)  # It must not stay on a disk that is full.
-    experiment(uri, name)
-
-
-if __name__ == "__main__":
-    from mnist_exp.runtime.imports import quick_exit, quick_imports
-
-    with quick_imports():
-        import mlflow  # noqa: F401
-    _create(*sys.argv[1:3])
-    quick_exit()

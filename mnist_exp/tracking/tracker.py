@@ -18,7 +18,16 @@ from mnist_exp.data.lazy import LazyArray
 from mnist_exp.errors import SettingsError, TrackingError
 from mnist_exp.runtime import retries, signals
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, names, query_statistics, run_folder, store, system_metrics, ui_view
+from mnist_exp.tracking import (
+    creation,
+    mlflow_writes,
+    names,
+    query_statistics,
+    run_folder,
+    store,
+    system_metrics,
+    ui_view,
+)
 from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.spool import Record, Spool
@@ -130,7 +139,7 @@ class MlflowTracker(Tracker):
             )
         store.check(self._uri)
         run_folder.check(settings)
-        self._creation = store.begin_creation(self._uri, settings.experiment)
+        self._creation = creation.begin(self._uri, settings.experiment)
 
     def load(self) -> None:
         """Import what recording needs, all at once, where imports are quick."""
@@ -141,7 +150,7 @@ class MlflowTracker(Tracker):
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
         from mlflow.exceptions import MlflowException
 
-        store.finish_creation(self._creation)
+        creation.finish(self._creation)
         client = store.client(self._uri)
         tags = mlflow_writes.context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
         view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])

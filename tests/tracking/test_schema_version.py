@@ -12,7 +12,7 @@ import pytest
 from real_runs import SMALL, only_run, run
 
 from mnist_exp.errors import TrackingError
-from mnist_exp.tracking import schema_version, store
+from mnist_exp.tracking import creation, schema_version, store
 
 RUN = "a" * 32
 COMMANDS = {
@@ -65,7 +65,7 @@ def stores(tmp_path_factory):
     files = {name: folder / f"{name}.db" for name in ("older", "newer", "newer-with-less")}
     made_by_an_older_mlflow(files["older"], "17e22815139b")
     shutil.copy(files["older"], files["newer-with-less"])
-    store.finish_creation(store.begin_creation(f"sqlite:///{files['newer']}", "mnist_exp"))
+    creation.finish(creation.begin(f"sqlite:///{files['newer']}", "mnist_exp"))
     for name in ("newer", "newer-with-less"):
         with contextlib.closing(sqlite3.connect(files[name])) as opened, opened:
             opened.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")

@@ -1,0 +1,70 @@
+"""The process that the workers of a sweep are forked from: it imports TensorFlow, and shares that memory with them.
+
+Importing takes 3 s. So it begins as soon as a command line looks like a sweep's, on a CPU that has nothing else to do
+yet (`expect`). Once the sweep is understood, that process serves if it is one that is needed (`begin`).
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from multiprocessing import forkserver, resource_tracker
+from typing import Any
+
+from mnist_exp.runtime import backends, imports, machine
+
+# A word with any of these may mean that no process of this kind is needed.
+_OTHERWISE = ("launcher", "backend", "dry_run", "together", "tracking", "store", "hydra.job")
+_OF_THIS_PROCESS = ("HYDRA_FULL_ERROR", "KMP_DUPLICATE_LIB_OK")  # set while it reads a command line
+_MULTIRUN = ("-m", "--multirun")
+
+_begun_with: list[tuple[bool, dict[str, str]]] = []  # what is imported, and the environment; empty while none runs
+
+
+def is_possible() -> bool:
+    """Tell whether workers can be forked from one process here.
+
+    That is safe while a library has no threads of its own running: TensorFlow, imported and not yet used, has none
+    (2.21, Linux); JAX warns of it, macOS forbids it, and no GPU was there to try.
+    """
+    return sys.platform == "linux" and not machine.gpus() and backends.default() == "tensorflow"
+
+
+def expect(words: Sequence[str]) -> None:
+    """Begin for a sweep, if a command line looks like one that will need this process.
+
+    Args:
+        words: of the command line.
+    """
+    is_plain = not any(word.startswith("--") and word not in _MULTIRUN for word in words)
+    is_usual = is_plain and not any(part in word for word in words for part in _OTHERWISE)
+    if not set(words).isdisjoint(_MULTIRUN) and is_usual and is_possible() and machine.cpus() > 1:
+        begin(records=True)
+
+
+def begin(*, records: bool) -> None:
+    """Let the process begin its imports, unless one did with the environment variables that this process has now.
+
+    Args:
+        records: whether its workers record in MLflow.
+    """
+    wanted = (records, {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS})
+    if wanted in _begun_with:
+        return
+    end()
+    with imports.quiet_stderr():
+        # Its messages about semaphores of killed workers would only confuse.
+        resource_tracker.ensure_running()
+    multiprocessing.set_forkserver_preload([f"mnist_exp.jobs.{'warm_and_recording' if records else 'warm'}"])
+    forkserver.ensure_running()
+    _begun_with.append(wanted)
+
+
+def end() -> None:
+    """End the process, which holds memory, and the environment of one sweep."""
+    server: Any = forkserver._forkserver
+    if server._forkserver_pid is not None:  # There is no public way; a test says that this one is there.
+        os.kill(server._forkserver_pid, signal.SIGKILL)
+        server._stop()
+    _begun_with.clear()
