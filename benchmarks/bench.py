@@ -35,6 +35,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import util
 from pathlib import Path
@@ -79,6 +80,8 @@ def main() -> int:
             row = ROWS[asked](chosen)
             folder = Path(name) / asked
             folder.mkdir()
+            left_out = [label for label in row.programs if set(label.split()) & set(options.without)]
+            row = replace(row, programs={label: row.programs[label] for label in row.programs if label not in left_out})
             outcomes, failed = _row(asked, row, folder, options.rounds or row.rounds, options.peers)
             failures += failed
             for line in _lines(f"**{asked}**: {row.title}", outcomes):
@@ -99,6 +102,9 @@ def _read() -> argparse.Namespace:
         type=lambda text: Path(text).resolve(),
         default=Path(sys.prefix) / "peers",
         help="folder with the peers' packages",
+    )
+    parser.add_argument(
+        "--without", nargs="+", default=(), metavar="WORD", help="leave out the programs with such a word in their name"
     )
     parser.add_argument("--list", action="store_true", help="say what the rows are, and stop")
     options = parser.parse_args()

@@ -58,6 +58,14 @@ def empty_store(tmp_path_factory):
     return file
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory):
+    """The Keras cache of fixtures of wider scope than a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def alone(request, tmp_path, monkeypatch):
     """Run each test in a folder of its own, with an empty Keras cache and no choices from the environment.

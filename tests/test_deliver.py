@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
+from real_runs import new_store
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.deliver import launch
-from mnist_exp.tracking import creation, store
+from mnist_exp.tracking import store
 from mnist_exp.tracking.backlog import upload_waiting
 from mnist_exp.tracking.spool import Record, Spool
 from mnist_exp.tracking.uploader import Uploader
@@ -33,8 +33,7 @@ def client(tmp_path_factory):
     """A store whose runs wait in `unfinished` beside it."""
     folder = tmp_path_factory.mktemp("store")
     uri = f"sqlite:///{folder}/mlflow.db"
-    creation.finish(creation.begin(uri, "mnist_exp"))
-    return MlflowClient(uri)
+    return new_store(uri)
 
 
 @pytest.fixture

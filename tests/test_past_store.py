@@ -94,7 +94,7 @@ def assert_as_uninterrupted(run_id, name):
         assert losses == pytest.approx(wanted["loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["grid", "search"])
+@pytest.mark.parametrize("name", ["grid", pytest.param("search", marks=pytest.mark.slow)])
 def test_finished_sweep_issued_again_runs_nothing(name, store):
     before = {run.info.run_id for run in real_runs.recorded()[2]}
     told = command("run", *make.COMMANDS[name])

@@ -14,10 +14,11 @@ from typing import Any
 
 from mnist_exp.runtime import backends, imports, machine
 
-# A word with any of these may mean that no process of this kind is needed.
-_OTHERWISE = ("launcher", "backend", "dry_run", "together", "tracking", "store", "hydra.job")
-_OF_THIS_PROCESS = ("HYDRA_FULL_ERROR", "KMP_DUPLICATE_LIB_OK")  # set while it reads a command line
 _MULTIRUN = ("-m", "--multirun")
+_PLAIN_FLAGS = (*_MULTIRUN, "-cd", "--config-dir")
+# A word with any of these may mean that a process of this kind is not needed, or not with these variables.
+_OTHERWISE = ("launcher", "backend", "dry_run", "together", "tracking=", "tracking.store", "hydra.job")
+_OF_THIS_PROCESS = ("HYDRA_FULL_ERROR", "KMP_DUPLICATE_LIB_OK")  # set while it reads a command line
 
 _begun_with: list[tuple[bool, dict[str, str]]] = []  # what is imported, and the environment; empty while none runs
 
@@ -37,10 +38,18 @@ def expect(words: Sequence[str]) -> None:
     Args:
         words: of the command line.
     """
-    is_plain = not any(word.startswith("--") and word not in _MULTIRUN for word in words)
-    is_usual = is_plain and not any(part in word for word in words for part in _OTHERWISE)
-    if not set(words).isdisjoint(_MULTIRUN) and is_usual and is_possible() and machine.cpus() > 1:
+    if looks_like_it(words) and is_possible() and machine.cpus() > 1:
         begin(records=True)
+
+
+def looks_like_it(words: Sequence[str]) -> bool:
+    """Tell whether a command line is a sweep's, of several workers on this machine that record in MLflow.
+
+    It may err: then half a second of a CPU is lost, or not saved.
+    """
+    flags = {word.partition("=")[0] for word in words if word.startswith("-")}
+    is_sweep = not flags.isdisjoint(_MULTIRUN) and flags <= set(_PLAIN_FLAGS)
+    return is_sweep and not any(part in word for word in words for part in _OTHERWISE)
 
 
 def begin(*, records: bool) -> None:

@@ -58,7 +58,7 @@ class SweepHistory:
         mlflow_writes.limit_waits()
         self._found = sqlite_runs.experiment(self.uri, self._experiment)
         if self._found is None:
-            begun = creation.begin(self.uri, self._experiment)
+            begun = creation.begin(self.uri)
             with imports.quick_imports():
                 import mlflow  # noqa: F401  while the store is being made
             creation.finish(begun)

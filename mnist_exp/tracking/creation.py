@@ -1,8 +1,8 @@
 """Create an SQLite store.
 
 MLflow takes 3 to 4 s to make its tables, and two processes that do it at once damage them. So one process does it under
-a lock, while the caller imports Keras: `python -m mnist_exp.tracking.creation URI EXPERIMENT`. What it has made is kept
-in the cache, without a run: the next store of this version of MLflow is a copy of it, which takes some milliseconds.
+a lock, while the caller imports Keras: `python -m mnist_exp.tracking.creation URI`. What it has made is kept in the
+cache: the next store of this version of MLflow is a copy of it, which takes some milliseconds.
 """
 
 import contextlib
@@ -27,18 +27,17 @@ _IS_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 _DEFAULT_ID = 0  # of the one experiment that MLflow gives each store
 
 
-def begin(uri: str, experiment: str) -> "subprocess.Popen[str] | None":
+def begin(uri: str) -> "subprocess.Popen[str] | None":
     """Create an SQLite store: at once if an empty one is in the cache, else in a process of its own.
 
     Args:
         uri: address of the store.
-        experiment: that the process creates in it.
     Returns: the process; None if the store is there, or is not SQLite.
     """
     file = store.sqlite_file(uri)
     if file is None or store.is_made(file) or _copied(uri, file):
         return None
-    words = [sys.executable, "-m", __name__, store.absolute(uri), experiment]
+    words = [sys.executable, "-m", __name__, store.absolute(uri)]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -91,10 +90,10 @@ def _settle(new: Path, file: Path, uri: str) -> None:
         sound = opened.execute("PRAGMA quick_check").fetchone()
         experiments = opened.execute("SELECT experiment_id FROM experiments").fetchall()
         used = opened.execute("SELECT EXISTS (SELECT 1 FROM runs), EXISTS (SELECT 1 FROM tags)").fetchone()
-        (revision,) = opened.execute("SELECT version_num FROM alembic_version").fetchone()
-        if sound != ("ok",) or experiments != [(_DEFAULT_ID,)] or any(used):
+        revision = opened.execute("SELECT version_num FROM alembic_version").fetchone()
+        if sound != ("ok",) or experiments != [(_DEFAULT_ID,)] or any(used) or revision is None:
             raise sqlite3.DatabaseError("it is damaged, or not empty")
-        if words := schema_version.problem(str(revision), uri):
+        if words := schema_version.problem(str(revision[0]), uri):
             raise TrackingError(words)
         with opened:
             opened.execute(
@@ -121,7 +120,7 @@ def _unfinished(file: Path) -> Path:
     return file.with_name(f".{file.name}.new")
 
 
-def _create(uri: str, name: str) -> None:
+def _create(uri: str) -> None:
     """Create a store under another name, then rename it, so that a killed process leaves no incomplete store."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -137,7 +136,6 @@ def _create(uri: str, name: str) -> None:
                 new.replace(file)
             finally:
                 new.unlink(missing_ok=True)  # It must not stay on a disk that is full.
-    store.experiment(uri, name)
 
 
 if __name__ == "__main__":
@@ -145,5 +143,5 @@ if __name__ == "__main__":
 
     with quick_imports():
         import mlflow  # noqa: F401
-    _create(*sys.argv[1:3])
+    _create(sys.argv[1])
     quick_exit()

@@ -139,7 +139,7 @@ class MlflowTracker(Tracker):
             )
         store.check(self._uri)
         run_folder.check(settings)
-        self._creation = creation.begin(self._uri, settings.experiment)
+        self._creation = creation.begin(self._uri)
 
     def load(self) -> None:
         """Import what recording needs, all at once, where imports are quick."""

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from real_runs import Running, client_of, only_run, recorded, run
+from real_runs import Running, client_of, new_store, only_run, recorded, run
 
 from mnist_exp.errors import StoreAwayError, TrackingError
-from mnist_exp.tracking import creation, mlflow_log, store
+from mnist_exp.tracking import mlflow_log, store
 from mnist_exp.tracking.spool import Record, Spool
 from mnist_exp.tracking.uploader import Uploader
 
@@ -109,7 +109,7 @@ def test_no_job_makes_a_new_store_in_the_place_of_one_that_is_gone(alone):
 
 def test_only_what_may_pass_is_waited_for(alone, monkeypatch):
     monkeypatch.chdir(alone)
-    creation.finish(creation.begin(store.DEFAULT_URI, "mnist_exp"))
+    new_store(store.DEFAULT_URI)
     uri = store.absolute(store.DEFAULT_URI)
     run_id = client_of().create_run(client_of().get_experiment_by_name("mnist_exp").experiment_id).info.run_id
     assert not store.is_unusable(uri)

@@ -123,6 +123,7 @@ def names(beginning):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_nothing_of_tensorflow_and_keras_is_missing():
     """In processes of their own: here they are imported already."""
     late = names("from mnist_exp.runtime.imports import quick_imports\nimports = quick_imports()")

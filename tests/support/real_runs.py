@@ -11,6 +11,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from mnist_exp.tracking import creation, store
+
 SMALL = ["data=mnist_5k", "data.limit=600", "model.filters=4", "model.dense_units=16"]  # 0.3 s an epoch
 EPOCH_METRICS = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"]
 NOT_TIMES = EPOCH_METRICS[:5]
@@ -99,6 +101,13 @@ def recorded():
 def with_checkpoints():
     """The ids of the runs that have done an epoch and not all."""
     return {file.parent.name for file in Path("unfinished").glob("*/checkpoint-*")}
+
+
+def new_store(uri, experiment="mnist_exp"):
+    """Make a store with an experiment, as a first run does; return its client."""
+    creation.finish(creation.begin(uri))
+    store.experiment(uri, experiment)
+    return MlflowClient(store.absolute(uri))
 
 
 def client_of(uri=None):

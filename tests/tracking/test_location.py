@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
+from real_runs import new_store
 
 from mnist_exp import commands, relocate
 from mnist_exp.errors import TrackingError
-from mnist_exp.tracking import creation, location, run_files, store
+from mnist_exp.tracking import location, run_files, store
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("here") / "a project"
     folder.mkdir()
     uri = f"sqlite:///{folder}/mlflow.db"
-    creation.finish(creation.begin(uri, "mnist_exp"))
-    client = MlflowClient(uri)
+    client = new_store(uri)
     experiment = client.get_experiment_by_name("mnist_exp").experiment_id
     run_id = client.create_run(experiment).info.run_id
     client.log_text(run_id, "model: {filters: 4}", "config.yaml")
@@ -101,9 +100,9 @@ def test_other_arrangements_are_left_alone(made, alone):
     assert store.moved_from(alone / "linked" / "mlflow.db") == []
     assert store.moved_from(alone / "none.db") == []
     uri = f"sqlite:///{alone}/own.db"
-    creation.finish(creation.begin(uri, "mnist_exp"))
-    MlflowClient(uri).create_experiment("elsewhere", artifact_location="s3://bucket/mlartifacts")
-    MlflowClient(uri).create_experiment("on a large disk", artifact_location=f"file://{alone}/disk/runs")
+    client = new_store(uri)
+    client.create_experiment("elsewhere", artifact_location="s3://bucket/mlartifacts")
+    client.create_experiment("on a large disk", artifact_location=f"file://{alone}/disk/runs")
     assert store.moved_from(alone / "own.db") == []
     assert location.beside(alone / "own.db") == alone / "mlartifacts"
 

@@ -65,7 +65,7 @@ def stores(tmp_path_factory):
     files = {name: folder / f"{name}.db" for name in ("older", "newer", "newer-with-less")}
     made_by_an_older_mlflow(files["older"], "17e22815139b")
     shutil.copy(files["older"], files["newer-with-less"])
-    creation.finish(creation.begin(f"sqlite:///{files['newer']}", "mnist_exp"))
+    creation.finish(creation.begin(f"sqlite:///{files['newer']}"))
     for name in ("newer", "newer-with-less"):
         with contextlib.closing(sqlite3.connect(files[name])) as opened, opened:
             opened.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 from mlflow.exceptions import MlflowException
+from real_runs import new_store
 
-from mnist_exp.tracking import creation, store, ui_view
+from mnist_exp.tracking import store, ui_view
 
 PARAMS = {"model._target_", "model.filters", "optimizer._target_", "data.name", "data._target_", "seed"}
 
@@ -92,7 +93,7 @@ def test_address_sorts_where_no_view_can_be_kept():
 
 def test_real_store_keeps_it(alone):
     uri, view = "sqlite:///mlflow.db", ui_view.of_runs("val_accuracy", "maximize")
-    creation.finish(creation.begin(uri, "digits"))
+    new_store(uri, "digits")
     for name in ("digits", "other"):  # The second one is not there yet.
         ui_view.page(store.client(uri), store.experiment(uri, name), view)
         assert f"mlflow.sharedViewState.{view.key}" in store.experiment(uri, name).tags

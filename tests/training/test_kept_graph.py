@@ -40,7 +40,7 @@ APART = {
         ["trusted_modules=[own_calls]", "+callbacks.says={_target_: own_calls.Says}", f"seed={seed}"] for seed in (1, 2)
     ],
 }
-QUICK = ("seeds", "rates", "dropout", "metrics")
+QUICK = ("seeds", "dropout")
 
 
 def each_of(names):
@@ -93,6 +93,7 @@ def test_trainings_of_other_graphs_do_not_share_one(name):
     assert lenders[0] is not lenders[1] or lenders == [None, None]
 
 
+@pytest.mark.slow
 def test_training_that_failed_lends_no_model():
     train([*CNN, "seed=1"], shares_graph=True)
     assert lender() is not None

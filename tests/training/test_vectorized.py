@@ -26,9 +26,9 @@ from mnist_exp.sweeps import grouping, rules
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 DATA = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "trainer.batch_size=64"]  # the last batch is smaller
 MLP = [*DATA, "model=mlp", "model.hidden_units=[16]", "trainer.epochs=3"]
-# Measured on a CPU: 5e-7 in a metric, 4e-7 in a weight; an image that is read otherwise is 0.0025 of accuracy.
+# On a CPU all is done as alone, but what XLA merges: 2e-7 in a weight where images are changed or batches normalised.
+EXACT, LAST_DIGITS = 0.0, 1.0
 LOSS, WEIGHT = 1e-5, 1e-4
-LOW_PRECISION = 10**3  # bfloat16 has 16 bits less.
 OWN = """
 import keras
 
@@ -77,8 +77,8 @@ def joint(jobs, what="both"):
     return json.loads(process(str(script), what, json.dumps(jobs), PYTHONPATH=path).rpartition("RESULT")[2])
 
 
-def assert_equal(one, other, loose=1):
-    """Check that only the last digits differ."""
+def assert_equal(one, other, loose=EXACT):
+    """Check that nothing differs, or only the last digits."""
     assert one.keys() == other.keys()
     if "error" in one:
         assert one == other
@@ -87,7 +87,7 @@ def assert_equal(one, other, loose=1):
     for name in NOT_TIMES:
         values, others = one["history"][name], other["history"][name]
         images = 400 if name == "accuracy" else 100
-        allowed = 1.001 * loose**0.5 / images if "accuracy" in name else LOSS * loose
+        allowed = 1.001 * loose / images if "accuracy" in name else LOSS * loose
         assert len(values) == len(others), name
         np.testing.assert_allclose(values, others, rtol=0, atol=allowed, err_msg=name)
     for array, another in zip(one["weights"], other["weights"], strict=True):
@@ -135,28 +135,28 @@ CNN = [*DATA, "model.filters=4", "model.dense_units=16", "trainer.epochs=2"]
 CONVNET = [*DATA, "model=convnet", "model.filters=[4,4]", "model.dense_units=[16]", "model.batch_norm=true"]
 SELECTING = ["trainer.early_stopping_patience=1", "trainer.restore_best=true", "trainer.plateau_patience=1"]
 CASES = {
-    "the baseline": (CNN, RATES, 1),
+    "the baseline": (CNN, RATES, EXACT),
     "shifted, normalised, one cycle": (
         [*CONVNET, "augment=shift", "schedule=one_cycle", "optimizer=adamw", "trainer.epochs=2"],
         (["seed=1", "model.dropout=0.2"], ["optimizer.weight_decay=0.1", "model.dropout=0.4"]),
-        1,
+        LAST_DIGITS,
     ),
     "turned, cosine, on the test set": (
         [*MLP, "augment=affine", "schedule=cosine", "schedule.warmup=0.2", "data.validation=test", "optimizer=lion"],
         (["seed=1"], ["optimizer.learning_rate=0.001"]),
-        1,
+        LAST_DIGITS,
     ),
     "averaged weights, exponential": (
         [*MLP, "optimizer=sgd", "schedule=exponential", "+optimizer.use_ema=true"],
         RATES,
-        1,
+        EXACT,
     ),
     "each stops at its own epoch": (
         [*MLP, *SELECTING, "trainer.epochs=8"],
         (*RATES, ["optimizer.learning_rate=0.5"]),
-        1,
+        EXACT,
     ),
-    "bfloat16": ([*MLP, "trainer.precision=mixed_bfloat16"], RATES, LOW_PRECISION),
+    "bfloat16": ([*MLP, "trainer.precision=mixed_bfloat16"], RATES, EXACT),
 }
 
 
@@ -300,9 +300,8 @@ def test_sweep_trains_in_groups_with_a_whole_run_each():
 
     first = runs["seed=2 dropout=0.5"]
     again = Running("mnist_exp.rerun", first.info.run_id)
-    again.end_with(1)
-    assert "trained together with 2 others" in again.text()
-    Running("mnist_exp.rerun", first.info.run_id, "--tolerance", "0.011").end_with(0)
+    again.end_with(0)
+    assert "to the last bit, in every epoch" in again.text()
 
 
 @needs_jax
