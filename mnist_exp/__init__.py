@@ -2,8 +2,9 @@
 
 On the command line `python -m mnist_exp.run`; in a notebook:
 
-    from mnist_exp import compose, run
+    from mnist_exp import compose, run, runs
     result = run(compose(["model.dropout=0.5", "data=mnist_5k"]))
+    runs()[["name", "model.dropout", "test_accuracy"]]
 """
 
 import importlib
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
     from mnist_exp.experiment.runner import Result, run
     from mnist_exp.inference.load import load_model
+    from mnist_exp.results.api import history, runs
 
     __version__: str
 
@@ -28,8 +30,10 @@ __all__ = [
     "TrackingError",
     "check",
     "compose",
+    "history",
     "load_model",
     "run",
+    "runs",
 ]
 # Where each is: imported when it is asked for, since a command that composes nothing needs no Hydra, which takes 0.3 s.
 _HOMES = {
@@ -41,8 +45,10 @@ _HOMES = {
     "TrackingError": "errors",
     "check": "composition.preflight",
     "compose": "composition.compose",
+    "history": "results.api",
     "load_model": "inference.load",
     "run": "experiment.runner",
+    "runs": "results.api",
 }
 
 

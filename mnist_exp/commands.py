@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISTAKE, BUSY, INTERRUPTED, TERMINATED = 0, 1, 2, 75, 130, 143  # 75 is EX_TEMPFAIL of sysexits.h
 # Commands in the order of their use; others follow.
-_FIRST = ("run", "inspect", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver", "relocate")
+_FIRST = ("run", "runs", "inspect", "rerun", "evaluate", "predict", "demo", "export", "report", "deliver", "relocate")
 _IS_SCRIPT = re.compile(r"^if __name__ == ", re.MULTILINE)
 # What they mean, for the reference; a command's own --help says it of that command.
 MEANINGS = {

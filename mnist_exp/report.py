@@ -46,7 +46,7 @@ def report(options: argparse.Namespace) -> int:
     screen = Screen()
     settings = commands.tracking(options)
     selected = selection.select(
-        settings, options.run_id, sweep=options.sweep, experiment=options.experiment, condition=options.filter
+        settings, options.run_id, sweeps=options.sweep, experiment=options.experiment, condition=options.filter
     )
     log_to = selected.parent if options.log_to is None else references.find(settings, options.log_to)
     against = references.find(settings, options.against).run_id if options.against else None
@@ -198,14 +198,17 @@ def _parser() -> argparse.ArgumentParser:
         [
             "RUN_ID RUN_ID",
             "--sweep PARENT",
-            "--experiment mnist_exp --filter \"params.`model.filters` = '16'\"",
+            "--sweep PARENT --sweep ANOTHER",
+            "--experiment mnist_exp --filter 'params.`model.filters` = \"16\"'",
         ],
     )
     parser.add_argument("run_id", nargs="*", metavar="RUN_ID", help="id of a run, or models:/NAME@champion")
     parser.add_argument(
         "--sweep",
+        action="append",
+        default=[],
         metavar="PARENT",
-        help="all runs of a sweep, by the id of its parent run; the report is attached to the parent",
+        help="all runs of a sweep, by the id of its parent run, to which the report is attached; several are compared",
     )
     parser.add_argument(
         "--experiment", metavar="NAME", help="all runs of an experiment; default with --filter: mnist_exp"
@@ -213,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--filter",
         metavar="CONDITION",
-        help="only the runs of the experiment that match, in MLflow's syntax: \"params.`model.filters` = '16'\"",
+        help="only the runs of the experiment that match, in MLflow's syntax: 'params.`model.filters` = \"16\"'",
     )
     parser.add_argument("--metric", metavar="NAME", help="metric to compare; default: the objective of the runs")
     parser.add_argument(

@@ -181,7 +181,8 @@ def test_one_run_has_a_page_without_comparison(here, capfd):
     call(capfd, here[1][0], "--output", "one")
     out = call(capfd, here[1][0], "--output", "one").out  # Again, into the same folder.
     assert re.search(
-        r"^val_accuracy 0\.\d{4}\. With 1 seed there is no interval; run more, with -m 'seed=range\(1,6\)'\.$",
+        r"^val_accuracy 0\.\d{4}\. With 1 seed there is no interval; run more: python -m mnist_exp\.run -m .* "
+        r"'seed=range\(1,6\)'\.$",
         out,
         re.MULTILINE,
     )
@@ -266,6 +267,19 @@ def test_sweep_counts_runs_reused_from_an_earlier_one(here, capfd):
     assert "of 2 configurations" in page_after(capfd, "--sweep", parent)
     client().log_text(parent, 'rank,run_id\n"1,\x00', "leaderboard.csv")
     call(capfd, "--sweep", parent, code=2)
+
+
+def test_several_sweeps_are_compared_with_each_other(here, capfd):
+    other = client().create_run("1", tags={"mnist_exp.sweep": "other", "mlflow.runName": "another sweep"}).info.run_id
+    for seed in (1, 2, 3):
+        params = {"model.filters": 8, "model.dropout": "0.1", "seed": seed}
+        copied(here[1][0], params, {"objective": 0.9 + 0.01 * seed}, {"mlflow.parentRunId": other})
+    out = call(capfd, "--sweep", here[2], "--sweep", other, "--sweep", other, "--output", "both").out
+    assert re.search(r"^ +1 +8 +0\.1 +3 +0\.92", out, re.MULTILINE)
+    assert re.search(r"^ +5 +2 +0\.\d +3 +0\.6", out, re.MULTILINE)
+    assert "filters=8 dropout=0.1 is better than" in out.replace(", ", " ")
+    assert "another sweep" in page_of("both")
+    assert not [file for file in client().list_artifacts(other) if file.path == "report"]
 
 
 def page_after(capfd, *words):

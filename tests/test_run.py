@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 SMOKE = ["data=mnist_5k", "data.limit=600", "trainer.epochs=2", "model.filters=4", "model.dense_units=16"]
 EPOCH_METRICS = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"}
 END_METRICS = {"test_loss", "test_accuracy", "best_val_accuracy", "best_epoch", "fit_time_s"}
-END_METRICS |= {"objective", "epochs", "parameters", "flops_per_image"}
+END_METRICS |= {"objective", "epochs", "parameters", "flops_per_image", "memory_peak_mb"}
 
 
 def command(*arguments, **environment):

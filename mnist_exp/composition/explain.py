@@ -26,6 +26,20 @@ _MISSING_CHOICE = re.compile(r"Could not (?:find|load) '(.+)/([^/']+)'")
 _MISSING_GROUP = re.compile(r"(?:Could not override|Invalid Defaults List override) '/?([\w/]+)(@[^':]*)?[':]")
 # In the words of the two readers that PyYAML has; OmegaConf 2.3 uses the one, 2.4 the other.
 _TAB = re.compile(r"character '\\t'|tab character")
+# What people call options elsewhere.
+_SHORT = {
+    "lr": "learning_rate",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "wd": "weight_decay",
+    "patience": "early_stopping_patience",
+    "gpus": "devices",
+}
+_DEPTH = ("layers", "n_layers", "num_layers", "hidden_layers", "depth")
+_HOW_DEEP = (
+    "a model has as many layers as the list of their sizes has numbers: model=convnet model.filters=[16,32], or "
+    "model=mlp model.hidden_units=[128,64]"
+)
 
 
 def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
@@ -195,8 +209,14 @@ def _unknown(override: Override, config: DictConfig, loader: ConfigLoader) -> st
         target = str(section.get("_target_"))
         if components.takes(parent, target, name):
             return f"{key} is an argument of {target} that is not configured: add it with +{key}={show(value)}"
+    if name.lower() in _DEPTH and parent in ("", "model"):
+        return f"{show(key)} does not exist: {_HOW_DEEP}"
+    if parent and (usual := _SHORT.get(name.lower())) in siblings:
+        return f"{show(key)} does not exist: did you mean {parent}.{usual}?"
     if not parent:
         siblings += [g for g in groups(loader) if "/" not in g]
+        if meant := _in_sections(name, config, siblings):
+            return f"{show(key)} does not exist: did you mean {' or '.join(meant)}?"
     if parent and not siblings:
         if isinstance(section, DictConfig) and parent.startswith("hydra."):
             return f"{show(key)} is not configured: add it with +{show(key)}={show(value)}"
@@ -212,6 +232,23 @@ def _unknown(override: Override, config: DictConfig, loader: ConfigLoader) -> st
         if elsewhere:
             return f"{key} does not exist here: it is an option of {parent}={f' and {parent}='.join(elsewhere)}"
     return wording.unknown(key, name, siblings, f"{parent}." if parent else "")
+
+
+def _in_sections(name: str, config: DictConfig, siblings: Sequence[str]) -> list[str]:
+    """Return the options of sections that a name without a section means; none if a section is meant."""
+    name = _SHORT.get(name.lower(), name)
+    inner = [
+        (str(section), str(option))
+        for section, options in config.items_ex(resolve=False)
+        if section != "hydra" and isinstance(options, DictConfig) and not options._is_none()
+        for option in options
+    ]
+    options = {option for _, option in inner if not option.startswith("_")}
+    if name not in options:
+        if wording.nearest(name, siblings) is not None:
+            return []
+        name = wording.nearest(name, sorted(options)) or name
+    return [f"{section}.{option}" for section, option in inner if option == name]
 
 
 def _options(group: str, choice: str) -> list[str]:

@@ -283,7 +283,9 @@ def _check_arguments(
         given = _given(kind, signature)
         own |= {name: Parameter(Any) for name in arguments if name not in (*own, *given)}
     taken = [name for name in arguments if name in kind.named and name in signature.parameters]
-    checked, problems = fields.check_all(prefix, {n: v for n, v in arguments.items() if n not in taken}, own)
+    checked, problems = fields.check_all(
+        prefix, {n: v for n, v in arguments.items() if n not in taken}, own, signature.meaning
+    )
     problems += [f"{prefix}{name} is set by the runner, as the model needs it: leave it out" for name in taken]
     return checked, problems
 

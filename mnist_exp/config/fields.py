@@ -4,7 +4,7 @@ import contextlib
 import functools
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -133,7 +133,10 @@ def _is_huge(value: Any) -> bool:
 
 
 def check_all(
-    prefix: str, values: Mapping[str, Any], parameters: Mapping[str, Parameter]
+    prefix: str,
+    values: Mapping[str, Any],
+    parameters: Mapping[str, Parameter],
+    meaning: Callable[[str], str] = lambda _: "",
 ) -> tuple[dict[str, Any], list[str]]:
     """Check a section of the configuration against the parameters that take it.
 
@@ -141,6 +144,7 @@ def check_all(
         prefix: the section's name with its dot, for messages: `model.`
         values: the section, argument by argument.
         parameters: what its owner takes.
+        meaning: returns what is known of an argument, for people; empty if nothing is.
     Returns: the values that are right, and the problems found: unknown names, wrong values, missing ones.
     """
     checked: dict[str, Any] = {}
@@ -161,7 +165,9 @@ def check_all(
         else:
             checked[name] = valid
     missing = [name for name, p in parameters.items() if p.default is REQUIRED and values.get(name, MISSING) == MISSING]
-    problems += [f"{prefix}{name} is missing: it must be {describe(parameters[name].annotation)}" for name in missing]
+    for name in missing:
+        what = f": {meant}" if (meant := meaning(name)) else ""
+        problems.append(f"{prefix}{name} is missing: it must be {describe(parameters[name].annotation)}{what}")
     return checked, problems
 
 

@@ -10,7 +10,8 @@ HOME = "mnist_exp.metrics"
 _TAKEN = frozenset(
     (
         "loss", "accuracy", "penalty", "learning_rate", "epoch_time_s", "images_per_s", "objective", "direction",
-        "epochs", "best_epoch", "fit_time_s", "parameters", "flops_per_image", "ece", "images", "trained_on",
+        "epochs", "best_epoch", "fit_time_s", "memory_peak_mb", "parameters", "flops_per_image", "ece", "images",
+        "trained_on",
     )
 )  # fmt: skip
 _PREFIXES = ("val_", "test_", "best_", "jobs_", "system")

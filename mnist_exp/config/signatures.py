@@ -12,6 +12,7 @@ import ast
 import functools
 import importlib.util
 import inspect
+import re
 import types
 import typing
 import warnings
@@ -59,6 +60,21 @@ class Signature:
     is_class: bool
     accepts_any: bool
     positional: tuple[str, ...] = ()
+    docstring: str = ""
+
+    def meaning(self, name: str) -> str:
+        """Return what the docstring says of an argument, up to its first semicolon or full stop; empty if nothing."""
+        found: list[str] = []
+        indent = 0
+        for line in self.docstring.partition("Args:\n")[2].splitlines():
+            words = line.strip()
+            if found and (not words or len(line) - len(line.lstrip()) <= indent):
+                break
+            if found:
+                found.append(words)
+            elif match := re.match(rf"{re.escape(name)}(?: \(.*?\))?: *(.*)", words):
+                found, indent = [match[1]], len(line) - len(line.lstrip())
+        return re.split(r";|\.(?:\s|$)", " ".join(found))[0]
 
 
 @functools.cache
@@ -71,7 +87,9 @@ def of_function(function: types.FunctionType) -> Signature:
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     }
     positional = tuple(p.name for p in raw if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
-    return Signature(named, False, any(p.kind is p.VAR_KEYWORD for p in raw), positional)
+    return Signature(
+        named, False, any(p.kind is p.VAR_KEYWORD for p in raw), positional, inspect.getdoc(function) or ""
+    )
 
 
 def from_source(target: str) -> Signature | None:
@@ -84,11 +102,12 @@ def from_source(target: str) -> Signature | None:
         return None
     node, _ = found
     if isinstance(node, ast.FunctionDef):
-        return _signature(node.args, skip_first=False, is_class=False)
+        return _signature(node.args, ast.get_docstring(node), skip_first=False, is_class=False)
     constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
     if constructor is None:
         return None
-    return _signature(constructor.args, skip_first=True, is_class=True)
+    docstring = ast.get_docstring(constructor) or ast.get_docstring(node)
+    return _signature(constructor.args, docstring, skip_first=True, is_class=True)
 
 
 def module_exists(dotted: str) -> bool:
@@ -146,12 +165,12 @@ def _find_in(
     return None
 
 
-def _signature(arguments: ast.arguments, *, skip_first: bool, is_class: bool) -> Signature:
+def _signature(arguments: ast.arguments, docstring: str | None, *, skip_first: bool, is_class: bool) -> Signature:
     named = dict(_parameters(arguments))
     if skip_first and named:
         del named[next(iter(named))]
     positional = tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args))[skip_first:]
-    return Signature(named, is_class, arguments.kwarg is not None, positional)
+    return Signature(named, is_class, arguments.kwarg is not None, positional, docstring or "")
 
 
 def _parameters(arguments: ast.arguments) -> Iterator[tuple[str, Parameter]]:

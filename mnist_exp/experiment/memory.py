@@ -1,7 +1,10 @@
-"""What a run says where memory ran out: the sizes, and the options that lower them."""
+"""The memory of a run: how much it took at most, and what is said where it ran out."""
 
 import contextlib
+import resource
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -10,6 +13,22 @@ from mnist_exp.errors import TrainingError
 from mnist_exp.runtime import reasons
 
 _LARGE = 8  # Whole numbers from here on are sizes of layers, not of kernels.
+
+
+def forget_peak() -> None:
+    """Let the most memory that this process has had be what it has now: each run of a worker counts its own."""
+    # Linux 4.0 and later: Documentation/filesystems/proc.rst, clear_refs. Elsewhere there is no such way.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has had at once since `forget_peak`, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS has bytes
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), peak)
+    return peak / (1e6 if sys.platform == "darwin" else 1e3 / 1.024)
 
 
 @contextlib.contextmanager

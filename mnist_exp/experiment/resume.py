@@ -98,10 +98,12 @@ def opened(
     tracking = tracking_settings(config)
     if tracking.store != "mlflow":
         raise SettingsError(f"tracking.store={tracking.store} keeps no runs: there is nothing to resume")
-    if not isinstance(config.resume, str) or not references.is_reference(config.resume):
+    if not isinstance(config.resume, str) or not (
+        references.is_reference(config.resume) or references.is_start(config.resume)
+    ):
         raise SettingsError(
-            f"resume={show(config.resume)} is no run id: it must be 32 characters of 0-9 and a-f, "
-            "as `mlflow ui` shows it"
+            f"resume={show(config.resume)} is no run id: it must be 32 characters of 0-9 and a-f, or at least the "
+            "first 6 of them, as `python -m mnist_exp.runs` shows them; those that make a number need all 32"
         )
     is_id = run_folder.is_run_id(config.resume)
     run_id = config.resume if is_id else references.find(tracking, config.resume).run_id

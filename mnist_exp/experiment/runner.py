@@ -37,7 +37,7 @@ class Result:
     Args:
         run_id: of the MLflow run; None with tracking=none.
         objective: value of the objective, of the final weights.
-        metrics: logged at the end.
+        metrics: the last value of each, as MLflow shows it: of the last epoch, or logged at the end.
         history: each metric's values, epoch by epoch.
         model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes), or numbers.
         pruned: whether a sweep stopped it early; it was not tested then.
@@ -85,6 +85,7 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
     Raises: SettingsError: data, model or store are not as the settings need them; nothing was recorded then.
         UploadError: all was done, but the store did not take all records; they wait on disk.
     """
+    memory.forget_peak()
     dataset, split = load_data(settings, job.dataset)
     settings = resolved(settings, dataset)
     backends.choose(settings.trainer.backend)
@@ -188,6 +189,7 @@ class Run:
         if not pruned:
             outputs, tested = self.training.test()
             metrics |= {names.tested(name): value for name, value in tested.items()}
+        metrics[names.MEMORY_PEAK_MB] = round(memory.peak_mb(), 1)
         tracker.log_metrics(metrics, step=len(history[names.LOSS]))
         record.own_code_again(tracker, self.settings, self.job)
         if pruned:
@@ -200,7 +202,8 @@ class Run:
             record.results(tracker, history, self.dataset, outputs)
             if tracker.run_id is not None:
                 self._measure_trust(model)
-        self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], metrics, history, model, pruned, sha256)
+        latest = {name: values[-1] for name, values in history.items()} | metrics
+        self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], latest, history, model, pruned, sha256)
         return self.result
 
     def _measure_trust(self, model: "keras.Model") -> None:

@@ -39,17 +39,21 @@ def load_model(
     Classes that the file names must be harmless ones of Keras, or of `trusted_modules`; anything else is refused.
 
     Args:
-        run_id_or_path: a run's id, `models:/NAME@champion`, or a file.
+        run_id_or_path: a run's id or its first 6 characters or more, `models:/NAME@champion`, or a file.
         tracking_uri: address of the store that has the run; None takes `$MLFLOW_TRACKING_URI`, else `mlflow.db` here.
         trusted_modules: modules of your own, whose registered layers and functions it may use; they are imported.
     Raises: SettingsError: there is no such run or file, it has no model, or the file is damaged or not to be trusted.
     """
     trusted = (trusted_modules,) if isinstance(trusted_modules, str) else tuple(trusted_modules)
-    if isinstance(run_id_or_path, str) and references.is_reference(run_id_or_path):
-        return of_run(references.find(TrackingSettings(uri=tracking_uri), run_id_or_path), trusted)
     path = Path(run_id_or_path)
+    if isinstance(run_id_or_path, str) and (
+        references.is_reference(run_id_or_path) or (references.is_start(run_id_or_path) and not path.is_file())
+    ):
+        return of_run(references.find(TrackingSettings(uri=tracking_uri), run_id_or_path), trusted)
     if not path.is_file():
-        raise SettingsError(f"{path} is neither a run id (32 characters of 0-9 and a-f) nor a file")
+        raise SettingsError(
+            f"{path} is neither a run id (32 characters of 0-9 and a-f, or at least the first 6 of them) nor a file"
+        )
     _check_trusted(trusted)
     with tracker.folder() as folder:
         return _load(path, folder, trusted, str(path))

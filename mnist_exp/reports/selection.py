@@ -39,25 +39,25 @@ def select(
     settings: TrackingSettings,
     run_ids: Sequence[str] = (),
     *,
-    sweep: str | None = None,
+    sweeps: Sequence[str] = (),
     experiment: str | None = None,
     condition: str | None = None,
 ) -> Selection:
     """Return the runs for a report. Imports MLflow.
 
-    Exactly one of three must be given: `run_ids`, `sweep`, or `experiment` and/or `condition`.
+    Exactly one of three must be given: `run_ids`, `sweeps`, or `experiment` and/or `condition`.
 
     Args:
         settings: the tracking store.
         run_ids: run ids, or names of registered models.
-        sweep: id of a sweep's parent run.
+        sweeps: ids of sweeps' parent runs.
         experiment: name of an experiment; default with a condition: the one of `settings`.
         condition: filter in MLflow's syntax, for the runs of the experiment.
     Raises: SettingsError: none or several of the three are given, or there are no such runs.
     """
-    _check(run_ids, sweep, experiment, condition)
-    if sweep is not None:
-        selection = _of_sweep(settings, sweep)
+    _check(run_ids, sweeps, experiment, condition)
+    if sweeps:
+        selection = _together([_of_sweep(settings, each) for each in dict.fromkeys(sweeps)])
     elif run_ids:
         selection = _named(settings, run_ids)
     else:
@@ -78,10 +78,10 @@ def printable(run: StoredRun) -> StoredRun:
     return dataclasses.replace(run, name=_plain(run.name, 100), params=params, metrics=metrics, tags=tags)
 
 
-def _check(run_ids: Sequence[str], sweep: str | None, experiment: str | None, condition: str | None) -> None:
+def _check(run_ids: Sequence[str], sweeps: Sequence[str], experiment: str | None, condition: str | None) -> None:
     ways = [
         ("RUN_ID", bool(run_ids)),
-        ("--sweep", sweep is not None),
+        ("--sweep", bool(sweeps)),
         ("--experiment or --filter", experiment is not None or condition is not None),
     ]
     given = [name for name, is_given in ways if is_given]
@@ -120,6 +120,18 @@ def _of_sweep(settings: TrackingSettings, sweep: str) -> Selection:
     if not children:
         raise SettingsError(f"--sweep={sweep} has no runs yet")
     return Selection(_plain(parent.name), f"sweep-{parent.run_id[:8]}", children, parent, parent.uri)
+
+
+def _together(selections: Sequence[Selection]) -> Selection:
+    """Return the runs of several sweeps as one selection, each run once; the report belongs to none of them."""
+    by_parent = {each.parent.run_id: each for each in selections if each.parent is not None}
+    first, *others = by_parent.values()
+    if not others:
+        return first
+    found = {run.run_id: run for each in by_parent.values() for run in each.runs}
+    title = " and ".join(each.title for each in by_parent.values())
+    short = f"{first.short}-and-{len(others)}-more-{_digest(*sorted(by_parent))}"
+    return Selection(_plain(title), short, list(found.values()), None, first.uri)
 
 
 def _of_experiment(settings: TrackingSettings, experiment: str, condition: str) -> Selection:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.statistical_tests import PAIRED, Comparison
 from mnist_exp.experiment import own_code
+from mnist_exp.reports import more_seeds
 from mnist_exp.reports.groups import MOST_COMPARED, Family, Group, Grouping
 from mnist_exp.reports.metric import LARGEST, Metric
 from mnist_exp.reports.options import ABSENT
 from mnist_exp.reports.paired_models import Models
 from mnist_exp.tracking import names
 
-MORE_SEEDS = "run more, with -m 'seed=range(1,6)'"
 _MOST_NAMED = 3
 
 
@@ -128,18 +128,18 @@ def _of_family(family: Family, metric: Metric) -> list[str]:
     sentences += _not_significant(chosen, against)
     if single:
         which = single[0].label if len(single) == 1 else f"{len(single)} configurations"
-        sentences.append(f"No conclusion about {which}: with 1 seed there is no interval; {MORE_SEEDS}.")
+        sentences.append(f"No conclusion about {which}: with 1 seed there is no interval; {more_seeds.words(single)}.")
     return sentences
 
 
 def _of_single_seeds(groups: Sequence[Group], metric: Metric) -> str:
     if len(groups) == 1:
         value = figure(groups[0].mean, metric.name)
-        return f"{metric.name} {value}. With 1 seed there is no interval; {MORE_SEEDS}."
+        return f"{metric.name} {value}. With 1 seed there is no interval; {more_seeds.words(groups)}."
     best = groups[0]
     return (
         f"With 1 seed each there are no intervals, and it is unknown which of the {len(groups)} configurations is "
-        f"best; {MORE_SEEDS}. The {'highest' if metric.sign > 0 else 'lowest'} {metric.name} is "
+        f"best; {more_seeds.words(groups)}. The {'highest' if metric.sign > 0 else 'lowest'} {metric.name} is "
         f"{figure(best.mean, metric.name)}, by {best.label}{_shared(best, groups)}; other seeds may change that."
     )
 

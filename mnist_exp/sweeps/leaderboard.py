@@ -1,6 +1,7 @@
 """The leaderboard of a sweep: its jobs as rows, ranked, as a table for the terminal and as a CSV file."""
 
 import csv
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from mnist_exp.tracking import names
 
 OUTCOMES = ("done", "repeated", "pruned", "failed", "killed", "left")
 MOST_SHOWN = 20
+MOST_NOTED = 10
 
 
 @dataclass
@@ -116,6 +118,26 @@ def table(
         figures.append((row.run_id or "-") + " *" * bool(row.by_other_code))
         lines.append([str(rank), *(brief(row.values.get(key, "")) for key in keys), *figures])
     return [*head, tested, names.EPOCHS, "time", "run"], lines
+
+
+def markdown(rows: Sequence[Row], keys: Sequence[str], objective: str, minimized: str | None = None) -> str:
+    """Return the best `MOST_NOTED` jobs as a table in Markdown, for MLflow's page; without times, which differ.
+
+    Args:
+        rows: ranked jobs.
+        keys: the swept options.
+        objective: name of the objective.
+        minimized: name of the second objective; None if there is none.
+    """
+    head, lines = table(rows[:MOST_NOTED], keys, objective, minimized)
+    kept = [place for place, name in enumerate(head) if name != "time"]
+    rule = ["---"] * len(kept)
+    shown = [[head[place] for place in kept], rule, *([line[place] for place in kept] for line in lines)]
+    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in shown)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
 
 
 def _tested(rows: Sequence[Row], objective: str) -> str:

@@ -156,16 +156,16 @@ def warn_of_changed(screen: Screen, rows: Sequence[Row], earlier: Sequence[Store
         )
 
 
-def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan) -> None:
+def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan, how: SweepSettings) -> None:
     """Print the table of jobs for `sweep.dry_run`; of a search, which has no jobs beforehand, its space.
 
     Args:
         screen: to print on.
         rows: one for each job; empty for a search.
         plan: of the sweep.
+        how: the options `sweep.*`.
     """
     if not rows:
-        how = plan.settings.sweep
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         search = {
             "search": plan.space.words,
@@ -284,7 +284,9 @@ def note(outcome: Outcome) -> str:
     best = ranked[0]
     found = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
     described = [settings.tracking.description] if settings.tracking.description else []
-    return "\n\n".join([*described, found, f"    {best.command}"])
+    chance = [f"Chance: {close}."] if (close := _within_chance(outcome)) else []
+    board = leaderboard.markdown(ranked, outcome.plan.space.keys, outcome.objective, outcome.how.minimize_too)
+    return "\n\n".join([*described, found, f"    {best.command}", *chance, board])
 
 
 def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:

@@ -56,7 +56,7 @@ def sweep(
     with env_override(_variables(config)), hydra_section.resolving(copy.deepcopy(config)):
         call = _check(params, arguments, config, loader)
         if call.how.dry_run:
-            summary.show_jobs(call.screen, [] if call.study else call.rows_of_grid(_peek(call)), call.plan)
+            summary.show_jobs(call.screen, [] if call.study else call.rows_of_grid(_peek(call)), call.plan, call.how)
             return None
         backends.choose(
             call.plan.settings.trainer.backend

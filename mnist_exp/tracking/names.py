@@ -43,7 +43,7 @@ class Metric:
             sweep, on its parent run. `evaluation`: added to a finished run by `evaluate --log`.
         unit: of its number.
         more_is_better: None where neither more nor less is better.
-        measures_time: whether it is a time or a speed; then a repeated run differs, and `rerun` does not compare it.
+        varies: whether a repeated run differs, as in times and memory; then `rerun` does not compare it.
         only_if: the condition under which it is logged; empty if it always is.
     """
 
@@ -52,7 +52,7 @@ class Metric:
     when: Moment
     unit: str
     more_is_better: bool | None = None
-    measures_time: bool = False
+    varies: bool = False
     only_if: str = ""
 
 
@@ -94,10 +94,10 @@ def _metric(
     unit: str,
     more_is_better: bool | None = None,
     *,
-    measures_time: bool = False,
+    varies: bool = False,
     only_if: str = "",
 ) -> str:
-    METRICS[name] = Metric(name, meaning, when, unit, more_is_better, measures_time, only_if)
+    METRICS[name] = Metric(name, meaning, when, unit, more_is_better, varies, only_if)
     return name
 
 
@@ -312,7 +312,7 @@ EPOCH_TIME_S = _metric(
     "epoch",
     _A_TIME,
     more_is_better=False,
-    measures_time=True,
+    varies=True,
 )
 IMAGES_PER_S = _metric(
     "images_per_s",
@@ -320,7 +320,7 @@ IMAGES_PER_S = _metric(
     "epoch",
     "images per second",
     more_is_better=True,
-    measures_time=True,
+    varies=True,
 )
 
 # Metrics at the end of a run.
@@ -332,8 +332,14 @@ BEST_VAL_ACCURACY = _metric(
 )
 BEST_EPOCH = _metric("best_epoch", "The epoch in which the objective was best.", "end", "epoch, from 1")
 EPOCHS = _metric("epochs", "How many epochs were trained.", "end", _A_COUNT)
-FIT_TIME_S = _metric(
-    "fit_time_s", "How long the training took.", "end", _A_TIME, more_is_better=False, measures_time=True
+FIT_TIME_S = _metric("fit_time_s", "How long the training took.", "end", _A_TIME, more_is_better=False, varies=True)
+MEMORY_PEAK_MB = _metric(
+    "memory_peak_mb",
+    "The most memory that the process had at once during the run; elsewhere than on Linux, since it began.",
+    "end",
+    "MB",
+    more_is_better=False,
+    varies=True,
 )
 PARAMETERS = _metric("parameters", "The number of weights of the model.", "end", _A_COUNT, more_is_better=False)
 FLOPS_PER_IMAGE = _metric(
@@ -396,7 +402,7 @@ for _outcome, _words in _JOBS.items():
 EPOCHS_SPENT = _metric("epochs_spent", "How many epochs all jobs were trained.", "sweep", _A_COUNT)
 EPOCHS_SAVED = _metric("epochs_saved", "How many planned epochs were saved by stopping early.", "sweep", _A_COUNT)
 COMPUTE_TIME_S = _metric(
-    "compute_time_s", "How long all jobs took, added up.", "sweep", _A_TIME, more_is_better=False, measures_time=True
+    "compute_time_s", "How long all jobs took, added up.", "sweep", _A_TIME, more_is_better=False, varies=True
 )
 BEST_OBJECTIVE = _metric(
     "best_objective", "The objective of the best job.", "sweep", "that of the metric it names", only_if="a job is done"
@@ -482,7 +488,7 @@ def evaluated(images: str, name: str) -> str:
 def is_compared(name: str) -> bool:
     """Tell whether a rerun must have the same value of a metric; times, evaluations and the machine may differ."""
     known = METRICS.get(name)
-    return not (name.startswith((EVALUATION, SYSTEM)) or (known is not None and known.measures_time))
+    return not (name.startswith((EVALUATION, SYSTEM)) or (known is not None and known.varies))
 
 
 def is_of_epochs(name: str) -> bool:

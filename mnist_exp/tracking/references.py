@@ -24,6 +24,11 @@ _MOST_RUNS = 5000  # runs that are compared with a wrong reference to find a sim
 _LONGEST = 200  # characters; a longer reference is not compared
 
 
+def is_start(text: str) -> bool:
+    """Tell whether a text has the form of the beginning of a run id."""
+    return _START.fullmatch(text) is not None
+
+
 def is_reference(text: str) -> bool:
     """Tell whether a text has the form of a reference to a run; any other text may be the name of a file."""
     return run_folder.is_run_id(text) or text.startswith((SCHEME, "runs:/"))
@@ -128,7 +133,10 @@ def _of_start(client: "MlflowClient", start: str) -> str:
 
 
 def _no_id(reference: str) -> str:
-    return f"{reference[:_LONGEST]!r} is no run id: it must be 32 characters of 0-9 and a-f, as `mlflow ui` shows it"
+    return (
+        f"{reference[:_LONGEST]!r} is no run id: it must be 32 characters of 0-9 and a-f, or at least the first 6 of "
+        "them, as `python -m mnist_exp.runs` shows them"
+    )
 
 
 def _of_model(client: "MlflowClient", reference: str) -> str:

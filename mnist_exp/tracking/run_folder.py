@@ -144,9 +144,7 @@ def is_run_id(text: str) -> bool:
 def checked_run_id(run_id: str) -> str:
     """Return a run id after a check. Raises: SettingsError: it is not one, and might be a path to another folder."""
     if not is_run_id(run_id):
-        raise SettingsError(
-            f"{run_id!r} is no run id: it must be 32 characters of 0-9 and a-f, as `mlflow ui` shows it"
-        )
+        raise SettingsError(f"{run_id!r} is no run id: it must be 32 characters of 0-9 and a-f, all of them here")
     return run_id
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import imports, processes
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, sqlite_reads, sqlite_runs, store
+from mnist_exp.tracking.sqlite_runs import Point
 from mnist_exp.tracking.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class StoredRun:
         seconds: from its start to its end; 0 while it runs.
         folders: the folder of all unfinished runs, whose heartbeats show whether a process on another machine still
             runs; None if that is not needed.
+        started_ms: when it began, in ms since 1970; 0 if that is not known.
     """
 
     run_id: str
@@ -52,6 +55,7 @@ class StoredRun:
     uri: str
     seconds: float = 0.0
     folders: Path | None = None
+    started_ms: int = 0
 
     @property
     def key(self) -> str:
@@ -204,12 +208,13 @@ def stored(run: "Run", experiment: str, uri: str, folders: Path | None = None) -
         uri=uri,
         seconds=max(info.end_time - info.start_time, 0) / 1000 if info.end_time else 0.0,
         folders=folders,
+        started_ms=info.start_time or 0,
     )
 
 
 def _of_row(run_id: str, row: sqlite_reads.Row, uri: str, folders: Path | None = None) -> StoredRun:
     seconds = max(row.end_ms - row.start_ms, 0) / 1000 if row.end_ms else 0.0
-    facts = (row.params, row.metrics, row.tags, uri, seconds, folders)
+    facts = (row.params, row.metrics, row.tags, uri, seconds, folders, row.start_ms)
     return StoredRun(run_id, row.name or run_id, row.experiment, row.status, *facts)
 
 
@@ -237,12 +242,13 @@ def find(
     if rows is not None:
         return [_of_row(run_id, row, uri, folders) for run_id, row in rows.items()]
     in_store = experiment_id or _experiment_id(uri, experiment)
-    return [
+    found = (
         stored(run, experiment, uri, folders)
         for condition in wanted.conditions()
         for run in each_run(store.client(uri), [in_store], condition, oldest_first=oldest_first)
         if wanted.allows(run.data.tags)
-    ]
+    )
+    return list(itertools.islice(found, wanted.most))
 
 
 def metric_history(uri: str, run_id: str, metric: str) -> dict[int, float]:
@@ -256,6 +262,27 @@ def metric_histories(uri: str, run_ids: Sequence[str], metric: str) -> dict[str,
     """Return the values of a metric by step for each of some runs, sorted by step."""
     found = sqlite_runs.histories(uri, run_ids, metric)
     return {run_id: metric_history(uri, run_id, metric) for run_id in run_ids} if found is None else found
+
+
+def points(uri: str, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> list[Point]:
+    """Return each recorded value of some runs, in the order of the runs, metrics and steps.
+
+    Args:
+        uri: address of the store.
+        run_ids: of the runs.
+        metrics: their names; None for all.
+    """
+    found = sqlite_runs.points(uri, run_ids, metrics)
+    if found is not None:
+        return found
+    client, found = store.client(uri), []
+    with store.understood(uri):
+        for run_id in run_ids:
+            recorded = client.get_run(run_id).data.metrics
+            for name in sorted(recorded if metrics is None else recorded.keys() & set(metrics)):
+                history = sorted(client.get_metric_history(run_id, name), key=lambda point: point.step)
+                found += [Point(run_id, name, each.step, each.value, each.timestamp) for each in history]
+    return found
 
 
 def tag(uri: str, run_id: str, tags: Mapping[str, str]) -> None:
@@ -300,12 +327,13 @@ def of_job(settings: TrackingSettings, key: str) -> list[StoredRun]:
     return answer
 
 
-def search(settings: TrackingSettings, condition: str) -> list[StoredRun]:
-    """Return the runs of the experiment that meet a condition, oldest first, without the parent runs of sweeps.
+def search(settings: TrackingSettings, condition: str, *, sweeps: bool = False) -> list[StoredRun]:
+    """Return the runs of the experiment that meet a condition, oldest first.
 
     Args:
         settings: name the store and the experiment.
         condition: a filter in MLflow's syntax.
+        sweeps: whether the parent runs of sweeps are among them.
     Raises: SettingsError: there is no such experiment, or MLflow does not understand the condition.
     """
     shown = redact(store.locate(settings.uri))
@@ -319,7 +347,7 @@ def search(settings: TrackingSettings, condition: str) -> list[StoredRun]:
             with store.understood(uri):
                 raise
         raise SettingsError(f"{condition!r} is no condition that MLflow understands: {first_line(error)}") from error
-    return [run for run in matching if not run.is_sweep]
+    return [run for run in matching if sweeps or not run.is_sweep]
 
 
 def _of_experiment(uri: str, experiment: str, condition: str) -> list[StoredRun]:

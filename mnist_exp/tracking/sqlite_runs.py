@@ -6,14 +6,15 @@ as of a store that is locked or damaged, or an experiment that is new or deleted
 """
 
 import contextlib
+import itertools
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from mnist_exp.tracking import sqlite_reads, store
+from mnist_exp.tracking import names, sqlite_reads, store
 from mnist_exp.tracking.sqlite_reads import Row
 from mnist_exp.tracking.wanted import AT_ONCE, Wanted
 
@@ -29,6 +30,24 @@ class Experiment:
 
     experiment_id: str
     tags: dict[str, str]
+
+
+class Point(NamedTuple):
+    """A value of a metric.
+
+    Attributes:
+        run_id: of its run.
+        metric: its name.
+        step: when it was measured, mostly an epoch.
+        value: NaN where that was recorded.
+        time_ms: when it was recorded, in ms since 1970.
+    """
+
+    run_id: str
+    metric: str
+    step: int
+    value: float
+    time_ms: int
 
 
 def experiment(uri: str, name: str) -> Experiment | None:
@@ -89,6 +108,29 @@ def histories(uri: str, run_ids: Sequence[str], metric: str) -> dict[str, dict[i
         for run_id, step, value, is_nan in _of_runs(opened, "metrics", columns, run_ids, " AND key = ?", metric):
             found[run_id][step] = math.nan if is_nan else value
         return {run_id: dict(sorted(points.items())) for run_id, points in found.items()}
+
+    return _answer(uri, ask)
+
+
+def points(uri: str, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> list[Point] | None:
+    """Return each recorded value of some runs, ordered by run, metric and step; None if MLflow must be asked.
+
+    Args:
+        uri: address of the store.
+        run_ids: of the runs.
+        metrics: their names; None for all.
+    """
+
+    def ask(opened: sqlite3.Connection) -> list[Point]:
+        order = {run_id: number for number, run_id in enumerate(run_ids)}
+        chosen = "" if metrics is None else f" AND key IN ({', '.join('?' * len(metrics))})"
+        columns = "run_uuid, key, step, value, timestamp, is_nan"
+        found = _of_runs(opened, "metrics", columns, run_ids, chosen, *(metrics or ()))
+        all_points = [
+            Point(run_id, key, step, math.nan if is_nan else value, time_ms)
+            for run_id, key, step, value, time_ms, is_nan in found
+        ]
+        return sorted(all_points, key=lambda point: (order[point.run_id], point.metric, point.step))
 
     return _answer(uri, ask)
 
@@ -155,10 +197,15 @@ def _read(
         found = list(_of_runs(opened, "runs", columns, list(ids), f" AND experiment_id = ?{active}", number))
     sign = 1 if oldest_first else -1
     found.sort(key=lambda columns: (columns[3] is None, sign * (columns[3] or 0), columns[0]))
+    jobs: set[str] = set()
+    if wanted.is_top:
+        jobs = {run_id for (run_id,) in opened.execute("SELECT run_uuid FROM tags WHERE key = ?", (names.PARENT,))}
+    meant = (
+        columns for columns in found if columns[0] not in jobs and (not wanted.status or columns[2] == wanted.status)
+    )
     rows = {
         run_id: Row(called or "", name, status, start_ms or 0, end_ms, {}, {}, {})
-        for run_id, called, status, start_ms, end_ms in found
-        if not wanted.status or status == wanted.status
+        for run_id, called, status, start_ms, end_ms in itertools.islice(meant, wanted.most)
     }
     _complete(opened, rows)
     # Meanwhile it may have another value.

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from mnist_exp.tracking import names
+
 AT_ONCE = 500  # run ids in one request
 
 
@@ -15,15 +17,21 @@ class Wanted:
         values: its value is one of these; None for any.
         status: of the runs; empty for any.
         run_ids: their ids are among these; None for any.
+        is_top: they are no jobs of a sweep.
+        most: at most so many of them, the first ones; None for all.
     """
 
     tag: str = ""
     values: Collection[str] | None = None
     status: str = ""
     run_ids: Collection[str] | None = None
+    is_top: bool = False
+    most: int | None = None
 
     def allows(self, tags: dict[str, str]) -> bool:
         """Tell whether the tags of a run are as wanted."""
+        if self.is_top and names.PARENT in tags:
+            return False
         return not self.tag or (self.tag in tags and (self.values is None or tags[self.tag] in self.values))
 
     def conditions(self) -> list[str]:

@@ -248,3 +248,28 @@ def test_types_of_untyped_keras_arguments_come_from_their_defaults():
     parameters = signatures.from_source("keras.optimizers.SGD").parameters
     assert (parameters["nesterov"].annotation, parameters["learning_rate"].annotation) == (bool, float)
     assert parameters["clipnorm"].annotation is typing.Any
+
+
+def documented(path, *, size=1, **others):
+    """Do it.
+
+    Args:
+        path: the file, plain or
+            packed; never a folder.
+        size (int): how large. Not more.
+        **others: are passed on
+    Returns: path: not this one.
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [("path", "the file, plain or packed"), ("size", "how large"), ("others", ""), ("none", ""), ("packed", "")],
+)
+def test_meaning_of_an_argument_is_that_of_the_docstring(name, meaning):
+    assert signatures.of_function(documented).meaning(name) == meaning
+
+
+def test_meaning_is_found_without_importing():
+    assert signatures.from_source("mnist_exp.data.loaders.image_folder").meaning("path") == "the folder"
+    assert signatures.from_source("keras.layers.Dense").meaning("units") != ""

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 SMALL = ["data=mnist_5k", "data.limit=600", "model.filters=4", "model.dense_units=16", "trainer.epochs=12"]
 SMALL += ["trainer.batch_size=20"]
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-TIMES = ("epoch_time_s", "images_per_s", "fit_time_s")
+TIMES = ("epoch_time_s", "images_per_s", "fit_time_s", "memory_peak_mb")
 # Several command lines in one process, which imports MLflow once.
 LINES = """
 import contextlib, io, json, sys

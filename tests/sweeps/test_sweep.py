@@ -209,6 +209,12 @@ def test_larger_sweep_reuses_the_jobs_of_a_smaller_one(swept):
     assert children["filters=2 dropout=0.5"].info.run_id in board
 
 
+def test_dry_run_of_a_search_shows_its_own_options(alone):
+    asked = ["sweep=search", "sweep.n_trials=7", "sweep.sampler=random", "sweep.seed=3", "sweep.pruner=none"]
+    shown = sweep("data=mnist_5k", "data.validation=100", *asked, "sweep.dry_run=true").stdout
+    assert "by       random, seed 3, 7 trials\n" in shown
+
+
 def test_dry_run_creates_no_store(alone):
     sweep(*SMALL, "model.filters=1,2", "sweep.dry_run=true")
     assert not Path("mlflow.db").exists()

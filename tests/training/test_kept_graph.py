@@ -12,7 +12,7 @@ from mnist_exp.training import kept_graph, setup
 SMALL = ["data=mnist_5k", "data.limit=240", "data.validation=0.25", "trainer.batch_size=50", "trainer.epochs=2"]
 SMALL += ["tracking=none"]
 CNN = ["model.filters=3", "model.dense_units=8"]
-TIMES = {"fit_time_s", "epoch_time_s", "images_per_s"}
+TIMES = {"fit_time_s", "epoch_time_s", "images_per_s", "memory_peak_mb"}
 # Each: what all of its trainings have, and what each of them has beside.
 SHARED = {
     "seeds": (CNN, [["seed=1"], ["seed=2"], ["seed=3"]]),
