@@ -1,6 +1,7 @@
 """Compare recorded runs on one page, with intervals and tests: `python -m mnist_exp.report RUN_ID…`."""
 
 import argparse
+import json
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,10 +58,17 @@ def report(options: argparse.Namespace) -> int:
         files, conclusions = _write(folder, selected, grouping)
     except OSError as error:
         raise RunError(f"the report cannot be written to {folder}: {first_line(error)}") from error
-    _show(screen, grouping, conclusions, folder)
+    if not options.json:
+        _show(screen, grouping, conclusions, folder)
     if log_to is not None:
         _log(log_to, files)
-        screen.table({"logged": f"to run {log_to.run_id}, under {ARTIFACTS}/"})
+        if not options.json:
+            screen.table({"logged": f"to run {log_to.run_id}, under {ARTIFACTS}/"})
+    if options.json:
+        from mnist_exp.reports import as_data, verdict
+
+        content = as_data.plain(_title(selected), grouping, conclusions, verdict.cautions(grouping))
+        print(json.dumps(content | {"page": str(folder / html.FILE)}, ensure_ascii=False))
     return commands.DONE
 
 
@@ -73,10 +81,9 @@ def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[
     for name in figures.NAMES:
         (folder / name).unlink(missing_ok=True)  # From an earlier report in the same folder.
     names = figures.draw_all(folder, grouping, _curves(grouping))
-    title = f"Report on {selected.title}"
     shown, more = _tables(grouping, compared, selected)
     content = page.Content(
-        title=title[:200],
+        title=_title(selected),
         summary=_summary(grouping),
         verdict=conclusions,
         cautions=verdict.cautions(grouping),
@@ -89,6 +96,10 @@ def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[
     )
     page.write(folder, content)
     return [folder / html.FILE, *(folder / name for name in names)], conclusions
+
+
+def _title(selected: Selection) -> str:
+    return f"Report on {selected.title}"[:200]
 
 
 def _tables(grouping: Grouping, compared: Models | None, selected: Selection) -> tuple[list[Table], list[Table]]:
@@ -217,6 +228,11 @@ def _parser() -> argparse.ArgumentParser:
         "--filter",
         metavar="CONDITION",
         help="only the runs of the experiment that match, in MLflow's syntax: 'params.`model.filters` = \"16\"'",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the conclusions as one JSON object and nothing else; the page is written",
     )
     parser.add_argument("--metric", metavar="NAME", help="metric to compare; default: the objective of the runs")
     parser.add_argument(

@@ -1,11 +1,14 @@
 """Reports on two real runs and on copies of them: grouping, conclusions, figures and error messages."""
 
 import base64
+import json
 import math
 import os
 import re
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -267,6 +270,24 @@ def test_sweep_counts_runs_reused_from_an_earlier_one(here, capfd):
     assert "of 2 configurations" in page_after(capfd, "--sweep", parent)
     client().log_text(parent, 'rank,run_id\n"1,\x00', "leaderboard.csv")
     call(capfd, "--sweep", parent, code=2)
+
+
+def test_json_has_the_conclusions_and_holds_to_its_schema(here, capfd):
+    printed = call(capfd, "--sweep", here[2], "--output", "data", "--json").out
+    content = json.loads(printed)
+    schema = resources.files("mnist_exp.results").joinpath("schemas", "report-1.json").read_text("utf-8")
+    jsonschema.validate(content, json.loads(schema))
+    assert content["schema"] == json.loads(schema)["title"]
+    assert content["page"] == "data/index.html"
+    assert any("is better than filters=2" in sentence for sentence in content["verdict"])
+    (family,) = content["families"]
+    best = family["configurations"][0]
+    assert best["options"]["model.filters"] == 4
+    assert len(best["runs"]) == 3
+    assert best["mean"] == pytest.approx(sum(run["value"] for run in best["runs"]) / 3)
+    assert len(family["comparisons"]) == 6
+    assert {each["is_significant"] for each in family["comparisons"]} == {True, False}
+    assert len(content["left_out"]) == 5
 
 
 def test_several_sweeps_are_compared_with_each_other(here, capfd):
