@@ -3,6 +3,7 @@
 import argparse
 import copy
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import StoredRun
 
+SCHEMA = "mnist_exp.rerun/1"
 WEIGHTS = "weights"
 
 
@@ -59,6 +61,8 @@ def rerun(options: argparse.Namespace) -> int:
     if not options.tolerance >= 0:
         raise SettingsError(f"--tolerance={options.tolerance} is not allowed: it must be a number, at least 0")
     screen = Screen()
+    if options.json:
+        screen.out = screen.err  # Standard output has the JSON alone.
     run = commands.find(options)
     _check_repeatable(run)
     settings = _settings(run, options)
@@ -80,7 +84,46 @@ def rerun(options: argparse.Namespace) -> int:
     if result.run_id is not None:
         is_equal = all(row.is_within(0.0) for row in rows)
         runs.tag(run.uri, result.run_id, {names.RERUN_EQUAL: str(is_equal).lower()})
+    if options.json:
+        print(json.dumps(as_data(run, result, rows, options.tolerance, drift), ensure_ascii=False))
+        return commands.FAILED if _different(rows, options.tolerance) else commands.DONE
     return _report(screen, run, rows, options.tolerance, changed)
+
+
+def as_data(
+    run: StoredRun, result: Result, rows: Sequence[Compared], tolerance: float, drift: Sequence[str]
+) -> dict[str, Any]:
+    """Return the comparison as values that JSON has; `results/schemas/rerun-1.json` says what they are.
+
+    Args:
+        run: as it was recorded.
+        result: of its repetition.
+        rows: what was compared.
+        tolerance: largest difference that is allowed.
+        drift: what is different now beside the results, in sentences.
+    """
+
+    def number(value: float | str | None) -> float | str | None:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {
+        "schema": SCHEMA,
+        "run_id": result.run_id,
+        "repeats": run.run_id,
+        "is_equal": not _different(rows, tolerance),
+        "tolerance": tolerance,
+        "drift": list(drift),
+        "compared": [
+            {"name": row.name, "old": number(row.old), "new": number(row.new), "difference": number(row.difference)}
+            for row in rows
+            if tolerance == 0 or row.name != WEIGHTS
+        ],
+    }
+
+
+def _different(rows: Sequence[Compared], tolerance: float) -> list[str]:
+    """Return the names of what differs by more than is allowed; weights are compared to the last bit only."""
+    return [row.name for row in rows if not row.is_within(tolerance) and (tolerance == 0 or row.name != WEIGHTS)]
 
 
 def compare(run: StoredRun, result: Result) -> list[Compared]:
@@ -148,12 +191,12 @@ def _announce(screen: Screen, run: StoredRun, drift: Sequence[str]) -> None:
 
 
 def _report(screen: Screen, run: StoredRun, rows: Sequence[Compared], tolerance: float, changed: Sequence[str]) -> int:
+    different = _different(rows, tolerance)
     if tolerance > 0:
         rows = [row for row in rows if row.name != WEIGHTS]
     shown = [[row.name, _cell(row.old), _cell(row.new), _cell_of_difference(row)] for row in rows]
     screen.columns(["metric", "old", "new", "difference"], shown, left=("metric",))
     screen.out.print()
-    different = [row.name for row in rows if not row.is_within(tolerance)]
     within = f"within {tolerance:g}" if tolerance else "to the last bit"
     if different:
         fix = "" if tolerance else f"; {_why_digits_differ(run)} allow the last digits with --tolerance=0.001"
@@ -202,6 +245,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="X",
         help="largest allowed difference of a metric, for another machine; default 0: equal to the last bit",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the comparison as one JSON object; all else goes to standard error"
     )
     parser.add_argument("--data-path", metavar="PATH", help="where the same data are on this machine")
     return parser

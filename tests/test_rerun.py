@@ -5,8 +5,10 @@ import os
 import re
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -98,6 +100,20 @@ def test_difference_is_reported_and_fails(run_id):
     )
     assert re.search(r"^drift    mnist_exp was changed since$", done.stdout, re.MULTILINE)
     assert "Traceback" not in done.stderr
+
+
+def test_json_is_alone_on_standard_output_and_holds_to_its_schema(run_id):
+    done = command("rerun", run_id, "--json")
+    content = json.loads(done.stdout)
+    schema = resources.files("mnist_exp.results").joinpath("schemas", "rerun-1.json").read_text("utf-8")
+    jsonschema.validate(content, json.loads(schema))
+    assert content["schema"] == json.loads(schema)["title"]
+    assert content["is_equal"] == (done.returncode == 0)
+    assert content["repeats"] == run_id
+    found = {each["name"]: each for each in content["compared"]}
+    assert found["weights"]["old"] == found["weights"]["new"]
+    assert found["test_loss"]["difference"] == 0
+    assert "epoch 3/3" in done.stderr
 
 
 def row(difference, name="loss"):
