@@ -77,7 +77,7 @@ class PointComposer:
 
     def _plain(self, overrides: Sequence[str]) -> dict[str, Any] | None:
         """Return what `composed` yields as plain values; None if that takes more than replacing values by values."""
-        if any("${" in text for text in overrides):
+        if any("${" in _unescaped(text) for text in overrides):
             return None
         try:
             parsed = [self._read(text) for text in overrides]
@@ -110,7 +110,7 @@ class PointComposer:
         try:
             parsed = [self._read(text) for text in overrides]
             choice = self._choice(tuple(o.input_line or "" for o in parsed if self._chooses(o)))
-            texts = [choice.text, *overrides]
+            texts = [choice.text, *map(_unescaped, overrides)]
             asks_hydra = any(map(_ASKS_HYDRA.search, texts))
             self.asks_number = self.asks_number or (asks_hydra and any(map(_ASKS_NUMBER.search, texts)))
             config = copy.deepcopy(choice.whole if asks_hydra else choice.bare)
@@ -164,6 +164,11 @@ class PointComposer:
     def _chooses(self, override: Override) -> bool:
         key = override.key_or_group
         return key.startswith("hydra") or (key in self._groups and not isinstance(override.value(), dict))
+
+
+def _unescaped(text: str) -> str:
+    r"""Return an override as it is read: Hydra writes an interpolation that is one of several values as `$\{…\}`."""
+    return text.replace("\\", "")
 
 
 def _is_set(override: Override, values: dict[str, Any]) -> bool:

@@ -70,6 +70,7 @@ class LocalWorkers(worker.Workers):
         if self._is_started:
             return
         self._is_started = True
+        self._folder.mkdir(parents=True, exist_ok=True)  # Before anything is recorded: it may not be possible.
         if self._are_forked:
             fork_server.begin(records=self.work.records)
         else:
@@ -81,7 +82,6 @@ class LocalWorkers(worker.Workers):
         if self._pool is None:
             import pebble
 
-            self._folder.mkdir(parents=True, exist_ok=True)
             with imports.quiet_stderr():
                 # Its messages about semaphores of killed workers would only confuse.
                 resource_tracker.ensure_running()

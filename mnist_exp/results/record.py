@@ -8,8 +8,8 @@ from typing import Any
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
-_WHOLE = re.compile(r"[+-]?\d{1,18}")
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")  # More may be no number that a column can hold.
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None, "None": None}
 # What stands before the params, metrics and tags of each run.
 FACTS = ("run_id", "kind", "name", "experiment", "status", "started", "duration_s", "sweep")

@@ -15,7 +15,7 @@ from mnist_exp.jobs.crew import Crew, Work
 from mnist_exp.jobs.job import Task
 from mnist_exp.jobs.worker import WorkersLauncher
 from mnist_exp.runtime import backends
-from mnist_exp.sweeps import grouping
+from mnist_exp.sweeps import grouping, order
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.progress import Progress
@@ -62,6 +62,8 @@ class Launch:
             on_failure: called with the row of each job that fails.
             is_store_lost: called where a job could not begin its record; tells whether the sweep is to stop for that.
         """
+        if call.study is None and self.crew is not None and self.crew.count > 1:
+            todo = order.largest_first(todo)
         groups = _groups(call, todo)
         numbered = _numbered(groups)
         self.task.assignment = _assignment(call, parent, until, numbered, self.crew)

@@ -247,7 +247,7 @@ MISTAKES = {
         "change tracking.local_dir",
     ),
     "no images": ("data.limit=0", "data.limit=0", "at least 1 or null"),
-    "validation on the training set": ("data.validation=train", "data.validation=train", "test, a number"),
+    "validation on the training set": ("data.validation=train", "data.validation=train", "must be test, own, a number"),
     "two channels": ("data=image_folder data.path=. data.channels=2", "data.channels=2", "one of 1, 3"),
     "one side of an image": ("data=image_folder data.path=. data.size=28", "data.size=28", "a height and a width"),
     "all images for the test": ("data=image_folder data.path=. data.test_share=1", "data.test_share=1", "below 1"),
@@ -369,7 +369,6 @@ MISTAKES = {
     # Going on with a run.
     "not a run id": ("resume=latest", "resume=latest is no run id", "32 characters of 0-9 and a-f"),
     "none for null": ("resume=None", "resume=None is no run id"),
-    "beginning of a run id that is none": ("resume=abcdef", "there is no run abcdef in sqlite:///mlflow.db"),
     "number for a run id": ("resume=123", "resume=123 is no run id"),
     "way out of a folder": ("resume=../../etc", "resume=../../etc is no run id"),
     "run id in capitals": (f"resume={RUN_ID.upper()}", "is no run id"),
@@ -551,16 +550,13 @@ ENVIRONMENT = {
 WITH_DATA = {
     "images of a wrong shape": ("shape.npz", "x_train has examples of (784,) and x_test of (28, 28, 1)", "alike"),
     "pixels as text": ("dtype.npz", "x_train holds <U1 values", "uint8"),
-    "label out of range": ("range.npz", "y_test holds the label 12", "0 to 9"),
-    "negative label": ("negative.npz", "y_train holds the label -1"),
     "NaN pixels": ("nan.npz", "x_train has NaN in example 3, the first at [3, 5, 5]"),
-    "empty class": ("empty.npz", "class 4 has no training image"),
     "missing array": ("missing.npz", "lacks the array y_test"),
     "pickled objects": ("pickle.npz", "Python objects"),
     "not an npz file": ("text.db", "not a readable npz file"),
     "empty npz file": ("nothing.npz", "not a readable npz file"),
     "npz file that is cut off": ("cut.npz", "cut.npz is not a readable npz file"),
-    "folder for an npz file": (".", ". is not a readable npz file", "Is a directory"),
+    "folder for an npz file": (".", ". is not a readable npz file", "it is a folder with"),
     "name that is too long": ("x" * 5000, "data.path=xxx", "does not exist"),
     "place without a name": ("''", "data.path='' does not exist"),
 }
@@ -739,16 +735,10 @@ def _write_bad_arrays(folder, digits):
     good = {"x_train": x[chosen], "y_train": y[chosen], "x_test": x_test[::10], "y_test": y_test[::10]}
     nan = good["x_train"].astype("float32")
     nan[3, 5, 5] = np.nan
-    out_of_range, negative = good["y_test"].astype(int), good["y_train"].astype(int)
-    out_of_range[7], negative[0] = 12, -1
-    four = good["y_train"] == 4
     bad = {
         "shape": {"x_train": good["x_train"].reshape(100, 784)},
         "dtype": {"x_train": np.full((100, 28, 28), "a")},
-        "range": {"y_test": out_of_range},
-        "negative": {"y_train": negative},
         "nan": {"x_train": nan, "x_test": good["x_test"].astype("float32")},
-        "empty": {"x_train": good["x_train"][~four], "y_train": good["y_train"][~four]},
         "pickle": {"x_train": np.array([{}, []], dtype=object)},
     }
     for name, change in bad.items():

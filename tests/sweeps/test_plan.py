@@ -145,6 +145,9 @@ ODD = [
     ["~model.dropout"],
     ["model.dropout=0.1,0.2"],
     ["tags.a=${seed}", "seed=4"],
+    [r"model.filters=$\{model.kernel_size\}"],  # As Hydra writes it where it is one of several values.
+    [r"seed=$\{hydra\:job.num\}"],
+    [r"seed=$\{none\}"],
     ["tags={}"],
     ["model.dropout=???"],
     ["model.dropout=True", "trainer.epochs=1.0"],
