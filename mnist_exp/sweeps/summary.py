@@ -27,7 +27,7 @@ from mnist_exp.tracking.runs import StoredRun
 if TYPE_CHECKING:
     import optuna
 
-_IDLE_AFTER_S = 3.0  # Then the workers have begun, and this process only waits for them.
+_LOOK_S = 1.0
 _MOST_CURVES = 100
 _MOST_FAILURES = 20
 
@@ -260,15 +260,29 @@ def record(history: SweepHistory, outcome: Outcome) -> None:
 
 
 @contextlib.contextmanager
-def figures_prepared() -> Iterator[None]:
-    """Import what draws the figures while jobs run during a `with` block, so that the end need not wait for it."""
-    timer = threading.Timer(_IDLE_AFTER_S, importlib.import_module, ["mnist_exp.sweeps.figures"])
-    timer.daemon = True
-    timer.start()
+def figures_prepared(outcome: Outcome, at_a_time: int) -> Iterator[None]:
+    """Import what draws the figures while the last jobs run during a `with` block: the end need not wait for it then.
+
+    Not before: it takes 40 MB.
+
+    Args:
+        outcome: of the sweep so far.
+        at_a_time: how many jobs run at a time.
+    """
+    over = threading.Event()
+
+    def prepare() -> None:
+        while not over.wait(_LOOK_S):
+            if sum(row.outcome in ("left", "running") for row in outcome.rows) <= at_a_time:
+                importlib.import_module("mnist_exp.sweeps.figures")
+                return
+
+    thread = threading.Thread(target=prepare, name="figures", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        timer.cancel()
+        over.set()
 
 
 def in_order(outcome: Outcome) -> list[Row]:

@@ -126,7 +126,7 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
     try:
         with parent.heartbeat() if parent is not None else contextlib.nullcontext():
             if outcome.count("left"):
-                with summary.figures_prepared() if parent is not None else contextlib.nullcontext():
+                with _figures_prepared(outcome, launch, parent):
                     lost = turns.run(call, launch, rows, earlier, parent)
         status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         tidy.remove_superseded(call.tracking, rows, earlier)
@@ -146,6 +146,14 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
     if killed := outcome.count("killed"):
         raise RunError(f"{killed} of {len(rows)} jobs were killed: run the same command again to continue")
     return outcome.ranked[0].objective if outcome.ranked else None
+
+
+def _figures_prepared(
+    outcome: Outcome, launch: Launch, parent: ParentRun | None
+) -> contextlib.AbstractContextManager[None]:
+    if parent is None:
+        return contextlib.nullcontext()
+    return summary.figures_prepared(outcome, launch.crew.count if launch.crew is not None else 1)
 
 
 def _open_record(call: SweepCall, history: SweepHistory) -> tuple[list[StoredRun], ParentRun]:

@@ -69,8 +69,8 @@ def run_commands(page):
     lines = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     lines += re.findall(r"`(python -m mnist_exp\.run [^`]+)`", text)
     for line in lines:
-        if "mnist_exp.run" in line:
-            words = shlex.split(line, comments=True)
+        words = shlex.split(line, comments=True) if "mnist_exp.run" in line else []
+        if "mnist_exp.run" in words:
             yield words[words.index("mnist_exp.run") + 1 :]
 
 
