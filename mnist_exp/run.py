@@ -8,7 +8,11 @@ import sys
 from mnist_exp.jobs import fork_server
 
 if __name__ == "__main__":
-    fork_server.expect(sys.argv[1:])  # It imports TensorFlow while this process imports Hydra.
-    from mnist_exp.run_command import main
-
+    try:
+        fork_server.expect(sys.argv[1:])  # It imports TensorFlow while this process imports Hydra.
+        from mnist_exp.run_command import main
+    except KeyboardInterrupt:
+        fork_server.end()
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     main()

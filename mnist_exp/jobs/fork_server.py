@@ -4,11 +4,13 @@ Importing takes 3 s. So it begins as soon as a command line looks like a sweep's
 yet (`expect`). Once the sweep is understood, that process serves if it is one that is needed (`begin`).
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
@@ -66,8 +68,25 @@ def begin(*, records: bool) -> None:
         # Its messages about semaphores of killed workers would only confuse.
         resource_tracker.ensure_running()
     multiprocessing.set_forkserver_preload([f"mnist_exp.jobs.{'warm_and_recording' if records else 'warm'}"])
-    forkserver.ensure_running()
+    with _ignoring_interrupts():
+        forkserver.ensure_running()
     _begun_with.append(wanted)
+
+
+@contextlib.contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """Let processes that are started in a `with` block ignore Ctrl-C: else one that still imports shows where it was.
+
+    Python's own server ignores it once it has imported.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end() -> None:

@@ -1,6 +1,8 @@
 """The process that workers are forked from: begun before a sweep is understood, used if it fits, gone at the end."""
 
+import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -94,6 +96,20 @@ def test_a_mistake_leaves_none(alone):
     words = [sys.executable, "-m", "mnist_exp.run", "-m", "model.dropout=7", "seed=1,2"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
+    assert servers(alone) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [1.0, 1.6, 2.2])
+def test_ctrl_c_while_it_imports_is_told_in_a_word(after_s, alone):
+    words = [sys.executable, "-m", "mnist_exp.run", "-m", *SMALL, "trainer.epochs=1", "seed=1,2"]
+    sweep = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(after_s)
+    os.killpg(sweep.pid, signal.SIGINT)  # As a terminal does: all processes get it.
+    _, told = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130
+    assert "Traceback" not in told
+    assert told.endswith("interrupted\n")
     assert servers(alone) == []
 
 
