@@ -209,7 +209,9 @@ class Attempt:
         self.outcome = "pruned" if result.pruned else "done"
         self._note_values(result.objective, result.metrics)
         epochs = len(result.history[names.LOSS])
-        self.out.write(self.outcome, objective=result.objective, metrics=result.metrics, epochs=epochs, **self._facts)
+        # The launching process keeps those of thousands of jobs.
+        metrics = {name: value for name, value in result.metrics.items() if name not in result.history}
+        self.out.write(self.outcome, objective=result.objective, metrics=metrics, epochs=epochs, **self._facts)
 
     def _note_values(self, objective: float, metrics: dict[str, float]) -> None:
         minimized = self.assignment.study.settings.minimize_too if self.assignment.study else None
