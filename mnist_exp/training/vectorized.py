@@ -255,7 +255,7 @@ def _one_after_the_other(numbers: Sequence[Sequence[float]]) -> _Joining:
     """Return what makes a function of all trainings that does for each what is done alone, to the last bit.
 
     On a CPU that is faster: there XLA is slow at the grouped convolutions that `jax.vmap` makes of convolutions. Their
-    numbers are constants here: XLA divides by an input otherwise than by a constant.
+    numbers are constants here, as alone: with inputs of the program in their place, the last digits were others.
 
     Args:
         numbers: of each training.
