@@ -237,10 +237,11 @@ def _unknown(override: Override, config: DictConfig, loader: ConfigLoader) -> st
 def _in_sections(name: str, config: DictConfig, siblings: Sequence[str]) -> list[str]:
     """Return the options of sections that a name without a section means; none if a section is meant."""
     name = _SHORT.get(name.lower(), name)
+    plain: Any = OmegaConf.to_container(config)
     inner = [
         (str(section), str(option))
-        for section, options in config.items_ex(resolve=False)
-        if section != "hydra" and isinstance(options, DictConfig) and not options._is_none()
+        for section, options in plain.items()
+        if section != "hydra" and isinstance(options, dict)
         for option in options
     ]
     options = {option for _, option in inner if not option.startswith("_")}

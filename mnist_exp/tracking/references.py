@@ -45,7 +45,7 @@ def find(settings: TrackingSettings, reference: str) -> StoredRun:
     """
     shown = redact(store.locate(settings.uri))
     missing = f"there is no run {reference} in {shown}: see the ids with `mlflow ui`, or name another store"
-    no_store = missing if is_reference(reference) else _no_id(reference)
+    no_store = missing if is_reference(reference) or is_start(reference) else _no_id(reference)
     if (found := _in_file(runs.checked_store(settings, no_store), reference)) is not None:
         return found
     uri = runs.open_store(settings, no_store)

@@ -332,8 +332,9 @@ def test_other_formats_are_refused(good):
     }.items():
         Path(name).write_bytes(content)
         refused(name, "no .keras archive", "save it again")
-    for name in ("saved", "nothing.keras", "", "0" * 31, "hf://me/model", "/dev/null"):
+    for name in ("saved", "nothing.keras", "", "0" * 33, "hf://me/model", "/dev/null"):
         refused(name, "neither a run id")
+    refused("0" * 31, "there is no run")  # It may be the beginning of an id.
 
 
 OWN = """
