@@ -14,7 +14,6 @@ from mnist_exp import commands
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.results import choice, frame, listing, record
 from mnist_exp.results.choice import Choice
-from mnist_exp.runtime.redacted_output import redacted_output
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking.runs import StoredRun
 
@@ -70,7 +69,7 @@ def _show(screen: Screen, found: Sequence[StoredRun], columns: Sequence[str] | N
         head, lines = listing.rows(found)
         left: Sequence[str] = listing.LEFT
     else:
-        frame.of_runs(found, columns)  # It says which column is not there.
+        frame.content(found, columns)  # It says which column is not there.
         head, lines = list(columns), listing.chosen(found, columns)
         left = record.FACTS
     screen.columns(head, lines, left)
@@ -83,8 +82,7 @@ def _write(place: str, content: Callable[[], str | bytes], form: str) -> None:
     made = content()
     if place == _STDOUT:
         assert isinstance(made, str)
-        with redacted_output():
-            sys.stdout.write(made)
+        sys.stdout.write(made)
         return
     try:
         Path(place).write_bytes(made.encode() if isinstance(made, str) else made)

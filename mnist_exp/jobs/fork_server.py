@@ -64,9 +64,7 @@ def begin(*, records: bool) -> None:
     if wanted in _begun_with:
         return
     end()
-    with imports.quiet_stderr():
-        # Its messages about semaphores of killed workers would only confuse.
-        resource_tracker.ensure_running()
+    start_resource_tracker()
     multiprocessing.set_forkserver_preload([f"mnist_exp.jobs.{'warm_and_recording' if records else 'warm'}"])
     with _ignoring_interrupts():
         forkserver.ensure_running()
@@ -87,6 +85,12 @@ def _ignoring_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def start_resource_tracker() -> None:
+    """Start Python's own tracker without its messages: those about semaphores of killed workers would only confuse."""
+    with imports.quiet_stderr():
+        resource_tracker.ensure_running()
 
 
 def end() -> None:

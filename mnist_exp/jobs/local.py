@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from hydra.core.utils import JobReturn
 from mnist_exp.jobs import crew, fork_server, worker
 from mnist_exp.jobs.crew import Crew
 from mnist_exp.jobs.worker import HydraTask, JobLostError
-from mnist_exp.runtime import imports, machine, signals, threads
+from mnist_exp.runtime import machine, signals, threads
 from mnist_exp.runtime.signals import Terminated
 
 if TYPE_CHECKING:
@@ -82,9 +81,7 @@ class LocalWorkers(worker.Workers):
         if self._pool is None:
             import pebble
 
-            with imports.quiet_stderr():
-                # Its messages about semaphores of killed workers would only confuse.
-                resource_tracker.ensure_running()
+            fork_server.start_resource_tracker()
             pebble.CONSTS.term_timeout = worker.GRACE_S
             self._others = set(multiprocessing.active_children())
             self._pool = pebble.ProcessPool(

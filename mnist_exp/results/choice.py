@@ -10,8 +10,6 @@ from mnist_exp.tracking import names, references, run_folder, runs, store
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.wanted import Wanted
 
-STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED")
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -45,22 +43,24 @@ def find(settings: TrackingSettings, choice: Choice) -> list[StoredRun]:
     """
     settings = dataclasses.replace(settings, experiment=choice.experiment)
     uri = runs.checked_store(settings, f"there is no store {redact(store.locate(settings.uri))}: nothing was run there")
-    if choice.sweep is not None:
-        parent = references.find(settings, choice.sweep)
-        if not parent.is_sweep:
-            raise SettingsError(f"{choice.sweep} is a single run, not a sweep: leave out the choice of a sweep")
-        found = list(reversed(runs.of_sweep(parent)))
-    elif choice.condition:
-        found = list(reversed(runs.search(settings, choice.condition, sweeps=True)))
-    else:
+    if choice.sweep is None and not choice.condition:
         wanted = Wanted(status=choice.status, is_top=choice.is_top, most=choice.most)
         with store.understood(uri):
             return runs.find(uri, choice.experiment, wanted, folders=run_folder.root(settings))
-    if choice.condition and choice.sweep is not None:
-        matching = {run.run_id for run in runs.search(settings, choice.condition, sweeps=True)}
-        found = [run for run in found if run.run_id in matching]
-    kept = [run for run in found if _is_meant(run, choice)]
+    found = _of_sweep(settings, choice.sweep) if choice.sweep is not None else []
+    if choice.condition:
+        matching = runs.search(settings, choice.condition, sweeps=True)
+        ids = {run.run_id for run in matching}
+        found = [run for run in found if run.run_id in ids] if choice.sweep is not None else matching
+    kept = [run for run in reversed(found) if _is_meant(run, choice)]
     return kept[: choice.most]
+
+
+def _of_sweep(settings: TrackingSettings, sweep: str) -> list[StoredRun]:
+    parent = references.find(settings, sweep)
+    if not parent.is_sweep:
+        raise SettingsError(f"{sweep} is a single run, not a sweep: leave out the choice of a sweep")
+    return runs.of_sweep(parent)
 
 
 def _is_meant(run: StoredRun, choice: Choice) -> bool:

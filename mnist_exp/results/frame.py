@@ -30,16 +30,19 @@ def of_runs(found: Sequence[StoredRun], columns: Sequence[str] | None = None) ->
     """
     import pandas as pd
 
-    content = _columns(found)
+    return pd.DataFrame({name: _series(name, values) for name, values in content(found, columns).items()})
+
+
+def content(found: Sequence[StoredRun], columns: Sequence[str] | None) -> dict[str, list[Any]]:
+    """Return the values of each column, None where a run has none. Args and raises: as `of_runs`."""
+    values = _columns(found)
+    if columns is None:
+        return values
     tags = {f"{TAG}{name}" for run in found for name in run.tags}
-    if columns is not None:
-        for name in columns:
-            if name in tags:
-                content[name] = [run.tags.get(name.removeprefix(TAG)) for run in found]
-        if found and (problems := [_unknown(name, [*content, *tags]) for name in columns if name not in content]):
-            raise SettingsError(problems)
-        content = {name: content.get(name, []) for name in columns}
-    return pd.DataFrame({name: _series(name, values) for name, values in content.items()})
+    values |= {name: [run.tags.get(name.removeprefix(TAG)) for run in found] for name in columns if name in tags}
+    if found and (problems := [_unknown(name, [*values, *tags]) for name in columns if name not in values]):
+        raise SettingsError(problems)
+    return {name: values.get(name, []) for name in columns}
 
 
 def of_points(points: Iterable[Point]) -> "pd.DataFrame":

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mnist_exp.config import wording
 from mnist_exp.errors import printable
 from mnist_exp.results.frame import TAG
-from mnist_exp.results.record import FACTS, iso, typed
+from mnist_exp.results.record import FACTS, facts, iso, typed
 from mnist_exp.sweeps.leaderboard import OUTCOMES
 from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import StoredRun
@@ -46,24 +46,17 @@ def chosen(found: Sequence[StoredRun], columns: Sequence[str]) -> list[list[str]
 
 
 def _cell(run: StoredRun, name: str) -> str:
-    plain = {
-        "run_id": run.run_id,
-        "kind": "sweep" if run.is_sweep else "run",
-        "name": run.name,
-        "experiment": run.experiment,
-        "status": run.status,
-        "started": iso(run.started_ms) or "",
-        "duration_s": f"{run.seconds:.1f}" if run.status != "RUNNING" else "",
-        "sweep": run.tags.get(names.PARENT, ""),
-    }
-    assert tuple(plain) == FACTS
-    if name in plain:
-        return printable(plain[name])
+    if name == "started":
+        return iso(run.started_ms) or ""
+    if name in FACTS:
+        value = facts(run)[name]
+        return "" if value is None else f"{value:.1f}" if isinstance(value, float) else printable(value)
     if name.startswith(TAG):
         return printable(run.tags.get(name.removeprefix(TAG), ""))
     if name in run.metrics:
         value = run.metrics[name]
-        return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else wording.metric(value)
+        is_whole = math.isfinite(value) and value == int(value) and abs(value) < 1e15
+        return f"{value:.0f}" if is_whole else wording.metric(value)
     text = run.params.get(name.removeprefix("params."))
     return "" if text is None else printable(wording.text(typed(text)))
 

@@ -203,6 +203,8 @@ def test_screen_shows_some(here):
     table = command("--all", "--columns", "name,model.dropout,val_accuracy,tags.mine").splitlines()
     assert table[0].split() == ["name", "model.dropout", "val_accuracy", "tags.mine"]
     assert table[-1].split() == ["first", "0.5", "0.7500", "yes"]
+    plain = command("--failed", "--columns", "name,loss,kind,duration_s,started,sweep").splitlines()
+    assert plain[-1].split() == ["odd", "nan", "run", "1.5", "2023-11-14T22:15:20.000+00:00"]
 
 
 def test_json_holds_to_its_schema(here):
