@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_exp import commands
+from mnist_exp.comparison.groups import Grouping, group
+from mnist_exp.comparison.metric import choose_metric
+from mnist_exp.comparison.paired_models import Models
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import RunError, SettingsError, first_line, plural
 from mnist_exp.experiment import provenance
 from mnist_exp.reports import html, selection
-from mnist_exp.reports.groups import Grouping, group
-from mnist_exp.reports.metric import choose_metric
-from mnist_exp.reports.paired_models import Models
 from mnist_exp.reports.selection import Selection
 from mnist_exp.reports.tables import Table
 from mnist_exp.runtime.redaction import redact
@@ -65,7 +65,8 @@ def report(options: argparse.Namespace) -> int:
         if not options.json:
             screen.table({"logged": f"to run {log_to.run_id}, under {ARTIFACTS}/"})
     if options.json:
-        from mnist_exp.reports import as_data, verdict
+        from mnist_exp.comparison import verdict
+        from mnist_exp.reports import as_data
 
         content = as_data.plain(_title(selected), grouping, conclusions, verdict.cautions(grouping))
         print(json.dumps(content | {"page": str(folder / html.FILE)}, ensure_ascii=False))
@@ -74,7 +75,8 @@ def report(options: argparse.Namespace) -> int:
 
 def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[Path], list[str]]:
     """Write the page and the figures; return the files and the conclusions."""
-    from mnist_exp.reports import figures, page, paired_models, tables, verdict
+    from mnist_exp.comparison import paired_models, verdict
+    from mnist_exp.reports import figures, page, tables
 
     compared = paired_models.compare(grouping)
     conclusions = verdict.verdict(grouping, compared)
@@ -153,7 +155,8 @@ def _versions(grouping: Grouping) -> dict[str, str]:
 
 
 def _show(screen: Screen, grouping: Grouping, conclusions: Sequence[str], folder: Path) -> None:
-    from mnist_exp.reports import tables, verdict
+    from mnist_exp.comparison import verdict
+    from mnist_exp.reports import tables
 
     head, rows = tables.for_screen(grouping, _MOST_SHOWN)
     screen.columns(head, rows, left=("family", *head[head.index("rank") + 1 : head.index("seeds")]))

@@ -18,11 +18,12 @@ from PIL import Image
 from real_browser import page
 
 from mnist_exp import report
+from mnist_exp.comparison import options, verdict
+from mnist_exp.comparison.groups import group
+from mnist_exp.comparison.metric import Metric as Compared
+from mnist_exp.comparison.metric import choose_metric
 from mnist_exp.errors import SettingsError
-from mnist_exp.reports import options, selection, verdict
-from mnist_exp.reports.groups import group
-from mnist_exp.reports.metric import Metric as Compared
-from mnist_exp.reports.metric import choose_metric
+from mnist_exp.reports import selection
 from mnist_exp.tracking.runs import StoredRun
 
 SMALL = ["data=mnist_5k", "data.limit=600", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]

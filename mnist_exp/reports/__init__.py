@@ -1,1 +1,1 @@
-"""Reports that compare runs: the choice of runs, groups of equal configuration, statistics, tables, figures, page."""
+"""Reports that compare runs, as pages and as data: the choice of runs, tables, figures, page."""

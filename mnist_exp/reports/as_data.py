@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from mnist_exp.comparison.groups import Family, Group, Grouping
 from mnist_exp.evaluation.statistical_tests import Comparison
-from mnist_exp.reports.groups import Family, Group, Grouping
 from mnist_exp.results.record import typed
 from mnist_exp.runtime.redaction import redact_record
 

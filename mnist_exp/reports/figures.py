@@ -13,9 +13,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mnist_exp.reports.groups import Family, Group, Grouping
-from mnist_exp.reports.metric import Metric
-from mnist_exp.reports.options import shown
+from mnist_exp.comparison.groups import Family, Group, Grouping
+from mnist_exp.comparison.metric import Metric
+from mnist_exp.comparison.options import shown
 from mnist_exp.search.space import number
 from mnist_exp.sweeps import figures
 from mnist_exp.sweeps.leaderboard import Row, in_order

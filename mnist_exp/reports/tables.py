@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mnist_exp.comparison import options
+from mnist_exp.comparison.groups import Family, Group, Grouping, LeftOut
+from mnist_exp.comparison.paired_models import Models
+from mnist_exp.comparison.verdict import ends, figure, p_words, seeds_words
 from mnist_exp.evaluation.statistical_tests import Comparison
-from mnist_exp.reports import options
-from mnist_exp.reports.groups import Family, Group, Grouping, LeftOut
-from mnist_exp.reports.paired_models import Models
-from mnist_exp.reports.verdict import ends, figure, p_words, seeds_words
 from mnist_exp.search import space
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun

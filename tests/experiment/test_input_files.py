@@ -12,13 +12,13 @@ from real_runs import client_of, kill_after_epoch, only_run, run
 
 from mnist_exp import rerun
 from mnist_exp import run as run_here
+from mnist_exp.comparison import options
 from mnist_exp.composition.compose import compose
 from mnist_exp.config import input_files
 from mnist_exp.config.components import Component
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import recall
 from mnist_exp.experiment.job_key import job_key, result_config
-from mnist_exp.reports import options
 from mnist_exp.runtime.start_folder import started_in
 from mnist_exp.tracking.runs import StoredRun
 

@@ -160,7 +160,7 @@ def test_run_ids_cannot_be_paths(run_id, alone):
         lambda i: run_folder.folder_of(settings, i),
         lambda i: references.find(settings, i),
     ):
-        with pytest.raises(SettingsError, match="no run id|there is no run"):
+        with pytest.raises(SettingsError, match=r"no run id|there is no run"):
             use(run_id)
     assert list(alone.iterdir()) == []
 

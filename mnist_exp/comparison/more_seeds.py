@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from mnist_exp.reports.groups import Group
+from mnist_exp.comparison.groups import Group
 from mnist_exp.tracking import names
 
 _SEEDS = "seed=range(1,6)"

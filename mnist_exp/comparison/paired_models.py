@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mnist_exp.comparison.groups import Grouping
 from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.evaluation.statistical_tests import Comparison, Discordance
-from mnist_exp.reports.groups import Grouping
 from mnist_exp.tracking import names
 
 _MOST = 12

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 
+from mnist_exp.comparison import more_seeds
+from mnist_exp.comparison.groups import MOST_COMPARED, Family, Group, Grouping
+from mnist_exp.comparison.metric import LARGEST, Metric
+from mnist_exp.comparison.options import ABSENT
+from mnist_exp.comparison.paired_models import Models
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.statistical_tests import PAIRED, Comparison
 from mnist_exp.experiment import own_code
-from mnist_exp.reports import more_seeds
-from mnist_exp.reports.groups import MOST_COMPARED, Family, Group, Grouping
-from mnist_exp.reports.metric import LARGEST, Metric
-from mnist_exp.reports.options import ABSENT
-from mnist_exp.reports.paired_models import Models
 from mnist_exp.tracking import names
 
 _MOST_NAMED = 3

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
+from mnist_exp.comparison import options
+from mnist_exp.comparison.metric import Metric, is_number
 from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.statistical_tests import Comparison
-from mnist_exp.reports import options
-from mnist_exp.reports.metric import Metric, is_number
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 

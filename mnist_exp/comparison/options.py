@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from mnist_exp.comparison.metric import LARGEST
 from mnist_exp.config import wording
 from mnist_exp.experiment.job_key import defaults_since
 from mnist_exp.experiment.recall import input_files_of
-from mnist_exp.reports.metric import LARGEST
 from mnist_exp.search.space import brief, number, short_names
 from mnist_exp.tracking.runs import StoredRun
 

@@ -5,9 +5,9 @@ import shlex
 
 import pytest
 
-from mnist_exp.reports import more_seeds
-from mnist_exp.reports.groups import group
-from mnist_exp.reports.metric import choose_metric
+from mnist_exp.comparison import more_seeds
+from mnist_exp.comparison.groups import group
+from mnist_exp.comparison.metric import choose_metric
 from mnist_exp.tracking.runs import StoredRun
 
 
