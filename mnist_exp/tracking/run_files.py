@@ -1,5 +1,6 @@
 """Read the files that a run recorded. Each is checked first: it may be damaged, or come from someone else."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import redacted_files
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, sqlite_reads, store, tracker
+from mnist_exp.tracking import mlflow_writes, sqlite_reads, store
 
 _NEVER = "its process ended before it was recorded, or it was made by an older version"
 _LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
@@ -112,9 +113,9 @@ def _text(uri: str, run_id: str, name: str, largest: int) -> str:
     if here is not None:
         content = _content(here, largest)
     else:
-        with tracker.folder() as folder:
+        with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
             try:
-                content = _content(Path(store.client(uri).download_artifacts(run_id, name, str(folder))), largest)
+                content = _content(Path(store.client(uri).download_artifacts(run_id, name, folder)), largest)
             except mlflow_writes.read_errors() as error:
                 raise SettingsError(f"there is no {what}: {_why_missing(uri, run_id, name, error)}") from error
     if content is None:
