@@ -33,12 +33,13 @@ from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.run_folder import RunFolder
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.spool import Record, Spool
+from mnist_exp.tracking.system_metrics import SystemMetrics
 from mnist_exp.tracking.uploader import LAST_WORDS_S, Uploader, UploadError
 from mnist_exp.tracking.wanted import Wanted
 from mnist_exp.tracking.written import Written
 
 if TYPE_CHECKING:
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+    from mlflow.entities import Run
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
@@ -146,8 +147,8 @@ class MlflowTracker(Tracker):
         self._latest_ms = 0
         # What the store need not be asked of a run that was created here: nobody else has written to it.
         self._created: dict[str, Any] | None = None
-        self._system: SystemMetricsMonitor | None = None
-        system_metrics.are_wanted()
+        self._system: SystemMetrics | None = None
+        system_metrics.check()
         if (other := os.environ.get("MLFLOW_EXPERIMENT_NAME", settings.experiment)) != settings.experiment:
             warn(
                 f"$MLFLOW_EXPERIMENT_NAME={other} has no effect here: tracking.experiment={settings.experiment} counts"
@@ -200,12 +201,10 @@ class MlflowTracker(Tracker):
                 client.set_terminated(self.run_id, "FAILED")
             raise
         self._send("params", shown)
-        self._system = system_metrics.start(self._uri, self.run_id, is_resumed=False)
+        self._measure_machine()
 
     def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Go on with the run of a folder, status RUNNING again. Raises: TrackingError: the store refuses it."""
-        import mlflow
-
         self.run_id = folder.path.name
         client = store.client(self._uri)
         view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
@@ -214,7 +213,7 @@ class MlflowTracker(Tracker):
         if not self._uploader.flush(retries.PATIENCE_S):
             raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._uploader.reason}")
 
-        def reopen() -> "mlflow.entities.Run":
+        def reopen() -> "Run":
             run = client.get_run(self.run_id)
             for metric in run.data.metrics:
                 self._recorded |= {(metric, point.step) for point in client.get_metric_history(self.run_id, metric)}
@@ -234,7 +233,7 @@ class MlflowTracker(Tracker):
         if missing:
             self._send("params", missing)
         self.log_tags(tags)
-        self._system = system_metrics.start(self._uri, self.run_id, is_resumed=True)
+        self._measure_machine()
 
     def log_data(self, data: Dataset) -> None:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
@@ -259,8 +258,15 @@ class MlflowTracker(Tracker):
         """Log metrics at one step; those that a resumed run has at this step already are left as they are."""
         super().log_metrics(metrics, step)
         new = {name: value for name, value in metrics.items() if (name, step) not in self._recorded}
-        if new:
-            self._send("metrics", {"metrics": new, "step": step, "time": self._now_ms()})
+        self._send_metrics(new, step)
+
+    def _send_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Send metrics at a step, and with them what was measured of the machine: one transaction does for both."""
+        facts = {"metrics": metrics, "step": step, "time": self._now_ms()}
+        if self._system is not None and (measured := self._system.take()):
+            facts["measured"] = measured
+        if metrics or "measured" in facts:
+            self._send("metrics", facts)
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
@@ -288,7 +294,9 @@ class MlflowTracker(Tracker):
         super().end(status)
         if self._uploader is None or self.folder is None:
             return
-        system_metrics.finish(self._system)
+        if self._system is not None:
+            self._system.finish()
+            self._send_metrics({}, 0)
         uploader, at_most_s = self._uploader, LAST_WORDS_S if status == "KILLED" else math.inf
         try:
             uploader.spool.put(Record("end", {"status": status, "time": self._now_ms()}))
@@ -347,6 +355,10 @@ class MlflowTracker(Tracker):
         folder.claim()
         self.folder = folder
         self._uploader = Uploader(store.absolute(self._uri), folder.path.name, Spool(folder.spool), self._warn)
+
+    def _measure_machine(self) -> None:
+        if system_metrics.are_wanted(option=self._settings.system_metrics):
+            self._system = SystemMetrics(system_metrics.next_step(self._recorded), self._warn)
 
     def _send(self, kind: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         assert self._uploader is not None
