@@ -2,12 +2,15 @@
 
 import argparse
 import importlib
+import json
 import os
 import re
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -23,11 +26,15 @@ from mnist_exp.composition.preflight import check
 from mnist_exp.config import wording
 from mnist_exp.errors import RunError, SettingsError, TrainingError
 from mnist_exp.experiment import resume, runner
+from mnist_exp.experiment.as_data import Listener, Listening, not_begun
 from mnist_exp.experiment.record import Job
 from mnist_exp.jobs import fork_server
 from mnist_exp.runtime import start_folder
 from mnist_exp.runtime.signals import Terminated
-from mnist_exp.runtime.terminal import Screen
+from mnist_exp.runtime.terminal import Screen, stdout_for_data
+
+# Of a command line that could not be read.
+_NOTHING: dict[str, Any] = {"overrides": [], "config_dir": None, "multirun": False}
 
 
 def main() -> None:
@@ -45,12 +52,52 @@ def main() -> None:
 
 def launch() -> int:
     """Run the command line in `sys.argv`, which Hydra reads too, and return its exit code."""
-    # Otherwise Hydra would reword errors and exit with 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    options = argparse.Namespace(overrides=[], config_dir=None, multirun=False)
-    fork_server.expect(sys.argv[1:])
-    try:
-        options = flags.read(sys.argv[1:])
+    if flags.AS_DATA not in sys.argv[1:]:
+        return _Command().launch()
+    command = _Command(is_heard=True)
+    with stdout_for_data():
+        code = command.launch()
+    if command.document is not None:
+        print(json.dumps(command.document, ensure_ascii=False))
+    return code
+
+
+@dataclass
+class _Command(Listening):
+    """One command line, and what came of it. Hydra calls it for its run, or hands it to its sweeper.
+
+    Args:
+        is_heard: whether it is wanted as data.
+    """
+
+    is_heard: bool = False
+    document: dict[str, Any] | None = field(default=None, init=False)
+    _options: argparse.Namespace = field(default_factory=lambda: argparse.Namespace(**_NOTHING), init=False)
+
+    def launch(self) -> int:
+        """Run the command line in `sys.argv`, and return its exit code."""
+        # Otherwise Hydra would reword errors and exit with 1.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        fork_server.expect(sys.argv[1:])
+        try:
+            self._options = flags.read(sys.argv[1:])
+            if self._options.json:
+                sys.argv.remove(flags.AS_DATA)
+            return self._launch(self._options)
+        except (SettingsError, RunError, KeyboardInterrupt) as error:
+            return self._tell(error)
+        except SystemExit as leaving:
+            # Hydra leaves with 1 where --package names no section.
+            return MISTAKE if leaving.code == 1 else self._tell(leaving)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
+            return self._tell(SettingsError(_mistakes(error, self._options)))
+        finally:
+            fork_server.end()
+
+    def _launch(self, options: argparse.Namespace) -> int:
         if not options.shell_completion:  # Its words are no overrides.
             compose.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
         if options.help:
@@ -60,32 +107,41 @@ def launch() -> int:
             return DONE
         compose.register_search_path()
         with start_folder.started_in(Path.cwd()):
-            hydra.main(**hydra_version.BASE, config_path=str(compose.CONF), config_name="config")(train)()
-    except (SettingsError, RunError, KeyboardInterrupt) as error:
+            hydra.main(**hydra_version.BASE, config_path=str(compose.CONF), config_name="config")(self)()
+        return DONE
+
+    def __call__(self, config: DictConfig) -> float:
+        """Run one composed configuration and return its objective to the sweeper."""
+        if self.is_heard and HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise SystemExit(SettingsError(f"{flags.AS_DATA} knows sweeps of hydra/sweeper=mnist_exp only"))
+        return train(config, self.ended if self.is_heard else None)
+
+    def ended(self, document: dict[str, Any]) -> None:
+        """Keep what came of the run, or the sweep."""
+        self.document = document
+
+    def _tell(self, error: BaseException) -> int:
+        if self.document is None and not (isinstance(error, SystemExit) and not error.code):
+            of = error.code if isinstance(error, SystemExit) and isinstance(error.code, Exception) else error
+            self.document = not_begun("sweep" if self._options.multirun else "run", of)
         return commands.tell(error, "configuration")
-    except SystemExit as leaving:
-        # Hydra leaves with 1 where --package names no section.
-        return MISTAKE if leaving.code == 1 else commands.tell(leaving, "configuration")
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
-        return commands.tell(SettingsError(_mistakes(error, options)), "configuration")
-    finally:
-        fork_server.end()
-    return DONE
 
 
-def train(config: DictConfig) -> float:
-    """Run one composed configuration and return its objective to the sweeper."""
+def train(config: DictConfig, on_end: Listener | None = None) -> float:
+    """Run one composed configuration and return its objective.
+
+    Args:
+        config: composed by Hydra.
+        on_end: called with what came of the run.
+    """
     try:
         overrides = hydra_section.written(HydraConfig.get(), "task")
         _warn_of_sweep_options(overrides)
         if config.get("resume") is not None:
-            return _resume(config, overrides)
+            return _resume(config, overrides, on_end)
         settings = check(config, overrides)
         _warn_of_unswept()
-        return runner.run(settings).objective
+        return runner.run(settings, job=Job(on_end=on_end)).objective
     # Hydra prints lines of its own about any other kind of exception.
     except (SettingsError, RunError) as error:
         raise SystemExit(error) from error
@@ -97,10 +153,10 @@ def train(config: DictConfig) -> float:
         raise SystemExit(RunError(traceback.format_exc())) from error
 
 
-def _resume(config: DictConfig, overrides: Sequence[str]) -> float:
+def _resume(config: DictConfig, overrides: Sequence[str], on_end: Listener | None) -> float:
     screen = Screen()
     with resume.opened(config, overrides, screen) as (settings, dataset, resumption):
-        return runner.run(settings, screen, Job(dataset=dataset, resumption=resumption)).objective
+        return runner.run(settings, screen, Job(dataset=dataset, resumption=resumption, on_end=on_end)).objective
 
 
 def _warn_of_unswept() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from mnist_exp import commands
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.results import choice, frame, listing, record
+from mnist_exp.results import choice, frame, listing
 from mnist_exp.results.choice import Choice
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tracking import plain
 from mnist_exp.tracking.runs import StoredRun
 
 SCHEMA = "mnist_exp.runs/1"
@@ -71,7 +72,7 @@ def _show(screen: Screen, found: Sequence[StoredRun], columns: Sequence[str] | N
     else:
         frame.content(found, columns)  # It says which column is not there.
         head, lines = list(columns), listing.chosen(found, columns)
-        left = record.FACTS
+        left = plain.FACTS
     screen.columns(head, lines, left)
     if is_more:
         screen.out.print(f"\nthe newest {len(found)}; more with --most {10 * len(found)}")
@@ -93,7 +94,7 @@ def _write(place: str, content: Callable[[], str | bytes], form: str) -> None:
 def _as_json(found: Sequence[StoredRun], columns: Sequence[str] | None) -> str:
     if columns is not None:
         raise SettingsError("--json has all of each run; --columns is for the screen, --csv, --parquet and --latex")
-    content: dict[str, Any] = {"schema": SCHEMA, "runs": [record.plain(run) for run in found]}
+    content: dict[str, Any] = {"schema": SCHEMA, "runs": [plain.of_run(run) for run in found]}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -10,6 +10,7 @@ from hydra.plugins.sweeper import Sweeper as HydraSweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from mnist_exp.experiment.as_data import Listening
 from mnist_exp.jobs.crew import Asked
 from mnist_exp.jobs.worker import HydraTask, WorkersLauncher
 
@@ -23,12 +24,13 @@ class Sweeper(HydraSweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives; a launcher is made when there is something to launch."""
         self._context, self._config = hydra_context, config
+        self._on_end = task_function.ended if isinstance(task_function, Listening) else None
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run every job, and return the best objective; None if no job came to one."""
         from mnist_exp.sweeps.sweep import sweep
 
-        return sweep(self._params, arguments, self._config, self._context.config_loader, self._launcher)
+        return sweep(self._params, arguments, self._config, self._context.config_loader, self._launcher, self._on_end)
 
     def _launcher(self, task_function: TaskFunction) -> Launcher:
         return Plugins.instance().instantiate_launcher(

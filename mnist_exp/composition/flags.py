@@ -18,6 +18,8 @@ from mnist_exp.config.wording import show
 from mnist_exp.errors import SettingsError
 
 _UNSUPPORTED = ("config_path", "config_name", "experimental_rerun")
+AS_DATA = "--json"
+_SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")  # Flags with which nothing is run.
 _OVERRIDE = re.compile(r"[+~]*[A-Za-z_][^=]*=.")
 
 
@@ -34,6 +36,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
     """
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
+    parser.add_argument(AS_DATA, action="store_true")
     for action in parser._actions:  # A parser tells of its options in no other way.
         if action.dest == "version":  # Hydra would tell its own only.
             action.version = version()  # type: ignore[attr-defined]
@@ -53,6 +56,9 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         if getattr(options, name) is not None:
             flag = "--" + name.replace("_", "-")
             problems.append(f"{flag} is not supported: name a folder of your own with --config-dir")
+    shows = [name for name in _SHOWING if getattr(options, name)]
+    if options.json and shows:
+        problems.append(f"{AS_DATA} is for runs and sweeps: leave it out with --{shows[0].replace('_', '-')}")
     if options.package is not None and not options.cfg:
         problems.append(f"--package={show(options.package)} needs --cfg job, --cfg hydra or --cfg all")
     if problems:

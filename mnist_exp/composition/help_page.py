@@ -42,6 +42,7 @@ Train a Keras model, recorded in MLflow.
   python -m mnist_exp.run model=mlp data=mnist_5k         another choice of a group
   python -m mnist_exp.run -m model.filters=16,32          every value in turn; -m sweep=PRESET for those of a preset
   python -m mnist_exp.run --cfg job                       print the configuration and stop
+  python -m mnist_exp.run --json                          one JSON document on stdout, all else on stderr
   python -m mnist_exp.run --config-dir DIR model=my_net   with groups of your own
   python -m mnist_exp.run --hydra-help                    Hydra's own options"""
 

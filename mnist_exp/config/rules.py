@@ -64,7 +64,7 @@ def without_effect(settings: Settings) -> list[str]:
     ]
     if settings.tracking.store == "none":
         sections = {
-            "tracking": ("uri", "experiment", "run_name", "description", "local_dir", "register_as"),
+            "tracking": ("uri", "experiment", "run_name", "description", "local_dir", "register_as", "system_metrics"),
             "trainer": ("checkpoint_every",),
         }
         for section, names in sections.items():

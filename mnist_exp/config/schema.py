@@ -83,7 +83,7 @@ class TrainerSettings:
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """Where the run is recorded, and what is not recorded yet."""
+    """Where the run is recorded, what of it, and what is not recorded yet."""
 
     store: Literal["mlflow", "none"] = "mlflow"
     uri: str | None = None
@@ -92,6 +92,7 @@ class TrackingSettings:
     description: Description | None = None
     local_dir: str | None = None
     register_as: ModelName | None = None
+    system_metrics: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from mnist_exp.data import Dataset
 from mnist_exp.evaluation import confidence, predictions
 from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.experiment import own_code, provenance
+from mnist_exp.experiment.as_data import Listener
 from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.provenance import Commit
 from mnist_exp.experiment.resume import Resumption
@@ -45,6 +46,7 @@ class Job:
         resumption: the interrupted run to resume; None begins a new run.
         patience_s: seconds to wait at the end for a store that does not answer.
         claimed: the run is created in this context, which raises an error if another process has the job.
+        on_end: called with what came of the run, as `as_data.of_run` has it, once its record is closed.
         shares_graph: whether it is one of several that this process does one after the other, and nobody keeps their
             models.
         commit: returns the commit of the code that runs; the jobs of a sweep in one process run the same.
@@ -56,6 +58,7 @@ class Job:
     dataset: Dataset | None = None
     on_start: Callable[[str | None], None] | None = None
     on_epoch: Callable[[int, dict[str, float]], bool] | None = None
+    on_end: Listener | None = None
     resumption: Resumption | None = None
     patience_s: float = retries.PATIENCE_S
     claimed: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext

@@ -12,7 +12,7 @@ from mnist_exp.composition.preflight import load_data, resolved
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError
-from mnist_exp.experiment import memory, record, resume, summary
+from mnist_exp.experiment import as_data, memory, record, resume, summary
 from mnist_exp.experiment.progress import TrainingProgress
 from mnist_exp.experiment.record import Job
 from mnist_exp.runtime import backends, imports, signals
@@ -106,7 +106,7 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator["Run"]:
     summary.announce(screen, settings, dataset, split, opened.parameters, job.resumption)
     for remark in training.models.remarks:
         screen.warn(remark)
-    with closed(tracker, settings, job, screen):
+    with _told(opened), closed(tracker, settings, job, screen):
         record.begin(tracker, settings, dataset, job)
         with memory.shortage_told(settings):
             yield opened
@@ -136,6 +136,11 @@ class Run:
     tracker: Tracker
     training: "Training"
     result: Result | None = field(default=None, init=False)
+    epochs: list[dict[str, float]] = field(default_factory=list, init=False)  # The metrics of those that are done.
+
+    def __post_init__(self) -> None:
+        if self.job.resumption is not None:
+            self.epochs = list(self.job.resumption.epochs())
 
     @property
     def parameters(self) -> int:
@@ -221,6 +226,7 @@ class Run:
     def _end_epoch(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Record and show an epoch, and tell whether to go on."""
         self.tracker.log_metrics(metrics, step=epoch)
+        self.epochs.append(metrics)
         self.progress.show_epoch(epoch, metrics)
         return self.job.on_epoch is None or self.job.on_epoch(epoch, metrics)
 
@@ -240,6 +246,20 @@ def _outcome(settings: Settings, history: dict[str, list[float]]) -> dict[str, f
         names.BEST_EPOCH: float(best + 1),
         names.EPOCHS: float(len(values)),
     }
+
+
+@contextlib.contextmanager
+def _told(run: Run) -> Iterator[None]:
+    """Hand on what came of a run, once its record is closed."""
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if run.job.on_end is not None:
+            run.job.on_end(as_data.of_run(run.tracker.recorded(), run.settings, run.epochs, error))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 from mnist_exp.runtime import backends, imports, machine
 
 _MULTIRUN = ("-m", "--multirun")
-_PLAIN_FLAGS = (*_MULTIRUN, "-cd", "--config-dir")
+_PLAIN_FLAGS = (*_MULTIRUN, "-cd", "--config-dir", "--json")
 # A word with any of these may mean that a process of this kind is not needed, or not with these variables.
 _OTHERWISE = ("launcher", "backend", "dry_run", "together", "tracking=", "tracking.store", "hydra.job")
 _OF_THIS_PROCESS = ("HYDRA_FULL_ERROR", "KMP_DUPLICATE_LIB_OK")  # set while it reads a command line

@@ -6,8 +6,8 @@ from typing import Any
 
 from mnist_exp.comparison.groups import Family, Group, Grouping
 from mnist_exp.evaluation.statistical_tests import Comparison
-from mnist_exp.results.record import typed
 from mnist_exp.runtime.redaction import redact_record
+from mnist_exp.tracking.plain import typed
 
 SCHEMA = "mnist_exp.report/1"
 

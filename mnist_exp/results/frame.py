@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp.config import wording
 from mnist_exp.errors import SettingsError
-from mnist_exp.results.record import FACTS, facts, typed
+from mnist_exp.tracking.plain import FACTS, facts, typed
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.sqlite_runs import Point
 
@@ -18,7 +18,7 @@ _TIME = "datetime64[ms, UTC]"
 
 
 def of_runs(found: Sequence[StoredRun], columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Return a row a run: `record.FACTS`, then the params, then the last values of the metrics.
+    """Return a row a run: `plain.FACTS`, then the params, then the last values of the metrics.
 
     Whole numbers, numbers, truth values and texts have columns of these types; what a run does not have is NaN or NA. A
     param with the name of a metric, as `objective` is one, is called `params.objective`.

@@ -1,6 +1,9 @@
 """The terminal: tables, warnings and errors, without secrets."""
 
-from collections.abc import Container, Mapping, Sequence
+import contextlib
+import os
+import sys
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -75,6 +78,26 @@ class Screen:
         for name, value in rows.items():
             self.out.print(Text(f"{name:<{wide}}", style="bold").append(value, style="not bold"))
         self.out.print()
+
+
+@contextlib.contextmanager
+def stdout_for_data() -> Iterator[None]:
+    """Send what is written to stdout meanwhile to stderr, also by native code and child processes.
+
+    So a command whose output another program reads prints nothing else there.
+    """
+    before = sys.stdout
+    before.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stdout = before
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def print_problems(problems: Sequence[str], place: str, *, is_busy: bool = False) -> None:

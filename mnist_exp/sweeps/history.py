@@ -225,6 +225,12 @@ class SweepHistory:
         """Return one run."""
         return runs.stored(self._client.get_run(run_id), self._experiment, self.uri, self._folders)
 
+    def look_up(self, run_id: str) -> StoredRun | None:
+        """Return one run as `get` does, without MLflow where the store is an SQLite file; None if it is not there."""
+        with contextlib.suppress(*mlflow_writes.write_errors()):
+            return next(iter(self._search(Wanted(run_ids=[run_id]))), None)
+        return None
+
     def is_orphan(self, run: StoredRun) -> bool:
         """Tell whether the process that launched a job has ended."""
         parent = run.tags.get(names.PARENT)

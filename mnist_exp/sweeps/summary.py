@@ -220,7 +220,7 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
         best = ranked[0]
         rows["best"] = f"{best.name or 'the only job'}: {outcome.objective} {best.objective:.4f}"
         rows["again"] = best.command
-    if close := _within_chance(outcome):
+    if close := within_chance(outcome):
         rows["chance"] = close
     if outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "run the same command again to finish"
@@ -243,20 +243,23 @@ def record(history: SweepHistory, outcome: Outcome) -> None:
     """Record the leaderboard, the figures, the best job's configuration and the counts on the parent run."""
     assert outcome.parent is not None
     keys, ranked = outcome.plan.space.keys, outcome.ranked
-    metrics = {names.jobs(kind): float(outcome.count(kind)) for kind in leaderboard.OUTCOMES}
-    metrics[names.EPOCHS_SPENT] = float(_spent_epochs(outcome))
-    metrics[names.EPOCHS_SAVED] = float(_saved_epochs(outcome))
-    metrics[names.COMPUTE_TIME_S] = sum(row.seconds for row in outcome.rows)
-    if ranked:
-        metrics[names.BEST_OBJECTIVE] = ranked[0].objective
     with tracker.folder() as folder:
         leaderboard.write_csv(folder / "leaderboard.csv", in_order(outcome), keys, outcome.objective)
         if ranked:
             _write_best(folder / "best.yaml", ranked[0], outcome, history)
             _draw(folder, history, outcome)
-        history.log(outcome.parent, metrics, folder)
+        history.log(outcome.parent, metrics(outcome), folder)
     if text := note(outcome):
         history.tag(outcome.parent, {names.NOTE: text})
+
+
+def metrics(outcome: Outcome) -> dict[str, float]:
+    """Return the metrics of the parent run."""
+    found = {names.jobs(kind): float(outcome.count(kind)) for kind in leaderboard.OUTCOMES}
+    found[names.EPOCHS_SPENT] = float(_spent_epochs(outcome))
+    found[names.EPOCHS_SAVED] = float(_saved_epochs(outcome))
+    found[names.COMPUTE_TIME_S] = sum(row.seconds for row in outcome.rows)
+    return found | ({names.BEST_OBJECTIVE: outcome.ranked[0].objective} if outcome.ranked else {})
 
 
 @contextlib.contextmanager
@@ -298,7 +301,7 @@ def note(outcome: Outcome) -> str:
     best = ranked[0]
     found = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
     described = [settings.tracking.description] if settings.tracking.description else []
-    chance = [f"Chance: {close}."] if (close := _within_chance(outcome)) else []
+    chance = [f"Chance: {close}."] if (close := within_chance(outcome)) else []
     board = leaderboard.markdown(ranked, outcome.plan.space.keys, outcome.objective, outcome.how.minimize_too)
     return "\n\n".join([*described, found, f"    {best.command}", *chance, board])
 
@@ -332,7 +335,7 @@ def _write_best(file: Path, best: Row, outcome: Outcome, history: SweepHistory) 
     file.write_text(head + text, encoding="utf-8")
 
 
-def _within_chance(outcome: Outcome) -> str | None:
+def within_chance(outcome: Outcome) -> str | None:
     """Say how many jobs are so close to the best one that chance may explain the difference; None if no job is."""
     images = outcome.plan.validated_on
     if outcome.objective != names.VAL_ACCURACY or len(outcome.ranked) < 2 or outcome.how.minimize_too:

@@ -16,12 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_exp.composition import hydra_section
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.errors import RunError
+from mnist_exp.experiment.as_data import Listener
 from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends, signals
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import finished, own_lists, plan, recovery, reuse, rules, summary, tidy, turns
+from mnist_exp.sweeps import as_data, finished, own_lists, plan, recovery, reuse, rules, summary, tidy, turns
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
@@ -38,6 +39,7 @@ def sweep(
     config: DictConfig,
     loader: ConfigLoader,
     make_launcher: Callable[[Task], Launcher],
+    on_end: Listener | None = None,
 ) -> float | None:
     """Run the jobs of a sweep that are not done yet, and return the best objective.
 
@@ -47,6 +49,7 @@ def sweep(
         config: composed from the overrides that are the same in all jobs.
         loader: Hydra's config loader.
         make_launcher: returns the launcher for a task.
+        on_end: called with what came of the sweep, as `as_data.of_sweep` has it, once its record is closed.
     Returns: the best objective; None if no job is done.
     Raises: SettingsError: a job has a mistake, or cannot be run. Then no job was started.
         RunError: a job failed or was killed.
@@ -56,13 +59,17 @@ def sweep(
     with env_override(_variables(config)), hydra_section.resolving(copy.deepcopy(config)):
         call = _check(params, arguments, config, loader)
         if call.how.dry_run:
-            summary.show_jobs(call.screen, [] if call.study else call.rows_of_grid(_peek(call)), call.plan, call.how)
+            rows = [] if call.study else call.rows_of_grid(_peek(call))
+            summary.show_jobs(call.screen, rows, call.plan, call.how)
+            if on_end is not None:
+                outcome = Outcome(call.plan, call.how, rows, None, call.study)
+                on_end(as_data.of_sweep(as_data.recorded(call, outcome, as_data.PLANNED, None, time.time()), outcome))
             return None
         backends.choose(
             call.plan.settings.trainer.backend
         )  # For the processes of the jobs, which import Keras at once.
         with launching(make_launcher, call, at_once=not finished.seems(call)) as launch:
-            return _run(call, launch)
+            return _run(call, launch, on_end)
 
 
 def _variables(config: DictConfig) -> dict[str, str]:
@@ -95,8 +102,8 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     return SweepCall(how, made, make_study(made, how) if is_search else None, config_dir, folder, screen)
 
 
-def _run(call: SweepCall, launch: Launch) -> float | None:
-    study, history = call.study, None
+def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | None:
+    study, history, began_s = call.study, None, time.time()
     # Before MLflow is imported: a storage that cannot be used is told at once.
     opened = recovery.open_study(call, study) if study is not None else None
     if call.tracking.store == "mlflow":
@@ -135,17 +142,27 @@ def _run(call: SweepCall, launch: Launch) -> float | None:
             if parent is not None and not lost:
                 parent.close(outcome, status)
             summary.show(call.screen, outcome, call.tracking.experiment, parent.history if parent else None)
+            if on_end is not None:
+                run = as_data.recorded(call, outcome, status, None if lost else parent, began_s)
+                problem = "interrupted" if signals.is_asked() else _problem(outcome, lost)
+                on_end(as_data.of_sweep(run, outcome, [problem] if problem else []))
     signals.check()
-    if lost:
-        raise RunError(
-            f"{lost}: {outcome.count('left')} of {len(rows)} jobs were not started; repair that, then run the same "
-            "command again"
-        )
-    if outcome.failed:
-        raise RunError(f"{len(outcome.failed)} of {len(rows)} jobs failed")
-    if killed := outcome.count("killed"):
-        raise RunError(f"{killed} of {len(rows)} jobs were killed: run the same command again to continue")
+    if problem := _problem(outcome, lost):
+        raise RunError(problem)
     return outcome.ranked[0].objective if outcome.ranked else None
+
+
+def _problem(outcome: Outcome, lost: str) -> str:
+    """Return why the sweep did not come to a good end; empty if it did."""
+    jobs = len(outcome.rows)
+    if lost:
+        left = outcome.count("left")
+        return f"{lost}: {left} of {jobs} jobs were not started; repair that, then run the same command again"
+    if outcome.failed:
+        return f"{len(outcome.failed)} of {jobs} jobs failed"
+    if killed := outcome.count("killed"):
+        return f"{killed} of {jobs} jobs were killed: run the same command again to continue"
+    return ""
 
 
 def _figures_prepared(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import mlflow
 
 _AT_ONCE = 100  # run ids in one request: MLflow answers with 100 models at the most
+_METRICS_AT_ONCE = 1000  # the most that MLflow takes in one request
 _MODEL_FILE = "model.keras"
 _ENVIRONMENT = {
     # With its defaults MLflow gives up after minutes: 7 retries of 120 s each.
@@ -125,7 +126,11 @@ def _metrics(client: "mlflow.MlflowClient", run_id: str, record: Record, model: 
     from mlflow.entities import Metric
 
     at, step = record.facts["time"], record.facts["step"]
-    client.log_batch(run_id, metrics=[Metric(k, v, at, step) for k, v in record.facts["metrics"].items()])
+    points = [Metric(name, value, at, step) for name, value in record.facts["metrics"].items()]
+    for measured_at, measured_step, values in record.facts.get("measured", ()):
+        points += [Metric(name, value, measured_at, measured_step) for name, value in values.items()]
+    for start in range(0, len(points), _METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=points[start : start + _METRICS_AT_ONCE])
 
 
 def _tags(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Any) -> None:

@@ -1,5 +1,6 @@
 """Read the files that a run recorded. Each is checked first: it may be damaged, or come from someone else."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from mnist_exp.evaluation.confidence import Confidence
 from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import redacted_files
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import mlflow_writes, sqlite_reads, store, tracker
+from mnist_exp.tracking import mlflow_writes, sqlite_reads, store
 
 _NEVER = "its process ended before it was recorded, or it was made by an older version"
-_LARGEST_FILE, _LARGEST_BOARD, _LARGEST_PICTURE = 1_000_000, 20_000_000, 5_000_000  # bytes
+_LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
 
 
 def read_sections(uri: str, run_id: str, name: str) -> dict[str, Any]:
@@ -50,23 +51,6 @@ def read_leaderboard(uri: str, run_id: str) -> str:
 def read_own_code(uri: str, run_id: str) -> str:
     """Return the list of the user's own modules that took part. Raises: SettingsError: the run has none."""
     return _text(uri, run_id, "own_code.txt", _LARGEST_FILE)
-
-
-def read_picture(uri: str, run_id: str, name: str) -> bytes:
-    """Return a picture that a run recorded, unchecked. Raises: SettingsError: there is none, or it is too large."""
-    return _bytes(uri, run_id, name, _LARGEST_PICTURE)
-
-
-def names(uri: str, run_id: str) -> list[str]:
-    """Return the names of a run's files; none where the store does not answer."""
-    database = store.sqlite_file(uri)
-    folder = sqlite_reads.run_files(database, run_id) if database is not None else None
-    if folder is not None:
-        return [path.name for path in folder.iterdir()]
-    try:
-        return [file.path for file in store.client(uri).list_artifacts(run_id)]
-    except mlflow_writes.read_errors():
-        return []
 
 
 def keep(uri: str, run_id: str, files: Sequence[Path], below: str) -> bool:
@@ -120,10 +104,6 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _text(uri: str, run_id: str, name: str, largest: int) -> str:
-    return _bytes(uri, run_id, name, largest).decode("utf-8", errors="replace")
-
-
-def _bytes(uri: str, run_id: str, name: str, largest: int) -> bytes:
     what = f"{name} of run {run_id}"
     database = store.sqlite_file(uri)
     try:
@@ -133,14 +113,14 @@ def _bytes(uri: str, run_id: str, name: str, largest: int) -> bytes:
     if here is not None:
         content = _content(here, largest)
     else:
-        with tracker.folder() as folder:
+        with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
             try:
-                content = _content(Path(store.client(uri).download_artifacts(run_id, name, str(folder))), largest)
+                content = _content(Path(store.client(uri).download_artifacts(run_id, name, folder)), largest)
             except mlflow_writes.read_errors() as error:
                 raise SettingsError(f"there is no {what}: {_why_missing(uri, run_id, name, error)}") from error
     if content is None:
         raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
-    return content
+    return content.decode("utf-8", errors="replace")
 
 
 def _content(file: Path, largest: int) -> bytes | None:

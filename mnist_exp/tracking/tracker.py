@@ -24,17 +24,22 @@ from mnist_exp.tracking import (
     names,
     query_statistics,
     run_folder,
+    runs,
     store,
     system_metrics,
     ui_view,
 )
 from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.run_folder import RunFolder
+from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.spool import Record, Spool
+from mnist_exp.tracking.system_metrics import SystemMetrics
 from mnist_exp.tracking.uploader import LAST_WORDS_S, Uploader, UploadError
+from mnist_exp.tracking.wanted import Wanted
+from mnist_exp.tracking.written import Written
 
 if TYPE_CHECKING:
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+    from mlflow.entities import Run
 
 # MLflow keeps 36 characters of a digest; the whole one is a tag.
 _DIGEST_LENGTH = 36
@@ -51,9 +56,11 @@ class Tracker:
         folder: the folder of the run on disk, locked for this process; None if the run is not recorded.
         how_to_look: how to see the run in a browser; empty if the run is not recorded.
         registered: after the end, the registered version of the model, and why it is the champion or not.
+        written: what it was given to record.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: TrackingSettings) -> None:
+        self.written = Written(settings)
         self.run_id: str | None = None
         self.folder: RunFolder | None = None
         self.how_to_look = ""
@@ -64,6 +71,7 @@ class Tracker:
 
     def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Create the run, status RUNNING. Raises: TrackingError: the store refuses it."""
+        self.written.begin(name, params, tags)
 
     def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Go on with the run of a folder, status RUNNING again. Raises: TrackingError: the store refuses it."""
@@ -73,9 +81,11 @@ class Tracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at one step; a resumed run keeps the values that it has at this step already."""
+        self.written.metrics |= metrics
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
+        self.written.tags |= tags
 
     def log_files(self, folder: Path) -> None:
         """Log every file of a folder as an artifact."""
@@ -94,6 +104,11 @@ class Tracker:
             patience_s: how long to wait for a store that does not take records; a KILLED run has no time for that.
         Raises: UploadError: the store did not take all records of a FINISHED run. For other runs this is a warning.
         """
+        self.written.end(status)
+
+    def recorded(self) -> StoredRun:
+        """Return the run as it is recorded, once it has ended; its id is empty if it is not recorded."""
+        return self.written.stored(self.run_id)
 
 
 def load_mlflow(*, is_remote: bool) -> None:
@@ -113,7 +128,7 @@ def open_tracker(settings: TrackingSettings, warn: Callable[[str], None]) -> Tra
 
     Raises: SettingsError: the store does not answer, or it or the folder of unfinished runs cannot be written.
     """
-    return MlflowTracker(settings, warn) if settings.store == "mlflow" else Tracker()
+    return MlflowTracker(settings, warn) if settings.store == "mlflow" else Tracker(settings)
 
 
 class MlflowTracker(Tracker):
@@ -123,16 +138,17 @@ class MlflowTracker(Tracker):
     """
 
     def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
-        super().__init__()
+        super().__init__(settings)
         self._settings, self._warn = settings, warn
         self._uri = store.locate(settings.uri)
         self._uploader: Uploader | None = None
         self._recorded: set[tuple[str, int]] = set()
+        self._is_delivered = False
         self._latest_ms = 0
         # What the store need not be asked of a run that was created here: nobody else has written to it.
         self._created: dict[str, Any] | None = None
-        self._system: SystemMetricsMonitor | None = None
-        system_metrics.are_wanted()
+        self._system: SystemMetrics | None = None
+        system_metrics.check()
         if (other := os.environ.get("MLFLOW_EXPERIMENT_NAME", settings.experiment)) != settings.experiment:
             warn(
                 f"$MLFLOW_EXPERIMENT_NAME={other} has no effect here: tracking.experiment={settings.experiment} counts"
@@ -155,7 +171,8 @@ class MlflowTracker(Tracker):
         tags = mlflow_writes.context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
         view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
         began_ms, tries = self._now_ms(), itertools.count()
-        shown = {key: text(value) for key, value in params.items()}
+        self.written.begin(name, params, tags, began_ms)
+        shown = self.written.params
 
         def create() -> str:
             is_again = next(tries) > 0
@@ -184,12 +201,10 @@ class MlflowTracker(Tracker):
                 client.set_terminated(self.run_id, "FAILED")
             raise
         self._send("params", shown)
-        self._system = system_metrics.start(self._uri, self.run_id, is_resumed=False)
+        self._measure_machine()
 
     def resume(self, folder: RunFolder, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Go on with the run of a folder, status RUNNING again. Raises: TrackingError: the store refuses it."""
-        import mlflow
-
         self.run_id = folder.path.name
         client = store.client(self._uri)
         view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
@@ -198,7 +213,7 @@ class MlflowTracker(Tracker):
         if not self._uploader.flush(retries.PATIENCE_S):
             raise TrackingError(f"tracking.uri={redact(self._uri)} does not take what waits: {self._uploader.reason}")
 
-        def reopen() -> "mlflow.entities.Run":
+        def reopen() -> "Run":
             run = client.get_run(self.run_id)
             for metric in run.data.metrics:
                 self._recorded |= {(metric, point.step) for point in client.get_metric_history(self.run_id, metric)}
@@ -211,11 +226,14 @@ class MlflowTracker(Tracker):
 
         with store.understood(self._uri):
             run = mlflow_writes.call_patiently(reopen)
+        self.written.begin(run.info.run_name, run.data.params, run.data.tags, run.info.start_time)
+        self.written.metrics |= run.data.metrics
         missing = {key: text(value) for key, value in params.items() if key not in run.data.params}
+        self.written.params |= missing
         if missing:
             self._send("params", missing)
         self.log_tags(tags)
-        self._system = system_metrics.start(self._uri, self.run_id, is_resumed=True)
+        self._measure_machine()
 
     def log_data(self, data: Dataset) -> None:
         """Log the training and the test set as inputs of the run, with their own SHA-256."""
@@ -238,12 +256,21 @@ class MlflowTracker(Tracker):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at one step; those that a resumed run has at this step already are left as they are."""
+        super().log_metrics(metrics, step)
         new = {name: value for name, value in metrics.items() if (name, step) not in self._recorded}
-        if new:
-            self._send("metrics", {"metrics": new, "step": step, "time": self._now_ms()})
+        self._send_metrics(new, step)
+
+    def _send_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Send metrics at a step, and with them what was measured of the machine: one transaction does for both."""
+        facts = {"metrics": metrics, "step": step, "time": self._now_ms()}
+        if self._system is not None and (measured := self._system.take()):
+            facts["measured"] = measured
+        if metrics or "measured" in facts:
+            self._send("metrics", facts)
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags."""
+        super().log_tags(tags)
         self._send("tags", dict(tags))
 
     def log_files(self, folder: Path) -> None:
@@ -264,9 +291,12 @@ class MlflowTracker(Tracker):
 
     def end(self, status: str, patience_s: float = 0.0) -> None:
         """Close the run; its folder stays if it is not FINISHED. Raises: UploadError: records wait in it."""
+        super().end(status)
         if self._uploader is None or self.folder is None:
             return
-        system_metrics.finish(self._system)
+        if self._system is not None:
+            self._system.finish()
+            self._send_metrics({}, 0)
         uploader, at_most_s = self._uploader, LAST_WORDS_S if status == "KILLED" else math.inf
         try:
             uploader.spool.put(Record("end", {"status": status, "time": self._now_ms()}))
@@ -275,6 +305,8 @@ class MlflowTracker(Tracker):
             except BaseException:  # A signal: it must not hide that records wait.
                 self._warn(self._what_waits(uploader))
                 raise
+            # What a signal ends has no time to ask the store.
+            self._is_delivered = is_delivered and status != "KILLED"
             if is_delivered and status == "FINISHED":
                 self.folder.remove()
                 self._read_registration()
@@ -287,6 +319,14 @@ class MlflowTracker(Tracker):
                     signals.check()
         finally:
             self.folder.release()
+
+    def recorded(self) -> StoredRun:
+        """Return the run as the store has it, once it has ended; what is not delivered, as it was written."""
+        if self._is_delivered and self.run_id is not None:
+            with contextlib.suppress(SettingsError, *mlflow_writes.write_errors()):
+                if found := runs.find(self._uri, self._settings.experiment, Wanted(run_ids=[self.run_id])):
+                    return found[0]
+        return super().recorded()
 
     def _read_registration(self) -> None:
         if self._settings.register_as is not None:
@@ -315,6 +355,10 @@ class MlflowTracker(Tracker):
         folder.claim()
         self.folder = folder
         self._uploader = Uploader(store.absolute(self._uri), folder.path.name, Spool(folder.spool), self._warn)
+
+    def _measure_machine(self) -> None:
+        if system_metrics.are_wanted(option=self._settings.system_metrics):
+            self._system = SystemMetrics(system_metrics.next_step(self._recorded), self._warn)
 
     def _send(self, kind: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         assert self._uploader is not None

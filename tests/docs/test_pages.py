@@ -1,5 +1,6 @@
 """The worked example of docs/your-own.md, and the README's claims that can be checked without training."""
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -71,7 +72,8 @@ def run_commands(page):
     for line in lines:
         words = shlex.split(line, comments=True) if "mnist_exp.run" in line else []
         if "mnist_exp.run" in words:
-            yield words[words.index("mnist_exp.run") + 1 :]
+            words = words[words.index("mnist_exp.run") + 1 :]
+            yield [word for word in itertools.takewhile(lambda word: word != "|", words) if word != "--json"]
 
 
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]

@@ -20,9 +20,8 @@ from real_runs import new_store
 import mnist_exp
 from mnist_exp import SettingsError
 from mnist_exp.config.wording import text
-from mnist_exp.results import record
 from mnist_exp.runtime import processes
-from mnist_exp.tracking import names, sqlite_reads
+from mnist_exp.tracking import names, plain, sqlite_reads
 
 KEY = RunTag(names.JOB_KEY, "k")
 SHOWN = ["run_id", "kind", "name", "status", "sweep", "model.dropout", "seed", "flag", "note", "val_accuracy", "epochs"]
@@ -93,14 +92,14 @@ def command(*words, code=0):
     )
 )
 def test_params_become_the_values_that_they_were(value):
-    read = record.typed(text(value))
+    read = plain.typed(text(value))
     assert read == value
     assert type(read) is type(value)
 
 
 @pytest.mark.parametrize("words", ["mnist_exp.models.cnn", "[16, 32]", "1_000", "1e", "--1", "", "nan", "1" * 40, "٣"])
 def test_other_texts_stay(words):
-    assert record.typed(words) == words
+    assert plain.typed(words) == words
 
 
 def test_frame_has_a_row_a_run_and_a_type_a_column(there):
@@ -203,8 +202,8 @@ def test_screen_shows_some(here):
     table = command("--all", "--columns", "name,model.dropout,val_accuracy,tags.mine").splitlines()
     assert table[0].split() == ["name", "model.dropout", "val_accuracy", "tags.mine"]
     assert table[-1].split() == ["first", "0.5", "0.7500", "yes"]
-    plain = command("--failed", "--columns", "name,loss,kind,duration_s,started,sweep").splitlines()
-    assert plain[-1].split() == ["odd", "nan", "run", "1.5", "2023-11-14T22:15:20.000+00:00"]
+    lines = command("--failed", "--columns", "name,loss,kind,duration_s,started,sweep").splitlines()
+    assert lines[-1].split() == ["odd", "nan", "run", "1.5", "2023-11-14T22:15:20.000+00:00"]
 
 
 def test_json_holds_to_its_schema(here):

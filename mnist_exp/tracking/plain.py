@@ -1,4 +1,4 @@
-"""One run as plain values: what is in it, each of its own type."""
+"""A recorded run as plain values: what is in it, each of its own type."""
 
 import datetime
 import math
@@ -15,7 +15,7 @@ _WORDS = {"true": True, "false": False, "null": None, "None": None}
 FACTS = ("run_id", "kind", "name", "experiment", "status", "started", "duration_s", "sweep")
 
 
-def plain(run: StoredRun) -> dict[str, Any]:
+def of_run(run: StoredRun) -> dict[str, Any]:
     """Return a run as values that JSON has: `FACTS`, `params`, `metrics` and `tags`.
 
     Times are texts in ISO 8601, in UTC, to the millisecond; what was never recorded, or is no number, is None.
@@ -23,7 +23,7 @@ def plain(run: StoredRun) -> dict[str, Any]:
     return facts(run) | {
         "started": iso(run.started_ms),
         "params": {name: typed(text) for name, text in sorted(run.params.items())},
-        "metrics": {name: _number(value) for name, value in sorted(run.metrics.items())},
+        "metrics": {name: number(value) for name, value in sorted(run.metrics.items())},
         "tags": dict(sorted(run.tags.items())),
     }
 
@@ -31,7 +31,7 @@ def plain(run: StoredRun) -> dict[str, Any]:
 def facts(run: StoredRun) -> dict[str, Any]:
     """Return `FACTS` of a run; its start in ms since 1970, None if that is not known."""
     return {
-        "run_id": run.run_id,
+        "run_id": run.run_id or None,
         "kind": "sweep" if run.is_sweep else "run",
         "name": run.name,
         "experiment": run.experiment,
@@ -49,7 +49,7 @@ def typed(text: str) -> Any:
     if _WHOLE.fullmatch(text):
         return int(text)
     if _DECIMAL.fullmatch(text):
-        return _number(float(text))
+        return number(float(text))
     return text
 
 
@@ -60,5 +60,6 @@ def iso(time_ms: int | None) -> str | None:
     return datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def number(value: float | None) -> float | None:
+    """Return a number that JSON has; None for NaN and infinite ones."""
+    return value if value is not None and math.isfinite(value) else None
