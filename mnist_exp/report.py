@@ -2,31 +2,22 @@
 
 import argparse
 import json
-import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_exp import commands
 from mnist_exp.comparison.groups import Grouping, group
 from mnist_exp.comparison.metric import choose_metric
-from mnist_exp.comparison.paired_models import Models
-from mnist_exp.config.nested import flatten
-from mnist_exp.errors import RunError, SettingsError, first_line, plural
-from mnist_exp.experiment import provenance
+from mnist_exp.errors import RunError, first_line
 from mnist_exp.reports import html, selection
+from mnist_exp.reports.page import Content
 from mnist_exp.reports.selection import Selection
-from mnist_exp.reports.tables import Table
-from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, run_files, store
-from mnist_exp.tracking.runs import StoredRun, metric_histories
+from mnist_exp.tracking import mlflow_log, mlflow_writes, references, run_files, store
+from mnist_exp.tracking.runs import StoredRun
 
 ARTIFACTS = "report"
-_MOST_HISTORIES = 200
-_MOST_POINTS = 10_000
-_MOST_ENVIRONMENTS = 10
 _MOST_SHOWN = 20
-_PACKAGES = ("tensorflow", "keras", "numpy", "mnist_exp")
 
 
 def main() -> None:
@@ -55,107 +46,37 @@ def report(options: argparse.Namespace) -> int:
     grouping = group(selected.runs, metric, against)
     folder = commands.output_folder(options.output or str(Path("reports") / selected.short))
     try:
-        files, conclusions = _write(folder, selected, grouping)
+        files, made = _write(folder, selected, grouping)
     except OSError as error:
         raise RunError(f"the report cannot be written to {folder}: {first_line(error)}") from error
     if not options.json:
-        _show(screen, grouping, conclusions, folder)
+        _show(screen, grouping, made, folder)
     if log_to is not None:
         _log(log_to, files)
         if not options.json:
             screen.table({"logged": f"to run {log_to.run_id}, under {ARTIFACTS}/"})
     if options.json:
-        from mnist_exp.comparison import verdict
         from mnist_exp.reports import as_data
 
-        content = as_data.plain(_title(selected), grouping, conclusions, verdict.cautions(grouping))
+        content = as_data.plain(made.title, grouping, made.verdict, made.cautions)
         print(json.dumps(content | {"page": str(folder / html.FILE)}, ensure_ascii=False))
     return commands.DONE
 
 
-def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[Path], list[str]]:
-    """Write the page and the figures; return the files and the conclusions."""
-    from mnist_exp.comparison import paired_models, verdict
-    from mnist_exp.reports import figures, page, tables
+def _write(folder: Path, selected: Selection, grouping: Grouping) -> tuple[list[Path], Content]:
+    """Write the page and the figures; return the files, and what is on the page."""
+    from mnist_exp.reports import content, curves, figures, page
 
-    compared = paired_models.compare(grouping)
-    conclusions = verdict.verdict(grouping, compared)
     for name in figures.NAMES:
         (folder / name).unlink(missing_ok=True)  # From an earlier report in the same folder.
-    names = figures.draw_all(folder, grouping, _curves(grouping))
-    shown, more = _tables(grouping, compared, selected)
-    content = page.Content(
-        title=_title(selected),
-        summary=_summary(grouping),
-        verdict=conclusions,
-        cautions=verdict.cautions(grouping),
-        figures=names,
-        tables=shown,
-        more=more,
-        folded=[tables.provenance(grouping)],
-        versions=_versions(grouping),
-        command=provenance.command(),
-    )
-    page.write(folder, content)
-    return [folder / html.FILE, *(folder / name for name in names)], conclusions
+    histories = curves.of(grouping)
+    names = figures.draw_all(folder, grouping, histories)
+    made = content.of(selected, grouping, histories, names)
+    page.write(folder, made)
+    return [folder / html.FILE, *(folder / name for name in names)], made
 
 
-def _title(selected: Selection) -> str:
-    return f"Report on {selected.title}"[:200]
-
-
-def _tables(grouping: Grouping, compared: Models | None, selected: Selection) -> tuple[list[Table], list[Table]]:
-    from mnist_exp.reports import tables
-
-    differences = [tables.comparisons(family) for family in grouping.families]
-    shown = [tables.configurations(grouping), *(table for table in differences if table)]
-    if compared and (compared.pairs or compared.of_numbers):
-        shown.append(tables.models(compared))
-    differing = tables.differing(grouping)
-    return shown, [*([differing] if differing else []), tables.runs(grouping, _links(selected))]
-
-
-def _summary(grouping: Grouping) -> str:
-    compared = sum(each.n for each in grouping.groups)
-    groups, left = len(grouping.groups), len(grouping.left_out)
-    summary = f"{plural(compared, 'run')} of {plural(groups, 'configuration')}, compared by {grouping.metric.name}"
-    summary += f" ({grouping.metric.direction})"
-    return f"{summary}; {plural(left, 'run')} listed but not compared" if left else summary
-
-
-def _curves(grouping: Grouping) -> dict[str, dict[str, dict[int, float]]]:
-    """Return the metrics per epoch of the runs whose curves are drawn, at most 200 runs."""
-    from mnist_exp.reports import figures
-
-    shown = dict.fromkeys([figures.epoch_metric(grouping.metric), names.VAL_LOSS, names.LOSS])
-    best = grouping.families[0].groups[: figures.MOST_CURVES]
-    drawn = [run for each in best for run in each.runs][:_MOST_HISTORIES]
-    ids = [run.run_id for run in drawn]
-    of_all = {name: metric_histories(drawn[0].uri, ids, name) for name in shown} if drawn else {}
-    return {run.run_id: {name: _bounded(of_all[name][run.run_id]) for name in shown} for run in drawn}
-
-
-def _bounded(values: dict[int, float]) -> dict[int, float]:
-    return dict(sorted(values.items())[:_MOST_POINTS])
-
-
-def _versions(grouping: Grouping) -> dict[str, str]:
-    """Return the package versions of the first ten runs."""
-    versions_of: dict[str, dict[str, None]] = {name: {} for name in ("python", *_PACKAGES)}
-    for run in [run for g in grouping.groups for run in g.runs][:_MOST_ENVIRONMENTS]:
-        try:
-            environment = flatten(run.environment())
-        except SettingsError:
-            continue
-        for name, versions in versions_of.items():
-            version = environment.get(name if name == "python" else f"packages.{name}")
-            if isinstance(version, str):
-                versions[version[:40]] = None
-    return {name: ", ".join(versions) for name, versions in versions_of.items() if versions}
-
-
-def _show(screen: Screen, grouping: Grouping, conclusions: Sequence[str], folder: Path) -> None:
-    from mnist_exp.comparison import verdict
+def _show(screen: Screen, grouping: Grouping, made: Content, folder: Path) -> None:
     from mnist_exp.reports import tables
 
     head, rows = tables.for_screen(grouping, _MOST_SHOWN)
@@ -163,14 +84,14 @@ def _show(screen: Screen, grouping: Grouping, conclusions: Sequence[str], folder
     if len(grouping.groups) > _MOST_SHOWN:
         screen.out.print(f"… and {len(grouping.groups) - _MOST_SHOWN} more configurations; the page has all")
     screen.out.print()
-    for caution in verdict.cautions(grouping):
+    for caution in made.cautions:
         screen.warn(caution)
     left = {left.run.run_id: left.reason for left in grouping.left_out}
     for run_id, reason in list(left.items())[:_MOST_SHOWN]:
         screen.out.print(f"not compared: run {run_id} {reason}", markup=False)
     if len(left) > _MOST_SHOWN:
         screen.out.print(f"… and {len(left) - _MOST_SHOWN} more runs that are not compared; the page has all")
-    for sentence in conclusions:
+    for sentence in made.verdict:
         screen.out.print(sentence, markup=False)
     screen.out.print()
     screen.table({"report": str(folder / html.FILE)})
@@ -187,21 +108,6 @@ def _log(run: StoredRun, files: Sequence[Path]) -> None:
         raise RunError(
             f"{files[0]} was written, but could not be attached to run {run.run_id}: {mlflow_log.reason(error)}"
         ) from error
-
-
-def _links(selected: Selection) -> str:
-    """Return the address of a run's page in the MLflow UI, with {} in place of its id; empty without a server."""
-    if not selected.uri.startswith(("http://", "https://")):
-        return ""
-    experiment = store.client(selected.uri).get_experiment_by_name(selected.runs[0].experiment)
-    return _address(selected.uri, experiment.experiment_id) if experiment else ""
-
-
-def _address(uri: str, experiment_id: str) -> str:
-    parts = urllib.parse.urlsplit(uri)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
-    plain = redact(plain).replace("{", "%7B").replace("}", "%7D")
-    return f"{plain}/#/experiments/{experiment_id}/runs/{{}}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -180,7 +180,7 @@ def _significant(chosen: Group, against: Sequence[tuple[Group, Comparison]], met
     for word, others in (("better", better), ("worse", worse)):
         if not others:
             continue
-        named = "; ".join(f"{group.label} ({_numbers(c, with_correction=False)})" for group, c in others[:_MOST_NAMED])
+        named = "; ".join(f"{group.label} ({numbers(c, with_correction=False)})" for group, c in others[:_MOST_NAMED])
         more = f"; and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         sentences.append(f"{chosen.label} is {word} than {named}{more}{_correction(others[0][1], '; p')}.")
     return sentences
@@ -195,7 +195,7 @@ def _not_significant(chosen: Group, against: Sequence[tuple[Group, Comparison]])
         seeds = f"{c.n[0]} seeds" if c.n[0] == c.n[1] else f"{c.n[0]} and {c.n[1]} seeds"
         kind = "common seeds" if c.test == PAIRED else "seeds each"
         sentences.append(
-            f"{chosen.label} and {group.label} do not differ significantly with {seeds} ({_numbers(c)}); "
+            f"{chosen.label} and {group.label} do not differ significantly with {seeds} ({numbers(c)}); "
             f"{seeds_words(c)} {kind} would be needed to see a difference of this size with a power of 80 %."
         )
     if len(open_ones) > _MOST_NAMED:
@@ -214,7 +214,8 @@ def _correction(comparison: Comparison, before: str = "") -> str:
     return f"{before} after Holm's correction of {comparison.family} comparisons" if comparison.family > 1 else ""
 
 
-def _numbers(comparison: Comparison, *, with_correction: bool = True) -> str:
+def numbers(comparison: Comparison, *, with_correction: bool = True) -> str:
+    """Return difference, interval and p of a comparison for people."""
     correction = _correction(comparison) if with_correction else ""
     uncorrected = " without correction" if comparison.family > 1 else ""
     return (

@@ -1,5 +1,6 @@
 """Figures of a report. A figure is drawn only if the runs have the data for it."""
 
+import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from mnist_exp.comparison.groups import Family, Group, Grouping
 from mnist_exp.comparison.metric import Metric
@@ -63,8 +65,16 @@ def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str,
         )  # A box is drawn instead; the tables have the text.
         for name, figure in drawn.items():
             if figure is not None:
-                figure.savefig(folder / name, dpi=_DPI)
+                _save(figure, folder / name)
     return [name for name, figure in drawn.items() if figure is not None]
+
+
+def _save(figure: Figure, file: Path) -> None:
+    """Write a figure with 128 colours: a third of the bytes, and it stands in a page beside much else."""
+    whole = io.BytesIO()
+    figure.savefig(whole, dpi=_DPI)
+    with Image.open(whole) as picture:
+        picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
 
 
 _NO_SCORES = (names.LEARNING_RATE, names.EPOCH_TIME_S, names.IMAGES_PER_S)

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,39 +11,59 @@ from typing import Any
 from mnist_exp.runtime import redacted_files
 
 FILE = "index.html"
+_ASSETS = Path(__file__).parent / "assets"
 
 
-def write(folder: Path, template: str, styles: Sequence[str], script: str | None = None, **values: Any) -> None:
-    """Write index.html from a template of this folder; it says when it was made.
+def write(
+    folder: Path, template: str, styles: Sequence[str], programs: Sequence[Sequence[str]] = (), **values: Any
+) -> None:
+    """Write index.html. Args: `folder` to write to; the others as `render`."""
+    text = render(template, styles, programs, **values)
+    # A name of a file need not be UTF-8.
+    redacted_files.write(folder / FILE, text.encode("utf-8", "backslashreplace").decode())
+
+
+def render(template: str, styles: Sequence[str], programs: Sequence[Sequence[str]] = (), **values: Any) -> str:
+    """Return a page, from a template in the folder `assets`; it says when it was made.
 
     A name that is shown may come from another person. So all text is escaped, and the page's policy allows only its own
-    script and style, identified by their digests.
+    programs and style, identified by their digests.
 
     Args:
-        folder: folder to write to.
         template: file name of the template.
         styles: file names of its styles.
-        script: file name of its script; None if it has none.
+        programs: of each of its programs the file names; the files of one share their names.
         values: that the template shows.
     """
     import jinja2
 
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    sources = {name: loader.get_source(environment, name)[0] for name in (*styles, *([script] if script else []))}
-    style, program = "".join(sources[name] for name in styles), sources[script] if script else ""
-    text = environment.get_template(template).render(
-        script=program,
+    style = asset(*styles)
+    sources = [asset(*files) for files in programs]
+    return environment.get_template(template).render(
+        programs=sources,
         style=style,
-        script_sha256=_digest(program),
+        programs_sha256=[_digest(each) for each in sources],
         style_sha256=_digest(style),
         made=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         **values,
     )
-    # A name of a file need not be UTF-8.
-    redacted_files.write(folder / FILE, text.encode("utf-8", "backslashreplace").decode())
+
+
+def asset(*names: str) -> str:
+    """Return the text of files in the folder `assets`, one after another."""
+    return "".join((_ASSETS / name).read_text("utf-8") for name in names)
+
+
+def json_in_page(value: Any) -> str:
+    """Return a value as JSON that may stand in an element `script`: nothing in a text of it can end the element."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _digest(text: str) -> str:

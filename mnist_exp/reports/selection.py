@@ -3,8 +3,8 @@
 import dataclasses
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mnist_exp import errors
 from mnist_exp.config.schema import TrackingSettings
@@ -12,7 +12,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import names, references, runs
 from mnist_exp.tracking.runs import StoredRun
 
-MOST_RUNS = 5000
+MOST_RUNS = 10_000
 _LONGEST, _LONGEST_COMMAND = 300, 2000  # characters
 
 
@@ -26,6 +26,7 @@ class Selection:
         runs: oldest first, or in the order of their ids on the command line. Their texts are printable and short.
         parent: the parent run of the sweep, if a sweep was chosen.
         uri: address of the tracking store.
+        sweeps: run id → names of the sweeps that it belongs to, where several were chosen; else empty.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Selection:
     runs: Sequence[StoredRun]
     parent: StoredRun | None
     uri: str
+    sweeps: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def select(
@@ -129,9 +131,14 @@ def _together(selections: Sequence[Selection]) -> Selection:
     if not others:
         return first
     found = {run.run_id: run for each in by_parent.values() for run in each.runs}
-    title = " and ".join(each.title for each in by_parent.values())
+    titles = [each.title for each in by_parent.values()]
+    sweeps: dict[str, list[str]] = {}
+    for parent, each in by_parent.items():
+        name = each.title if titles.count(each.title) == 1 else f"{each.title} ({parent[:8]})"
+        for run in each.runs:
+            sweeps.setdefault(run.run_id, []).append(name)
     short = f"{first.short}-and-{len(others)}-more-{_digest(*sorted(by_parent))}"
-    return Selection(_plain(title), short, list(found.values()), None, first.uri)
+    return Selection(_plain(" and ".join(titles)), short, list(found.values()), None, first.uri, sweeps)
 
 
 def _of_experiment(settings: TrackingSettings, experiment: str, condition: str) -> Selection:

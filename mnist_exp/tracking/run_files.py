@@ -16,7 +16,7 @@ from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, sqlite_reads, store
 
 _NEVER = "its process ended before it was recorded, or it was made by an older version"
-_LARGEST_FILE, _LARGEST_BOARD = 1_000_000, 20_000_000  # bytes
+_LARGEST_FILE, _LARGEST_BOARD, _LARGEST_PICTURE = 1_000_000, 20_000_000, 5_000_000  # bytes
 
 
 def read_sections(uri: str, run_id: str, name: str) -> dict[str, Any]:
@@ -51,6 +51,23 @@ def read_leaderboard(uri: str, run_id: str) -> str:
 def read_own_code(uri: str, run_id: str) -> str:
     """Return the list of the user's own modules that took part. Raises: SettingsError: the run has none."""
     return _text(uri, run_id, "own_code.txt", _LARGEST_FILE)
+
+
+def read_picture(uri: str, run_id: str, name: str) -> bytes:
+    """Return a picture that a run recorded, unchecked. Raises: SettingsError: there is none, or it is too large."""
+    return _bytes(uri, run_id, name, _LARGEST_PICTURE)
+
+
+def names(uri: str, run_id: str) -> list[str]:
+    """Return the names of a run's files; none where the store does not answer."""
+    database = store.sqlite_file(uri)
+    folder = sqlite_reads.run_files(database, run_id) if database is not None else None
+    if folder is not None:
+        return [path.name for path in folder.iterdir()]
+    try:
+        return [file.path for file in store.client(uri).list_artifacts(run_id)]
+    except mlflow_writes.read_errors():
+        return []
 
 
 def keep(uri: str, run_id: str, files: Sequence[Path], below: str) -> bool:
@@ -104,6 +121,10 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _text(uri: str, run_id: str, name: str, largest: int) -> str:
+    return _bytes(uri, run_id, name, largest).decode("utf-8", errors="replace")
+
+
+def _bytes(uri: str, run_id: str, name: str, largest: int) -> bytes:
     what = f"{name} of run {run_id}"
     database = store.sqlite_file(uri)
     try:
@@ -120,7 +141,7 @@ def _text(uri: str, run_id: str, name: str, largest: int) -> str:
                 raise SettingsError(f"there is no {what}: {_why_missing(uri, run_id, name, error)}") from error
     if content is None:
         raise SettingsError(f"{what} has more than {largest:,} bytes: it was not written by mnist_exp")
-    return content.decode("utf-8", errors="replace")
+    return content
 
 
 def _content(file: Path, largest: int) -> bytes | None:

@@ -1,0 +1,104 @@
+// A chart in an element: it is drawn when it comes into view, and again when its size, the colours or the runs change.
+class Chart {
+  #element; #chart = null; #option; #isStale = true; #isSeen = false; #onMade; #onDrawn;
+
+  // `option` returns what ECharts draws; `onMade` gets the chart once, `onDrawn` each time. Nothing is called out of view.
+  constructor(element, option, onMade, onDrawn = () => {}) {
+    this.#element = element;
+    this.#option = option;
+    this.#onMade = onMade;
+    this.#onDrawn = onDrawn;
+    element.setAttribute("role", "img");
+    new IntersectionObserver((entries) => {
+      this.#isSeen = entries.at(-1).isIntersecting;
+      if (this.#isSeen) this.draw();
+    }, { rootMargin: "200px" }).observe(element);
+    new ResizeObserver(() => this.#chart?.resize()).observe(element);
+    Chart.all.push(this);
+  }
+
+  static all = [];
+
+  // Draws all charts at once, for paper.
+  static drawAll() {
+    for (const chart of Chart.all) { chart.#isStale = true; chart.draw(); chart.#chart?.resize(); }
+  }
+
+  // Says that the chart shows something old.
+  changed() {
+    this.#isStale = true;
+    if (this.#isSeen) this.draw();
+  }
+
+  draw() {
+    if (!this.#isStale || this.#element.offsetParent === null) return;
+    this.#isStale = false;
+    const isNew = this.#chart === null;
+    if (isNew) this.#chart = echarts.init(this.#element, null, { renderer: "canvas" });
+    const { describe, height, ...option } = this.#option();
+    if (height && this.#element.clientHeight !== height) {
+      this.#element.style.height = `${height}px`;
+      this.#chart.resize();
+    }
+    this.#element.setAttribute("aria-label", describe);
+    this.#chart.setOption({ ...looks(), ...option }, { notMerge: true });
+    if (isNew) this.#onMade(this.#chart);
+    this.#onDrawn(this.#chart);
+  }
+
+}
+
+// What all charts have. A text in a tooltip is drawn, not parsed: a name from elsewhere is no markup.
+function looks() {
+  const { text, ground, line } = theme.colours;
+  return {
+    animation: false,
+    textStyle: { color: text, fontFamily: "system-ui, sans-serif" },
+    tooltip: {
+      renderMode: "richText", confine: true, backgroundColor: ground, borderColor: line,
+      textStyle: { color: text, fontSize: 12 },
+    },
+  };
+}
+
+// What an axis looks like, with a name that is not cut off.
+function axisLook(name) {
+  const { soft, line, text } = theme.colours;
+  return {
+    name: shortened(name, 40), nameLocation: "middle", nameGap: 28,
+    nameTextStyle: { color: text }, axisLabel: { color: soft, hideOverlap: true, formatter: shortLabel },
+    axisLine: { lineStyle: { color: soft } }, axisTick: { lineStyle: { color: soft } },
+    splitLine: { lineStyle: { color: line } },
+  };
+}
+
+function shortLabel(value) {
+  if (typeof value !== "number") return shortened(String(value), 14);
+  if (value !== 0 && (Math.abs(value) < 0.001 || Math.abs(value) >= 1e6)) return value.toExponential(1).replace(".0e", "e");
+  return String(Number(value.toPrecision(5)));
+}
+
+function shortened(text, most) {
+  return text.length <= most ? text : `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(-Math.floor(most / 2))}`;
+}
+
+// Fills a choice with columns; it keeps what was chosen, if that is still there.
+function offer(select, names, title, first) {
+  const chosen = select.value || first;
+  select.replaceChildren(...names.map((name) => new Option(title(name), name)));
+  select.value = names.includes(chosen) ? chosen : names[0] ?? "";
+}
+
+// Makes an element with a text or with other elements in it.
+function made(tag, content = [], attributes = {}) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...(Array.isArray(content) ? content : [content]));
+  return element;
+}
+
+// Makes a table of texts.
+function madeTable(caption, head, rows) {
+  const line = (cells, tag) => made("tr", cells.map((cell) => made(tag, String(cell), tag === "th" ? { scope: "col" } : {})));
+  return made("table", [made("caption", caption), made("thead", line(head, "th")), made("tbody", rows.map((row) => line(row, "td")))]);
+}

@@ -1,0 +1,105 @@
+"""What stands on the page of a report, from its runs: conclusions, tables, and the data of table and charts."""
+
+import dataclasses
+import urllib.parse
+from collections.abc import Sequence
+
+from mnist_exp.comparison import between_sweeps, paired_models, verdict
+from mnist_exp.comparison.groups import Grouping
+from mnist_exp.config.nested import flatten
+from mnist_exp.errors import SettingsError, plural
+from mnist_exp.experiment import provenance
+from mnist_exp.reports import page_data, pictures, tables
+from mnist_exp.reports.curves import Histories
+from mnist_exp.reports.page import Content
+from mnist_exp.reports.selection import Selection
+from mnist_exp.reports.tables import Table
+from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import store
+
+_MOST_ENVIRONMENTS = 10
+_MOST_ROWS = 200  # of a table that is drawn at once; the table of runs draws what is seen of it
+_PACKAGES = ("tensorflow", "keras", "numpy", "mnist_exp")
+
+
+def of(selected: Selection, grouping: Grouping, histories: Histories, figures: Sequence[str] = ()) -> Content:
+    """Return the content of a page.
+
+    Args:
+        selected: the runs.
+        grouping: the same runs in groups.
+        histories: of the runs whose curves are shown.
+        figures: file names of the figures that were drawn.
+    """
+    compared = paired_models.compare(grouping)
+    differences = [table for family in grouping.families if (table := tables.comparisons(family)) is not None]
+    shown = [tables.configurations(grouping), *differences]
+    if compared and (compared.pairs or compared.of_numbers):
+        shown.append(tables.models(compared))
+    differing = tables.differing(grouping)
+    several = {run_id: "; ".join(names) for run_id, names in selected.sweeps.items()}
+    return Content(
+        title=title(selected),
+        summary=_summary(grouping),
+        verdict=[*verdict.verdict(grouping, compared), *between_sweeps.sentences(grouping, selected.sweeps)],
+        cautions=verdict.cautions(grouping),
+        tables=[_bounded(table) for table in shown],
+        plain=[_bounded(tables.runs(grouping, _links(selected))), _bounded(tables.provenance(grouping))],
+        folded=[_bounded(differing)] if differing else [],
+        versions=_versions(grouping),
+        command=provenance.command(),
+        data=page_data.of(grouping, several, histories, pictures.of(grouping)),
+        figures=figures,
+    )
+
+
+def title(selected: Selection) -> str:
+    """Return the title of a report."""
+    return f"Report on {selected.title}"[:200]
+
+
+def _bounded(table: Table) -> Table:
+    more = len(table.rows) - _MOST_ROWS
+    if more <= 0:
+        return table
+    note = f"The first {_MOST_ROWS} rows; {more:,} more are in what --json prints, and in python -m mnist_exp.runs."
+    return dataclasses.replace(table, rows=table.rows[:_MOST_ROWS], note=f"{table.note} {note}".strip())
+
+
+def _summary(grouping: Grouping) -> str:
+    compared = sum(each.n for each in grouping.groups)
+    groups, left = len(grouping.groups), len(grouping.left_out)
+    summary = f"{plural(compared, 'run')} of {plural(groups, 'configuration')}, compared by {grouping.metric.name}"
+    summary += f" ({grouping.metric.direction})"
+    return f"{summary}; {plural(left, 'run')} listed but not compared" if left else summary
+
+
+def _versions(grouping: Grouping) -> dict[str, str]:
+    """Return the package versions of the first ten runs."""
+    versions_of: dict[str, dict[str, None]] = {name: {} for name in ("python", *_PACKAGES)}
+    for run in [run for g in grouping.groups for run in g.runs][:_MOST_ENVIRONMENTS]:
+        try:
+            environment = flatten(run.environment())
+        except SettingsError:
+            continue
+        for name, versions in versions_of.items():
+            version = environment.get(name if name == "python" else f"packages.{name}")
+            if isinstance(version, str):
+                versions[version[:40]] = None
+    return {name: ", ".join(versions) for name, versions in versions_of.items() if versions}
+
+
+def _links(selected: Selection) -> str:
+    """Return the address of a run's page in the MLflow UI, with {} in place of its id; empty without a server."""
+    if not selected.uri.startswith(("http://", "https://")):
+        return ""
+    experiment = store.client(selected.uri).get_experiment_by_name(selected.runs[0].experiment)
+    return address(selected.uri, experiment.experiment_id) if experiment else ""
+
+
+def address(uri: str, experiment_id: str) -> str:
+    """Return the address of a run's page on a server of MLflow, without a password, with {} in place of its id."""
+    parts = urllib.parse.urlsplit(uri)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
+    plain = redact(plain).replace("{", "%7B").replace("}", "%7D")
+    return f"{plain}/#/experiments/{experiment_id}/runs/{{}}"
