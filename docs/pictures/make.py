@@ -154,8 +154,15 @@ def view(run_id: str, parent: str) -> None:
         opened.locator(".parcoords").first.wait_for(timeout=60_000)
         opened.wait_for_timeout(3000)
         opened.screenshot(path="mlflow_charts.png")
+        opened.set_viewport_size({"width": 1280, "height": 1060})
+        opened.goto(f"{address.partition('?')[0]}/{parent}?workflowType=machine_learning")
+        opened.get_by_text("Show more").click()
+        opened.get_by_alt_text("heat map").wait_for()
+        opened.wait_for_timeout(2000)
+        opened.screenshot(path="mlflow_verdict.png")
     save("mlflow_table.png")
     save("mlflow_charts.png")
+    save("mlflow_verdict.png")
 
 
 def report(run_id: str, parent: str) -> None:

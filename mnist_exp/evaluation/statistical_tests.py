@@ -23,6 +23,8 @@ PAIRED, WELCH, NONE = "paired t-test", "Welch's t-test", "none"
 # changes an accuracy by more than 1e-5.
 _NO_SPREAD = 1e-6
 _FEW_DISCORDANT = 25  # below this number McNemar's test is the exact one
+# Imported where they are used: together they take a second.
+LIBRARIES = ("scipy.stats", "statsmodels.stats.multitest", "statsmodels.stats.power")
 
 Values = Mapping[str, float]  # the metric of one configuration, by seed
 
@@ -175,9 +177,11 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values after Holm's correction, in the same order."""
+    if not p_values:
+        return []
     from statsmodels.stats.multitest import multipletests
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def seeds_needed(effect: float, test: str, level: float = LEVEL) -> int | None:

@@ -8,8 +8,8 @@ from mnist_exp.experiment import as_data
 from mnist_exp.sweeps import leaderboard, summary
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.parent_run import ParentRun, facts
-from mnist_exp.sweeps.summary import Outcome
 from mnist_exp.tracking import plain, store
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.written import Written
@@ -47,7 +47,7 @@ def of_sweep(run: StoredRun, outcome: Outcome, errors: Sequence[str] = ()) -> di
     """
     settings = outcome.plan.settings
     best = outcome.ranked[0] if outcome.ranked else None
-    jobs = [_job(row) for row in summary.in_order(outcome)]
+    jobs = [_job(row) for row in outcome.in_order]
     found = {
         "errors": list(errors),
         "tracking_uri": store.locate(settings.tracking.uri) if run.run_id else None,
@@ -56,7 +56,7 @@ def of_sweep(run: StoredRun, outcome: Outcome, errors: Sequence[str] = ()) -> di
         "counts": {kind: outcome.count(kind) for kind in leaderboard.OUTCOMES},
         "jobs": jobs,
         "best": jobs[0] if best is not None else None,
-        "chance": summary.within_chance(outcome),
+        "chance": outcome.within_chance,
     }
     return as_data.document("sweep", run, found)
 

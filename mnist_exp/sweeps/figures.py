@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from mnist_exp.search.space import number, short_names
-from mnist_exp.sweeps.leaderboard import Row, in_order, pareto
+from mnist_exp.sweeps.leaderboard import Row, grid_options, in_order, pareto, varied
 
 _MOST_LABELS = 12
 _MOST_CELLS = 15
@@ -51,12 +51,11 @@ def draw_all(
     warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn; the tables have the text.
     names = short_names(keys)
     done = [row for row in rows if row.outcome == "done" and not math.isnan(row.objective)]
-    varied = [key for key in keys if len({row.values.get(key) for row in done}) > 1]
-    options = [key for key in varied if key != "seed"] if len(varied) > 2 else varied  # A cell is a mean over seeds.
-    if len(options) == 2 and _is_grid(done, options):
-        heat_map(done, options[0], options[1], objective, direction, names).savefig(folder / "heat_map.png")
-    if varied:
-        against_each(done, varied, objective, names).savefig(folder / "objective_by_option.png")
+    differing = varied(done, keys)
+    if (options := grid_options(done, keys)) is not None:
+        heat_map(done, *options, objective, direction, names).savefig(folder / "heat_map.png")
+    if differing:
+        against_each(done, differing, objective, names).savefig(folder / "objective_by_option.png")
     if curves:
         learning_curves(curves, objective, direction).savefig(folder / "learning_curves.png")
     if importances:
@@ -223,9 +222,3 @@ def _name_ticks(axes: Axes, places: Sequence[float], names: Sequence[str]) -> No
 
 def _shorten(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest // 2 - 1]}…{text[-(longest // 2) :]}"
-
-
-def _is_grid(rows: Sequence[Row], keys: Sequence[str]) -> bool:
-    """Tell whether the jobs form a grid: all have both options, and at least a quarter of the cells is filled."""
-    sizes = [len({row.values.get(key) for row in rows}) for key in keys]
-    return all(key in row.values for row in rows for key in keys) and math.prod(sizes) <= 4 * len(rows)

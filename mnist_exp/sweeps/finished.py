@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime.redaction import redact_record
-from mnist_exp.sweeps import leaderboard, summary
+from mnist_exp.sweeps import description, leaderboard
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
+from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.parent_run import ParentRun, facts
-from mnist_exp.sweeps.summary import Outcome
 from mnist_exp.tracking import names, sqlite_runs, store
 from mnist_exp.tracking.runs import StoredRun
 
@@ -39,10 +39,14 @@ def find(call: SweepCall, history: SweepHistory, earlier: Sequence[StoredRun]) -
     if run.status != ("FAILED" if outcome.failed else "FINISHED"):
         return None
     tags = {name: text for name, text in facts(call)[2].items() if name not in _OF_BEFORE}
-    tags |= {names.NOTE: note} if (note := summary.note(outcome)) else {}
+    # The same jobs allow the same conclusion, which needs not be drawn again.
+    concluded = {name: run.tags[name] for name in names.CONCLUSION if name in run.tags}
+    if (note := description.note(outcome, concluded, history.experiment_id)) and names.VERDICT not in concluded:
+        return None  # An earlier version recorded none.
+    tags |= {names.NOTE: note} if note else {}
     if not redact_record(tags).items() <= run.tags.items() or _lines(run, outcome) != _lines_of(outcome):
         return None
-    return ParentRun(call, history, earlier, run.run_id, is_new=False, is_ours=False, is_complete=True)
+    return ParentRun(call, history, earlier, run.run_id, is_new=False, is_ours=False, concluded=concluded)
 
 
 def seems(call: SweepCall) -> bool:
@@ -58,7 +62,7 @@ def _lines_of(outcome: Outcome) -> list[list[str]]:
     keys = outcome.plan.space.keys
     return [
         [*(row.values.get(key, "") for key in keys), row.outcome, leaderboard.cell(row.objective), row.run_id or ""]
-        for row in summary.in_order(outcome)
+        for row in outcome.in_order
     ]
 
 

@@ -77,15 +77,20 @@ class SweepHistory:
         return client
 
     @property
-    def _id(self) -> str:
+    def experiment_id(self) -> str:
+        """The id of the experiment."""
         assert self._found is not None
         return self._found.experiment_id
 
     def open_view(self, view: View) -> None:
         """Choose what MLflow's page shows of the sweep; `how_to_look` tells then where it is."""
         assert self._found is not None
-        is_kept = ui_view.tag(view) in self._found.tags or ui_view.keep(self._client, self._id, view)
-        self.how_to_look = tracker.how_to_look(self._settings, ui_view.address(self._id, view, is_kept=is_kept))
+        kept, own = self._found.tags, self.experiment_id
+        for each in (ui_view.of_sweeps(), view):
+            is_kept = ui_view.tag(each) in kept or ui_view.keep(self._client, own, each, kept)
+        self.how_to_look = tracker.how_to_look(
+            self._settings, ui_view.address(self.experiment_id, view, is_kept=is_kept)
+        )
 
     def jobs(self, keys: Collection[str] | None = None) -> list[StoredRun]:
         """Return the runs of the experiment that have a job key, and that a sweep may count, newest first.
@@ -113,7 +118,7 @@ class SweepHistory:
         ended = [run.run_id for run in jobs if run.status in ("FAILED", "KILLED") and names.MODEL_URI not in run.tags]
         if ended:
             with contextlib.suppress(*mlflow_writes.write_errors()):
-                mlflow_writes.fail_pending_models(self._client, self._id, ended)
+                mlflow_writes.fail_pending_models(self._client, self.experiment_id, ended)
 
     def _finished(self, run_ids: Sequence[str]) -> set[str]:
         """Return which of these runs are FINISHED."""
@@ -125,6 +130,10 @@ class SweepHistory:
 
     def _running(self) -> list[StoredRun]:
         return [*self._search(Wanted(names.JOB_KEY, status=_RUNS)), *self._search(Wanted(names.SWEEP, status=_RUNS))]
+
+    def these(self, run_ids: Sequence[str]) -> list[StoredRun]:
+        """Return the runs with these ids."""
+        return self._search(Wanted(run_ids=run_ids)) if run_ids else []
 
     def children(self, parent: str) -> list[StoredRun]:
         """Return the runs of a sweep's jobs, newest first.
@@ -246,7 +255,9 @@ class SweepHistory:
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.tracking.context import registry
 
-        run = self._client.create_run(self._id, run_name=name, tags=dict(registry.resolve_tags()) | dict(tags))
+        run = self._client.create_run(
+            self.experiment_id, run_name=name, tags=dict(registry.resolve_tags()) | dict(tags)
+        )
         return str(run.info.run_id)
 
     def _search(self, wanted: Wanted) -> list[StoredRun]:

@@ -1,7 +1,6 @@
 """The leaderboard of a sweep: its jobs as rows, ranked, as a table for the terminal and as a CSV file."""
 
 import csv
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from mnist_exp.tracking import names
 
 OUTCOMES = ("done", "repeated", "pruned", "failed", "killed", "left")
 MOST_SHOWN = 20
-MOST_NOTED = 10
+_MOST_EMPTY = 4  # cells of a heat map for each job
 
 
 @dataclass
@@ -120,26 +119,6 @@ def table(
     return [*head, tested, names.EPOCHS, "time", "run"], lines
 
 
-def markdown(rows: Sequence[Row], keys: Sequence[str], objective: str, minimized: str | None = None) -> str:
-    """Return the best `MOST_NOTED` jobs as a table in Markdown, for MLflow's page; without times, which differ.
-
-    Args:
-        rows: ranked jobs.
-        keys: the swept options.
-        objective: name of the objective.
-        minimized: name of the second objective; None if there is none.
-    """
-    head, lines = table(rows[:MOST_NOTED], keys, objective, minimized)
-    kept = [place for place, name in enumerate(head) if name != "time"]
-    rule = ["---"] * len(kept)
-    shown = [[head[place] for place in kept], rule, *([line[place] for place in kept] for line in lines)]
-    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in shown)
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
-
-
 def _tested(rows: Sequence[Row], objective: str) -> str:
     return names.tested_by(objective, (name for row in rows for name in row.metrics))
 
@@ -176,6 +155,26 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
                     row.reason or row.by_other_code,
                 ]
             )
+
+
+def varied(rows: Sequence[Row], keys: Sequence[str]) -> list[str]:
+    """Return those of the swept options that differ between jobs."""
+    return [key for key in keys if len({row.values.get(key) for row in rows}) > 1]
+
+
+def grid_options(rows: Sequence[Row], keys: Sequence[str]) -> tuple[str, str] | None:
+    """Return the two options of a heat map, whose cells are means over the seeds; None if there is none to draw.
+
+    Args:
+        rows: jobs that are done.
+        keys: the swept options.
+    """
+    differing = varied(rows, keys)
+    options = [key for key in differing if key != names.SEED] if len(differing) > 2 else differing
+    if len(options) != 2 or any(key not in row.values for row in rows for key in options):
+        return None
+    cells = math.prod(len({row.values[key] for row in rows}) for key in options)
+    return (options[0], options[1]) if cells <= _MOST_EMPTY * len(rows) else None
 
 
 def in_order(values: Sequence[str]) -> list[str]:

@@ -15,8 +15,8 @@ from mnist_exp.sweeps import reuse, summary
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.plan import Plan
-from mnist_exp.sweeps.summary import Outcome
 from mnist_exp.tracking import mlflow_log, mlflow_writes, names, query_statistics, run_folder, store, tracker, ui_view
 from mnist_exp.tracking.runs import StoredRun
 
@@ -34,7 +34,7 @@ class ParentRun:
         run_id: of the parent.
         is_new: whether this call created it.
         is_ours: whether this process owns it; else this process has joined a search that another one began.
-        is_complete: whether all is recorded already: see `finished`.
+        concluded: the tags of the conclusion, if all is recorded already: see `finished`.
     """
 
     call: SweepCall
@@ -43,7 +43,7 @@ class ParentRun:
     run_id: str
     is_new: bool
     is_ours: bool
-    is_complete: bool = False
+    concluded: dict[str, str] | None = None
 
     @contextlib.contextmanager
     def heartbeat(self) -> Iterator[None]:
@@ -73,18 +73,25 @@ class ParentRun:
                 (folder / "traceback.txt").write_text(row.traceback, encoding="utf-8")
             row.run_id = self.history.record_failure(row.run_id, row.name, tags, folder)
 
-    def close(self, outcome: Outcome, status: str) -> None:
-        """Complete the run and set its status, unless another living process owns it. Errors become warnings."""
-        if self.is_complete:
+    def close(self, outcome: Outcome, status: str) -> dict[str, str]:
+        """Complete the run and set its status, unless another living process owns it. Errors become warnings.
+
+        Returns: the tags of the conclusion; none if it could not be drawn.
+        """
+        if self.concluded is not None:
             self._open_view(outcome)
-            return
+            return self.concluded
         try:
             store.check(self.history.uri, must_exist=True)
         except TrackingError as error:
             self.call.screen.warn(
                 f"the parent run is not complete: {error}; repair that and run the same command again"
             )
-            return
+            return {}
+        concluded: dict[str, str] = {}
+
+        def record() -> None:
+            concluded.update(summary.record(self.history, outcome))
 
         def end() -> None:
             now = self.history.get(self.run_id)
@@ -94,7 +101,6 @@ class ParentRun:
                 run_folder.remove_sweep_heartbeat(self.call.tracking, self.run_id)
 
         settle = functools.partial(self._settle, outcome)
-        record = functools.partial(summary.record, self.history, outcome)
         view = functools.partial(self._open_view, outcome)
         for step in (settle, record, view, end):
             try:
@@ -103,6 +109,7 @@ class ParentRun:
                 self.call.screen.warn(f"the parent run is not complete: {mlflow_log.reason(error)}")
             except Exception:  # The jobs are done: an error here must not look like a failure of theirs.
                 self.call.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
+        return concluded
 
     def _open_view(self, outcome: Outcome) -> None:
         """Let MLflow's page show the jobs, also those that an earlier sweep did and that belong to its parent."""
@@ -113,7 +120,19 @@ class ParentRun:
         are_ours = others.isdisjoint(ids) and not replaced
         which = ui_view.children(self.run_id) if are_ours else ui_view.among(list(dict.fromkeys(ids)))
         params = flatten(settings.to_config())
-        view = ui_view.of_jobs(which, plan.space.keys, params, settings.objective, settings.direction)
+        found = {run.run_id: run for run in self.earlier}
+        if names.SEED in plan.space.keys:  # Then it shows configurations, and which there are.
+            found |= {run.run_id: run for run in self.history.these([each for each in ids if each not in found])}
+        configurations = [found[each].params for each in ids if each in found]
+        view = ui_view.of_jobs(
+            which,
+            plan.space.keys,
+            params,
+            settings.objective,
+            settings.direction,
+            self.call.how.minimize_too,
+            configurations,
+        )
         self.history.open_view(view)
 
     def _settle(self, outcome: Outcome) -> None:

@@ -2,79 +2,29 @@
 
 import contextlib
 import importlib
-import math
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
 from mnist_exp.config.schema import SweepSettings
+from mnist_exp.evaluation import statistical_tests
 from mnist_exp.experiment import own_code, provenance
 from mnist_exp.jobs.crew import Crew
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
-from mnist_exp.search.study import Study
-from mnist_exp.sweeps import leaderboard
+from mnist_exp.sweeps import conclusion, description, leaderboard
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.tracking import names, runs, tracker
 from mnist_exp.tracking.runs import StoredRun
 
-if TYPE_CHECKING:
-    import optuna
-
 _LOOK_S = 1.0
 _MOST_CURVES = 100
 _MOST_FAILURES = 20
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A sweep and its results so far.
-
-    Args:
-        plan: of the sweep.
-        how: the options `sweep.*`.
-        rows: one for each job.
-        parent: id of the parent run; None if the sweep is not recorded.
-        study: of a search; None for a grid.
-        opened: Optuna's study of a search, opened; None for a grid.
-    """
-
-    plan: Plan
-    how: SweepSettings
-    rows: list[Row]
-    parent: str | None
-    study: Study | None = None
-    opened: "optuna.Study | None" = None
-
-    @property
-    def objective(self) -> str:
-        """The name of the metric by which the jobs are ranked."""
-        return self.plan.settings.objective
-
-    @property
-    def ranked(self) -> list[Row]:
-        """The jobs that are done, the best first; with two objectives, the Pareto front first."""
-        direction = self.plan.settings.direction
-        rows = leaderboard.ranked(self.rows, direction)
-        if self.how.minimize_too is None:
-            return rows
-        front = leaderboard.pareto(self.rows, direction, self.how.minimize_too)
-        return [*reversed(front), *(row for row in rows if row not in front)]
-
-    @property
-    def failed(self) -> list[Row]:
-        """The jobs that failed, in this call or before."""
-        return [row for row in self.rows if row.outcome == "failed"]
-
-    def count(self, outcome: str) -> int:
-        """Return how many jobs have this outcome."""
-        return sum(row.outcome == outcome for row in self.rows)
 
 
 def announce(screen: Screen, outcome: Outcome, experiment: str, crew: Crew | None) -> None:
@@ -193,7 +143,9 @@ def _why(row: Row) -> str:
     return f": {own_code.words(row.changed)}" if row.changed else ""
 
 
-def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistory | None) -> None:
+def show(
+    screen: Screen, outcome: Outcome, experiment: str, history: SweepHistory | None, concluded: Mapping[str, str]
+) -> None:
     """Print the leaderboard, the number of jobs by outcome, and the commands of the best job and of failed jobs.
 
     Args:
@@ -201,27 +153,17 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
         outcome: of the sweep at its end.
         experiment: name of the MLflow experiment.
         history: of the experiment; None if the sweep is not recorded.
+        concluded: the tags of the conclusion; see `conclusion.tags`.
     """
-    ranked, how = outcome.ranked, outcome.how
-    keys = outcome.plan.space.keys
+    ranked = outcome.ranked
     if ranked:
-        screen.columns(*leaderboard.table(ranked, keys, outcome.objective, how.minimize_too))
+        screen.columns(*leaderboard.table(ranked, outcome.plan.space.keys, outcome.objective, outcome.how.minimize_too))
         if len(ranked) > leaderboard.MOST_SHOWN:
             screen.out.print(f"… and {len(ranked) - leaderboard.MOST_SHOWN} more, in leaderboard.csv of the parent run")
         if marked := sorted({file for row in ranked if row.by_other_code for file in row.changed}):
             screen.out.print(f"* done by other code: {own_code.words(marked)}")
         screen.out.print()
-    counts = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
-    reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)
-    rows = {"sweep": ", ".join(counts) + (f"; {reused} of them done before" if reused else "")}
-    if saved := _saved_epochs(outcome):
-        rows["saved"] = f"{saved} of {saved + _spent_epochs(outcome)} epochs, by pruning"
-    if ranked:
-        best = ranked[0]
-        rows["best"] = f"{best.name or 'the only job'}: {outcome.objective} {best.objective:.4f}"
-        rows["again"] = best.command
-    if close := within_chance(outcome):
-        rows["chance"] = close
+    rows = _result(outcome, concluded)
     if outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "run the same command again to finish"
     if outcome.parent and history is not None:
@@ -239,18 +181,42 @@ def show(screen: Screen, outcome: Outcome, experiment: str, history: SweepHistor
         screen.error(f"… and {len(outcome.failed) - _MOST_FAILURES} more failed, in leaderboard.csv of the parent run")
 
 
-def record(history: SweepHistory, outcome: Outcome) -> None:
-    """Record the leaderboard, the figures, the best job's configuration and the counts on the parent run."""
+def _result(outcome: Outcome, concluded: Mapping[str, str]) -> dict[str, str]:
+    """Return what came of a sweep, for people."""
+    ranked = outcome.ranked
+    counts = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
+    reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)
+    rows = {"sweep": ", ".join(counts) + (f"; {reused} of them done before" if reused else "")}
+    if saved := _saved_epochs(outcome):
+        rows["saved"] = f"{saved} of {saved + _spent_epochs(outcome)} epochs, by pruning"
+    if ranked:
+        best = ranked[0]
+        rows["best"] = f"{best.name or 'the only job'}: {outcome.objective} {best.objective:.4f}"
+        rows["again"] = best.command
+    if names.BEST_CONFIGURATION in concluded:
+        rows["verdict"] = " ".join(concluded[names.VERDICT].splitlines())
+    elif close := outcome.within_chance:
+        rows["chance"] = close
+    return rows
+
+
+def record(history: SweepHistory, outcome: Outcome) -> dict[str, str]:
+    """Record leaderboard, figures, the best job's configuration, counts and conclusion on the parent run.
+
+    Returns: the tags of the conclusion; see `conclusion.tags`.
+    """
     assert outcome.parent is not None
     keys, ranked = outcome.plan.space.keys, outcome.ranked
     with tracker.folder() as folder:
-        leaderboard.write_csv(folder / "leaderboard.csv", in_order(outcome), keys, outcome.objective)
+        leaderboard.write_csv(folder / "leaderboard.csv", outcome.in_order, keys, outcome.objective)
         if ranked:
             _write_best(folder / "best.yaml", ranked[0], outcome, history)
             _draw(folder, history, outcome)
         history.log(outcome.parent, metrics(outcome), folder)
-    if text := note(outcome):
-        history.tag(outcome.parent, {names.NOTE: text})
+    concluded = _conclude(history, outcome)
+    if text := description.note(outcome, concluded, history.experiment_id):
+        history.tag(outcome.parent, {names.NOTE: text, **concluded})
+    return concluded
 
 
 def metrics(outcome: Outcome) -> dict[str, float]:
@@ -264,20 +230,23 @@ def metrics(outcome: Outcome) -> dict[str, float]:
 
 @contextlib.contextmanager
 def figures_prepared(outcome: Outcome, at_a_time: int) -> Iterator[None]:
-    """Import what draws the figures while the last jobs run during a `with` block: the end need not wait for it then.
+    """Import what draws figures and compares seeds while the last jobs run, during a `with` block.
 
-    Not before: it takes 40 MB.
+    The end of the sweep need not wait for it then. Not before: it takes 40 MB.
 
     Args:
         outcome: of the sweep so far.
         at_a_time: how many jobs run at a time.
     """
     over = threading.Event()
+    is_over_seeds = names.SEED in outcome.plan.space.keys
+    modules = ("mnist_exp.sweeps.figures", *(statistical_tests.LIBRARIES if is_over_seeds else ()))
 
     def prepare() -> None:
         while not over.wait(_LOOK_S):
             if sum(row.outcome in ("left", "running") for row in outcome.rows) <= at_a_time:
-                importlib.import_module("mnist_exp.sweeps.figures")
+                for module in modules:
+                    importlib.import_module(module)
                 return
 
     thread = threading.Thread(target=prepare, name="figures", daemon=True)
@@ -288,22 +257,10 @@ def figures_prepared(outcome: Outcome, at_a_time: int) -> Iterator[None]:
         over.set()
 
 
-def in_order(outcome: Outcome) -> list[Row]:
-    """Return all jobs in the order of the leaderboard: those that are done, the best first, then the others."""
-    return [*outcome.ranked, *(row for row in outcome.rows if row.outcome != "done")]
-
-
-def note(outcome: Outcome) -> str:
-    """Return the description of the parent run; empty if no job is done."""
-    settings, ranked = outcome.plan.settings, outcome.ranked
-    if not ranked:
-        return ""
-    best = ranked[0]
-    found = f"Best of {len(ranked)}: {best.name}, {settings.objective} {best.objective:.4f} (run {best.run_id})"
-    described = [settings.tracking.description] if settings.tracking.description else []
-    chance = [f"Chance: {close}."] if (close := within_chance(outcome)) else []
-    board = leaderboard.markdown(ranked, outcome.plan.space.keys, outcome.objective, outcome.how.minimize_too)
-    return "\n\n".join([*described, found, f"    {best.command}", *chance, board])
+def _conclude(history: SweepHistory, outcome: Outcome) -> dict[str, str]:
+    ranked = outcome.ranked
+    stored = history.these([row.run_id for row in ranked if row.run_id])
+    return conclusion.tags(ranked, stored, outcome.objective, outcome.plan.settings.direction)
 
 
 def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
@@ -333,23 +290,6 @@ def _write_best(file: Path, best: Row, outcome: Outcome, history: SweepHistory) 
     text = OmegaConf.to_yaml(OmegaConf.create(history.get(best.run_id).config()))
     head = f"# {outcome.objective} {best.objective!r}, run {best.run_id}\n# {best.command}\n"
     file.write_text(head + text, encoding="utf-8")
-
-
-def within_chance(outcome: Outcome) -> str | None:
-    """Say how many jobs are so close to the best one that chance may explain the difference; None if no job is."""
-    images = outcome.plan.validated_on
-    if outcome.objective != names.VAL_ACCURACY or len(outcome.ranked) < 2 or outcome.how.minimize_too:
-        return None
-    best = outcome.ranked[0].objective
-    # The standard error of a difference of two accuracies, as if the images were two independent samples. The images
-    # are the same, so the true error is at most as large.
-    error = math.sqrt(2 * best * (1 - best) / images)
-    close = sum(best - row.objective <= error for row in outcome.ranked[1:])
-    if not close:
-        return None
-    jobs = "1 other job is" if close == 1 else f"{close} other jobs are"
-    fix = "compare more seeds, 'seed=range(1,6)'"
-    return f"{jobs} within one standard error of the best ({error:.4f}, {images:,} images): {fix}"
 
 
 def _spent_epochs(outcome: Outcome) -> int:

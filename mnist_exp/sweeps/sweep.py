@@ -27,8 +27,8 @@ from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
 from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.parent_run import ParentRun, find_running, open_parent
-from mnist_exp.sweeps.summary import Outcome
 from mnist_exp.tracking import backlog, store
 from mnist_exp.tracking.runs import StoredRun
 
@@ -139,9 +139,9 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
         tidy.remove_superseded(call.tracking, rows, earlier)
     finally:
         with signals.held():  # A second Ctrl-C must not leave the parent run, or the person, without the outcome.
-            if parent is not None and not lost:
-                parent.close(outcome, status)
-            summary.show(call.screen, outcome, call.tracking.experiment, parent.history if parent else None)
+            concluded = parent.close(outcome, status) if parent is not None and not lost else {}
+            history = parent.history if parent else None
+            summary.show(call.screen, outcome, call.tracking.experiment, history, concluded)
             if on_end is not None:
                 run = as_data.recorded(call, outcome, status, None if lost else parent, began_s)
                 problem = "interrupted" if signals.is_asked() else _problem(outcome, lost)

@@ -266,12 +266,37 @@ TOGETHER = _tag(
     only_if="sweep.together is above 1",
 )
 
+_CONCLUDED = "end of a sweep, on its parent run, and again when it is issued again"
+_SEVERAL = "a configuration has several seeds, and all jobs the same data"
+VERDICT = _tag(
+    "mnist_exp.verdict",
+    "What may be concluded from the jobs that are done, in the words of a report.",
+    _CONCLUDED,
+    "a sentence or two a line",
+    only_if="a job is done",
+)
+BEST_RUN = _tag("mnist_exp.best_run", "The run of the best job.", _CONCLUDED, "run id", only_if="a job is done")
+BEST_CONFIGURATION = _tag(
+    "mnist_exp.best_configuration",
+    "The options of the configuration with the best mean of the objective, of those with several seeds.",
+    _CONCLUDED,
+    only_if=_SEVERAL,
+)
+BEST_INTERVAL = _tag(
+    "mnist_exp.best_interval",
+    "The 95 % interval of that mean.",
+    _CONCLUDED,
+    "JSON: [low, high]",
+    only_if=f"{_SEVERAL}, and their objectives differ",
+)
+CONCLUSION = (VERDICT, BEST_RUN, BEST_CONFIGURATION, BEST_INTERVAL)
+
 # Tags that MLflow's own pages read.
 PARENT = _tag("mlflow.parentRunId", "The sweep that the run is a job of.", _BEGIN, "run id", "it is a job")
 RUN_NAME = _tag("mlflow.runName", "The name of the run.", f"{_BEGIN} or sweep")
 NOTE = _tag(
     "mlflow.note.content",
-    "The text of tracking.description; on a sweep's parent run also the best job and its command.",
+    "The text of tracking.description; on a sweep's parent run also verdict, best job, leaderboard and a picture.",
     f"{_BEGIN}; end of a sweep, on its parent run",
     "Markdown",
     only_if="tracking.description is given, or the run is a sweep with a job that is done",

@@ -169,7 +169,7 @@ class MlflowTracker(Tracker):
         creation.finish(self._creation)
         client = store.client(self._uri)
         tags = mlflow_writes.context_tags() | dict(tags)  # Here: MLflow's active run is this thread's.
-        view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
+        view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION], params)
         began_ms, tries = self._now_ms(), itertools.count()
         self.written.begin(name, params, tags, began_ms)
         shown = self.written.params
@@ -207,7 +207,7 @@ class MlflowTracker(Tracker):
         """Go on with the run of a folder, status RUNNING again. Raises: TrackingError: the store refuses it."""
         self.run_id = folder.path.name
         client = store.client(self._uri)
-        view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION])
+        view = ui_view.of_runs(params[names.SELECTED_BY], params[names.DIRECTION], params)
         self._open(folder)
         assert self._uploader is not None
         if not self._uploader.flush(retries.PATIENCE_S):

@@ -7,12 +7,14 @@ If the tag cannot be written, the address itself sorts the runs, and MLflow choo
 
 import contextlib
 import hashlib
+import itertools
 import json
+import re
 import time
 import urllib.parse
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mnist_exp.tracking import mlflow_writes, names, store
 
@@ -21,13 +23,17 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 _TAG = "mlflow.sharedViewState."
+Value = TypeVar("Value")
 _KEY_LENGTH = 16  # of a digest, in hex
-_COST = (names.EPOCHS, names.FIT_TIME_S)
+_COST = (names.EPOCHS, names.FIT_TIME_S, names.MEMORY_PEAK_MB)
 _CHOSEN = (names.MODEL_TARGET, "optimizer._target_", "optimizer.learning_rate", names.DATA_NAME, names.SEED)
 # MLflow's own width of 200 pixels leaves room for three columns beside its assistant; but a `_target_` is long.
 _WIDTH_PX, _WIDE_PX = 120, 200
+_WIDTHS_PX = {names.BEST_CONFIGURATION: 250, names.BEST_INTERVAL: 150, names.VERDICT: 700}
 _places: dict[tuple[str, str, str], tuple[str, str]] = {}
 _MOST_NAMED = 300  # runs: MLflow keeps 20,000 characters
+_MOST_FOLDED = 4000  # characters of the names of folded groups; the others are shown unfolded
+_MOST_ADDED = 4  # metrics that the user chose
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,14 @@ class View:
     """A view: which runs of an experiment are shown, with which columns and charts.
 
     Args:
-        metric: by which the runs are sorted, the best first.
+        metric: by which the runs are sorted, the best first; empty for the newest first.
         direction: maximize or minimize.
         columns: from left to right, as MLflow names them.
         condition: a filter in MLflow's syntax; empty for all runs.
         name: of the view in MLflow's menu; None leaves it out of the menu, which can hold 40 views.
         charted: params that the charts plot against the metric; if empty, MLflow chooses the charts.
+        groups: params whose equal values make one row, with the means of its runs; empty for a row for each run.
+        folded: the values of these params in each group that is shown without its runs.
     """
 
     metric: str
@@ -49,11 +57,13 @@ class View:
     condition: str = ""
     name: str | None = None
     charted: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    folded: tuple[tuple[str, ...], ...] = ()
 
     @property
     def key(self) -> str:
         """The key of the view in an address: a digest of its state, so that equal views have the same key."""
-        return "mnist_exp-" + hashlib.sha256(self.state.encode()).hexdigest()[:_KEY_LENGTH]
+        return _key_of(self.state)
 
     @property
     def state(self) -> str:
@@ -66,10 +76,14 @@ class View:
             "modelVersionFilter": "All Runs",
             "selectedColumns": self.columns,
             "columnOrder": self.columns,
-            "columnWidths": {name: _WIDE_PX if "_target_" in name else _WIDTH_PX for name in self.columns},
+            "columnWidths": {name: _width(name) for name in self.columns},
         }
         if self.charted:
             state |= _charts(self.metric, self.charted)
+        if self.groups:
+            keys = [{"mode": "param", "groupByData": name} for name in self.groups]
+            state["groupBy"] = {"aggregateFunction": "average", "groupByKeys": keys}
+            state["groupsExpanded"] = dict.fromkeys(self._folded_names, False)
         return json.dumps(state)
 
     @property
@@ -79,22 +93,49 @@ class View:
         return urllib.parse.urlencode({name: value for name, value in facets.items() if value})
 
     @property
+    def _folded_names(self) -> list[str]:
+        """The names of the groups without their runs, as MLflow makes them."""
+        named = [zip(self.groups, values, strict=True) for values in self.folded]
+        found = [",".join(f"param.{key}.{value}" for key, value in each) for each in named]
+        lengths = itertools.accumulate(map(len, found))
+        return [name for name, length in zip(found, lengths, strict=True) if length <= _MOST_FOLDED]
+
+    @property
     def _facets(self) -> dict[str, Any]:
         return {
             "searchFilter": self.condition,
-            "orderByKey": _metric(self.metric),
+            "orderByKey": _metric(self.metric) if self.metric else "attributes.start_time",
             "orderByAsc": self.direction == "minimize",
         }
 
 
-def of_runs(objective: str, direction: str) -> View:
-    """Return the view of an experiment's runs; runs with the same objective share one view."""
-    columns = [*map(_metric, (objective, *_outcome(objective))), *map(_param, _CHOSEN)]
-    return View(objective, direction, _distinct(columns), name=f"mnist_exp: best {objective} first")
+def of_runs(objective: str, direction: str, params: Collection[str] = ()) -> View:
+    """Return the view of an experiment's runs; runs with the same objective and metrics share one view.
+
+    Args:
+        objective: the metric that ranks.
+        direction: of the objective.
+        params: names of the params recorded for a run, which tell the metrics that the user chose.
+    """
+    chosen = [name for name in _chosen_metrics(params) if name != objective.removeprefix("val_")]
+    columns = [*map(_metric, (objective, *_outcome(objective, chosen))), *map(_param, _CHOSEN)]
+    added = f", with {', '.join(chosen)}" if chosen else ""
+    return View(objective, direction, _distinct(columns), name=f"mnist_exp: best {objective} first{added}")
 
 
-def of_jobs(condition: str, swept: Sequence[str], params: Collection[str], objective: str, direction: str) -> View:
-    """Return the view of a sweep's jobs.
+def of_sweeps() -> View:
+    """Return the view of an experiment's sweeps: the newest first, with what may be concluded from each."""
+    columns = [*map(_tag, (names.BEST_CONFIGURATION, names.BEST_INTERVAL, names.VERDICT)),
+               *map(_metric, (names.BEST_OBJECTIVE, names.jobs("done"), names.COMPUTE_TIME_S))]  # fmt: skip
+    condition = f"tags.`{names.SWEEP}` LIKE '%'"
+    return View("", "maximize", tuple(columns), condition, name="mnist_exp: sweeps and their verdicts")
+
+
+def of_jobs(
+    condition: str, swept: Sequence[str], params: Collection[str], objective: str, direction: str,
+    minimized: str | None = None, configurations: Collection[Mapping[str, str]] = (),
+) -> View:  # fmt: skip
+    """Return the view of a sweep's jobs; over several seeds, with a row for each configuration.
 
     Args:
         condition: from `children` or `among`.
@@ -102,20 +143,35 @@ def of_jobs(condition: str, swept: Sequence[str], params: Collection[str], objec
         params: names of the params recorded for a job; for a choice of a group, the params of that choice.
         objective: the metric that ranks.
         direction: of the objective.
+        minimized: a second objective.
+        configurations: the params of the jobs, if it is known which groups there are.
     """
     recorded = [next((p for p in (key, f"{key}.name", f"{key}._target_") if p in params), None) for key in swept]
     shown = _distinct(param for param in recorded if param is not None)
-    columns = [_metric(objective), *map(_param, shown), *map(_metric, (*_outcome(objective), names.PARAMETERS))]
-    return View(objective, direction, _distinct(columns), condition, charted=shown)
+    varied = tuple(name for name in shown if name != names.SEED)
+    groups = varied if names.SEED in shown else ()
+    outcome = _outcome(objective, _chosen_metrics(params), *([minimized] if minimized else []))
+    columns = [_metric(objective), *map(_param, varied), *map(_metric, (*outcome, names.PARAMETERS))]
+    columns += [_param(name) for name in shown if name == names.SEED]
+    folded = _distinct(tuple(own.get(name, "null") for name in groups) for own in configurations) if groups else ()
+    return View(
+        objective, direction, _distinct(columns), condition, charted=varied or shown, groups=groups, folded=folded
+    )
 
 
-def _outcome(objective: str) -> tuple[str, ...]:
-    """Return the metrics that a view shows beside an objective: those of the task that has it."""
+def _chosen_metrics(params: Collection[str]) -> list[str]:
+    """Return the names of the metrics that the user chose, as `metrics=imbalanced` does."""
+    found = [re.fullmatch(r"metrics\.(\w+)\._target_", name) for name in params]
+    return [match[1] for match in found if match][:_MOST_ADDED]
+
+
+def _outcome(objective: str, chosen: Sequence[str] = (), *minimized: str) -> tuple[str, ...]:
+    """Return the metrics that a view shows beside an objective: those of the task that has it, and those chosen."""
     base = objective.removeprefix("val_")
     scores = ("mae", "rmse", "r2") if base in ("mae", "rmse", "r2") else (names.ACCURACY,)
     own = () if base in (*scores, names.LOSS) else (base,)
     validated = () if scores[0] == "mae" else (names.VAL_ACCURACY,)
-    return (*validated, *map(names.tested, (*own, *scores)), *_COST)
+    return (*minimized, *validated, *map(names.tested, (*own, *scores, *chosen)), *_COST)
 
 
 def children(parent: str) -> str:
@@ -151,7 +207,7 @@ def page(client: "MlflowClient", experiment: "Experiment", view: View) -> str:
     A view that is stored already is not changed, because a user may have edited it in the browser. So the first run of
     an experiment costs one request, and the next ones none.
     """
-    is_kept = tag(view) in experiment.tags or keep(client, experiment.experiment_id, view)
+    is_kept = tag(view) in experiment.tags or keep(client, experiment.experiment_id, view, experiment.tags)
     return address(experiment.experiment_id, view, is_kept=is_kept)
 
 
@@ -160,12 +216,40 @@ def tag(view: View) -> str:
     return _TAG + view.key
 
 
-def keep(client: "MlflowClient", experiment_id: str, view: View) -> bool:
-    """Store a view in MLflow; return False where others may write runs only."""
+def keep(client: "MlflowClient", experiment_id: str, view: View, kept: Mapping[str, str]) -> bool:
+    """Store a view in MLflow; return False where others may write runs only.
+
+    One of the same name, that an earlier version of this package made and nobody has edited, leaves the menu. Its
+    address stays.
+
+    Args:
+        client: of the store.
+        experiment_id: of the runs.
+        view: to store.
+        kept: the tags of the experiment.
+    """
     with contextlib.suppress(*mlflow_writes.write_errors()):
+        for name, state in _outdated(view, kept).items():
+            client.set_experiment_tag(experiment_id, name, state)
         client.set_experiment_tag(experiment_id, tag(view), _as_kept(view))
         return True
     return False
+
+
+def _outdated(view: View, kept: Mapping[str, str]) -> dict[str, str]:
+    """Return the views of the same name that nobody has edited, without their names: tag and state."""
+    found = {}
+    for name, text in kept.items():
+        if view.name is not None and name.startswith(_TAG) and name != tag(view):
+            with contextlib.suppress(ValueError, TypeError, AttributeError):  # Anyone may write such a tag.
+                stored = json.loads(text)
+                if stored.get("name") == view.name and name == _TAG + _key_of(stored["state"]):
+                    found[name] = stored["state"]
+    return found
+
+
+def _key_of(state: str) -> str:
+    return "mnist_exp-" + hashlib.sha256(state.encode()).hexdigest()[:_KEY_LENGTH]
 
 
 def address(experiment_id: str, view: View, *, is_kept: bool) -> str:
@@ -197,8 +281,18 @@ def _param(name: str) -> str:
     return f"params.`{name}`"
 
 
-def _distinct(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
+def _tag(name: str) -> str:
+    return f"tags.`{name}`"
+
+
+def _width(column: str) -> int:
+    """Return the width of a column in pixels."""
+    name = column.partition("`")[2].rstrip("`")
+    return _WIDTHS_PX.get(name, _WIDE_PX if "_target_" in name else _WIDTH_PX)
+
+
+def _distinct(values: Iterable[Value]) -> tuple[Value, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _charts(metric: str, params: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mnist_exp.jobs import events
 from mnist_exp.sweeps import figures
-from mnist_exp.sweeps.leaderboard import MOST_SHOWN, Row, in_order, markdown, pareto, ranked, table, write_csv
+from mnist_exp.sweeps.leaderboard import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
 from mnist_exp.sweeps.progress import duration
 
 NAN = math.nan
@@ -333,14 +333,3 @@ def test_sweep_is_given_up_with_a_reason(alone):
     events.give_up(alone, "3 jobs failed")
     assert events.is_given_up(alone)
     assert list(events.Reader(alone).read()) == []
-
-
-def test_table_in_markdown_is_whole_and_has_no_times():
-    rows = [
-        row(0.9 - 0.01 * i, values={"m.a": f"a|{i}<b>", "m.b": "1"}, metrics={"test_accuracy": 0.8}) for i in range(12)
-    ]
-    head, rule, *lines = markdown(rows, KEYS, "val_accuracy").split("\n")
-    assert head == "| rank | a | b | val_accuracy | test_accuracy | epochs | run |"
-    assert rule == "| --- | --- | --- | --- | --- | --- | --- |"
-    assert len(lines) == 10
-    assert lines[0].startswith(r"| 1 | a\|0&lt;b&gt; | 1 | 0.9000 | 0.8000 |")

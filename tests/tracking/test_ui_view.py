@@ -97,3 +97,49 @@ def test_real_store_keeps_it(alone):
     for name in ("digits", "other"):  # The second one is not there yet.
         ui_view.page(store.client(uri), store.experiment(uri, name), view)
         assert f"mlflow.sharedViewState.{view.key}" in store.experiment(uri, name).tags
+
+
+def test_over_seeds_a_row_is_a_configuration():
+    jobs = [{"model.filters": filters, "seed": seed} for filters in "48" for seed in "12"]
+    view = ui_view.of_jobs("", ("model.filters", "seed"), PARAMS, "val_accuracy", "maximize", None, jobs)
+    state = json.loads(view.state)
+    key = {"mode": "param", "groupByData": "model.filters"}
+    assert state["groupBy"] == {"aggregateFunction": "average", "groupByKeys": [key]}
+    assert state["groupsExpanded"] == {"param.model.filters.4": False, "param.model.filters.8": False}
+    assert state["compareRunCharts"][0]["selectedParams"] == ["model.filters"]
+    assert columns(view)[-1] == "seed"
+    alone = json.loads(ui_view.of_jobs("", ("seed",), PARAMS, "val_accuracy", "maximize", None, jobs).state)
+    assert "groupBy" not in alone, "nothing but seeds: a row for each"
+
+
+def test_view_of_very_many_configurations_is_not_too_long_for_mlflow():
+    from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
+
+    swept = [f"model.option_{number}" for number in range(8)]
+    jobs = [dict.fromkeys(swept, f"{number:040}") for number in range(500)]
+    view = ui_view.of_jobs("", [*swept, "seed"], [*swept, "seed"], "val_accuracy", "maximize", None, jobs)
+    assert len(view.state) < MAX_EXPERIMENT_TAG_VAL_LENGTH
+
+
+def test_chosen_metrics_and_second_objective_have_columns():
+    params = {*PARAMS, "metrics.macro_f1._target_", "metrics.mcc._target_", "metrics.mcc.own"}
+    view = ui_view.of_runs("val_macro_f1", "maximize", sorted(params))
+    assert columns(view)[:4] == ["val_macro_f1", "val_accuracy", "test_macro_f1", "test_accuracy"]
+    assert "test_mcc" in columns(view)
+    assert view.name == "mnist_exp: best val_macro_f1 first, with mcc"
+    assert view.key != ui_view.of_runs("val_macro_f1", "maximize").key
+    both = ui_view.of_jobs("", ("model.filters",), params, "val_accuracy", "maximize", "memory_peak_mb")
+    assert columns(both)[:3] == ["val_accuracy", "model.filters", "memory_peak_mb"]
+
+
+def test_older_view_leaves_the_menu_unless_someone_edited_it():
+    view = ui_view.of_runs("val_accuracy", "maximize")
+    older = ui_view.View("val_accuracy", "maximize", ("metrics.`val_accuracy`",), name=view.name)
+    edited = ui_view.View("val_accuracy", "maximize", ("metrics.`loss`",), name=view.name)
+    stored = {ui_view.tag(each): json.dumps({"name": each.name, "state": each.state}) for each in (older, edited)}
+    stored[ui_view.tag(edited)] = json.dumps({"name": view.name, "state": "{}"})
+    stored |= {"mlflow.sharedViewState.mine": '"{', "mlflow.sharedViewState.list": "[1]", "else": "1"}
+    client = Client()
+    ui_view.page(client, SimpleNamespace(experiment_id="1", tags=stored), view)
+    assert client.kept.keys() == {ui_view.tag(view), ui_view.tag(older)}
+    assert json.loads(client.kept[ui_view.tag(older)]) == json.loads(older.state), "its address opens it still"

@@ -1,0 +1,82 @@
+"""A sweep and its results so far."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mnist_exp.config.schema import SweepSettings
+from mnist_exp.search.study import Study
+from mnist_exp.sweeps import leaderboard
+from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.plan import Plan
+from mnist_exp.tracking import names
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A sweep and its results so far.
+
+    Args:
+        plan: of the sweep.
+        how: the options `sweep.*`.
+        rows: one for each job.
+        parent: id of the parent run; None if the sweep is not recorded.
+        study: of a search; None for a grid.
+        opened: Optuna's study of a search, opened; None for a grid.
+    """
+
+    plan: Plan
+    how: SweepSettings
+    rows: list[Row]
+    parent: str | None
+    study: Study | None = None
+    opened: "optuna.Study | None" = None
+
+    @property
+    def objective(self) -> str:
+        """The name of the metric by which the jobs are ranked."""
+        return self.plan.settings.objective
+
+    @property
+    def ranked(self) -> list[Row]:
+        """The jobs that are done, the best first; with two objectives, the Pareto front first."""
+        direction = self.plan.settings.direction
+        rows = leaderboard.ranked(self.rows, direction)
+        if self.how.minimize_too is None:
+            return rows
+        front = leaderboard.pareto(self.rows, direction, self.how.minimize_too)
+        return [*reversed(front), *(row for row in rows if row not in front)]
+
+    @property
+    def failed(self) -> list[Row]:
+        """The jobs that failed, in this call or before."""
+        return [row for row in self.rows if row.outcome == "failed"]
+
+    def count(self, outcome: str) -> int:
+        """Return how many jobs have this outcome."""
+        return sum(row.outcome == outcome for row in self.rows)
+
+    @property
+    def in_order(self) -> list[Row]:
+        """All jobs in the order of the leaderboard: those that are done, the best first, then the others."""
+        return [*self.ranked, *(row for row in self.rows if row.outcome != "done")]
+
+    @property
+    def within_chance(self) -> str | None:
+        """How many jobs are so close to the best one that chance may explain the difference; None if no job is."""
+        images = self.plan.validated_on
+        if self.objective != names.VAL_ACCURACY or len(self.ranked) < 2 or self.how.minimize_too:
+            return None
+        best = self.ranked[0].objective
+        # The standard error of a difference of two accuracies, as if the images were two independent samples. The
+        # images are the same, so the true error is at most as large.
+        error = math.sqrt(2 * best * (1 - best) / images)
+        close = sum(best - row.objective <= error for row in self.ranked[1:])
+        if not close:
+            return None
+        jobs = "1 other job is" if close == 1 else f"{close} other jobs are"
+        fix = "compare more seeds, 'seed=range(1,6)'"
+        return f"{jobs} within one standard error of the best ({error:.4f}, {images:,} images): {fix}"
