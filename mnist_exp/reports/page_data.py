@@ -9,9 +9,9 @@ import numpy as np
 from mnist_exp.comparison.groups import Grouping
 from mnist_exp.comparison.metric import is_number
 from mnist_exp.reports.curves import Histories, shown
-from mnist_exp.results import frame, record
+from mnist_exp.results import frame
 from mnist_exp.runtime.redaction import redact_record
-from mnist_exp.tracking import names
+from mnist_exp.tracking import names, plain
 from mnist_exp.tracking.runs import StoredRun
 
 _MOST_STEPS = 200  # of a curve; more points than a screen has columns show nothing more
@@ -51,12 +51,12 @@ def of(
         **{name: [run.tags.get(tag) for run in runs] for name, tag in _TAGS.items()},
     }
     content = {name: values for name, values in frame.content(runs, None).items() if name not in _OF_FRAME}
-    content["started"] = [record.iso(run.started_ms) for run in runs]
+    content["started"] = [plain.iso(run.started_ms) for run in runs]
     metrics = {name for run in runs for name in run.metrics}
     places = {run_id: place for place, run_id in enumerate(ids)}
     columns = [_column(name, values, "fact") for name, values in own.items()]
     columns += [
-        _column(name, values, "fact" if name in record.FACTS else "metric" if name in metrics else "option")
+        _column(name, values, "fact" if name in plain.FACTS else "metric" if name in metrics else "option")
         for name, values in content.items()
     ]
     return {
