@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mnist_exp.experiment.runner import Result, run
     from mnist_exp.inference.load import load_model
     from mnist_exp.results.api import history, runs
+    from mnist_exp.sweeps.api import sweep
+    from mnist_exp.sweeps.result import Sweep
 
     __version__: str
 
@@ -27,6 +29,7 @@ __all__ = [
     "Result",
     "Settings",
     "SettingsError",
+    "Sweep",
     "TrackingError",
     "check",
     "compose",
@@ -34,6 +37,7 @@ __all__ = [
     "load_model",
     "run",
     "runs",
+    "sweep",
 ]
 # Where each is: imported when it is asked for, since a command that composes nothing needs no Hydra, which takes 0.3 s.
 _HOMES = {
@@ -42,6 +46,7 @@ _HOMES = {
     "Result": "experiment.runner",
     "Settings": "config.schema",
     "SettingsError": "errors",
+    "Sweep": "sweeps.result",
     "TrackingError": "errors",
     "check": "composition.preflight",
     "compose": "composition.compose",
@@ -49,6 +54,7 @@ _HOMES = {
     "load_model": "inference.load",
     "run": "experiment.runner",
     "runs": "results.api",
+    "sweep": "sweeps.api",
 }
 
 

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 class MnistExpError(Exception):
     """Base class of all errors that this package raises on purpose."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows instead of a traceback: IPython asks for it by this name."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class SettingsError(MnistExpError):
     """One or more problems in a configuration, a command line or the data that they name.

@@ -74,7 +74,7 @@ def rerun(options: argparse.Namespace) -> int:
     last_epoch = int(run.metrics[names.EPOCHS])
     job = Job(
         name=f"rerun of {run.name}"[:200],
-        command=provenance.command(),
+        command=provenance.command(settings.overrides),
         tags={names.RERUN_OF: run.run_id},
         dataset=dataset,
         on_epoch=(lambda epoch, _: epoch < last_epoch) if run.is_pruned else None,

@@ -22,7 +22,7 @@ class TrainingProgress:
     """
 
     def __init__(self, screen: Screen, epochs: int, steps: int, running: str, objective: str) -> None:
-        self._screen, self._epochs, self._steps = screen, epochs, steps
+        self._screen, self.epochs, self._steps = screen, epochs, steps
         self._in_bar = (names.LOSS, running)
         self._in_line = tuple(dict.fromkeys([*self._in_bar, names.VAL_LOSS, f"val_{running}", objective]))
         self._bar: Progress | None = None
@@ -40,7 +40,7 @@ class TrainingProgress:
             )
             self._bar = Progress(*columns, console=self._screen.out, transient=True, refresh_per_second=5)
             self._bar.start()
-            self._task = self._bar.add_task(f"epoch  1/{self._epochs}", total=self._steps, metrics="")
+            self._task = self._bar.add_task(self._counted(1), total=self._steps, metrics="")
         return self
 
     def __exit__(
@@ -53,19 +53,36 @@ class TrainingProgress:
         if error is None:
             self._screen.out.print()
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether it shows the steps of an epoch."""
+        return self._screen.is_live
+
     def show_step(self, done: int, metrics: Mapping[str, float]) -> None:
         """Move the bar to the number of steps that are done."""
         if self._bar is not None and self._task is not None:
-            shown = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in self._in_bar if name in metrics)
-            self._bar.update(self._task, completed=done, metrics=shown)
+            self._bar.update(self._task, completed=done, metrics=self._running(metrics))
 
     def show_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Print the line of an epoch, counted from 1."""
-        wide = len(str(self._epochs))
-        parts = [f"epoch {number:>{wide}}/{self._epochs}"]
+        self._screen.out.print(self.of_epoch(number, metrics))
+        if self._bar is not None and self._task is not None and number < self.epochs:
+            self._bar.reset(self._task, description=self._counted(number + 1), metrics="")
+
+    def of_step(self, number: int, done: int, metrics: Mapping[str, float]) -> str:
+        """Return how far an epoch, counted from 1, is."""
+        return f"{self._counted(number)}   {done}/{self._steps} steps  {self._running(metrics)}"
+
+    def of_epoch(self, number: int, metrics: Mapping[str, float]) -> str:
+        """Return the line of an epoch, counted from 1."""
+        parts = [self._counted(number)]
         added = [name for name in metrics if name.startswith("val_") and name not in self._in_line]
         parts += [f"{name} {wording.metric(metrics[name])}" for name in (*self._in_line, *added) if name in metrics]
         parts.append(f"{metrics[names.EPOCH_TIME_S]:.1f} s")
-        self._screen.out.print("   ".join(parts))
-        if self._bar is not None and self._task is not None and number < self._epochs:
-            self._bar.reset(self._task, description=f"epoch {number + 1:>{wide}}/{self._epochs}", metrics="")
+        return "   ".join(parts)
+
+    def _counted(self, number: int) -> str:
+        return f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}"
+
+    def _running(self, metrics: Mapping[str, float]) -> str:
+        return "  ".join(f"{name} {float(metrics[name]):.4f}" for name in self._in_bar if name in metrics)

@@ -14,7 +14,7 @@ from typing import Any
 
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
-from mnist_exp.runtime import backends, threads
+from mnist_exp.runtime import backends, notebooks, threads
 from mnist_exp.runtime.redaction import redact, redact_config
 from mnist_exp.runtime.start_folder import start_folder
 from mnist_exp.tracking import names
@@ -49,8 +49,14 @@ def command_of(
     return shlex.join(["python", "-m", "mnist_exp.run", *own, *map(hide, overrides)])
 
 
-def command() -> str:
-    """Return the command line that started this process, as it would be typed, without secrets."""
+def command(same: Sequence[str] = ()) -> str:
+    """Return the command line that started this process, as it would be typed, without secrets.
+
+    Args:
+        same: the words of `mnist_exp.run` that do the same, for a notebook: its kernel's command line says nothing.
+    """
+    if notebooks.shell() is not None:
+        return command_of(same)
     program = Path(sys.argv[0])
     words = [sys.argv[0]]
     if program.parent.name == "mnist_exp" and program.suffix == ".py":

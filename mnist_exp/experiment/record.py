@@ -104,7 +104,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
             record.resume(job.resumption.folder, params, tags | job.resumption.tags())
         else:
             tags |= {
-                names.COMMAND: job.command or provenance.command(),
+                names.COMMAND: job.command or provenance.command(settings.overrides),
                 names.OVERRIDES: " ".join(map(redact, settings.overrides)),
                 **provenance.commit_tags(commit),
             }

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mnist_exp.composition.preflight import load_data, resolved
+from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError
-from mnist_exp.experiment import as_data, memory, record, resume, summary
+from mnist_exp.experiment import as_data, curves, memory, record, resume, summary
+from mnist_exp.experiment.live_curve import LiveCurve
 from mnist_exp.experiment.progress import TrainingProgress
 from mnist_exp.experiment.record import Job
-from mnist_exp.runtime import backends, imports, signals
+from mnist_exp.runtime import backends, imports, notebooks, signals
 from mnist_exp.runtime.reasons import reason
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
@@ -47,10 +49,18 @@ class Result:
     run_id: str | None
     objective: float
     metrics: dict[str, float]
-    history: dict[str, list[float]]
+    history: dict[str, list[float]] = field(repr=False)
     model: "keras.Model" = field(repr=False)
     pruned: bool = False
     weights_sha256: str = ""
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the curves, and the metrics of the end. IPython asks for it by this name."""
+        ended = {name: value for name, value in self.metrics.items() if name not in self.history}
+        rows = [[name, wording.metric(value)] for name, value in ended.items()]
+        drawing = curves.svg(self.history, len(self.history.get(names.LOSS, ())))
+        title = f"run {self.run_id or 'that is not recorded'}"
+        return f"<div><b>{title}</b><div>{drawing}</div>{notebooks.table(['metric', 'value'], rows)}</div>"
 
 
 def run(settings: Settings, screen: Screen | None = None, job: Job | None = None) -> Result:
@@ -65,10 +75,11 @@ def run(settings: Settings, screen: Screen | None = None, job: Job | None = None
         TrainingError: the loss became NaN or infinite.
         UploadError: the run is finished, but the store did not take all records; they wait on disk.
     """
-    with open_run(settings, screen or Screen(), job or Job()) as opened:
-        fitted = opened.fit()
-        result = opened.finish(fitted)
-    signals.check()  # It came when all was done, and waited for the record.
+    with signals.taken():
+        with open_run(settings, screen or Screen(), job or Job()) as opened:
+            fitted = opened.fit()
+            result = opened.finish(fitted)
+        signals.check()  # It came when all was done, and waited for the record.
     return result
 
 
@@ -152,7 +163,8 @@ class Run:
         """What a person sees of the training."""
         trainer, running = self.settings.trainer, self.dataset.task.running
         steps = trainer.steps(len(self.split.x_train))
-        return TrainingProgress(self.screen, trainer.epochs, steps, running, self.settings.objective)
+        shown = LiveCurve if self.screen.is_notebook else TrainingProgress
+        return shown(self.screen, trainer.epochs, steps, running, self.settings.objective)
 
     def training_request(self) -> "TrainingRequest":
         """Return what is to be trained, each epoch recorded and shown."""
@@ -171,7 +183,7 @@ class Run:
         from mnist_exp.training.fit import fit
 
         with self.progress as progress:
-            return fit(self.training_request(), progress.show_step if self.screen.is_live else None)
+            return fit(self.training_request(), progress.show_step if progress.has_steps else None)
 
     def finish(self, fitted: "FitResult") -> Result:
         """Test it, record what came of it, and return that; what a sweep stopped early is not tested.

@@ -312,6 +312,7 @@ class _Silent(Screen):
         super().__init__()
         self._warn_to = out
         self.out.quiet = self.err.quiet = True
+        self.is_notebook = False
 
     @property
     def is_live(self) -> bool:

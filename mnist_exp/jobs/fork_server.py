@@ -99,4 +99,5 @@ def end() -> None:
     if server._forkserver_pid is not None:  # There is no public way; a test says that this one is there.
         os.kill(server._forkserver_pid, signal.SIGKILL)
         server._stop()
+    multiprocessing.set_forkserver_preload(["__main__"])  # Python's own, for others in this process.
     _begun_with.clear()

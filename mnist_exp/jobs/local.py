@@ -9,12 +9,14 @@ import contextlib
 import dataclasses
 import functools
 import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
+from multiprocessing import spawn
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +91,7 @@ class LocalWorkers(worker.Workers):
                 max_tasks=0,
                 initializer=_start_worker,
                 initargs=(self.crew.count, self.crew.threads, str(self._folder)),
-                context=multiprocessing.get_context("forkserver" if self._are_forked else "spawn"),
+                context=_ForkedContext() if self._are_forked else _SpawnedContext(),
             )
         return self._pool
 
@@ -151,6 +153,52 @@ class LocalWorkers(worker.Workers):
             return future.result()
         except (CancelledError, Exception) as error:
             return worker.failed_return(str(_lost(error)))
+
+
+class _Forked(multiprocessing.context.ForkServerProcess):
+    """A process that is forked from the one with the imports, without the user's own script."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  Python's own name
+        with _without_script():
+            return multiprocessing.context.ForkServerProcess._Popen(process_obj)
+
+
+class _Spawned(multiprocessing.context.SpawnProcess):
+    """A process that is started anew, without the user's own script."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  Python's own name
+        with _without_script():
+            return multiprocessing.context.SpawnProcess._Popen(process_obj)
+
+
+class _ForkedContext(multiprocessing.context.ForkServerContext):
+    Process = _Forked
+
+
+class _SpawnedContext(multiprocessing.context.SpawnContext):
+    Process = _Spawned
+
+
+@contextlib.contextmanager
+def _without_script() -> Iterator[None]:
+    """Keep Python from running the script of this process anew in one that starts in a `with` block.
+
+    A script that calls `sweep` without asking for its `__name__` would begin another sweep there. Workers need nothing
+    of it: what a job calls travels by value where it must (`worker.HydraTask`).
+    """
+    prepared = spawn.get_preparation_data
+
+    def prepare(name: str) -> dict[str, Any]:
+        data: dict[str, Any] = prepared(name)
+        return {key: value for key, value in data.items() if not key.startswith("init_main_from")}
+
+    spawn.get_preparation_data = prepare
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = prepared
 
 
 def _lost(error: BaseException) -> JobLostError:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,7 +44,8 @@ def quick_imports() -> Iterator[None]:
     # Keras and TensorFlow look for JAX, and do without where it is not their backend.
     absent = ("jax",) if backends.default() != "jax" else ()
     later = lazy_modules.imported_later(absent=absent) if is_first else contextlib.nullcontext()
-    with paused_collection():
+    with paused_collection(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # MLflow's bars, in a notebook without ipywidgets.
         try:
             with quiet_stderr(), later:
                 yield

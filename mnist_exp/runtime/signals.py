@@ -17,6 +17,14 @@ _holding: list[bool] = []
 _ending = {signal.SIGTERM, signal.SIGINT}
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or the interruption of a notebook's kernel, came; what was recorded is complete."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows instead of a traceback: IPython asks for it by this name."""
+        return [f"{type(self).__name__}: {self}"]
+
+
 class Terminated(SystemExit):
     """A signal asked this process to end. The exit code is 128 plus its number."""
 
@@ -40,14 +48,35 @@ def end_on(number: signal.Signals) -> None:
 
 
 @contextlib.contextmanager
+def taken() -> Iterator[None]:
+    """Take Ctrl-C during a `with` block as commands do, in a notebook or a script that leaves it to Python.
+
+    Raises: Interrupted: it came, in place of a KeyboardInterrupt.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) != signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted("what was recorded is complete; it can be gone on with") from error
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        forget()
+
+
+@contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """Note signals instead of raising them, so that a training can `check` where it may stop; raise after GRACE_S.
 
     A second Ctrl-C is raised at once.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) != _terminate or not hasattr(signal, "SIGALRM"):
-        yield  # In a notebook, say: signals are not ours there.
+    is_ours = signal.getsignal(signal.SIGTERM) == _terminate or signal.getsignal(signal.SIGINT) == _interrupt
+    if not is_main or not is_ours or not hasattr(signal, "SIGALRM"):
+        yield
         return
     before = signal.signal(signal.SIGALRM, _out_of_patience)
     _deferring.append(True)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from mnist_exp.runtime import notebooks
 from mnist_exp.runtime.redaction import redact
 
 
@@ -29,11 +30,23 @@ def _redacted(shown: Any) -> Any:
 
 
 class Screen:
-    """The output of a command: stdout and stderr, on a terminal, in a file or in a notebook."""
+    """The output of a command: stdout and stderr, on a terminal, in a file or in a notebook.
+
+    Attributes:
+        out: stdout.
+        err: stderr.
+        is_notebook: whether a person looks at a notebook, where an output can be put anew in its place.
+    """
 
     def __init__(self) -> None:
-        self.out = RedactedConsole(highlight=False, soft_wrap=True)
-        self.err = RedactedConsole(stderr=True, highlight=False, soft_wrap=True)
+        self.is_notebook = notebooks.shell() is not None
+        self.out, self.err = self._console(is_stderr=False), self._console(is_stderr=True)
+
+    def _console(self, *, is_stderr: bool) -> Console:
+        # In a notebook rich would make an output of each line, and ipykernel 7 calls its streams terminals.
+        terminal = False if self.is_notebook else None
+        options: Any = {"highlight": False, "soft_wrap": True, "force_jupyter": False, "force_terminal": terminal}
+        return RedactedConsole(stderr=is_stderr, **options)
 
     @property
     def is_live(self) -> bool:

@@ -34,6 +34,7 @@ class SweepCall:
         config_dir: the user's folder of configuration files.
         folder: where its jobs write their events.
         screen: to print on.
+        words: of its command line.
         code: of a search, digest of the user's own code, if it is other code than that of an earlier search.
     """
 
@@ -43,6 +44,7 @@ class SweepCall:
     config_dir: str | None
     folder: Path
     screen: Screen
+    words: tuple[str, ...] = ()
     code: str = ""
 
     @functools.cached_property

@@ -196,7 +196,7 @@ def facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
     tags = {
         **_own_tags(plan),
         names.SWEEP: call.key,
-        names.COMMAND: provenance.command(),
+        names.COMMAND: provenance.command(["-m", *call.words]),
         names.DATA_SHA256: plan.data_sha256,
         **provenance.commit_tags(provenance.commit()),
     }

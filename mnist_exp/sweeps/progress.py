@@ -1,6 +1,7 @@
 """The progress of a running sweep on the screen: a status line that is updated, and a line for each job that ends."""
 
 import contextlib
+import html
 import math
 import threading
 import time
@@ -14,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mnist_exp.jobs import events
+from mnist_exp.runtime import notebooks
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.sweeps.leaderboard import OUTCOMES, Row
 
@@ -57,18 +59,23 @@ class Progress:
         self._epoch_s: deque[float] = deque(maxlen=50)
         self._began: dict[int, float] = {}
         self._said_time_left = False
+        self._said = ""
         self._warned: set[str] = set()
         self._skipped: set[int] = set()
         self._over = threading.Event()
         self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
         self._live: Live | None = None
+        self._shown: notebooks.Shown | None = None
 
     def __enter__(self) -> "Progress":
         """Start the thread that reads the events."""
         if self._screen.is_live:
             self._live = Live(get_renderable=self._line, console=self._screen.out, refresh_per_second=2, transient=True)
             self._live.start()
+        if self._screen.is_notebook:
+            self._shown = notebooks.Shown()
+            self._show()
         self._thread.start()
         return self
 
@@ -79,6 +86,7 @@ class Progress:
         self._over.set()
         self._thread.join()
         self._read(surely=True)
+        self._show()
         if self._live is not None:
             self._live.stop()
         for number, row in self._jobs.items():
@@ -87,6 +95,12 @@ class Progress:
             if row.outcome in ("running", "killed") or was_cancelled:
                 self._end(number, row, {"event": "killed"})
         self._screen.out.print()
+
+    def _show(self) -> None:
+        """Put the state of the sweep anew in its place in a notebook."""
+        if self._shown is not None and (text := self._line().plain) != self._said:
+            self._said = text
+            self._shown.show(f"<pre>{html.escape(text)}</pre>", text)
 
     def mark_lost(self, number: int, reason: str) -> None:
         """Mark a job failed whose process ended before the job did.
@@ -106,6 +120,7 @@ class Progress:
         while not self._over.wait(wait):
             began = time.monotonic()
             self._read()
+            self._show()
             wait = max(_PERIOD_S, _REST * (time.monotonic() - began))
 
     def _read(self, *, surely: bool = False) -> None:

@@ -99,7 +99,8 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     )
     # Each call has its own folder: the one that Hydra names may have been used before.
     folder = Path(str(config.hydra.sweep.dir)).resolve() / "events" / f"{time.time_ns():x}"
-    return SweepCall(how, made, make_study(made, how) if is_search else None, config_dir, folder, screen)
+    study = make_study(made, how) if is_search else None
+    return SweepCall(how, made, study, config_dir, folder, screen, tuple(arguments))
 
 
 def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | None:
