@@ -87,21 +87,22 @@ class Axes:
         beside = max(map(text_width, labels), default=0.0)
         self.canvas.text(self.right + beside + 22, (self.top + self.bottom) / 2, text, turned=90)
 
-    def mark_x(self, values: Sequence[float], labels: Sequence[str], *, turned: int = 0) -> None:
-        """Draw the frame, and ticks of x with given labels."""
+    def mark_x(self, values: Sequence[float], labels: Sequence[str], *, turned: int = 0, points: float = 10) -> None:
+        """Draw the frame, and ticks of x with given labels; turned by less than 90 degrees, they end at the tick."""
         self._edge()
         for value, label in zip(values, labels, strict=True):
             x = self.x(value)
             self.canvas.rectangle(x, self.bottom, x, self.bottom + _TICK, "black")
-            self.canvas.text(x, self.bottom + _TICK + 4, label, anchor="ra" if turned else "ma", turned=turned)
+            anchor = "ra" if 0 < turned < 90 else "ma"
+            self.canvas.text(x, self.bottom + _TICK + 4, label, points=points, anchor=anchor, turned=turned)
 
-    def mark_y(self, values: Sequence[float], labels: Sequence[str]) -> None:
+    def mark_y(self, values: Sequence[float], labels: Sequence[str], *, points: float = 10) -> None:
         """Draw the frame, and ticks of y with given labels."""
         self._edge()
         for value, label in zip(values, labels, strict=True):
             y = self.y(value)
             self.canvas.rectangle(self.left - _TICK, y, self.left, y, "black")
-            self.canvas.text(self.left - _TICK - 4, y, label, anchor="rm")
+            self.canvas.text(self.left - _TICK - 4, y, label, points=points, anchor="rm")
 
     def title(self, text: str, points: float = 12) -> None:
         """Write the title."""

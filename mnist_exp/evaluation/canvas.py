@@ -21,6 +21,7 @@ Entry = tuple[str, Colour, Literal["curve", "dashes", "dot", "bar"]]
 
 DPI = 100
 BLUE, ORANGE, GREY, GRID = "#1f77b4", "#ff7f0e", "#808080", "#e7e7e7"
+_LONGEST_LINE = 200  # characters: no picture is wider
 _FINER = 4  # times as many pixels a side, of which the mean is taken, where a line is not along the pixels
 
 
@@ -191,6 +192,16 @@ def legend_size(words: Sequence[str], points: float = 10) -> tuple[int, int]:
 def text_width(words: str, points: float = 10) -> float:
     """Return how wide a line of text is, in pixels."""
     return float(_font(points).getlength(printable(words)))
+
+
+def fitted(words: str, width: float, points: float = 10) -> str:
+    """Return a line of text, cut so that it is at most so many pixels wide."""
+    if text_width(words[:_LONGEST_LINE], points) <= width and len(words) <= _LONGEST_LINE:
+        return words
+    kept = words[:_LONGEST_LINE]
+    while kept and text_width(f"{kept}…", points) > width:
+        kept = kept[:-1]
+    return f"{kept}…"
 
 
 def pixels(inches: float) -> float:

@@ -1,4 +1,4 @@
-"""Pictures of one run: learning curves, confusion matrix, confident mistakes, reliability diagram."""
+"""Pictures of one run: learning curves, confident mistakes, reliability diagram, those of labels and of numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from PIL import Image
 
 from mnist_exp.config import wording
 from mnist_exp.evaluation.axes import UPPER_LEFT, Axes, around
-from mnist_exp.evaluation.canvas import BLUE, GREY, ORANGE, Canvas, Entry, pixels, text_width
+from mnist_exp.evaluation.canvas import BLUE, GREY, ORANGE, Canvas, Entry, fitted, pixels, text_width
 from mnist_exp.evaluation.metrics import Bin
 
 if TYPE_CHECKING:
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Picture = Union[Canvas, "Figure"]  # Tasks of the user's own may draw with matplotlib.
-_LABELLED = 20  # classes up to which the confusion matrix shows names and counts
 _MISTAKES = 25  # images in the figure of mistakes
+_SMALL = 7  # points, of its texts
+_MOST_LABELS = 60  # in the figure of labels
 _NUMBERS = 6  # whose residuals are drawn
 _FOUND, _MISSED, _WRONG = "#2b6cb0", "#c53030", "#dd9b4a"
-# Source: Reds of ColorBrewer, Brewer & Harrower 2003.
-_REDS = "fff5f0 fee0d2 fcbba1 fc9272 fb6a4a ef3b2c cb181d a50f15 67000d"
 
 
 def write(folder: Path, figures: Mapping[str, Picture]) -> None:
@@ -67,56 +66,10 @@ def learning_curves(history: Mapping[str, Sequence[float]], running: str = "accu
     return canvas
 
 
-def confusion_matrix(y: Array, predicted: Array, names: Sequence[str], images: str = "test images") -> Canvas:
-    """Draw the confusion matrix. The colours show the mistakes only, since the correct predictions would hide them.
-
-    Args:
-        y: true labels, integers from 0, shape (n,).
-        predicted: predicted labels, shape (n,).
-        names: one name per class.
-        images: what the title calls the images.
-    """
-    classes, names = len(names), [wording.short_name(name) for name in names]
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (y, predicted), 1)
-    mistakes = counts * (1 - np.eye(classes, dtype=np.int64))
-    most = max(int(mistakes.max()), 1)
-    side = pixels(min(max(4.5, 0.55 * classes), 14))
-    width = side + 80
-    is_labelled = classes <= _LABELLED
-    beside = 42 + max(map(text_width, names)) if is_labelled else 80
-    turned = 45 if is_labelled and max(map(len, names)) > 3 else 0
-    below = max(0.14 * side, 52 + 0.75 * max(map(text_width, names))) if turned else 0.14 * side
-    box = (beside, 0.1 * side, beside + 0.66 * width, 0.1 * side + 0.76 * side)
-    canvas = Canvas(beside + 0.84 * width, 0.86 * side + below)
-    axes = Axes(canvas, box, (-0.5, classes - 0.5), (classes - 0.5, -0.5))
-    colours = _reds(mistakes / most)
-    colours[np.arange(classes), np.arange(classes)] = 255
-    size = (axes.right - axes.left, axes.bottom - axes.top)
-    canvas.image.paste(Image.fromarray(colours).resize(size, Image.Resampling.NEAREST), (axes.left, axes.top))
-    if is_labelled:
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                on_red = "white" if count > most / 2 else "black"
-                axes.canvas.text(*axes.place(column, row), str(count), points=8,
-                                 colour=GREY if row == column else on_red)  # fmt: skip
-        axes.mark_x(range(classes), names, turned=turned)
-        axes.mark_y(range(classes), names)
-    else:
-        axes.frame(whole_x=True)
-    axes.title(f"{int((y == predicted).sum()):,} of {len(y):,} {images} right")
-    axes.label_x("predicted", below - 16 if turned else 36)
-    axes.label_y("true", (max(map(text_width, names)) if is_labelled else 24) + 26)
-    scale = Axes(canvas, (axes.right + 0.03 * width, 0.16 * side, axes.right + 0.06 * width, 0.8 * side),
-                 (0, 1), (0, most))  # fmt: skip
-    shades = _reds(np.linspace(1, 0, scale.bottom - scale.top)[:, np.newaxis].repeat(scale.right - scale.left, 1))
-    canvas.image.paste(Image.fromarray(shades), (scale.left, scale.top))
-    scale.scale("mistakes")
-    return canvas
-
-
 def label_counts(y: Array, predicted: Array, names: Sequence[str], images: str = "test images") -> Canvas:
     """Draw, for each of several labels, how often it was found, missed, and predicted where it is not.
+
+    Of more than 60 labels, those with most mistakes.
 
     Args:
         y: labels of 0 and 1, shape (n, labels).
@@ -124,8 +77,14 @@ def label_counts(y: Array, predicted: Array, names: Sequence[str], images: str =
         names: one name per label.
         images: what the title calls the images.
     """
-    names = [wording.short_name(name) for name in names]
     is_there, said = y > 0, predicted > 0
+    which = ""
+    if len(names) > _MOST_LABELS:
+        wrong = (is_there != said).sum(axis=0)
+        shown = np.sort(np.argsort(-wrong, kind="stable")[:_MOST_LABELS])
+        which = f", the {_MOST_LABELS} of {len(names)} with most mistakes"
+        is_there, said, names = is_there[:, shown], said[:, shown], [names[each] for each in shown]
+    names = [wording.short_name(name) for name in names]
     counts = {
         "found": ((is_there & said).sum(axis=0), _FOUND),
         "missed": ((is_there & ~said).sum(axis=0), _MISSED),
@@ -146,7 +105,7 @@ def label_counts(y: Array, predicted: Array, names: Sequence[str], images: str =
     axes.frame(whole_x=True, y_ticks=False)
     axes.mark_y(range(len(names)), names)
     axes.label_x("images")
-    axes.title(f"labels of {len(y):,} {images}")
+    axes.title(f"labels of {len(y):,} {images}{which}")
     at = beside
     for words, (_, colour) in counts.items():
         canvas.rectangle(at, height + 12, at + 20, height + 22, colour)
@@ -215,14 +174,16 @@ def confident_mistakes(
     canvas = Canvas(24 + columns * (wide + 9), 44 + rows * (high + 48), is_grey=channels == 1)
     for position, index in enumerate(surest):
         left, top = 16 + position % columns * (wide + 9), 84 + position // columns * (high + 48)
-        shown = np.clip(x[index], 0, 255).astype(np.uint8)
-        image = Image.fromarray(shown[..., 0] if channels == 1 else shown[..., :3])
+        drawn = np.clip(x[index], 0, 255).astype(np.uint8)
+        image = Image.fromarray(drawn[..., 0] if channels == 1 else drawn[..., :3])
         how = Image.Resampling.NEAREST if width <= wide else Image.Resampling.BOX
         canvas.image.paste(image.resize((wide, high), how), (left, top))
         confidence = probabilities[index, predicted[index]]
-        lines = (f"{names[predicted[index]]} ({confidence:.0%})", f"is {names[y[index]]}, no. {index}")
-        for line, text in enumerate(lines):
-            canvas.text(left + wide / 2, top - 17 + 12 * line, text, points=7, anchor="ms")
+        lines = (("", names[predicted[index]], f" ({confidence:.0%})"), ("is ", names[y[index]], f", no. {index}"))
+        for line, (before, name, after) in enumerate(lines):
+            shown = fitted(name, wide + 4 - text_width(before + after, _SMALL), _SMALL)
+            words = f"{before}{shown}{after}"
+            canvas.text(left + wide / 2, top - 17 + 12 * line, words, points=_SMALL, anchor="ms")
     title = f"the most confident of {len(wrong):,} mistakes on {place}" if len(wrong) else f"no mistake on {place}"
     canvas.text(canvas.image.width / 2, 24, title, points=12)
     return canvas
@@ -268,11 +229,3 @@ def _range(values: Array) -> tuple[float, float]:
     """Return a range in which all finite values lie."""
     finite = values[np.isfinite(values)]
     return around([float(finite.min()), float(finite.max())] if len(finite) else [])
-
-
-def _reds(shares: Array) -> npt.NDArray[np.uint8]:
-    """Return the colours of shares of the most, uint8 (…, 3)."""
-    colours = np.array([list(bytes.fromhex(each)) for each in _REDS.split()], np.float64)
-    places = np.linspace(0, 1, len(colours))
-    each = [np.interp(shares, places, colours[:, channel]) for channel in range(3)]
-    return np.rint(np.stack(each, axis=-1)).astype(np.uint8)

@@ -104,10 +104,11 @@ class Classification(Task):
     def figures(self, answers: Answers) -> "Mapping[str, Picture]":
         """Return the confusion matrix and, of images, the most confident mistakes."""
         from mnist_exp.evaluation import figures
+        from mnist_exp.evaluation.confusion import confusion_matrix
 
         probabilities = self.probabilities(answers.outputs)
         y, names, words = answers.y, answers.names, answers.words
-        drawn = {"confusion_matrix.png": figures.confusion_matrix(y, probabilities.argmax(axis=1), names, words)}
+        drawn = {"confusion_matrix.png": confusion_matrix(y, probabilities.argmax(axis=1), names, words)}
         if answers.x is not None:
             mistakes = figures.confident_mistakes(answers.x, y, probabilities, names, f"the {words}")
             drawn["confident_mistakes.png"] = mistakes
