@@ -25,7 +25,8 @@ from many_runs import fill
 from measuring import machine, versions
 from real_browser import page, until
 
-from mnist_exp import commands, report
+from mnist_exp import commands
+from mnist_exp import report_command as report
 
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 _DRAWN = "new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))"
@@ -67,7 +68,7 @@ def written(runs: int) -> float:
     words = ["--sweep", parent, "--output", "page", "--tracking-uri", "sqlite:///mlflow.db", "--json"]
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout, told = nowhere, sys.stdout
-        code = commands.code_of(lambda: report.report(report._parser().parse_args(words)))
+        code = commands.code_of(lambda: report.report(report.read(words)))
         sys.stdout = told
     assert code == 0
     return time.perf_counter() - began

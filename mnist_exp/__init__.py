@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
     from mnist_exp.experiment.runner import Result, run
     from mnist_exp.inference.load import load_model
+    from mnist_exp.reports.api import report
+    from mnist_exp.reports.as_data import Report
     from mnist_exp.results.api import history, runs
     from mnist_exp.sweeps.api import sweep
     from mnist_exp.sweeps.result import Sweep
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataError",
     "MnistExpError",
+    "Report",
     "Result",
     "Settings",
     "SettingsError",
@@ -35,6 +38,7 @@ __all__ = [
     "compose",
     "history",
     "load_model",
+    "report",
     "run",
     "runs",
     "sweep",
@@ -43,6 +47,7 @@ __all__ = [
 _HOMES = {
     "DataError": "errors",
     "MnistExpError": "errors",
+    "Report": "reports.as_data",
     "Result": "experiment.runner",
     "Settings": "config.schema",
     "SettingsError": "errors",
@@ -52,6 +57,7 @@ _HOMES = {
     "compose": "composition.compose",
     "history": "results.api",
     "load_model": "inference.load",
+    "report": "reports.api",
     "run": "experiment.runner",
     "runs": "results.api",
     "sweep": "sweeps.api",

@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from mnist_exp import commands, compose, demo, evaluate, export, load_model, predict, rerun, run
+from mnist_exp import commands, compose, demo, export, load_model, rerun, run
+from mnist_exp import evaluate_command as evaluate
+from mnist_exp import predict_command as predict
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import export_formats
 from mnist_exp.inference.inputs import arrays as array_inputs

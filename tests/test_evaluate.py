@@ -18,7 +18,8 @@ import yaml
 from PIL import Image
 from real_runs import client_of
 
-from mnist_exp import commands, compose, evaluate, load_model, run
+from mnist_exp import commands, compose, load_model, run
+from mnist_exp import evaluate_command as evaluate
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import labelled_images

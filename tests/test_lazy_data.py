@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from real_runs import client_of, history, kill_after_epoch, only_run, run
 
-from mnist_exp import commands, compose, evaluate, export, rerun
+from mnist_exp import commands, compose, export, rerun
+from mnist_exp import evaluate_command as evaluate
 from mnist_exp import run as run_here
 from mnist_exp.data import lazy
 from mnist_exp.inference import export_formats

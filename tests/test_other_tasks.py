@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 from real_runs import client_of
 
-from mnist_exp import commands, compose, evaluate, export, predict, report, rerun, run
+from mnist_exp import commands, compose, export, rerun, run
+from mnist_exp import evaluate_command as evaluate
+from mnist_exp import predict_command as predict
+from mnist_exp import report_command as report
 from mnist_exp.errors import SettingsError
 from mnist_exp.tracking import names
 

@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from mnist_exp import commands, compose, evaluate, export, load_model, rerun, run
+from mnist_exp import commands, compose, export, load_model, rerun, run
+from mnist_exp import evaluate_command as evaluate
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import export_formats
 

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 from real_runs import SMALL, client_of
 
-from mnist_exp import commands, compose, predict, run
+from mnist_exp import commands, compose, run
+from mnist_exp import predict_command as predict
 from mnist_exp.data.appearance import Appearance
 from mnist_exp.data.images.files import read_image
 from mnist_exp.data.loaders import mnist_5k

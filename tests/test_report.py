@@ -1,6 +1,7 @@
 """Reports on two real runs and on copies of them: grouping, conclusions, figures and error messages."""
 
 import base64
+import html
 import json
 import math
 import os
@@ -17,7 +18,8 @@ from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
 from real_browser import page
 
-from mnist_exp import report
+import mnist_exp
+from mnist_exp import report_command as report
 from mnist_exp.comparison import options, verdict
 from mnist_exp.comparison.groups import group
 from mnist_exp.comparison.metric import Metric as Compared
@@ -292,6 +294,22 @@ def test_json_has_the_conclusions_and_holds_to_its_schema(here, capfd):
     assert len(family["comparisons"]) == 6
     assert {each["is_significant"] for each in family["comparisons"]} == {True, False}
     assert len(content["left_out"]) == 5
+
+
+def test_report_in_python_is_what_the_command_prints(here, capfd):
+    command = json.loads(call(capfd, "--sweep", here[2], "--output", "data", "--json").out)
+    found = mnist_exp.report(here[2])
+    said = json.loads(json.dumps(found.to_dict()))
+    assert said | {"page": None} == command | {"page": None}
+    assert found.families[0].configurations[0].options["model.filters"] == 4
+    assert any(each.is_significant for each in found.families[0].comparisons)
+    page = found._repr_html_()
+    assert page.count("<tr>") == 5
+    assert page.index(html.escape(found.verdict[0])) < page.index("<table>")
+    assert mnist_exp.report(mnist_exp.runs(sweep=here[2]), output="own").page == "own/index.html"
+    assert Path("own/index.html").is_file()
+    with pytest.raises(SettingsError, match="there is no run"):
+        mnist_exp.report(["0" * 32])
 
 
 def test_several_sweeps_are_compared_with_each_other(here, capfd):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mnist_exp.comparison import between_sweeps, paired_models, verdict
 from mnist_exp.comparison.groups import Grouping
+from mnist_exp.comparison.paired_models import Models
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import SettingsError, plural
 from mnist_exp.experiment import provenance
@@ -41,7 +42,7 @@ def of(selected: Selection, grouping: Grouping, histories: Histories, figures: S
     return Content(
         title=title(selected),
         summary=_summary(grouping),
-        verdict=[*verdict.verdict(grouping, compared), *between_sweeps.sentences(grouping, selected.sweeps)],
+        verdict=conclusions(selected, grouping, compared),
         cautions=verdict.cautions(grouping),
         tables=[_bounded(table) for table in shown],
         plain=[_bounded(tables.runs(grouping, _links(selected))), _bounded(tables.provenance(grouping))],
@@ -51,6 +52,17 @@ def of(selected: Selection, grouping: Grouping, histories: Histories, figures: S
         data=page_data.of(grouping, several, histories, pictures.of(grouping)),
         figures=figures,
     )
+
+
+def conclusions(selected: Selection, grouping: Grouping, models: Models | None) -> list[str]:
+    """Return what may be concluded, in sentences.
+
+    Args:
+        selected: the runs.
+        grouping: the same runs in groups.
+        models: the trained models compared on the test images, if they are.
+    """
+    return [*verdict.verdict(grouping, models), *between_sweeps.sentences(grouping, selected.sweeps)]
 
 
 def title(selected: Selection) -> str:

@@ -50,6 +50,12 @@ class Sweep:
         return found
 
     @property
+    def verdict(self) -> str | None:
+        """What may be concluded, in sentences, as `report` concludes; None with tracking=none or if nothing is done."""
+        found: str | None = self.document["tags"].get(names.VERDICT)
+        return found
+
+    @property
     def chance(self) -> str | None:
         """How many jobs are so close to the best one that chance may explain it, in a sentence."""
         found: str | None = self.document["chance"]
@@ -63,7 +69,7 @@ class Sweep:
         """Return what a notebook shows: the leaderboard, and what is to be known of it. IPython asks for this name."""
         jobs, objective = self.document["jobs"], self.document["objective"]["name"]
         counts = ", ".join(f"{count} {kind}" for kind, count in self.document["counts"].items() if count)
-        told = [*self.errors, *([self.chance] if self.chance else [])]
+        told = [*self.errors, *([self.verdict] if self.verdict else []), *([self.chance] if self.chance else [])]
         told += [f"failed: {job['name']}: {job['error']}" for job in jobs if job["error"]][:_MOST_FAILED]
         keys = list(dict.fromkeys(key for job in jobs for key in job["options"]))
         tested = names.tested_by(objective, (name for job in jobs for name in job["metrics"]))

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_exp import commands, compose, data, evaluate, export, load_model, predict, run
+from mnist_exp import commands, compose, data, export, load_model, run
+from mnist_exp import evaluate_command as evaluate
+from mnist_exp import predict_command as predict
 
 pytestmark = pytest.mark.slow
 

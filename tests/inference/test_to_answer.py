@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from real_runs import SMALL, client_of
 
-from mnist_exp import commands, compose, demo, predict, run
+from mnist_exp import commands, compose, demo, run
+from mnist_exp import predict_command as predict
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from mnist_exp import commands, compose, predict, run
+from mnist_exp import commands, compose, run
+from mnist_exp import predict_command as predict
 from mnist_exp.errors import DataError
 from mnist_exp.inference.inputs import table_columns
 

@@ -1,0 +1,365 @@
+"""What `python -m mnist_exp.evaluate` does: evaluate a run's model on labelled images."""
+
+import argparse
+import csv
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_exp import commands
+from mnist_exp.config import wording
+from mnist_exp.errors import DataError, RunError, SettingsError, TrainingError, first_line
+from mnist_exp.inference import ensemble, labelled_images, load
+from mnist_exp.inference.ensemble import Prediction
+from mnist_exp.inference.labelled_images import SPLITS, Images
+from mnist_exp.runtime import imports, redacted_files
+from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tasks.answers import Answers
+from mnist_exp.tasks.evaluated import Evaluated
+from mnist_exp.tasks.task import Task
+from mnist_exp.tracking import mlflow_log, mlflow_writes, names, store, tracker
+from mnist_exp.tracking.runs import StoredRun
+
+REPORT = "evaluation.json"
+_ROUNDING = 1e-6  # Another number of threads sums in another order.
+
+
+def main() -> None:
+    """Run the command line."""
+    commands.leave_with(lambda: evaluate(read(sys.argv[1:])))
+
+
+def read(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line. Raises: SettingsError: the data set does not have one of the options."""
+    # A positional argument of argparse would show the options of the data set as required.
+    parser = _parser()
+    options, rest = parser.parse_known_args(list(words))
+    options.options = rest
+    if unknown := [word for word in rest if word.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    labelled_images.check_words(options.options, options.data)
+    return options
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Evaluate a model and write the results.
+
+    Args:
+        options: the options of the command line.
+    Returns: the exit code, 0.
+    Raises:
+        SettingsError: run, model or images cannot be found, or do not fit each other.
+        RunError: the model's output is not probabilities, or the results cannot be written.
+    """
+    screen = Screen()
+    run = commands.find(options)
+    if options.ensemble:
+        members = ensemble.members(run)
+    else:
+        load.check_has_model(run)
+        members = [run]
+    images = ensemble.common([_images(member, options) for member in members])
+    folder = _folder(run, images, options.output)
+    predicted = [predict(member, images, commands.trusted(options)) for member in members]
+    prediction = predicted[0] if len(predicted) == 1 else ensemble.mean(predicted)
+    tested = measure(prediction, images, run)
+    dataset, outputs = images.dataset, prediction.outputs
+    answers = Answers(dataset.pictures(images.x), images.y, outputs, dataset.class_names, images.words())
+    measured = dataset.task.evaluated(answers, tested["loss"])
+    report = _report(run, images, measured, prediction, tested)
+    if options.ensemble:
+        each = [measure(own, images, run)[dataset.task.running] for own in predicted]
+        report["members"] = dict(zip([member.run_id for member in members], each, strict=True))
+    with tracker.folder() as made, imports.paused_collection():
+        drawn = _write(made, measured, report)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(made.iterdir()):
+                redacted_files.copy(file, folder / file.name)
+        except OSError as error:
+            raise RunError(f"the results cannot be written to {folder}: {first_line(error)}") from error
+        if options.log:
+            _log(run, images, measured, made)
+    _warn(screen, members, images, report)
+    if options.json:
+        print(json.dumps(report))
+    else:
+        _show(screen, run, images, measured, report, tested, folder, drawn)
+        if options.log:
+            screen.table({"logged": f"to run {run.run_id}, as evaluation.{_key(images)}.* and under evaluation/"})
+    return commands.DONE
+
+
+def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Prediction:
+    """Return the predictions of a run's model for labelled images. Imports Keras.
+
+    Args:
+        run: the run.
+        images: the images.
+        trusted: modules whose code the model may use.
+    Raises:
+        SettingsError: the model cannot be loaded, or has another input shape or other classes.
+        RunError: the model's output is no prediction of its task.
+    """
+    with imports.quick_imports():
+        from mnist_exp.training import outputs
+        from mnist_exp.training.predict import predict_raw
+
+        model = load.of_run(run, trusted)
+    task = images.dataset.task
+    images = labelled_images.fitted(run, images, model)
+    twin = outputs.raw_twin(model, task.activation)
+    prediction = Prediction(*predict_raw(model, twin, task.activation, images.x))
+    if problem := task.check_outputs(prediction.outputs, f"the model of run {run.run_id}"):
+        raise RunError(problem)
+    return prediction
+
+
+def measure(prediction: Prediction, images: Images, run: StoredRun) -> dict[str, float]:
+    """Return each metric of predictions by its name, as the run computes those of its test set.
+
+    Args:
+        prediction: for the images.
+        images: labelled.
+        run: whose model predicted.
+    """
+    from mnist_exp.training import loss, testing
+    from mnist_exp.training.scores import Scores
+
+    dataset, settings = images.dataset, images.settings
+    made = loss.make(settings.loss, dataset.task.activation, dataset.outputs, from_logits=prediction.is_raw)
+    objective = run.params.get(names.SELECTED_BY, "")
+    scores = Scores(dataset.task, settings.metrics, len(dataset.class_names), objective)
+    try:
+        return testing.measured(prediction.outputs, prediction.raw, made, dataset.task, scores, images.y)
+    except TrainingError as error:
+        raise RunError(str(error)) from error
+
+
+def _images(run: StoredRun, options: argparse.Namespace) -> Images:
+    trusted = commands.trusted(options)
+    if options.data is None:
+        try:
+            return labelled_images.own(run, options.split, labelled_images.values(options.options), trusted)
+        except DataError as error:
+            fix = "say where the run's data are with data.path=/folder, or choose another data set with --data=NAME"
+            raise DataError([*error.problems, fix]) from error
+    return labelled_images.other(run, options.split, options.data, options.options, trusted, options.config_dir)
+
+
+def _folder(run: StoredRun, images: Images, output: str | None) -> Path:
+    """Return the folder for the results, without creating it. Raises: SettingsError: it cannot be written to."""
+    folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
+    shown = f"--output={wording.show(str(folder))}"
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:  # A name that is too long.
+        raise SettingsError(f"{shown} cannot be written: {error.strerror}") from error
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise SettingsError(f"{shown} cannot be written: {there} is not a folder that you may write to")
+    return folder
+
+
+def _plain(name: str) -> str:
+    """Return the name of a data set as a valid part of a path and of a metric's name."""
+    return re.sub(r"[^\w-]+", "_", name, flags=re.ASCII)[:60].strip("_") or "data"
+
+
+def _key(images: Images) -> str:
+    """Return the part of the metrics' names that stands for these images."""
+    return f"{_plain(images.dataset.name)}.{images.split}"
+
+
+def _report(
+    run: StoredRun, images: Images, measured: Evaluated, prediction: Prediction, tested: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return all results as plain values, for JSON."""
+    running = images.dataset.task.running
+    report: dict[str, Any] = {
+        "run_id": run.run_id,
+        "data": images.dataset.name,
+        "split": images.split,
+        "data_sha256": images.dataset.sha256,
+        "place": images.dataset.place,
+        "trained_on": None,
+        f"{running}_of_new": None,
+        **{name: value if math.isfinite(value) else None for name, value in tested.items()},
+        **measured.facts,
+    }
+    if images.seen is not None:
+        new = ~images.seen
+        report["trained_on"] = int(images.seen.sum())
+        if new.any():
+            report[f"{running}_of_new"] = measure(prediction.of(new), images.of(new), run)[running]
+    if images.is_own and images.split == "test" and not run.is_sweep:
+        report["logged"] = {name: run.metrics.get(names.tested(name)) for name in tested}
+    return report
+
+
+def _write(folder: Path, measured: Evaluated, report: Mapping[str, Any]) -> list[str]:
+    """Write all files of an evaluation, and return the names of the pictures."""
+    from mnist_exp.evaluation import figures
+
+    drawn = measured.draw()
+    figures.write(folder, drawn)
+    with (folder / measured.file).open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(measured.table[0]))
+        table.writeheader()
+        table.writerows(measured.table)
+    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return list(drawn)
+
+
+def _log(run: StoredRun, images: Images, measured: Evaluated, folder: Path) -> None:
+    """Add the results to the run without changing its status. Raises: RunError: the tracking store refuses them."""
+    from mlflow.entities import Metric
+
+    name = _key(images)
+    values = {name: value for name, value in measured.logged.items() if math.isfinite(value)}
+    if images.seen is not None:
+        values["trained_on"] = float(images.seen.sum())
+    now = round(time.time() * 1000)
+    client = store.client(run.uri)
+    try:
+        client.log_batch(run.run_id, metrics=[Metric(names.evaluated(name, k), v, now, 0) for k, v in values.items()])
+        client.log_artifacts(run.run_id, str(folder), f"evaluation/{name.replace('.', '-')}")
+    except mlflow_writes.write_errors() as error:
+        raise RunError(f"the tracking store refused the results: {mlflow_log.reason(error)}") from error
+
+
+def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: Mapping[str, Any]) -> None:
+    """Warn if the images were used for training, or if the results differ from the recorded ones."""
+    total, trained_on = report["images"], report["trained_on"]
+    what = "the run" if len(members) == 1 else "the ensemble"
+    running = images.dataset.task.running
+    if trained_on is None:
+        screen.warn(f"it is not known whether {what} was trained on some of these images: {images.why_unknown}")
+    elif trained_on == total:
+        screen.warn(f"{what} was trained on all {total:,} of these images: the results say nothing about new images")
+    elif trained_on:
+        assert images.seen is not None
+        screen.warn(
+            f"{what} was trained on {trained_on:,} of these {total:,} images: the results are too good for new images; "
+            f"the {running} on the {total - trained_on:,} others is {report[f'{running}_of_new']:.4f}"
+        )
+    for warning in images.dataset.warnings:
+        screen.warn(warning)
+    for words in (f(members[0], images.dataset) for f in (labelled_images.renamed, labelled_images.rescaled)):
+        if words:
+            screen.warn(words)
+    if differences := _differences(report):
+        screen.warn(f"the results differ from the recorded ones: {'; '.join(differences)}")
+
+
+def _differences(report: Mapping[str, Any]) -> list[str]:
+    """Return how the results differ from those that the run recorded."""
+    differences = []
+    for name, value in report.get("logged", {}).items():
+        if value is None:
+            differences.append(f"it has no {names.tested(name)}")
+        elif report[name] is None:  # It is not a number; so it was then, or MLflow would not have kept it.
+            continue
+        elif not math.isclose(value, report[name], rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            differences.append(f"{name} {report[name]:.6g} against {value:.6g}, {report[name] - value:+.2g}")
+    return differences
+
+
+def _show(
+    screen: Screen,
+    run: StoredRun,
+    images: Images,
+    measured: Evaluated,
+    report: Mapping[str, Any],
+    tested: Mapping[str, float],
+    folder: Path,
+    drawn: Sequence[str],
+) -> None:
+    task = images.dataset.task
+    rows = {
+        "run": f"{run.run_id}, {wording.short_name(run.name)}",
+        **_of_members(report.get("members", {}), task),
+        "images": f"{len(images.y):,} {images.words()}, from {images.dataset.place}",
+        **measured.rows,
+        **_other_metrics(run, measured, tested),
+    }
+    if "logged" in report and not _differences(report):
+        first = (task.running, "loss")
+        *names_before, last = [*first, *(name for name in report["logged"] if name not in first)]
+        rows["check"] = f"{', '.join(names_before)} and {last} are as the run recorded them"
+    screen.table(rows)
+    if measured.note:
+        screen.out.print(measured.note)
+    head, cells = measured.shown
+    screen.columns(head, cells, left=(head[0], "most often taken for"))
+    screen.out.print()
+    screen.table({"files": f"{folder}/: {', '.join([*drawn, measured.file, REPORT])}"})
+
+
+def _other_metrics(run: StoredRun, measured: Evaluated, tested: Mapping[str, float]) -> dict[str, str]:
+    """Return the rows of the metrics that the task does not show: the one that selected, and those of `metrics`."""
+    shown = {name.lower().replace(" ", "_") for name in measured.rows}
+    selects = run.params.get(names.SELECTED_BY, "").removeprefix("val_")
+    return {
+        name: f"{wording.metric(value)}{', which selected' if name == selects else ''}"
+        for name, value in tested.items()
+        if name not in shown
+    }
+
+
+def _of_members(scores: Mapping[str, float], task: Task) -> dict[str, str]:
+    """Return the row about the models of an ensemble; {} for a single model."""
+    if not scores:
+        return {}
+    values = list(scores.values())
+    own = f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} (std), {min(values):.4f} to {max(values):.4f}"
+    what = "numbers" if task.activation == "linear" else "probabilities"
+    a = "an" if task.running == "accuracy" else "a"
+    return {"ensemble": f"the mean {what} of {len(values)} models; each alone has {a} {task.running} of {own}"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = commands.parser(
+        "evaluate",
+        "Evaluate the model of a run on labelled images: accuracy with its interval, scores per class, calibration, "
+        "mistakes. Options of the data set are written data.OPTION=VALUE, for example data.path=/folder.",
+        "0 done, 1 failed, 2 run, model or images cannot be found or do not fit each other.",
+        [
+            "RUN_ID",
+            "RUN_ID --split validation --log",
+            "RUN_ID data.path=/where/they/lie/now",
+            "PARENT --ensemble",
+            "RUN_ID --data image_folder data.path=photos 'data.size=[28,28]'",
+        ],
+    )
+    commands.add_run(parser)
+    parser.add_argument(
+        "--data",
+        metavar="NAME",
+        help="another data set, named as for run: auto, mnist, npz, csv, image_folder, … or your own",
+    )
+    parser.add_argument("--config-dir", metavar="DIR", help="your own folder with data/NAME.yaml")
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="test",
+        help="which images: test (default), train (the images for training), validation (the images held out), all",
+    )
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="RUN_ID is a sweep: evaluate the mean probabilities of all its models",
+    )
+    parser.add_argument("--log", action="store_true", help="add the results to the run as metrics and artifacts")
+    parser.add_argument(
+        "--output", metavar="DIR", help="folder for figures and report; default evaluations/RUN-DATA-SPLIT"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser
