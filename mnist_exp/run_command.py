@@ -33,6 +33,7 @@ from mnist_exp.runtime import start_folder
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen, stdout_for_data
 
+_OF_SWEEPS = r"[+~]*(sweep\.|hydra[./](launcher|sweeper)\b|tracking\.keep_models=best)"
 # Of a command line that could not be read.
 _NOTHING: dict[str, Any] = {"overrides": [], "config_dir": None, "multirun": False}
 
@@ -171,7 +172,7 @@ def _warn_of_unswept() -> None:
 def _warn_of_sweep_options(overrides: Sequence[str]) -> None:
     """Warn that options of a sweep change nothing in one run."""
     own = [*overrides, *hydra_section.written(HydraConfig.get(), "hydra")]
-    given = [text for text in own if re.match(r"[+~]*(sweep\.|hydra[./](launcher|sweeper)\b)", text)]
+    given = [text for text in own if re.match(_OF_SWEEPS, text)]
     if given and HydraConfig.get().mode != RunMode.MULTIRUN:
         Screen().warn(f"this is one run, not a sweep: {', '.join(given)} has no effect without -m")
 

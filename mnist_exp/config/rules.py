@@ -37,7 +37,14 @@ def find_problems(settings: Settings) -> list[str]:
         f"trainer.plateau_patience={trainer.plateau_patience}": trainer.plateau_patience is not None,
         # Its champion is the version with the best objective.
         f"tracking.register_as={settings.tracking.register_as}": settings.tracking.register_as is not None,
+        f"tracking.keep_models={settings.tracking.keep_models}": bool(settings.tracking.best_models),
     }
+    tracking = settings.tracking
+    if tracking.register_as is not None and tracking.best_models is not None:
+        problems.append(
+            f"tracking.register_as={tracking.register_as} registers every model, and a registered model is never "
+            f"removed, as tracking.keep_models={tracking.keep_models} would: give only one of the two"
+        )
     if settings.data.validation == "test" and settings.objective.startswith("val_"):
         problems += [
             f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
@@ -64,7 +71,16 @@ def without_effect(settings: Settings) -> list[str]:
     ]
     if settings.tracking.store == "none":
         sections = {
-            "tracking": ("uri", "experiment", "run_name", "description", "local_dir", "register_as", "system_metrics"),
+            "tracking": (
+                "uri",
+                "experiment",
+                "run_name",
+                "description",
+                "local_dir",
+                "register_as",
+                "system_metrics",
+                "keep_models",
+            ),
             "trainer": ("checkpoint_every",),
         }
         for section, names in sections.items():

@@ -43,6 +43,8 @@ class Job:
         dataset: if it is loaded already.
         on_start: called with the run's id.
         on_epoch: called with each epoch's number, from 1, and its metrics; false stops the run as pruned.
+        wants_model: asked with the objective whether the model is to be recorded, where a sweep keeps its best ones
+            only.
         resumption: the interrupted run to resume; None begins a new run.
         patience_s: seconds to wait at the end for a store that does not answer.
         claimed: the run is created in this context, which raises an error if another process has the job.
@@ -59,6 +61,7 @@ class Job:
     on_start: Callable[[str | None], None] | None = None
     on_epoch: Callable[[int, dict[str, float]], bool] | None = None
     on_end: Listener | None = None
+    wants_model: Callable[[float], bool] | None = None
     resumption: Resumption | None = None
     patience_s: float = retries.PATIENCE_S
     claimed: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext

@@ -213,15 +213,27 @@ class Run:
             tracker.log_tags({names.PRUNED: "true"})
         else:
             # The model first: a picture that fails must not cost it.
-            trained = TrainedModel(model, functools.partial(record.numpy_model, self.dataset, outputs))
-            tracker.log_model(trained, self.dataset, self.settings.trusted_modules)
-            tracker.register_model()
+            if why_none := self._why_no_model(metrics[names.OBJECTIVE]):
+                tracker.log_tags({names.NO_MODEL: why_none})
+            else:
+                trained = TrainedModel(model, functools.partial(record.numpy_model, self.dataset, outputs))
+                tracker.log_model(trained, self.dataset, self.settings.trusted_modules)
+                tracker.register_model()
             record.results(tracker, history, self.dataset, outputs)
             if tracker.run_id is not None:
                 self._measure_trust(model)
         latest = {name: values[-1] for name, values in history.items()} | metrics
         self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], latest, history, model, pruned, sha256)
         return self.result
+
+    def _why_no_model(self, objective: float) -> str:
+        """Return why the model is not recorded; empty if it is."""
+        kept = self.settings.tracking.keep_models
+        if kept == "none":
+            return f"tracking.keep_models={kept}"
+        if self.job.wants_model is not None and not self.job.wants_model(objective):
+            return f"tracking.keep_models={kept}: its sweep had better ones as it ended"
+        return ""
 
     def _measure_trust(self, model: "keras.Model") -> None:
         """Record how far the model's confidence is to be trusted; the run is whole without that."""

@@ -53,10 +53,16 @@ def members(run: StoredRun) -> list[StoredRun]:
     found, problems = [], []
     for attempts in jobs.values():  # One that failed, and was done in another attempt, is no gap.
         try:
-            found.append(next((each for each in attempts if names.MODEL_URI in each.tags), attempts[-1]))
+            found.append(next((each for each in attempts if each.has_model), attempts[-1]))
             load.check_has_model(found[-1])
         except SettingsError as error:
             problems += error.problems
+    if removed := sum(not each.has_model and names.NO_MODEL in each.tags for each in found):
+        raise SettingsError(
+            f"--ensemble: tracking.keep_models left no model of {removed} of the {len(jobs)} jobs, and a mean of those "
+            "that were chosen by their score would be no honest one: sweep with tracking.keep_models=all and "
+            "sweep.reuse=false"
+        )
     if problems:
         raise SettingsError(problems)
     if run.status != "FINISHED":

@@ -26,7 +26,7 @@ def members(run: StoredRun) -> tuple[list[StoredRun], int]:
     if not run.is_sweep:
         load.check_has_model(run)
         return [run], 0
-    found = [each for each in runs.of_sweep(run) if names.MODEL_URI in each.tags]
+    found = [each for each in runs.of_sweep(run) if each.has_model]
     if not found:
         raise SettingsError(f"sweep {run.run_id} has no model yet: name one of its jobs, or issue it again")
     same = [each for each in found if each.tags.get(names.DATA_SHA256) == found[0].tags.get(names.DATA_SHA256)]

@@ -3,7 +3,6 @@
 A model file is checked before Keras sees it, and Keras gets a copy made of nothing but what was checked.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,12 @@ from mnist_exp.numpy_model.weights import UnknownError
 from mnist_exp.runtime import backends, imports
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import mlflow_log, mlflow_writes, names, references, sqlite_reads, store, tracker
+from mnist_exp.tracking.model_removal import MODEL_ADDRESS
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
     import keras
 
-_MODEL_URI = re.compile(r"models:/(m-[0-9a-f]{32})")
 _FILE = "data/model.keras"  # where MLflow puts it, below the model
 _LARGEST_BY_NUMPY = 500_000_000  # bytes of a model file that is read at once
 # Multiplications and additions of all examples: NumPy takes as long for them as the imports of Keras and TensorFlow.
@@ -119,9 +118,11 @@ def check_has_model(run: StoredRun) -> None:
         raise SettingsError(
             f"run {run.run_id} is a sweep, which has no model: name one of its jobs; evaluate --ensemble asks all"
         )
-    if names.MODEL_URI in run.tags:
+    if run.has_model:
         return
-    if run.is_pruned:
+    if names.NO_MODEL in run.tags:
+        why = f"{run.tags[names.NO_MODEL]}; `python -m mnist_exp.rerun {run.run_id}` trains it again, with a model"
+    elif run.is_pruned:
         why = "its sweep stopped it early; repeat it alone to have one: " + run.tags.get(names.COMMAND, "")
     elif names.JOB_KEY not in run.tags:
         why = "it is not a run of mnist_exp"
@@ -158,7 +159,7 @@ def _fetched(run: StoredRun, folder: Path) -> Path:
     """
     run_id = run.run_id
     uri = run.tags[names.MODEL_URI]
-    named = _MODEL_URI.fullmatch(uri)
+    named = MODEL_ADDRESS.fullmatch(uri)
     if named is None:  # Any other address might be anything: a file of this machine, a server.
         raise SettingsError(f"run {run_id} has the model {uri[:80]!r}, which is no address that mnist_exp writes")
     database = store.sqlite_file(run.uri)

@@ -266,6 +266,13 @@ class Attempt:
             self.out.write("epoch", epoch=epoch, objective=value, seconds=seconds)
             return not (self.trial is not None and self._is_hopeless(epoch, epochs, value))
 
+        def wants_model(objective: float) -> bool:
+            bar = events.bar(self.assignment.folder)
+            maximizes = settings.direction == "maximize"
+            wanted = bar is None or (objective >= bar if maximizes else objective <= bar)
+            facts["has_model"] = wanted
+            return wanted
+
         return Job(
             name=self._run_name(settings),
             command=facts["command"],
@@ -273,6 +280,7 @@ class Attempt:
             dataset=_dataset(self.assignment.sweep_id, settings),
             on_start=on_start,
             on_epoch=on_epoch,
+            wants_model=wants_model if settings.tracking.best_models else None,
             resumption=resumption,
             shares_graph=True,
             commit=functools.partial(_commit, self.assignment.sweep_id),

@@ -16,7 +16,7 @@ from typing import Any
 from mnist_exp.runtime.redaction import redact
 
 DONE, DONE_BEFORE, INTERRUPTED, PLANNED = "done", "done before", "interrupted", "planned"
-_STOP, _BEGUN = "stop", "begun"
+_STOP, _BEGUN, _BAR = "stop", "begun", "models"
 _EVENTS = ".jsonl"
 
 
@@ -90,6 +90,21 @@ def read_known(folder: Path, name: str) -> Mapping[str, Any]:
     file = folder / f"{name}.json"
     known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return known
+
+
+def set_bar(folder: Path, objective: float) -> None:
+    """Tell the jobs what objective a model must reach to be among those that the sweep keeps."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f"{_BAR}.new"
+    new.write_text(repr(objective), encoding="utf-8")
+    new.replace(folder / _BAR)  # No job reads half a number.
+
+
+def bar(folder: Path) -> float | None:
+    """Return what `set_bar` told; None while each model is to be recorded."""
+    with contextlib.suppress(OSError, ValueError):
+        return float((folder / _BAR).read_text(encoding="utf-8"))
+    return None
 
 
 def note_begun(folder: Path, key: str, identity: str | int) -> None:

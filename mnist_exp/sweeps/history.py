@@ -204,9 +204,13 @@ class SweepHistory:
 
     def log(self, run_id: str, metrics: Mapping[str, float], folder: Path) -> None:
         """Add metrics, and the files of a folder, to a run."""
+        self.log_metrics(run_id, metrics)
+        self._client.log_artifacts(run_id, str(folder))
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add metrics to a run."""
         for name, value in metrics.items():
             self._client.log_metric(run_id, name, value)
-        self._client.log_artifacts(run_id, str(folder))
 
     def record_failure(self, run_id: str | None, name: str, tags: Mapping[str, str], folder: Path) -> str:
         """Record that a job failed. A job that failed before its run was created gets one here.

@@ -48,6 +48,7 @@ class Launch:
         parent: str | None,
         until: float | None,
         on_failure: Callable[[Row], None],
+        on_done: Callable[[Row], None],
         is_store_lost: Callable[[], bool],
     ) -> None:
         """Run jobs, and write their results into their rows.
@@ -60,6 +61,7 @@ class Launch:
             parent: id of the parent run; None if the sweep is not recorded.
             until: time after which no job starts, seconds since 1970; None sets no limit.
             on_failure: called with the row of each job that fails.
+            on_done: called with the row of each job that is done.
             is_store_lost: called where a job could not begin its record; tells whether the sweep is to stop for that.
         """
         if call.study is None and self.crew is not None and self.crew.count > 1:
@@ -72,7 +74,8 @@ class Launch:
         to_run = [positions[id(row)] for group in groups for row in group]
         settings = call.plan.settings
         direction, objective = settings.direction, settings.objective
-        progress = Progress(call.folder, call.screen, rows, to_run, direction, objective, on_failure, is_store_lost)
+        heard = on_failure, on_done, is_store_lost
+        progress = Progress(call.folder, call.screen, rows, to_run, direction, objective, *heard)
 
         def note_lost(group: int, error: object) -> None:
             for job in numbered[group]:

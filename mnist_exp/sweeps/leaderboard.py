@@ -40,6 +40,7 @@ class Row:
         key: its job key; empty if it is not known before the job starts.
         held_by: id of the run with which another process is at the job; else empty.
         changed: own files that were changed since its earlier run, which counts all the same with `sweep.reuse=any`.
+        has_model: whether it recorded its model as it ended, unless `tracking.keep_models` is all.
         own_code: of a job that failed: the own modules that it had imported, as `own_code.to_text` has them.
     """
 
@@ -62,6 +63,7 @@ class Row:
     held_by: str = ""
     changed: Sequence[str] = ()
     own_code: str = ""
+    has_model: bool = False
 
     @property
     def by_other_code(self) -> str:

@@ -4,16 +4,17 @@ import contextlib
 import functools
 import json
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import BusyError, TrackingError
 from mnist_exp.experiment import own_code, provenance
-from mnist_exp.sweeps import reuse, summary
+from mnist_exp.sweeps import kept_models, reuse, summary
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
+from mnist_exp.sweeps.kept_models import KeptModels
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.plan import Plan
@@ -44,6 +45,11 @@ class ParentRun:
     is_new: bool
     is_ours: bool
     concluded: dict[str, str] | None = None
+
+    @functools.cached_property
+    def models(self) -> KeptModels | None:
+        """What keeps the best models of the sweep; None where all stay."""
+        return kept_models.opened(self.call, self.history, self.run_id, self.earlier)
 
     @contextlib.contextmanager
     def heartbeat(self) -> Iterator[None]:
@@ -79,6 +85,8 @@ class ParentRun:
         Returns: the tags of the conclusion; none if it could not be drawn.
         """
         if self.concluded is not None:
+            if self.models is not None and not self.models.are_settled:
+                self._try(self.models.settle)
             self._open_view(outcome)
             return self.concluded
         try:
@@ -102,14 +110,20 @@ class ParentRun:
 
         settle = functools.partial(self._settle, outcome)
         view = functools.partial(self._open_view, outcome)
-        for step in (settle, record, view, end):
-            try:
-                step()
-            except mlflow_writes.write_errors() as error:
-                self.call.screen.warn(f"the parent run is not complete: {mlflow_log.reason(error)}")
-            except Exception:  # The jobs are done: an error here must not look like a failure of theirs.
-                self.call.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
+        steps: list[Callable[[], None]] = [settle, record, view, end]
+        if self.models is not None:
+            steps.insert(1, self.models.settle)
+        for step in steps:
+            self._try(step)
         return concluded
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except mlflow_writes.write_errors() as error:
+            self.call.screen.warn(f"the parent run is not complete: {mlflow_log.reason(error)}")
+        except Exception:  # The jobs are done: an error here must not look like a failure of theirs.
+            self.call.screen.warn(f"the parent run is not complete:\n{traceback.format_exc()}")
 
     def _open_view(self, outcome: Outcome) -> None:
         """Let MLflow's page show the jobs, also those that an earlier sweep did and that belong to its parent."""

@@ -36,6 +36,7 @@ class Progress:
         direction: maximize or minimize.
         objective: name of the objective.
         on_failure: called with the row of each job that fails, before its line is printed.
+        on_done: called with the row of each job that is done.
         is_store_lost: called where a job could not begin its record; tells whether the whole sweep is to stop for that.
     """
 
@@ -48,13 +49,15 @@ class Progress:
         direction: str,
         objective: str,
         on_failure: Callable[[Row], None],
+        on_done: Callable[[Row], None],
         is_store_lost: Callable[[], bool],
     ) -> None:
         self.rows = list(rows)
         self._jobs = {number: self.rows[position] for number, position in enumerate(to_run)}
         self._open = {id(row) for row in self.rows if row.outcome in _OPEN}  # Jobs that have not ended.
         self._reader = events.Reader(folder)
-        self._screen, self._on_failure, self._is_store_lost = screen, on_failure, is_store_lost
+        self._screen, self._on_failure, self._on_done = screen, on_failure, on_done
+        self._is_store_lost = is_store_lost
         self._maximizes, self._objective = direction == "maximize", objective
         self._epoch_s: deque[float] = deque(maxlen=50)
         self._began: dict[int, float] = {}
@@ -176,8 +179,11 @@ class Progress:
         row.traceback = event.get("traceback", "")
         row.changed = event.get("changed", ())
         row.own_code = event.get("own_code", "")
+        row.has_model = event.get("has_model", False)
         if row.outcome == "failed":
             self._on_failure(row)
+        elif row.outcome == "done":
+            self._on_done(row)
         self._open.discard(id(row))
         ended = len(self.rows) - len(self._open)
         run = f"   run {row.run_id}" if row.run_id else ""

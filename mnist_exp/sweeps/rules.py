@@ -88,6 +88,15 @@ def check_together(how: SweepSettings, settings: Settings) -> None:
         )
 
 
+def check_models(how: SweepSettings, settings: Settings) -> None:
+    """Check that one number ranks the jobs where the best models are to stay. Raises: SettingsError: two do."""
+    if how.minimize_too and settings.tracking.best_models:
+        raise SettingsError(
+            f"tracking.keep_models={settings.tracking.keep_models} goes by one objective, and sweep.minimize_too="
+            f"{how.minimize_too} adds another: take tracking.keep_models=all"
+        )
+
+
 def check_selection(
     settings: Settings, screen: Screen, *, on_test: bool, search: bool, jobs: int, varies_loss: bool = False
 ) -> None:

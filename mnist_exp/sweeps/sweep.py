@@ -93,6 +93,7 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     if made.settings.tracking.store == "mlflow":  # Before the workers start.
         store.check(store.locate(made.settings.tracking.uri))
     rules.check_together(how, made.settings)
+    rules.check_models(how, made.settings)
     varies_loss = any(key == "loss" or key.startswith("loss.") for key in made.space.keys)
     rules.check_selection(
         made.settings, screen, on_test=made.on_test, search=is_search, jobs=len(made.jobs), varies_loss=varies_loss

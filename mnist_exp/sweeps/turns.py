@@ -47,6 +47,13 @@ def run(
                 parent.record_failure(row)
             _give_up_if_too_many(turn, rows)
 
+        if parent is not None and parent.models is not None:
+            parent.models.follow(turn.folder)
+
+        def on_done(row: Row) -> None:
+            if parent is not None and parent.models is not None:
+                parent.models.note(row)
+
         def is_store_lost() -> bool:
             """Give up the sweep if this process cannot use the store either: no job that is left could be recorded."""
             try:
@@ -56,7 +63,8 @@ def run(
                 events.give_up(turn.folder, str(error))
             return bool(lost)
 
-        launch.run(turn, rows, some, earlier, parent.run_id if parent else None, until, on_failure, is_store_lost)
+        heard = on_failure, on_done, is_store_lost
+        launch.run(turn, rows, some, earlier, parent.run_id if parent else None, until, *heard)
         return not events.is_given_up(turn.folder)
 
     while True:

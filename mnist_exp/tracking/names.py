@@ -187,6 +187,19 @@ MODEL_URI = _tag(
     "when the model is logged",
     "models:/ID",
 )
+NO_MODEL = _tag(
+    "mnist_exp.no_model",
+    "Why the run has no model: it was not recorded, or removed, by tracking.keep_models.",
+    f"{_END}, or while its sweep goes on",
+    only_if="tracking.keep_models is none or best:N",
+)
+MODEL_FREED = _tag(
+    "mnist_exp.model_freed",
+    "How much the removal of the model has freed; 0 if its files could not be removed.",
+    "when the model is removed",
+    "bytes",
+    only_if="tracking.keep_models has removed a model that was recorded",
+)
 NUMPY_MODEL = _tag(
     "mnist_exp.numpy_model",
     "Whether NumPy alone computes the model as Keras does, so that `predict` and `demo` need no TensorFlow: the digest "
@@ -431,6 +444,12 @@ COMPUTE_TIME_S = _metric(
 )
 BEST_OBJECTIVE = _metric(
     "best_objective", "The objective of the best job.", "sweep", "that of the metric it names", only_if="a job is done"
+)
+
+_KEPT = "tracking.keep_models is not all"
+MODELS_KEPT = _metric("models_kept", "How many models of its own jobs there are.", "sweep", _A_COUNT, only_if=_KEPT)
+MODELS_FREED_MB = _metric(
+    "models_freed_mb", "How much disk the removal of models has freed, in all calls.", "sweep", "MB", only_if=_KEPT
 )
 
 # MLflow's own metrics of the machine begin so.

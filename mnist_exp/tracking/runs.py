@@ -78,6 +78,11 @@ class StoredRun:
         return self.status == "FINISHED" and not self.is_pruned and names.OBJECTIVE in self.metrics
 
     @property
+    def has_model(self) -> bool:
+        """Whether its model is recorded, and no removal of it has begun."""
+        return names.MODEL_URI in self.tags and names.NO_MODEL not in self.tags
+
+    @property
     def counts(self) -> bool:
         """Whether a sweep may count the run: a repetition of another one only if it was found to be equal."""
         return names.RERUN_OF not in self.tags or self.tags.get(names.RERUN_EQUAL) == "true"

@@ -27,7 +27,7 @@ def recorded(tmp_path_factory):
         run_id = real_runs.only_run().info.run_id
         Running("mnist_exp.evaluate", run_id, "--log").end_with(0)
         Running("mnist_exp.rerun", run_id).end_with(0)
-        real_runs.run("-m", *small, "seed=1,2")
+        real_runs.run("-m", *small, "seed=1,2", "tracking.keep_models=best:2")
         real_runs.run("-m", *small, "model.dropout=interval(0.1,0.4)", "sweep.n_trials=1")
         client, parents, runs = real_runs.recorded()
         steps = {metric: client.get_metric_history(run_id, metric) for metric in client.get_run(run_id).data.metrics}
