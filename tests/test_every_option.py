@@ -231,6 +231,7 @@ ELSEWHERE = {
     "tracking.description": ("experiment/test_own_tags.py", "test_tags_and_description_are_recorded_and_in_no_job_key"),
     "tags": ("experiment/test_own_tags.py", "test_tags_and_description_are_recorded_and_in_no_job_key"),
     "tracking.local_dir": ("faults/test_disk.py", "test_full_or_read_only_disk_at_the_start_is_a_mistake"),
+    "tracking.notify": ("experiment/test_notification.py", "test_run_is_told_once_and_its_command_is_recorded_nowhere"),
     "tracking.keep_models": (
         "sweeps/test_kept_models.py",
         "test_while_jobs_end_the_best_stay_and_what_the_others_took_is_freed",

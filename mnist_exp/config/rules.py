@@ -1,10 +1,12 @@
 """Problems that only show when options meet."""
 
+import shlex
 from collections.abc import Sequence
 
 from mnist_exp.config import components, objectives, optimizers, wording
 from mnist_exp.config.schema import Settings, TrainerSettings
 from mnist_exp.errors import plural
+from mnist_exp.runtime.redaction import HIDDEN
 
 
 def find_problems(settings: Settings) -> list[str]:
@@ -45,6 +47,7 @@ def find_problems(settings: Settings) -> list[str]:
             f"tracking.register_as={tracking.register_as} registers every model, and a registered model is never "
             f"removed, as tracking.keep_models={tracking.keep_models} would: give only one of the two"
         )
+    problems += notify_problems(tracking.notify, settings.overrides)
     if settings.data.validation == "test" and settings.objective.startswith("val_"):
         problems += [
             f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
@@ -54,6 +57,28 @@ def find_problems(settings: Settings) -> list[str]:
             if is_on
         ]
     return problems
+
+
+def notify_problems(command: str | None, overrides: Sequence[str]) -> list[str]:
+    """Return why `tracking.notify` is not called, without its words: they may be secret.
+
+    A command is code, and no YAML file names code: see SECURITY.md.
+
+    Args:
+        command: None for none.
+        overrides: that the user gave.
+    """
+    if command is None:
+        return []
+    if not any(text.lstrip("+").startswith("tracking.notify=") for text in overrides):
+        return ["tracking.notify is a command, which a configuration file cannot name: give it on the command line"]
+    if command == HIDDEN:
+        return ["tracking.notify=*** was hidden when it was recorded: write the command again, or leave it out"]
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        return [f"tracking.notify is not a command: {error}"]
+    return [] if words else ["tracking.notify is not a command: it has no word"]
 
 
 def without_effect(settings: Settings) -> list[str]:

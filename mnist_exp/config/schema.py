@@ -97,6 +97,7 @@ class TrackingSettings:
     register_as: ModelName | None = None
     system_metrics: bool = False
     keep_models: KeptModels = "all"
+    notify: str | None = None
 
     @property
     def best_models(self) -> int | None:

@@ -15,10 +15,11 @@ from typing import Any
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.schema import Settings
 from mnist_exp.runtime import backends, notebooks, threads
-from mnist_exp.runtime.redaction import redact, redact_config
+from mnist_exp.runtime.redaction import HIDDEN, redact, redact_config
 from mnist_exp.runtime.start_folder import start_folder
 from mnist_exp.tracking import names
 
+_NOTIFY = "tracking.notify="
 PACKAGES = ("mnist_exp", "tensorflow", "keras", "mlflow", "hydra-core", "omegaconf", "numpy")
 
 
@@ -46,7 +47,7 @@ def command_of(
         hide: returns an override without secrets; thousands of jobs have few different ones.
     """
     own = ["--config-dir", str(config_dir)] if config_dir else []
-    return shlex.join(["python", "-m", "mnist_exp.run", *own, *map(hide, overrides)])
+    return shlex.join(["python", "-m", "mnist_exp.run", *own, *map(hide, _told(overrides))])
 
 
 def command(same: Sequence[str] = ()) -> str:
@@ -61,12 +62,19 @@ def command(same: Sequence[str] = ()) -> str:
     words = [sys.argv[0]]
     if program.parent.name == "mnist_exp" and program.suffix == ".py":
         words = ["python", "-m", f"mnist_exp.{program.stem}"]
-    return shlex.join([*words, *map(redact, sys.argv[1:])])
+    return shlex.join([*words, *map(redact, _told(sys.argv[1:]))])
+
+
+def _told(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line without `tracking.notify`, which would be hidden and so be none any more."""
+    return [word for word in words if not word.lstrip("+").startswith(_NOTIFY)]
 
 
 def config_without_secrets(settings: Settings) -> dict[str, Any]:
     """Return a configuration as it may be recorded: `***` for a text whose name, or look, says that it is a secret."""
     config: dict[str, Any] = redact_config(settings.to_config())
+    if settings.tracking.notify is not None:  # A part of an address may be all that keeps others from using it.
+        config["tracking"]["notify"] = HIDDEN
     return config
 
 

@@ -57,7 +57,8 @@ def check_config(
     if isinstance(own.get("trainer"), dict):
         own["trainer"].setdefault("backend", backends.DEFAULT)  # Runs of before there was a choice.
     try:
-        return check(own | {"tracking": dataclasses.asdict(tracking)})
+        settings = check(own | {"tracking": dataclasses.asdict(dataclasses.replace(tracking, notify=None))})
+        return dataclasses.replace(settings, tracking=tracking)
     except SettingsError as error:
         raise SettingsError([f"config.yaml of run {run.run_id}: {problem}" for problem in error.problems]) from error
 

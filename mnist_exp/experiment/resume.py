@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from mnist_exp.config import rules
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.parse import tracking_settings
 from mnist_exp.config.schema import Settings, TrackingSettings
@@ -96,6 +97,8 @@ def opened(
     Raises: SettingsError: the run cannot be resumed, or would be another run; nothing was changed.
     """
     tracking = tracking_settings(config)
+    if problems := rules.notify_problems(tracking.notify, overrides):
+        raise SettingsError(problems)
     if tracking.store != "mlflow":
         raise SettingsError(f"tracking.store={tracking.store} keeps no runs: there is nothing to resume")
     if not isinstance(config.resume, str) or not (

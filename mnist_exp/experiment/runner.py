@@ -1,6 +1,7 @@
 """One experiment from settings to record: `run` reads as the experiment."""
 
 import contextlib
+import dataclasses
 import functools
 import math
 import traceback
@@ -13,7 +14,7 @@ from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.errors import TrainingError
-from mnist_exp.experiment import as_data, curves, memory, record, resume, summary
+from mnist_exp.experiment import as_data, curves, memory, notification, record, resume, summary
 from mnist_exp.experiment.live_curve import LiveCurve
 from mnist_exp.experiment.progress import TrainingProgress
 from mnist_exp.experiment.record import Job
@@ -75,8 +76,12 @@ def run(settings: Settings, screen: Screen | None = None, job: Job | None = None
         TrainingError: the loss became NaN or infinite.
         UploadError: the run is finished, but the store did not take all records; they wait on disk.
     """
+    screen, job = screen or Screen(), job or Job()
     with signals.taken():
-        with open_run(settings, screen or Screen(), job or Job()) as opened:
+        with (
+            notification.sent(settings.tracking.notify, job.on_end, screen.warn) as on_end,
+            open_run(settings, screen, dataclasses.replace(job, on_end=on_end)) as opened,
+        ):
             fitted = opened.fit()
             result = opened.finish(fitted)
         signals.check()  # It came when all was done, and waited for the record.

@@ -31,6 +31,9 @@ _NAMED = re.compile(rf"(?<![\w.-])({_NAME}\\*[\"']?\s*(?:=|:(?!:)|=>)\s*)({_VALU
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)({_VALUE})", re.IGNORECASE)
 _HEADER = re.compile(r"((?:\bauthorization\b\\*[\"']?\s*[:=]\s*\\*[\"']?)(?:[a-z]+ +)?)[^\s'\"\\]+", re.IGNORECASE)
 _BEARER = re.compile(r"(\bBearer +)[^\s'\"\\]+")
+# A command that is called at the end of a run, whose words may hold an address that nobody else may know.
+_COMMAND = re.compile(r"(\btracking\.notify=)(?!\*\*\*)[^\n]+")
+_COMMAND_NAME = "tracking.notify="
 _OVERRIDE = re.compile(rf"([+~]*{_NAME}=).+", re.IGNORECASE)
 _KNOWN = re.compile(
     r"\b(?:hf_|sk-|gh[opsur]_|github_pat_|glpat-|npm_|pypi-|xox[abeprs]-|AKIA|ASIA|AIza|dapi)[\w-]{12,}"
@@ -86,10 +89,12 @@ def _redact(text: str, known: tuple[str, ...]) -> str:
     text = _without(text, known)
     folded = text.casefold()
     is_named = any(word in folded for word in _NAME_WORDS)
-    if not is_named and not any(word in folded for word in _OTHER_WORDS):
+    if not is_named and _COMMAND_NAME not in folded and not any(word in folded for word in _OTHER_WORDS):
         return text
     if is_named and "\n" not in text:
         text = _OVERRIDE.sub(_HIDDEN, text) if _OVERRIDE.fullmatch(text) else text
+    if _COMMAND_NAME in text:
+        text = _COMMAND.sub(_HIDDEN, text)
     for form in (_USER_INFO, _QUOTED_USER_INFO):
         text = form.sub(r"\1***@", text)
     for form in (_HEADER, _BEARER):

@@ -24,7 +24,7 @@ from mnist_exp.sweeps import grouping
 
 _SAME_FOR_ALL = (
     "tracking.store", "tracking.uri", "tracking.experiment", "tracking.local_dir", "tracking.keep_models",
-    "objective", "direction",
+    "tracking.notify", "objective", "direction",
 )  # fmt: skip
 _MOST_MISTAKEN = 10  # jobs with a mistake, then checking stops: finding the mistakes of a job takes half a second
 

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_exp.composition import hydra_section
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.errors import RunError
+from mnist_exp.experiment import notification
 from mnist_exp.experiment.as_data import Listener
 from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends, signals
@@ -68,8 +69,11 @@ def sweep(
         backends.choose(
             call.plan.settings.trainer.backend
         )  # For the processes of the jobs, which import Keras at once.
-        with launching(make_launcher, call, at_once=not finished.seems(call)) as launch:
-            return _run(call, launch, on_end)
+        with (
+            notification.sent(call.tracking.notify, on_end, call.screen.warn) as hears,
+            launching(make_launcher, call, at_once=not finished.seems(call)) as launch,
+        ):
+            return _run(call, launch, hears)
 
 
 def _variables(config: DictConfig) -> dict[str, str]:
