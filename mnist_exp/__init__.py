@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from mnist_exp.config.schema import Settings
     from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
     from mnist_exp.experiment.runner import Result, run
+    from mnist_exp.inference.api import evaluate, predict
+    from mnist_exp.inference.evaluated import Evaluation
     from mnist_exp.inference.load import load_model
+    from mnist_exp.inference.predictions import Predictions
     from mnist_exp.reports.api import report
     from mnist_exp.reports.as_data import Report
     from mnist_exp.results.api import history, runs
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataError",
+    "Evaluation",
     "MnistExpError",
+    "Predictions",
     "Report",
     "Result",
     "Settings",
@@ -36,8 +41,10 @@ __all__ = [
     "TrackingError",
     "check",
     "compose",
+    "evaluate",
     "history",
     "load_model",
+    "predict",
     "report",
     "run",
     "runs",
@@ -46,7 +53,9 @@ __all__ = [
 # Where each is: imported when it is asked for, since a command that composes nothing needs no Hydra, which takes 0.3 s.
 _HOMES = {
     "DataError": "errors",
+    "Evaluation": "inference.evaluated",
     "MnistExpError": "errors",
+    "Predictions": "inference.predictions",
     "Report": "reports.as_data",
     "Result": "experiment.runner",
     "Settings": "config.schema",
@@ -55,8 +64,10 @@ _HOMES = {
     "TrackingError": "errors",
     "check": "composition.preflight",
     "compose": "composition.compose",
+    "evaluate": "inference.api",
     "history": "results.api",
     "load_model": "inference.load",
+    "predict": "inference.api",
     "report": "reports.api",
     "run": "experiment.runner",
     "runs": "results.api",

@@ -16,20 +16,17 @@ import numpy as np
 
 from mnist_exp import commands
 from mnist_exp.config import wording
-from mnist_exp.errors import DataError, RunError, SettingsError, TrainingError, first_line
-from mnist_exp.inference import ensemble, labelled_images, load
-from mnist_exp.inference.ensemble import Prediction
+from mnist_exp.errors import RunError, SettingsError, first_line
+from mnist_exp.inference import labelled_images, scoring
 from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.runtime import imports, redacted_files
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.evaluated import Evaluated
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import mlflow_log, mlflow_writes, names, store, tracker
 from mnist_exp.tracking.runs import StoredRun
 
 REPORT = "evaluation.json"
-_ROUNDING = 1e-6  # Another number of threads sums in another order.
 
 
 def main() -> None:
@@ -61,23 +58,12 @@ def evaluate(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     run = commands.find(options)
-    if options.ensemble:
-        members = ensemble.members(run)
-    else:
-        load.check_has_model(run)
-        members = [run]
-    images = ensemble.common([_images(member, options) for member in members])
+    members = scoring.members(run, is_ensemble=options.ensemble)
+    trusted = commands.trusted(options)
+    images = scoring.images_of(members, options.split, options.data, options.options, trusted, options.config_dir)
     folder = _folder(run, images, options.output)
-    predicted = [predict(member, images, commands.trusted(options)) for member in members]
-    prediction = predicted[0] if len(predicted) == 1 else ensemble.mean(predicted)
-    tested = measure(prediction, images, run)
-    dataset, outputs = images.dataset, prediction.outputs
-    answers = Answers(dataset.pictures(images.x), images.y, outputs, dataset.class_names, images.words())
-    measured = dataset.task.evaluated(answers, tested["loss"])
-    report = _report(run, images, measured, prediction, tested)
-    if options.ensemble:
-        each = [measure(own, images, run)[dataset.task.running] for own in predicted]
-        report["members"] = dict(zip([member.run_id for member in members], each, strict=True))
+    scored = scoring.score(run, members, images, trusted)
+    measured, report, tested = scored.measured, scored.report, scored.tested
     with tracker.folder() as made, imports.paused_collection():
         drawn = _write(made, measured, report)
         try:
@@ -88,7 +74,8 @@ def evaluate(options: argparse.Namespace) -> int:
             raise RunError(f"the results cannot be written to {folder}: {first_line(error)}") from error
         if options.log:
             _log(run, images, measured, made)
-    _warn(screen, members, images, report)
+    for warning in scoring.warnings(members, images, report):
+        screen.warn(warning)
     if options.json:
         print(json.dumps(report))
     else:
@@ -96,63 +83,6 @@ def evaluate(options: argparse.Namespace) -> int:
         if options.log:
             screen.table({"logged": f"to run {run.run_id}, as evaluation.{_key(images)}.* and under evaluation/"})
     return commands.DONE
-
-
-def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Prediction:
-    """Return the predictions of a run's model for labelled images. Imports Keras.
-
-    Args:
-        run: the run.
-        images: the images.
-        trusted: modules whose code the model may use.
-    Raises:
-        SettingsError: the model cannot be loaded, or has another input shape or other classes.
-        RunError: the model's output is no prediction of its task.
-    """
-    with imports.quick_imports():
-        from mnist_exp.training import outputs
-        from mnist_exp.training.predict import predict_raw
-
-        model = load.of_run(run, trusted)
-    task = images.dataset.task
-    images = labelled_images.fitted(run, images, model)
-    twin = outputs.raw_twin(model, task.activation)
-    prediction = Prediction(*predict_raw(model, twin, task.activation, images.x))
-    if problem := task.check_outputs(prediction.outputs, f"the model of run {run.run_id}"):
-        raise RunError(problem)
-    return prediction
-
-
-def measure(prediction: Prediction, images: Images, run: StoredRun) -> dict[str, float]:
-    """Return each metric of predictions by its name, as the run computes those of its test set.
-
-    Args:
-        prediction: for the images.
-        images: labelled.
-        run: whose model predicted.
-    """
-    from mnist_exp.training import loss, testing
-    from mnist_exp.training.scores import Scores
-
-    dataset, settings = images.dataset, images.settings
-    made = loss.make(settings.loss, dataset.task.activation, dataset.outputs, from_logits=prediction.is_raw)
-    objective = run.params.get(names.SELECTED_BY, "")
-    scores = Scores(dataset.task, settings.metrics, len(dataset.class_names), objective)
-    try:
-        return testing.measured(prediction.outputs, prediction.raw, made, dataset.task, scores, images.y)
-    except TrainingError as error:
-        raise RunError(str(error)) from error
-
-
-def _images(run: StoredRun, options: argparse.Namespace) -> Images:
-    trusted = commands.trusted(options)
-    if options.data is None:
-        try:
-            return labelled_images.own(run, options.split, labelled_images.values(options.options), trusted)
-        except DataError as error:
-            fix = "say where the run's data are with data.path=/folder, or choose another data set with --data=NAME"
-            raise DataError([*error.problems, fix]) from error
-    return labelled_images.other(run, options.split, options.data, options.options, trusted, options.config_dir)
 
 
 def _folder(run: StoredRun, images: Images, output: str | None) -> Path:
@@ -176,32 +106,6 @@ def _plain(name: str) -> str:
 def _key(images: Images) -> str:
     """Return the part of the metrics' names that stands for these images."""
     return f"{_plain(images.dataset.name)}.{images.split}"
-
-
-def _report(
-    run: StoredRun, images: Images, measured: Evaluated, prediction: Prediction, tested: Mapping[str, float]
-) -> dict[str, Any]:
-    """Return all results as plain values, for JSON."""
-    running = images.dataset.task.running
-    report: dict[str, Any] = {
-        "run_id": run.run_id,
-        "data": images.dataset.name,
-        "split": images.split,
-        "data_sha256": images.dataset.sha256,
-        "place": images.dataset.place,
-        "trained_on": None,
-        f"{running}_of_new": None,
-        **{name: value if math.isfinite(value) else None for name, value in tested.items()},
-        **measured.facts,
-    }
-    if images.seen is not None:
-        new = ~images.seen
-        report["trained_on"] = int(images.seen.sum())
-        if new.any():
-            report[f"{running}_of_new"] = measure(prediction.of(new), images.of(new), run)[running]
-    if images.is_own and images.split == "test" and not run.is_sweep:
-        report["logged"] = {name: run.metrics.get(names.tested(name)) for name in tested}
-    return report
 
 
 def _write(folder: Path, measured: Evaluated, report: Mapping[str, Any]) -> list[str]:
@@ -235,43 +139,6 @@ def _log(run: StoredRun, images: Images, measured: Evaluated, folder: Path) -> N
         raise RunError(f"the tracking store refused the results: {mlflow_log.reason(error)}") from error
 
 
-def _warn(screen: Screen, members: Sequence[StoredRun], images: Images, report: Mapping[str, Any]) -> None:
-    """Warn if the images were used for training, or if the results differ from the recorded ones."""
-    total, trained_on = report["images"], report["trained_on"]
-    what = "the run" if len(members) == 1 else "the ensemble"
-    running = images.dataset.task.running
-    if trained_on is None:
-        screen.warn(f"it is not known whether {what} was trained on some of these images: {images.why_unknown}")
-    elif trained_on == total:
-        screen.warn(f"{what} was trained on all {total:,} of these images: the results say nothing about new images")
-    elif trained_on:
-        assert images.seen is not None
-        screen.warn(
-            f"{what} was trained on {trained_on:,} of these {total:,} images: the results are too good for new images; "
-            f"the {running} on the {total - trained_on:,} others is {report[f'{running}_of_new']:.4f}"
-        )
-    for warning in images.dataset.warnings:
-        screen.warn(warning)
-    for words in (f(members[0], images.dataset) for f in (labelled_images.renamed, labelled_images.rescaled)):
-        if words:
-            screen.warn(words)
-    if differences := _differences(report):
-        screen.warn(f"the results differ from the recorded ones: {'; '.join(differences)}")
-
-
-def _differences(report: Mapping[str, Any]) -> list[str]:
-    """Return how the results differ from those that the run recorded."""
-    differences = []
-    for name, value in report.get("logged", {}).items():
-        if value is None:
-            differences.append(f"it has no {names.tested(name)}")
-        elif report[name] is None:  # It is not a number; so it was then, or MLflow would not have kept it.
-            continue
-        elif not math.isclose(value, report[name], rel_tol=_ROUNDING, abs_tol=_ROUNDING):
-            differences.append(f"{name} {report[name]:.6g} against {value:.6g}, {report[name] - value:+.2g}")
-    return differences
-
-
 def _show(
     screen: Screen,
     run: StoredRun,
@@ -290,7 +157,7 @@ def _show(
         **measured.rows,
         **_other_metrics(run, measured, tested),
     }
-    if "logged" in report and not _differences(report):
+    if "logged" in report and not scoring.differences(report):
         first = (task.running, "loss")
         *names_before, last = [*first, *(name for name in report["logged"] if name not in first)]
         rows["check"] = f"{', '.join(names_before)} and {last} are as the run recorded them"

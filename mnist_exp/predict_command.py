@@ -2,43 +2,18 @@
 
 import argparse
 import contextlib
-import functools
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from mnist_exp import commands
-from mnist_exp.errors import DataError, SettingsError, printable
-from mnist_exp.inference import (
-    answer_table,
-    answers,
-    counting,
-    doubt,
-    load,
-    pixel_record,
-    preprocessing,
-    recorded_task,
-)
-from mnist_exp.inference.answers import Answer, Predictor, Ready
+from mnist_exp.errors import SettingsError, printable
+from mnist_exp.inference import answer_table, asking, counting, doubt, preprocessing
+from mnist_exp.inference.answers import Answer
 from mnist_exp.inference.doubt import Doubt
-from mnist_exp.inference.inputs import arrays as array_inputs
 from mnist_exp.inference.inputs import images as image_inputs
-from mnist_exp.inference.inputs.arrays import Example
-from mnist_exp.inference.inputs.images import Image
-from mnist_exp.inference.preprocessing import Reader
-from mnist_exp.inference.table_record import TableRecord
-from mnist_exp.runtime import imports
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tasks.task import Task
-from mnist_exp.tracking.runs import StoredRun
-
-if TYPE_CHECKING:
-    import keras
-
-    from mnist_exp.numpy_model.model import NumpyModel
 
 _WIDEST = 40  # characters of a column of paths
 NO_ANSWER = "no answer"
@@ -46,7 +21,12 @@ NO_ANSWER = "no answer"
 
 def main() -> None:
     """Run the command line."""
-    commands.leave_with(lambda: predict(_parser().parse_args()))
+    commands.leave_with(lambda: predict(read(sys.argv[1:])))
+
+
+def read(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line."""
+    return _parser().parse_args(list(words))
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -60,27 +40,29 @@ def predict(options: argparse.Namespace) -> int:
     _check(options)
     images = image_inputs.find(options.images)
     run = commands.find(options)
-    trusted = commands.trusted(options)
-    task = recorded_task.of_run(run, trusted)
-    known = doubt.of_run(run, task, options.abstain)
-    total = _total(images)
-    with imports.quick_imports():  # TensorFlow prints messages about GPUs when it creates its first array.
-        model = load.to_answer(run, trusted, total)
     screen = Screen()
-    items, paths = _items(run, model, options, images, lambda sentence: screen.error(printable(sentence)))
-    outputs = model.output_shape[-1]
-    names = preprocessing.class_names(run, task, outputs)
-    columns = answer_table.columns_of(options.csv_columns, task, names, outputs)
+    asked = asking.of_files(
+        run,
+        images,
+        options.images,
+        trusted=commands.trusted(options),
+        way=options.preprocess,
+        abstain=options.abstain,
+        tell=lambda sentence: screen.error(printable(sentence)),
+    )
+    task, known, names = asked.task, asked.known, asked.names
+    columns = answer_table.columns_of(options.csv_columns, task, names, asked.outputs)
     for sentence in known.told():
         screen.error(f"note: {sentence}")
-    wide = min(max((len(printable(path)) for path in paths), default=1), _WIDEST)
+    wide = min(max((len(printable(path)) for path in asked.paths), default=1), _WIDEST)
     show = _shown(options, task, names, known, wide)
     count = failed = unanswered = unlike = 0
     with contextlib.ExitStack() as stack:
         write = stack.enter_context(answer_table.writer(options.csv, columns)) if options.csv else None
-        step = stack.enter_context(counting.bar(screen, total, is_quiet=options.csv not in (None, answer_table.STDOUT)))
-        predictor = Predictor(model, known.likeness, lambda: load.by_keras(run, trusted))
-        for answer in answers.of_ready(predictor, items):
+        step = stack.enter_context(
+            counting.bar(screen, asked.total, is_quiet=options.csv not in (None, answer_table.STDOUT))
+        )
+        for answer in asked.answers:
             step()
             if answer.error:
                 failed += 1
@@ -117,88 +99,15 @@ def _check(options: argparse.Namespace) -> None:
         raise SettingsError(problems)
 
 
-def _total(images: Sequence[Image | None]) -> int | None:
-    """Return how many images there are; None if only reading them tells."""
-    is_known = all(image is not None and not array_inputs.is_array(image.path) for image in images)
-    return len(images) if is_known else None
-
-
-def _items(
-    run: StoredRun,
-    model: "keras.Model | NumpyModel",
-    options: argparse.Namespace,
-    images: Sequence[Image | None],
-    tell: Callable[[str], None],
-) -> tuple[Iterator[Ready], Sequence[str]]:
-    """Return the examples to come, and the paths that are known already."""
-    shape = model.input_shape[1:]
-    taken = pixel_record.recorded_range(run)
-    examples_of = functools.partial(array_inputs.all_of, taken=taken, record=TableRecord(run), tell=tell)
-    if preprocessing.takes_images(model):
-        reader = preprocessing.reader(run, preprocessing.shape_of(model, run), options.preprocess)
-
-        def each() -> Iterator[Image | Example]:
-            for image in image_inputs.all_of(images):
-                if isinstance(image.source, DataError | bytes) or not array_inputs.is_array(image.path):
-                    yield image
-                else:
-                    yield from examples_of([image.path], shape, True, reader=reader)
-
-        return answers.ahead(lambda item: _ready(reader, item), each()), [image.path for image in images if image]
-    if options.preprocess == preprocessing.MNIST:
-        raise SettingsError(f"--preprocess=mnist is for images: the model of run {run.run_id} takes arrays")
-    names, pixels = array_inputs.find(options.images), pixel_record.takes_pixels(model)
-    examples = examples_of(names, shape, pixels)
-    return map(_as_ready, examples), [f"{name}:0000" for name in names]
-
-
-def _ready(reader: Reader, item: Image | Example) -> Ready:
-    """Return an image ready for the model, or why it cannot be."""
-    if isinstance(item, Example):
-        return _as_ready(item)
-    if isinstance(item.source, DataError):
-        return answers.failed(item.path, item.source)
-    try:
-        prepared = reader.read(item.source, "standard input" if isinstance(item.source, bytes) else "")
-    except DataError as error:
-        what = "standard input" if item.path == image_inputs.STDIN else item.path
-        return answers.failed(item.path, error if what in str(error) else DataError(f"{what}: {error}"))
-    return Ready(item.path, reader.raw(prepared.pixels[np.newaxis])[0], prepared.pixels, prepared.notes)
-
-
-def _as_ready(example: Example) -> Ready:
-    if isinstance(example.values, DataError):
-        return answers.failed(example.path, example.values)
-    return Ready(example.path, example.values, example.picture, example.notes)
-
-
 def _shown(
     options: argparse.Namespace, task: Task, names: Sequence[str] | None, known: Doubt, wide: int
 ) -> Callable[[Answer], str]:
     """Return what is printed of an answer; an empty text is not printed."""
     if options.json:
-        return lambda answer: json.dumps(as_json(answer, task, names, known))
+        return lambda answer: json.dumps(asking.as_json(answer, task, names, known))
     if options.csv:
         return lambda _: ""
     return lambda answer: "" if answer.error else line(answer, task, names, options.top, wide, known)
-
-
-def as_json(answer: Answer, task: Task, names: Sequence[str] | None, known: Doubt) -> dict[str, Any]:
-    """Return a prediction for other programs.
-
-    Args:
-        answer: the prediction, or an error.
-        task: of the model.
-        names: names of the classes, labels or numbers. With None they are counted.
-        known: of the answers of the run's model.
-    """
-    if answer.output is None:
-        return {"path": answer.path, "error": answer.error}
-    facts = task.as_json(answer.output, names)
-    if not known.is_answered(answer.output):
-        facts |= {key: None for key in ("label", "labels") if key in facts}
-    added = known.as_json(answer.output, answer.is_unlike, names)
-    return {"path": answer.path, **facts, "preprocessing": list(answer.notes), **added}
 
 
 def line(answer: Answer, task: Task, names: Sequence[str] | None, top: int, wide: int, known: Doubt) -> str:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 from real_runs import client_of
+from schemas import validate
 
 from mnist_exp import commands, compose, load_model, run
 from mnist_exp import evaluate_command as evaluate
@@ -68,6 +69,7 @@ def call(*words):
 def report_of(*words):
     code, out, err = call(*words, "--json")
     assert code == 0, err
+    validate(json.loads(out), "evaluation-1")
     return json.loads(out), err
 
 

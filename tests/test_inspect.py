@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from real_browser import page
+from schemas import validate
 
 from mnist_exp import commands, compose, data, inspect
 from mnist_exp.composition.preflight import load_data
@@ -79,7 +80,9 @@ def call(capfd, *words, code=0):
 
 
 def values(capfd, *words):
-    return json.loads(call(capfd, *words, "--json").out)
+    found = json.loads(call(capfd, *words, "--json").out)
+    validate(found, "inspection-1")
+    return found
 
 
 def by_kind(found):

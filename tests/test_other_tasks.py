@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from real_runs import client_of
+from schemas import validate
 
 from mnist_exp import commands, compose, export, rerun, run
 from mnist_exp import evaluate_command as evaluate
@@ -102,6 +103,7 @@ def test_evaluation_is_as_recorded(one, capsys):
     assert "are as the run recorded them" in out, out
     (folder,) = Path("evaluations").glob(f"{result.run_id[:8]}*")
     found = json.loads((folder / "evaluation.json").read_text())
+    validate(found, "evaluation-1")
     for name, value in result.metrics.items():
         if name.startswith("test_"):
             assert found[name.removeprefix("test_")] == pytest.approx(value, rel=1e-5), name
@@ -143,6 +145,7 @@ def test_prediction_of_a_picture(one, capsys):
     Image.fromarray(np.repeat(np.array([180, 20], np.uint8), 4)[:, None].repeat(8, axis=1)).save("picture.png")
     assert call(predict, result.run_id, "picture.png", "--json", TRUST) == 0
     found = json.loads(capsys.readouterr().out)
+    validate(found, "predict-1")
     if task == "classification":
         assert found["label"] == 1 and len(found["probabilities"]) == 3
     elif task == "binary":

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from real_runs import SMALL, client_of
+from schemas import validate
 
 from mnist_exp import commands, compose, run
 from mnist_exp import predict_command as predict
@@ -24,7 +25,7 @@ from mnist_exp.data.appearance import Appearance
 from mnist_exp.data.images.files import read_image
 from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import answers, preprocessing
+from mnist_exp.inference import answers, asking, preprocessing
 from mnist_exp.inference.answers import Answer, Predictor
 from mnist_exp.inference.doubt import Doubt
 from mnist_exp.inference.inputs import images as image_inputs
@@ -85,8 +86,10 @@ def command(recorded, capfd, monkeypatch):
     def predicted(*arguments, stdin=b"", run_id=run_id):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         options = ["--tracking-uri", f"sqlite:///{place}/mlflow.db", *arguments]
-        code = commands.code_of(lambda: predict.predict(predict._parser().parse_args([run_id, *options])))
+        code = commands.code_of(lambda: predict.predict(predict.read([run_id, *options])))
         out, err = capfd.readouterr()
+        for line in out.splitlines() if "--json" in arguments else ():
+            validate(json.loads(line), "predict-1")
         # Said of every answer of a run without a hold-out; `test_run_without_a_hold_out_says_so` looks at it.
         return code, out.splitlines(), err.replace(uncalibrated(run_id), "")
 
@@ -298,7 +301,7 @@ def ready(files):
     """Return image files as a model of 28×28 takes them."""
     reader = preprocessing.Reader((28, 28, 1), "plain", "light")
     images = (image_inputs.Image(file.name, file) for file in files)
-    return answers.ahead(lambda image: predict._ready(reader, image), images)
+    return answers.ahead(lambda image: asking.ready(reader, image), images)
 
 
 def test_nan_gives_an_error(recorded):
@@ -306,8 +309,8 @@ def test_nan_gives_an_error(recorded):
     files = sorted((recorded[0] / "digits").iterdir())[:2]
     good, bad = answers.of_ready(Predictor(model), ready(files))
     task = Classification()
-    assert predict.as_json(good, task, None, Doubt(task))["probability"] == 0.5
-    assert predict.as_json(bad, task, None, Doubt(task)) == {
+    assert asking.as_json(good, task, None, Doubt(task))["probability"] == 0.5
+    assert asking.as_json(bad, task, None, Doubt(task)) == {
         "path": files[1].name,
         "error": f"{files[1].name}: the model answers with NaN: its training diverged",
     }
@@ -368,8 +371,8 @@ def test_wrong_command_line_is_reported_before_the_store_is_opened(alone, argume
 def test_names_and_colour_are_those_of_the_run():
     answer = Answer("a\n.png", np.array([0.1, 0.7, 0.2], np.float32), ("inverted: dark on light",))
     names, task = ["cat", "dog\x1b[2J", "cow"], Classification()
-    assert predict.as_json(answer, task, names, Doubt(task))["label"] == "dog\x1b[2J"
-    assert predict.as_json(answer, task, None, Doubt(task))["label"] == 1
+    assert asking.as_json(answer, task, names, Doubt(task))["label"] == "dog\x1b[2J"
+    assert asking.as_json(answer, task, None, Doubt(task))["label"] == 1
     line = predict.line(answer, task, names, 2, 8, Doubt(task))
     assert line == "a\\n.png   dog\\x1b[2J  0.7000   cow 0.2000   inverted: dark on light"
 

@@ -102,7 +102,7 @@ def all_of(
             if record and name.lower().endswith(TEXTS) and len(shape) == 3 and record.is_transposed(name):
                 tell(f"{name}: rows and columns of its images are exchanged, as in training")
                 values = _upright(values, shape)
-            yield from _examples(name, values, shape, taken if pixels else None, reader)
+            yield from examples(name, values, shape, taken if pixels else None, reader)
         except DataError as error:
             yield Example(name, DataError(f"{name}: {error}"))
 
@@ -133,9 +133,19 @@ def _files(name: str, contents: Iterator[bytes | None], reader: Reader) -> Itera
             yield Example(place, reader.raw(prepared.pixels[np.newaxis])[0], prepared.notes, prepared.pixels)
 
 
-def _examples(
+def examples(
     name: str, values: Array, shape: tuple[int, ...], taken: Range | None, reader: Reader | None
 ) -> Iterator[Example]:
+    """Yield the examples of an array, in order.
+
+    Args:
+        name: of it, for people.
+        values: (n, …).
+        shape: of one example, as the model takes it.
+        taken: the values of black and white that the model takes; None if its values are no pixels.
+        reader: makes images of another size ready; None refuses these.
+    Raises: DataError: they do not fit the model.
+    """
     if values.dtype.kind not in "uif":
         raise DataError(f"it holds {values.dtype} values; they must be numbers")
     shaped = _shaped(values, shape)
