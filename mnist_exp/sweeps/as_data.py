@@ -7,6 +7,7 @@ from mnist_exp.config.nested import flatten
 from mnist_exp.experiment import as_data
 from mnist_exp.sweeps import leaderboard, summary
 from mnist_exp.sweeps.call import SweepCall
+from mnist_exp.sweeps.configurations import Configuration
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.parent_run import ParentRun, facts
@@ -54,11 +55,23 @@ def of_sweep(run: StoredRun, outcome: Outcome, errors: Sequence[str] = ()) -> di
         "objective": as_data.objective(settings, best.objective if best is not None else None),
         "minimize_too": outcome.how.minimize_too,
         "counts": {kind: outcome.count(kind) for kind in leaderboard.OUTCOMES},
+        "configurations": [_configuration(one) for one in outcome.configurations],
         "jobs": jobs,
         "best": jobs[0] if best is not None else None,
         "chance": outcome.within_chance,
     }
     return as_data.document("sweep", run, found)
+
+
+def _configuration(one: Configuration) -> dict[str, Any]:
+    return {
+        "options": {key: plain.typed(value) for key, value in one.values.items()},
+        "seeds": len(one.jobs),
+        "mean": plain.number(one.mean),
+        "std": plain.number(one.std),
+        "interval": None if one.interval is None else [plain.number(end) for end in one.interval],
+        "run_ids": [job.run_id for job in one.jobs],
+    }
 
 
 def _job(row: Row) -> dict[str, Any]:

@@ -4,8 +4,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 
-from mnist_exp.sweeps import leaderboard
-from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps import configurations, leaderboard
 from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.tracking import names
 
@@ -30,30 +29,47 @@ def note(outcome: Outcome, concluded: Mapping[str, str], experiment_id: str) -> 
     head = [settings.tracking.description] if settings.tracking.description else []
     if text := concluded.get(names.VERDICT):
         head += ["**What may be concluded**", "\n".join(f"- {_plain(sentence)}" for sentence in text.splitlines())]
-    head.append(f"Best of {len(ranked)}: {_run(best.name, best.run_id, runs_at)}, "
-                f"{settings.objective} {best.objective:.4f} (run {best.run_id})")  # fmt: skip
+    if means := outcome.configurations:
+        best = means[0].jobs[0]
+        head.append(
+            f"Best of {len(means)} configurations: {_plain(means[0].words(settings.objective))}; one of its runs:"
+        )
+    else:
+        head.append(f"Best of {len(ranked)}: {_run(best.name, best.run_id, runs_at)}, "
+                    f"{_plain(settings.objective)} {best.objective:.4f} (run {best.run_id})")  # fmt: skip
     if len(best.command) <= _LONGEST_COMMAND:
         head.append(f"    {best.command}")
     if names.BEST_CONFIGURATION not in concluded and (close := outcome.within_chance):
         head.append(f"Chance: {_plain(close)}.")
     for rows in _MOST_NOTED:
-        board = _board(ranked[:rows], outcome.plan.space.keys, outcome.objective, outcome.how.minimize_too, runs_at)
+        board = _means(outcome, rows) if outcome.configurations else _board(outcome, rows, runs_at)
         text = "\n\n".join([*head, board, *_picture(outcome)])
         if len(text) <= _LONGEST:
             return text
     return "\n\n".join(head)[:_LONGEST]
 
 
-def _board(rows: Sequence[Row], keys: Sequence[str], objective: str, minimized: str | None, runs_at: str) -> str:
-    """Return jobs as a table whose names of runs lead to their pages; without times, which differ."""
-    head, lines = leaderboard.table(rows, keys, objective, minimized)
+def _board(outcome: Outcome, most: int, runs_at: str) -> str:
+    """Return the best jobs as a table whose names of runs lead to their pages; without times, which differ."""
+    rows, minimized = outcome.ranked[:most], outcome.how.minimize_too
+    head, lines = leaderboard.table(rows, outcome.plan.space.keys, outcome.objective, minimized)
     kept = [place for place, name in enumerate(head) if name not in ("time", "run")]
     cells = [[_plain(line[place]) for place in kept] for line in lines]
     for row, line in zip(rows, cells, strict=True):
         marked = " \\*" if row.by_other_code else ""
         line.append(_run((row.run_id or "-")[:8], row.run_id, runs_at) + marked)
-    shown = [[*(_plain(head[place]) for place in kept), "run"], ["---"] * (len(kept) + 1), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in shown)
+    return _marked([*(_plain(head[place]) for place in kept), "run"], cells)
+
+
+def _means(outcome: Outcome, most: int) -> str:
+    """Return the best configurations as a table, without times, which differ."""
+    head, lines = configurations.table(outcome.configurations[:most], outcome.plan.space.keys, outcome.objective)
+    return _marked([_plain(name) for name in head[:-1]], [[_plain(text) for text in line[:-1]] for line in lines])
+
+
+def _marked(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown of cells that are Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
 
 
 def _picture(outcome: Outcome) -> list[str]:

@@ -110,7 +110,7 @@ def table(
         objective: name of the objective.
         minimized: name of the second objective; None if there is none.
     """
-    short, tested = short_names(keys), _tested(rows, objective)
+    short, tested = short_names(keys), tested_by(rows, objective)
     head = ["rank", *(short[key] for key in keys), objective, *([minimized] if minimized else [])]
     lines = []
     for rank, row in enumerate(rows[:MOST_SHOWN], start=1):
@@ -121,7 +121,8 @@ def table(
     return [*head, tested, names.EPOCHS, "time", "run"], lines
 
 
-def _tested(rows: Sequence[Row], objective: str) -> str:
+def tested_by(rows: Sequence[Row], objective: str) -> str:
+    """Return the name of the metric of the test set that goes with an objective."""
     return names.tested_by(objective, (name for row in rows for name in row.metrics))
 
 
@@ -134,7 +135,7 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
         keys: the swept options.
         objective: name of the objective.
     """
-    tested = _tested(rows, objective)
+    tested = tested_by(rows, objective)
     first = ["rank", *keys, "outcome", objective, tested, names.EPOCHS, "seconds", "run_id"]
     metrics = sorted({name for row in rows for name in row.metrics} - {names.OBJECTIVE, names.BEST_EPOCH, *first})
     with file.open("w", newline="", encoding="utf-8") as opened:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search.study import Study
-from mnist_exp.sweeps import leaderboard
+from mnist_exp.sweeps import configurations, leaderboard
+from mnist_exp.sweeps.configurations import Configuration
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.tracking import names
@@ -51,6 +52,15 @@ class Outcome:
         return [*reversed(front), *(row for row in rows if row not in front)]
 
     @property
+    def configurations(self) -> list[Configuration]:
+        """The configurations of a sweep over seeds, the best mean first; none if seeds are not swept."""
+        if self.how.minimize_too is not None:
+            return []
+        settings = self.plan.settings
+        return configurations.by_mean(leaderboard.ranked(self.rows, settings.direction), self.plan.space.keys,
+                                      settings.direction)  # fmt: skip
+
+    @property
     def failed(self) -> list[Row]:
         """The jobs that failed, in this call or before."""
         return [row for row in self.rows if row.outcome == "failed"]
@@ -66,9 +76,14 @@ class Outcome:
 
     @property
     def within_chance(self) -> str | None:
-        """How many jobs are so close to the best one that chance may explain the difference; None if no job is."""
+        """How many jobs are so close to the best one that chance may explain the difference; None if no job is.
+
+        None for a sweep over seeds, too: their spread says it better.
+        """
         images = self.plan.validated_on
         if self.objective != names.VAL_ACCURACY or len(self.ranked) < 2 or self.how.minimize_too:
+            return None
+        if self.configurations:
             return None
         best = self.ranked[0].objective
         # The standard error of a difference of two accuracies, as if the images were two independent samples. The

@@ -71,16 +71,19 @@ class Sweep:
         counts = ", ".join(f"{count} {kind}" for kind, count in self.document["counts"].items() if count)
         told = [*self.errors, *([self.verdict] if self.verdict else []), *([self.chance] if self.chance else [])]
         told += [f"failed: {job['name']}: {job['error']}" for job in jobs if job["error"]][:_MOST_FAILED]
-        keys = list(dict.fromkeys(key for job in jobs for key in job["options"]))
-        tested = names.tested_by(objective, (name for job in jobs for name in job["metrics"]))
-        rows = [_cells(job, keys, tested) for job in jobs[:_MOST_SHOWN]]
-        head = [*(name for name in keys), "outcome", objective, tested, "epochs", "time", "run"]
-        more = (
-            f"<p>… and {len(jobs) - _MOST_SHOWN:,} more, in <code>.jobs</code></p>" if len(jobs) > _MOST_SHOWN else ""
-        )
+        means = self.document["configurations"]
+        board = _means(means, objective) if means else _board(jobs, objective)
         title = f"sweep {self.run_id or 'that is not recorded'}: {self.status}, {counts}"
         sentences = "".join(f"<p>{html.escape(text)}</p>" for text in told)
-        return f"<div><b>{html.escape(title)}</b>{notebooks.table(head, rows)}{more}{sentences}</div>"
+        return f"<div><b>{html.escape(title)}</b>{board}{sentences}</div>"
+
+    @functools.cached_property
+    def configurations(self) -> "pd.DataFrame":
+        """Of a sweep over seeds a row each configuration, the best mean first: options, seeds, mean, std, interval."""
+        import pandas as pd
+
+        found = self.document["configurations"]
+        return pd.DataFrame([{**one["options"], **{k: v for k, v in one.items() if k != "options"}} for one in found])
 
     @functools.cached_property
     def jobs(self) -> "pd.DataFrame":
@@ -90,12 +93,38 @@ class Sweep:
         return pd.DataFrame([_row(job, self.document["objective"]["name"]) for job in self.document["jobs"]])
 
 
-def _cells(job: dict[str, Any], keys: Sequence[str], tested: str) -> list[str]:
-    def number(value: float | None) -> str:
-        return "" if value is None else wording.metric(value)
+def _board(jobs: Sequence[dict[str, Any]], objective: str) -> str:
+    """Return jobs as an HTML table, the best first."""
+    keys = list(dict.fromkeys(key for job in jobs for key in job["options"]))
+    tested = names.tested_by(objective, (name for job in jobs for name in job["metrics"]))
+    rows = [_cells(job, keys, tested) for job in jobs[:_MOST_SHOWN]]
+    head = [*keys, "outcome", objective, tested, "epochs", "time", "run"]
+    return notebooks.table(head, rows) + _more(jobs, "jobs")
 
+
+def _means(found: Sequence[dict[str, Any]], objective: str) -> str:
+    """Return configurations as an HTML table, the best mean first."""
+    rows = []
+    for one in found[:_MOST_SHOWN]:
+        options = [wording.show(value) for value in one["options"].values()]
+        interval = " to ".join(map(_number, one["interval"] or ()))
+        rows.append([*options, str(one["seeds"]), _number(one["mean"]), _number(one["std"]), interval])
+    head = [*found[0]["options"], "seeds", objective, "± std", "95 % interval"]
+    return notebooks.table(head, rows) + _more(found, "configurations")
+
+
+def _more(found: Sequence[Any], where: str) -> str:
+    count = len(found) - _MOST_SHOWN
+    return f"<p>… and {count:,} more, in <code>.{where}</code></p>" if count > 0 else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else wording.metric(value)
+
+
+def _cells(job: dict[str, Any], keys: Sequence[str], tested: str) -> list[str]:
     options = ["" if key not in job["options"] else wording.show(job["options"][key]) for key in keys]
-    figures = [number(job["objective"]), number(job["metrics"].get(tested)), str(job["epochs"])]
+    figures = [_number(job["objective"]), _number(job["metrics"].get(tested)), str(job["epochs"])]
     return [*options, job["outcome"], *figures, f"{job['duration_s']:.1f} s", (job["run_id"] or "")[:_SHORT_ID]]
 
 

@@ -14,7 +14,7 @@ from mnist_exp.experiment import own_code, provenance
 from mnist_exp.jobs.crew import Crew
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
-from mnist_exp.sweeps import conclusion, description, leaderboard
+from mnist_exp.sweeps import conclusion, configurations, description, leaderboard
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
@@ -157,9 +157,7 @@ def show(
     """
     ranked = outcome.ranked
     if ranked:
-        screen.columns(*leaderboard.table(ranked, outcome.plan.space.keys, outcome.objective, outcome.how.minimize_too))
-        if len(ranked) > leaderboard.MOST_SHOWN:
-            screen.out.print(f"… and {len(ranked) - leaderboard.MOST_SHOWN} more, in leaderboard.csv of the parent run")
+        _show_leaderboard(screen, outcome)
         if marked := sorted({file for row in ranked if row.by_other_code for file in row.changed}):
             screen.out.print(f"* done by other code: {own_code.words(marked)}")
         screen.out.print()
@@ -181,6 +179,21 @@ def show(
         screen.error(f"… and {len(outcome.failed) - _MOST_FAILURES} more failed, in leaderboard.csv of the parent run")
 
 
+def _show_leaderboard(screen: Screen, outcome: Outcome) -> None:
+    """Print the best jobs; of a sweep over seeds the best configurations."""
+    keys = outcome.plan.space.keys
+    if ranked := outcome.configurations:
+        screen.columns(*configurations.table(ranked, keys, outcome.objective))
+        more, where = len(ranked) - leaderboard.MOST_SHOWN, "each job is in leaderboard.csv of the parent run"
+        if outcome.parent:
+            screen.out.print(f"… and {more} more; {where}" if more > 0 else f"means over the seeds; {where}")
+        return
+    jobs = outcome.ranked
+    screen.columns(*leaderboard.table(jobs, keys, outcome.objective, outcome.how.minimize_too))
+    if len(jobs) > leaderboard.MOST_SHOWN:
+        screen.out.print(f"… and {len(jobs) - leaderboard.MOST_SHOWN} more, in leaderboard.csv of the parent run")
+
+
 def _result(outcome: Outcome, concluded: Mapping[str, str]) -> dict[str, str]:
     """Return what came of a sweep, for people."""
     ranked = outcome.ranked
@@ -189,15 +202,27 @@ def _result(outcome: Outcome, concluded: Mapping[str, str]) -> dict[str, str]:
     rows = {"sweep": ", ".join(counts) + (f"; {reused} of them done before" if reused else "")}
     if saved := _saved_epochs(outcome):
         rows["saved"] = f"{saved} of {saved + _spent_epochs(outcome)} epochs, by pruning"
-    if ranked:
-        best = ranked[0]
-        rows["best"] = f"{best.name or 'the only job'}: {outcome.objective} {best.objective:.4f}"
-        rows["again"] = best.command
+    if means := outcome.configurations:
+        rows["best"] = means[0].words(outcome.objective)
+        rows["again"] = means[0].jobs[0].command
+    elif ranked:
+        job = ranked[0]
+        rows["best"] = f"{job.name or 'the only job'}: {outcome.objective} {job.objective:.4f}"
+        rows["again"] = job.command
     if names.BEST_CONFIGURATION in concluded:
-        rows["verdict"] = " ".join(concluded[names.VERDICT].splitlines())
+        rows["verdict"] = _in_short(concluded[names.VERDICT], outcome)
     elif close := outcome.within_chance:
         rows["chance"] = close
     return rows
+
+
+def _in_short(verdict: str, outcome: Outcome) -> str:
+    """Return the first of the conclusions that the line of the best configuration does not say already."""
+    first, *others = verdict.splitlines()
+    if not others or not outcome.configurations:
+        return " ".join([first, *others])
+    more = len(others) - 1
+    return others[0] + (f" The report says {more} more." if more else "")
 
 
 def record(history: SweepHistory, outcome: Outcome) -> dict[str, str]:
@@ -210,7 +235,7 @@ def record(history: SweepHistory, outcome: Outcome) -> dict[str, str]:
     with tracker.folder() as folder:
         leaderboard.write_csv(folder / "leaderboard.csv", outcome.in_order, keys, outcome.objective)
         if ranked:
-            _write_best(folder / "best.yaml", ranked[0], outcome, history)
+            _write_best(folder / "best.yaml", outcome, history)
             _draw(folder, history, outcome)
         history.log(outcome.parent, metrics(outcome), folder)
     concluded = _conclude(history, outcome)
@@ -284,11 +309,18 @@ def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
     )
 
 
-def _write_best(file: Path, best: Row, outcome: Outcome, history: SweepHistory) -> None:
-    """Write the configuration that the best job has recorded."""
+def _write_best(file: Path, outcome: Outcome, history: SweepHistory) -> None:
+    """Write the configuration that the best job has recorded; over seeds, that of the best mean with its first seed."""
+    means = outcome.configurations
+    best = means[0].jobs[0] if means else outcome.ranked[0]
     assert best.run_id is not None
     text = OmegaConf.to_yaml(OmegaConf.create(history.get(best.run_id).config()))
     head = f"# {outcome.objective} {best.objective!r}, run {best.run_id}\n# {best.command}\n"
+    if means:
+        seeds = len(means[0].jobs)
+        head = (
+            f"# the best mean: {outcome.objective} {means[0].mean!r} over {seeds} seeds, of which this is one\n{head}"
+        )
     file.write_text(head + text, encoding="utf-8")
 
 

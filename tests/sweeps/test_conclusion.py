@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from real_runs import SMALL, Running, client_of
 
-from mnist_exp.sweeps import conclusion, description
+from mnist_exp.sweeps import conclusion, configurations, description
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
@@ -40,7 +40,7 @@ def outcome(ranked, keys=("model.filters", "seed"), described=None, minimized=No
     plan = SimpleNamespace(settings=settings, space=SimpleNamespace(keys=list(keys)))
     return SimpleNamespace(
         plan=plan, ranked=ranked, objective="val_accuracy", how=SimpleNamespace(minimize_too=minimized),
-        parent="f" * 32, within_chance=within_chance,
+        parent="f" * 32, within_chance=within_chance, configurations=configurations.by_mean(ranked, keys, "maximize"),
     )  # fmt: skip
 
 
@@ -76,13 +76,20 @@ def test_description_has_verdict_links_leaderboard_and_picture():
     parts = text.split("\n\n")
     assert parts[:2] == ["mine, *as it is*", "**What may be concluded**"]
     assert parts[2].startswith("- ")
-    assert f"[filters=4 seed=1](#/experiments/7/runs/{ranked[0].run_id})" in parts[3]
+    assert parts[3].startswith("Best of 2 configurations: filters=4: mean val\\_accuracy 0.9000 ± 0.0000 over 3 seeds")
     assert parts[4] == "    run seed=1"
     head, rule, *lines = parts[5].split("\n")
-    assert head == r"| rank | filters | seed | val\_accuracy | test\_accuracy | epochs | run |"
+    assert head == r"| rank | filters | seeds | val\_accuracy | ± std | 95 % interval | test\_accuracy |"
     assert rule == "| --- | --- | --- | --- | --- | --- | --- |"
-    assert len(lines) == 6
+    assert len(lines) == 2
     assert parts[6] == f"![heat map](get-artifact?path=heat_map.png&run_uuid={'f' * 32})"
+
+
+def test_description_of_one_seed_names_its_jobs():
+    ranked, runs = jobs(("4", "1", 0.9), ("8", "1", 0.5))
+    text = description.note(outcome(ranked), conclusion.tags(ranked, runs, "val_accuracy", "maximize"), "7")
+    assert f"Best of 2: [filters=4 seed=1](#/experiments/7/runs/{ranked[0].run_id})" in text
+    assert r"| rank | filters | seed | val\_accuracy | test\_accuracy | epochs | run |" in text
 
 
 def test_description_shows_names_as_they_are():
@@ -116,7 +123,10 @@ def test_extended_sweep_concludes_anew(alone):
     (run_id,) = parents().keys() - {first[0]}
     tags = parents()[run_id].tags
     assert tags[names.BEST_CONFIGURATION] in ("filters=1", "filters=4")
-    assert tags[names.VERDICT].split("\n")[0] in printed
+    best, second = tags[names.VERDICT].split("\n")[:2]
+    assert second in printed and best not in printed
+    assert f"{tags[names.BEST_CONFIGURATION]}: mean val_accuracy" in printed
+    assert "means over the seeds" in printed
     assert client_of().get_run(tags[names.BEST_RUN]).data.metrics["objective"] == max(
         each.data.metrics["objective"] for each in client_of().search_runs(["1"]) if "objective" in each.data.metrics
     )
