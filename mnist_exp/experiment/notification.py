@@ -58,7 +58,8 @@ def _send(words: Sequence[str], document: Mapping[str, Any], warn: Callable[[str
     """
     try:
         with tempfile.TemporaryFile() as said:
-            problem = _called(words, json.dumps(document, ensure_ascii=False).encode(), said)
+            line = json.dumps(document, ensure_ascii=False) + "\n"  # So that `tee -a` makes a file of lines.
+            problem = _called(words, line.encode(), said)
             said.seek(0)
             lines = said.read(_MOST_SAID).decode(errors="replace").splitlines()
             reason = next((line.strip() for line in lines if line.strip()), "")

@@ -42,8 +42,8 @@ def told(file="told.jsonl"):
 
 
 def test_command_gets_the_document_on_its_standard_input(capfd):
-    assert notified("tee told.json") == []
-    assert json.loads(Path("told.json").read_text(encoding="utf-8")) == DOCUMENT
+    assert notified("tee -a told.jsonl") == notified("tee -a told.jsonl") == []
+    assert [json.loads(line) for line in Path("told.jsonl").read_text("utf-8").splitlines()] == [DOCUMENT, DOCUMENT]
     assert capfd.readouterr() == ("", "")
 
 

@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.kept_models import KeptModels
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
-from mnist_exp.tracking import model_removal, names, references
+from mnist_exp.tracking import mlflow_writes, model_removal, names, references
 
 WHY = "tracking.keep_models=best:2 removed it"
 BYTES = 5000
@@ -194,8 +195,6 @@ def test_removal_that_was_killed_at_any_step_is_completed_by_the_next_call(store
 
 
 def test_files_that_cannot_be_deleted_are_told(store, capsys):
-    import sqlite3
-
     run_id = store.job(0.1)
     elsewhere = Path("precious").absolute()
     elsewhere.mkdir()
@@ -208,6 +207,21 @@ def test_files_that_cannot_be_deleted_are_told(store, capsys):
     assert store.tags(run_id)[names.MODEL_FREED] == "0"
     said = " ".join(capsys.readouterr().err.split())
     assert "models are hidden, but their files stay (they are not where MLflow puts them): `mlflow gc`" in said
+
+
+def test_while_the_store_is_away_nothing_is_lost_and_the_next_call_goes_on(store):
+    ids = [store.job(objective) for objective in (0.1, 0.2, 0.9, 0.8)]
+    kept = store.kept()
+    with sqlite3.connect("mlflow.db") as opened:
+        opened.execute("CREATE TRIGGER away BEFORE INSERT ON tags BEGIN SELECT RAISE(FAIL, 'away'); END")
+    kept.follow(Path("events"))
+    with pytest.raises(mlflow_writes.write_errors(), match="Failed to set tags"):
+        kept.settle()
+    assert len(files()) == 4 and store.with_model() == set(ids)
+    with sqlite3.connect("mlflow.db") as opened:
+        opened.execute("DROP TRIGGER away")
+    store.kept().settle()
+    assert store.with_model() == set(ids[2:])
 
 
 @pytest.mark.slow
