@@ -18,6 +18,8 @@ from mnist_exp.tasks import weights
 from mnist_exp.tasks.task import Task
 from mnist_exp.tracking import store
 
+_PRESETS = ("experiment=", "+experiment=", "sweep=", "+sweep=")
+
 
 def check(config: DictConfig | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
     """Return the settings that a composed configuration means.
@@ -50,7 +52,17 @@ def find_problems(
         problems += _store_problems(parts["tracking"]) if parts.get("tracking") else []
     elif components.is_of_libraries(parsed.settings.task.target):  # Code of the user's own runs later.
         problems += _objective_problems(parsed.settings, parsed.settings.task.build())
-    return parsed.settings, problems
+    return parsed.settings, [_with_origin(problem, overrides) for problem in problems]
+
+
+def _with_origin(problem: str, overrides: Sequence[str]) -> str:
+    """Add to a problem with an option that a preset sets, not the user, how to leave the option out."""
+    option, is_unknown, _ = problem.partition(" does not exist: ")
+    keys = [text.lstrip("+~").partition("=")[0] for text in overrides]
+    presets = [text for text in overrides if text.startswith(_PRESETS)]
+    if not is_unknown or not presets or any(f"{option}.".startswith(f"{key}.") for key in keys if "." in key):
+        return problem
+    return f"{problem}; {' or '.join(presets)} sets it: ~{option} leaves it out"
 
 
 def _objective_problems(settings: Settings, task: Task) -> list[str]:

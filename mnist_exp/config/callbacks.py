@@ -1,6 +1,10 @@
-"""Callbacks of Keras that a training has no place for, with the option that does the same."""
+"""Callbacks of Keras: those that a training has no place for, with the option that does the same; and TensorBoard's."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 PACKAGE = "keras.callbacks"
+TENSORBOARD = f"{PACKAGE}.TensorBoard"
 
 _INSTEAD = {
     "BackupAndRestore": "an interrupted run goes on by resume=RUN_ID, to the same bits (trainer.checkpoint_every)",
@@ -20,6 +24,23 @@ _INSTEAD = {
     "SwapEMAWeights": "+optimizer.use_ema=true validates, selects and keeps the averages by itself",
     "TerminateOnNaN": "a loss or weights that become NaN end every run",
 }
+
+
+class Named(Protocol):
+    """A callback as the configuration names it."""
+
+    @property
+    def target(self) -> str:
+        """Its dotted name."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Its arguments."""
+
+
+def tensorboard_folders(callbacks: Mapping[str, Named]) -> list[str]:
+    """Return the folders in which callbacks write for TensorBoard."""
+    return [str(each.arguments.get("log_dir", "logs")) for each in callbacks.values() if each.target == TENSORBOARD]
 
 
 def instead_of(name: str) -> str | None:

@@ -111,7 +111,7 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
                 names.OVERRIDES: " ".join(map(redact, settings.overrides)),
                 **provenance.commit_tags(commit),
             }
-            record.start(job.name or _run_name(settings), params, tags)
+            record.start(job.name or run_name(settings), params, tags)
     if job.on_start is not None:
         job.on_start(record.run_id)
     suffix = f"-resumed-{job.resumption.number}" if job.resumption else ""
@@ -210,7 +210,7 @@ def trust(record: Tracker, found: Confidence) -> None:
         record.log_files(folder)
 
 
-def _run_name(settings: Settings) -> str:
+def run_name(settings: Settings) -> str:
     """Return the configured name, else the overrides (`dropout=0.5`), else the name of the model."""
     shown = [o for o in settings.overrides if not o.startswith(("hydra", "tracking", "~"))]
     named = " ".join(o.lstrip("+").removeprefix("model.") for o in shown)

@@ -180,7 +180,8 @@ class Run:
             every = self.settings.trainer.checkpoint_every
             policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn)
         if self.tracker.run_id is not None:
-            own_callbacks.place(self.training.own.values(), self.tracker.run_id)
+            name = self.job.name or record.run_name(self.settings)
+            own_callbacks.place(self.training.own.values(), self.tracker.run_id, name)
         return self.training.request(self._end_epoch, policy, shares_graph=self.job.shares_graph)
 
     def fit(self) -> "FitResult":

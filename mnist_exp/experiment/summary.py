@@ -1,7 +1,9 @@
 """What a person sees of a run before its first epoch and after its last one."""
 
+import shlex
+
 from mnist_exp import data
-from mnist_exp.config import objectives, rules, wording
+from mnist_exp.config import callbacks, objectives, rules, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
 from mnist_exp.experiment import changes
@@ -110,9 +112,15 @@ def show_summary(
         trusted = [f"--trusted-modules={','.join(settings.trusted_modules)}"] if settings.trusted_modules else []
         rows["next"] = tracker.how_to("evaluate", [record.run_id, *trusted], store.locate(settings.tracking.uri))
         rows["look"] = record.how_to_look
-    screen.table(rows)
+    screen.table(rows | board(settings))
     if dataset.fallback:
         screen.warn(_fallback_words(dataset))
+
+
+def board(settings: Settings) -> dict[str, str]:
+    """Return the command that shows what was written for TensorBoard, as a row of the screen; none if nothing was."""
+    folders = callbacks.tensorboard_folders(settings.callbacks) if settings.tracking.store == "mlflow" else []
+    return {"board": shlex.join(["tensorboard", "--logdir", folders[0]])} if folders else {}
 
 
 def _fallback_words(dataset: Dataset) -> str:

@@ -25,6 +25,8 @@ Number = int | float
 _NOT_SWEPT = ("hydra", "tracking", "sweep")
 _PLAIN = re.compile(r"[\w./-]+", re.ASCII)
 _MOST_CORNERS = 64
+# Hydra writes an interpolation that is one of several values so, for the shell and its own grammar.
+_ESCAPED = re.compile(r"\$\\\{(.*?)\\\}")
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def number(value: str) -> float | None:
 def brief(value: str) -> str:
     """Return a value of an override for display; numbers longer than 8 characters are rounded to four digits."""
     parsed = number(value)
-    return f"{parsed:.4g}" if parsed is not None and len(value) > 8 else value
+    return f"{parsed:.4g}" if parsed is not None and len(value) > 8 else _ESCAPED.sub(r"${\1}", value)
 
 
 def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
@@ -229,7 +231,7 @@ def label(overrides: Sequence[str], keys: Sequence[str]) -> str:
 
 def _drawn(value: str) -> str:
     """Return a value, rounded if it has as many digits as the fractions that a search draws."""
-    return brief(value) if "." in value and len(value) > 12 else value
+    return brief(value) if "\\" in value or ("." in value and len(value) > 12) else value
 
 
 def _axis(override: Override, *, distinct: bool) -> Axis:

@@ -4,6 +4,7 @@ A job asks when it starts, not when it is launched. So any Hydra launcher can ru
 free worker starts the next trial at once, which takes all results so far into account.
 """
 
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Container
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError, first_line
-from mnist_exp.runtime import processes
+from mnist_exp.runtime import processes, start_folder
+from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import distributions, storage
 from mnist_exp.search.space import Axis
@@ -44,6 +46,7 @@ class Study:
         directions: maximize or minimize, for each objective.
         epochs: largest number of epochs of a trial; a pruner compares trials at certain numbers of epochs.
         unfinished: the folder of all unfinished runs.
+        metrics: the names of the objectives; empty to number them.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Study:
     directions: tuple[str, ...]
     epochs: int
     unfinished: Path
+    metrics: tuple[str, ...] = ()
 
     def open(self, patience_s: float = 0.0, tell: Callable[[str], None] | None = None) -> "optuna.Study":
         """Open the study; create it if it is new.
@@ -82,7 +86,21 @@ class Study:
 
         study = storage.opened(self.storage, create, patience_s, tell or Screen().warn)
         self._check(study)
+        self._name_metrics(study)
         return study
+
+    @property
+    def how_to_look(self) -> str:
+        """The command that shows the study in a browser."""
+        file = storage.journal_file(self.storage)
+        near = file is not None and file.is_relative_to(start_folder.start_folder())
+        place = file.relative_to(start_folder.start_folder()) if file is not None and near else self.storage
+        return shlex.join(["optuna-dashboard", redact(str(place))])
+
+    def _name_metrics(self, study: "optuna.Study") -> None:
+        """Let pages show the names of the objectives: Optuna numbers them else. Done once."""
+        if self.metrics and study.metric_names is None:
+            study.set_metric_names(list(self.metrics))
 
     def left(self, study: "optuna.Study") -> int:
         """Return how many trials can still be started; interrupted ones do not count as started."""

@@ -119,4 +119,5 @@ def make_study(plan: Plan, how: SweepSettings, code: str = "") -> Study:
     directions = (settings.direction, *(["minimize"] if how.minimize_too else []))
     folders = run_folder.root(settings.tracking)
     address = str(storage.journal_file(address) or address)  # Jobs may have another working folder.
-    return Study(name, address, plan.space.axes, how, directions, settings.trainer.epochs, folders)
+    metrics = (settings.objective, *([how.minimize_too] if how.minimize_too else []))
+    return Study(name, address, plan.space.axes, how, directions, settings.trainer.epochs, folders, metrics)

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.experiment import own_code, provenance
+from mnist_exp.experiment.summary import board
 from mnist_exp.jobs.crew import Crew
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
@@ -164,12 +165,15 @@ def show(
     rows = _result(outcome, concluded)
     if outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "run the same command again to finish"
+    if outcome.study is not None and ranked:
+        rows["study"] = outcome.study.how_to_look
     if outcome.parent and history is not None:
         rows["parent"] = f"{outcome.parent} in experiment {experiment}"
         if ranked:
             rows["next"] = tracker.how_to("report", ["--sweep", outcome.parent], history.uri)
         if history.how_to_look:
             rows["look"] = history.how_to_look
+        rows |= board(outcome.plan.settings)
     screen.table(rows)
     for row in outcome.failed[:_MOST_FAILURES]:
         fix = "" if outcome.study else "; sweep.retry_failed=true runs it again"

@@ -64,8 +64,12 @@ class Classification(Task):
         if class_names:
             for which, highest in (("y_train", int(y_train.max())), ("y_test", int(y_test.max()))):
                 if highest >= len(class_names):
-                    shown = f"0 to {len(class_names) - 1}"
-                    yield f"{which} holds the label {highest}, but there are {len(class_names)} class names, {shown}"
+                    names, used = len(class_names), np.unique(y_train)
+                    anew = f"write the {names} different labels as 0 to {names - 1}, in the order of the names"
+                    fix = anew if len(used) == names else f"give {highest + 1} names, one a label from 0 on"
+                    yield (
+                        f"{which} holds the label {highest}, but there are {names} class names, 0 to {names - 1}; {fix}"
+                    )
         if int(y_train.min()) == int(y_train.max()):
             yield "y_train holds one class only; a classifier needs at least two"
 

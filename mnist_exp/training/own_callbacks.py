@@ -1,6 +1,7 @@
 """Callbacks that the configuration names: called in their turn, their state kept, their mistakes told by name."""
 
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +14,9 @@ from mnist_exp.training import callback_state
 from mnist_exp.training.checkpoints import Arrays, Position
 
 _PREFIX = "callbacks/"
+_ID_LENGTH = 8  # of a run's id, in the name of its folder
+_UNUSUAL = re.compile(r"[^\w.,=+-]+", re.ASCII)  # in names of folders
+_LONGEST = 120
 
 
 class CallbackError(RuntimeError):
@@ -46,11 +50,22 @@ def build(named: Mapping[str, Component]) -> dict[str, keras.callbacks.Callback]
     return made
 
 
-def place(callbacks: Iterable[keras.callbacks.Callback], run_id: str) -> None:
-    """Give what is written for TensorBoard a folder of its own for each run: it shows all files of one as one curve."""
+def place(callbacks: Iterable[keras.callbacks.Callback], run_id: str, name: str) -> None:
+    """Give what is written for TensorBoard a folder of its own for each run: it shows all files of one as one curve.
+
+    TensorBoard shows the names of folders, so they begin with the name of the run.
+    """
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.TensorBoard):
-            callback.log_dir = str(Path(callback.log_dir) / run_id)
+            callback.log_dir = str(_folder(Path(callback.log_dir), run_id, name))
+
+
+def _folder(parent: Path, run_id: str, name: str) -> Path:
+    """Return the folder of a run; a run that is resumed has one."""
+    ending = run_id[:_ID_LENGTH]
+    known = [parent / run_id, *parent.glob(f"*{ending}")]
+    plain = _UNUSUAL.sub("_", name)[:_LONGEST].lstrip(".")
+    return next((folder for folder in known if folder.is_dir()), parent / f"{plain}_{ending}")
 
 
 class OwnCallbacks(keras.callbacks.Callback):  # type: ignore[misc]

@@ -37,6 +37,11 @@ MISTAKES = {
         "model=mlp model.hidden_units=[128,64]",
     ),
     "data set without its file": ("data=image_folder", "data.path is missing: it must be text: the folder"),
+    "option of a preset that another choice lacks": (
+        "experiment=fast loss=auto",
+        "experiment=fast sets it: ~loss.label_smoothing leaves it out",
+    ),
+    "typo beside a preset": ("experiment=fast loss.label_smoothin=1", "did you mean loss.label_smoothing?"),
     "typo in a group": ("modle=mlp", "modle does not exist", "did you mean model?"),
     "added section": ("+foo.bar=1", "foo does not exist"),
     "text for a number": ("trainer.epochs=abc", "trainer.epochs=abc", "a whole number, at least 1"),

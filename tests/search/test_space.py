@@ -313,3 +313,10 @@ def test_jobs_of_different_numbers_have_different_names(numbers):
 )
 def test_brief_rounds_long_numbers_only(text, short):
     assert brief(text) == short
+
+
+def test_interpolations_are_shown_as_they_were_written():
+    written = ["model.filters=4", r"model.dense_units=$\{model.filters\}"]
+    assert label(written, ["model.filters", "model.dense_units"]) == "filters=4 dense_units=${model.filters}"
+    assert brief(r"$\{a.b\}/$\{c\}") == "${a.b}/${c}"
+    assert brief(r"C:\data") == r"C:\data"

@@ -9,7 +9,7 @@ from mnist_exp.config import callbacks
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment.job_key import job_key
 from mnist_exp.training import callback_state
-from mnist_exp.training.own_callbacks import CallbackError, build
+from mnist_exp.training.own_callbacks import CallbackError, build, place
 
 SMALL = ["data=mnist_5k", "data.limit=200", "data.validation=40", "model=mlp", "model.hidden_units=[8]"]
 SMALL += ["trainer.batch_size=40", "trainer.epochs=2", "trusted_modules=[own_calls]"]
@@ -87,11 +87,35 @@ def test_tensorboard_shows_the_values_of_the_record(alone):
 
     result = run("callbacks=tensorboard", "callbacks.tensorboard.log_dir=board", "metrics=imbalanced")
     for part, prefix in (("train", ""), ("validation", "val_")):
-        events = EventAccumulator(str(alone / "board" / result.run_id / part))
+        (folder,) = (alone / "board").glob(f"*_{result.run_id[:8]}")
+        events = EventAccumulator(str(folder / part))
         events.Reload()
         assert {"epoch_loss", "epoch_accuracy"} <= set(events.Tags()["tensors"])
         shown = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors("epoch_loss")]
         assert shown == pytest.approx(result.history[f"{prefix}loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("filters=4 dropout=0.1", "filters=4_dropout=0.1_01234567"),
+        ("../../etc/passwd", "_.._etc_passwd_01234567"),
+        ("a\nb\x00/é" + "x" * 500, f"a_b_{'x' * 116}_01234567"),
+    ],
+)
+def test_tensorboard_folder_has_the_name_of_the_run(alone, name, folder):
+    import keras
+
+    def placed(run_id="0123456789abcdef"):
+        callback = keras.callbacks.TensorBoard(log_dir="logs")
+        place([callback], run_id, name)
+        return callback.log_dir
+
+    assert placed() == f"logs/{folder}"
+    (alone / "logs" / folder).mkdir(parents=True)
+    assert placed() == f"logs/{folder}", "a run that is resumed goes on in it"
+    (alone / "logs" / "f" / "train").mkdir(parents=True)
+    assert placed("f") == "logs/f", "as older versions named it"
 
 
 def test_callback_that_is_not_trusted_is_not_imported():
