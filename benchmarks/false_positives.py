@@ -28,8 +28,9 @@ DEALS = [(2, 3), (2, 5), (2, 10), (4, 5), (6, 5), (12, 5)]  # configurations, se
 
 def train(runs: int) -> dict[str, list]:
     """Return the metrics of runs with seeds 1, 2, …, and which test images each run classified correctly."""
-    from mnist_exp import compose, data, run
+    from mnist_exp import compose, data
     from mnist_exp.evaluation import predictions
+    from mnist_exp.experiment import runner
     from mnist_exp.runtime.terminal import Screen
 
     screen = Screen()
@@ -37,7 +38,7 @@ def train(runs: int) -> dict[str, list]:
     values: dict[str, list] = {name: [] for name in (*METRICS, "right")}
     for seed in range(1, runs + 1):
         settings = compose([*RUN, f"seed={seed}"])
-        result = run(settings, screen)
+        result = runner.run(settings, screen)
         for name in METRICS:
             values[name].append(result.metrics[name])
         test = data.load(settings)

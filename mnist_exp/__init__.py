@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mnist_exp.composition.preflight import check
     from mnist_exp.config.schema import Settings
     from mnist_exp.errors import DataError, MnistExpError, SettingsError, TrackingError
-    from mnist_exp.experiment.runner import Result, run
+    from mnist_exp.experiment.api import run
+    from mnist_exp.experiment.runner import Result
     from mnist_exp.inference.api import evaluate, predict
     from mnist_exp.inference.evaluated import Evaluation
     from mnist_exp.inference.load import load_model
@@ -69,7 +70,7 @@ _HOMES = {
     "load_model": "inference.load",
     "predict": "inference.api",
     "report": "reports.api",
-    "run": "experiment.runner",
+    "run": "experiment.api",
     "runs": "results.api",
     "sweep": "sweeps.api",
 }

@@ -4,13 +4,18 @@ A run whose store stops answering keeps its records on disk. When the store is b
 """
 
 import argparse
+import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 
 from mnist_exp import commands
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import SettingsError
+from mnist_exp.runtime.redaction import redact_record
 from mnist_exp.tracking import backlog, run_folder
+
+SCHEMA = "mnist_exp.deliver/1"
 
 
 def main() -> None:
@@ -31,12 +36,17 @@ def launch(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--local-dir", metavar="DIR", help="where runs wait; default: unfinished/ beside an SQLite store, or here"
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args(arguments)
     settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
     if options.local_dir is not None and not run_folder.root(settings).is_dir():
         raise SettingsError(f"--local-dir={options.local_dir}: there is no such folder")
     run_ids = list(dict.fromkeys(options.run_ids)) or None
     done = backlog.upload_waiting(settings, lambda _: None, run_ids)  # The line of each run says it all.
+    if options.json:
+        runs = [dataclasses.asdict(delivery) for delivery in done]
+        print(json.dumps(redact_record({"schema": SCHEMA, "runs": runs}), ensure_ascii=False))
+        return commands.FAILED if any(delivery.waiting for delivery in done) else commands.DONE
     if not done:
         print(f"nothing waits in {run_folder.root(settings)}")
     for delivery in done:

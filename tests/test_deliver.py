@@ -1,6 +1,7 @@
 """`python -m mnist_exp.deliver`: real spools, a real store, and processes that hold a run."""
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from real_runs import new_store
+from schemas import validate
 
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.deliver import launch
@@ -114,6 +116,17 @@ def test_records_that_arrived_before_are_not_duplicated(client, here):
     assert launch([]) == 0
     assert launch([]) == 0
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2, 3]
+
+
+def test_json_says_what_was_delivered(client, here, capsys):
+    run_id = waiting_run(client)
+    assert launch(["--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    validate(found, "deliver-1")
+    (told,) = found["runs"]
+    assert (told["run_id"], told["uploaded"], told["waiting"], told["status"]) == (run_id, 5, 0, "FINISHED")
+    assert launch(["--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == []
 
 
 def test_run_of_another_process_is_left_alone(client, here, capsys):

@@ -9,8 +9,10 @@ import threading
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 from real_runs import only_run, recorded, wait_for, with_checkpoints
 
 SMALL = ["data=mnist_5k", "data.limit=600", "trainer.epochs=3", "model.filters=4", "model.dense_units=16"]
@@ -106,13 +108,14 @@ def test_mistake_of_the_user_is_a_line_and_no_traceback(there):
 @pytest.mark.slow
 def test_interrupted_kernel_ends_a_run_as_killed_and_goes_on(there):
     there.interrupt_once(with_checkpoints)
-    outputs = there.run(f"run(compose({[*SMALL, 'trainer.epochs=500', 'seed=2']}))")
+    outputs = there.run(f"run({[*SMALL, 'trainer.epochs=100', 'seed=2']})")
     assert error(outputs).splitlines()[0].startswith("Interrupted: ")
     assert "to go on with this run" in printed(outputs)
     _, _, runs = recorded()
-    (stopped,) = [run for run in runs if run.data.params["trainer.epochs"] == "500"]
+    (stopped,) = [run for run in runs if run.data.params["trainer.epochs"] == "100"]
     assert stopped.info.status == "KILLED"
-    assert "text/html" in shown(there.run(f"run(compose({[*SMALL, 'tracking=none']}))"))[0]
+    resumed = there.run(f"r = run('resume={stopped.info.run_id}')\nprint(len(r.history['loss']), r.run_id)")
+    assert printed(resumed).endswith(f"100 {stopped.info.run_id}\n")
 
 
 @pytest.mark.slow
@@ -152,6 +155,23 @@ def test_interrupted_kernel_ends_a_sweep_as_killed(alone):
         _, (parent,), children = recorded()
         assert parent.info.status == "KILLED"
         assert {child.info.status for child in children} == {"KILLED"}
+
+
+@pytest.mark.slow
+def test_cells_of_the_page_do_what_it_says(alone, digits):
+    page = (Path(__file__).parents[1] / "docs" / "notebook.md").read_text("utf-8")
+    cells = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (alone / "photos").mkdir()
+    for number, image in enumerate(digits[1][0][:3]):
+        Image.fromarray(image).save(alone / "photos" / f"{number}.png")
+    np.save("images.npy", digits[1][0][:3])
+    with Notebook() as notebook:
+        notebook.run("import numpy\nimages = numpy.load('images.npy')")
+        for cell in cells:
+            outputs = notebook.run(cell)
+            assert not [each for each in outputs if each.output_type == "error"], error(outputs)
+            assert not re.search(r"[\x1b\r]|Warning", printed(outputs))
+        nbformat.write(notebook.nb, "executed.ipynb")
 
 
 @pytest.mark.slow

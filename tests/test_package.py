@@ -7,7 +7,7 @@ import pytest
 
 import mnist_exp
 from mnist_exp.composition.compose import compose
-from mnist_exp.experiment.runner import run
+from mnist_exp.experiment.api import run
 
 
 def test_every_name_that_is_offered_is_there():

@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig
 
 from mnist_exp.composition import explain, hydra_policy, hydra_section, hydra_version
 from mnist_exp.composition.overrides import first_value, read_all, values
@@ -65,14 +66,23 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
         config_dir: a folder of your own with groups or experiments.
     Raises: SettingsError: with every problem there is.
     """
-    overrides = [overrides] if isinstance(overrides, str) else list(overrides)
+    with composed(overrides, config_dir) as (config, words):
+        return check(config, words)
+
+
+@contextmanager
+def composed(
+    overrides: str | Sequence[str], config_dir: str | Path | None = None
+) -> Iterator[tuple[DictConfig, list[str]]]:
+    """Yield the configuration that overrides make, not yet checked, and the overrides; arguments as of `compose`."""
+    words = [overrides] if isinstance(overrides, str) else list(overrides)
     with composer(config_dir):
         try:
-            config = hydra_compose("config", overrides, return_hydra_config=True)
+            config = hydra_compose("config", words, return_hydra_config=True)
         except Exception as error:
-            raise explain.understood(overrides, error) from error
+            raise explain.understood(words, error) from error
         with hydra_section.resolving(config) as bare:
-            return check(bare, overrides)
+            yield bare, words
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """How a value is shown to a person, and which name was meant: "did you mean …?"."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -66,6 +67,12 @@ def show(value: Any) -> str:
 def metric(value: float) -> str:
     """Return a metric for people: four decimals, or four digits where these would say little."""
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
+
+
+def number(value: float) -> str:
+    """Return a metric for people as `metric` does; a whole number, as a count is, without decimals."""
+    is_whole = math.isfinite(value) and value == int(value) and abs(value) < 1e15
+    return f"{value:.0f}" if is_whole else metric(value)
 
 
 def listed(values: Sequence[Any], most: int, named: Callable[[Any], str] = show) -> str:

@@ -58,7 +58,7 @@ class Result:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the curves, and the metrics of the end. IPython asks for it by this name."""
         ended = {name: value for name, value in self.metrics.items() if name not in self.history}
-        rows = [[name, wording.metric(value)] for name, value in ended.items()]
+        rows = [[name, wording.number(value)] for name, value in ended.items()]
         drawing = curves.svg(self.history, len(self.history.get(names.LOSS, ())))
         title = f"run {self.run_id or 'that is not recorded'}"
         return f"<div><b>{title}</b><div>{drawing}</div>{notebooks.table(['metric', 'value'], rows)}</div>"

@@ -54,9 +54,7 @@ def _cell(run: StoredRun, name: str) -> str:
     if name.startswith(TAG):
         return printable(run.tags.get(name.removeprefix(TAG), ""))
     if name in run.metrics:
-        value = run.metrics[name]
-        is_whole = math.isfinite(value) and value == int(value) and abs(value) < 1e15
-        return f"{value:.0f}" if is_whole else wording.metric(value)
+        return wording.number(run.metrics[name])
     text = run.params.get(name.removeprefix("params."))
     return "" if text is None else printable(wording.text(typed(text)))
 

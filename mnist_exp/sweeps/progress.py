@@ -217,7 +217,7 @@ class Progress:
         return f"   best {self._objective} {best.objective:.4f} ({best.name})"
 
     def _time_left(self) -> str:
-        seconds = self._seconds_left()
+        seconds = self._seconds_left() if self._open else None
         return "" if seconds is None else f"   about {duration(seconds)} left"
 
     def _seconds_left(self) -> float | None:
