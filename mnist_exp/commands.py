@@ -30,7 +30,7 @@ _IS_SCRIPT = re.compile(r"^if __name__ == ", re.MULTILINE)
 MEANINGS = {
     DONE: "done",
     FAILED: "a run failed, or the result is not as it must be: `rerun` found a difference, `export` does not agree "
-    "with Keras, an image could not be read",
+    "with Keras or is worse than `--max-drop`, an image could not be read",
     MISTAKE: "the configuration or the command line is wrong; nothing was run",
     BUSY: "another process works on that run, sweep or study; nothing is wrong, and nothing was run: try again later",
     INTERRUPTED: "Ctrl-C (SIGINT); the run is KILLED in MLflow and can be resumed, unless it was done already",

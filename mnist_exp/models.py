@@ -325,7 +325,9 @@ def backbone(
     least = backbones.least_side(name)
     sides = (size, size) if size else (max(input_shape[0], least), max(input_shape[1], least))
     inputs = Input(input_shape)
-    x = inputs if sides == tuple(input_shape[:2]) else layers.Resizing(*sides)(inputs)
+    # Said, for Keras 3.15 takes it to train where nothing is said, and then all layers behind it, too:
+    # findings/keras-resizing-makes-batch-normalization-train.sh.
+    x = inputs if sides == tuple(input_shape[:2]) else layers.Resizing(*sides)(inputs, training=False)
     if input_shape[2] == 1:
         x = layers.Concatenate()([x, x, x])
     base = backbones.build(name, sides, weights if weights == "imagenet" else None)

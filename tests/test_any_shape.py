@@ -10,7 +10,7 @@ from mnist_exp import commands, compose, demo, export, load_model, rerun, run
 from mnist_exp import evaluate_command as evaluate
 from mnist_exp import predict_command as predict
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import export_formats
+from mnist_exp.inference.exporting import formats
 from mnist_exp.inference.inputs import arrays as array_inputs
 from mnist_exp.inference.inputs.arrays import Example
 
@@ -65,7 +65,7 @@ def test_every_command_takes_examples_that_are_no_images(trained, capfd):
         np.testing.assert_allclose([each["probabilities"] for each in answers], expected, atol=1e-6)
 
     for name in ("onnx", "keras"):
-        for package in export_formats.FORMATS[name].packages:
+        for package in formats.FORMATS[name].packages:
             pytest.importorskip(package)
         assert call("export", run_id, "--format", name) == 0
         assert "features, float32 (n, " in capfd.readouterr().out

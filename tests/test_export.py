@@ -16,7 +16,7 @@ from real_runs import SMALL, client_of
 
 from mnist_exp import commands, compose, export, load_model, run
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import export_formats
+from mnist_exp.inference.exporting import formats, parity
 from mnist_exp.runtime import signals
 from mnist_exp.tasks import builders
 
@@ -26,7 +26,7 @@ FORMATS = ("onnx", "litert", "savedmodel", "keras")
 
 
 def needs(name):
-    for package in export_formats.FORMATS[name].packages:
+    for package in formats.FORMATS[name].packages:
         pytest.importorskip(package)
 
 
@@ -54,7 +54,7 @@ def call(*words):
 @pytest.mark.parametrize("name", FORMATS)
 def test_exported_model_predicts_as_keras_does(run_id, digits, capfd, name):
     needs(name)
-    file = f"made{export_formats.FORMATS[name].suffix}"
+    file = f"made{formats.FORMATS[name].suffix}"
     assert call(run_id, "--format", name, "--output", file, "--images", "300") == 0
     out, err = capfd.readouterr()
     assert err == ""
@@ -62,7 +62,7 @@ def test_exported_model_predicts_as_keras_does(run_id, digits, capfd, name):
     assert "300 of 300 predictions equal to those of Keras; largest difference " in out
     assert "200 images" in out
     _, (x, _) = digits
-    reader = export_formats.FORMATS[name].open(Path(file), ())
+    reader = formats.FORMATS[name].open(Path(file), ())
     result = reader(x[:3, ..., None].astype(np.float32))
     np.testing.assert_allclose(result, load_model(run_id).predict(x[:3, ..., None], verbose=0), atol=1e-5)
 
@@ -104,8 +104,8 @@ def test_signal_is_not_reported_as_a_failure(run_id, capfd, monkeypatch, number,
         monkeypatch.setattr(signals, "_asked", [number])
         raise TypeError("broken off")
 
-    broken = dataclasses.replace(export_formats.FORMATS["keras"], write=write)
-    monkeypatch.setitem(export_formats.FORMATS, "keras", broken)
+    broken = dataclasses.replace(formats.FORMATS["keras"], write=write)
+    monkeypatch.setitem(formats.FORMATS, "keras", broken)
     assert call(run_id, "--format=keras", "--output=never.keras") == code
     assert "cannot be exported" not in capfd.readouterr().err
     assert not Path("never.keras").exists()
@@ -168,7 +168,7 @@ def test_missing_data_give_an_error_that_names_the_option(run_id, capfd):
 )
 def test_comparison_follows_its_definition(reference, error, tolerance):
     exported = reference + error
-    result = export_formats.compare(reference, exported, builders.classification(), tolerance)
+    result = parity.compare(reference, exported, builders.classification(), tolerance)
     ties = wrong = 0
     for row, other in zip(reference, exported, strict=True):
         if row.argmax() != other.argmax():
@@ -181,12 +181,12 @@ def test_comparison_follows_its_definition(reference, error, tolerance):
 
 def test_different_label_beyond_the_tolerance_is_not_a_tie():
     reference, exported = np.array([[0.55, 0.45]]), np.array([[0.49, 0.51]])
-    result = export_formats.compare(
+    result = parity.compare(
         reference, exported, builders.classification(), 0.08
     )  # Each probability is near enough, the label is not.
     assert (result.agreeing, result.ties, result.is_kept) == (0, 0, False)
     assert result.difference < result.tolerance
-    assert export_formats.compare(reference, exported, builders.classification(), 0.11).is_kept
+    assert parity.compare(reference, exported, builders.classification(), 0.11).is_kept
 
 
 def test_output_of_converters_is_hidden_unless_they_fail(capfd):
@@ -194,10 +194,10 @@ def test_output_of_converters_is_hidden_unless_they_fail(capfd):
         print("python says")
         subprocess.run([sys.executable, "-c", "import os; os.write(1, b'out'); os.write(2, b'err')"], check=True)
 
-    with export_formats.held_output():
+    with formats.held_output():
         noise()
     assert capfd.readouterr() == ("", "")
-    with pytest.raises(SettingsError), export_formats.held_output():
+    with pytest.raises(SettingsError), formats.held_output():
         noise()
         raise SettingsError("x")
     out, err = capfd.readouterr()

@@ -11,7 +11,7 @@ from mnist_exp import commands, compose, export, rerun
 from mnist_exp import evaluate_command as evaluate
 from mnist_exp import run as run_here
 from mnist_exp.data import lazy
-from mnist_exp.inference import export_formats
+from mnist_exp.inference.exporting import formats
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,7 @@ def test_every_command_takes_it_and_the_whole_is_never_in_memory(monkeypatch, ca
     assert "confident_mistakes.png" in shown
     assert commands.code_of(lambda: rerun.rerun(rerun._parser().parse_args([run_id]))) == 0
     assert "to the last bit" in capfd.readouterr().out
-    for package in export_formats.FORMATS["onnx"].packages:
+    for package in formats.FORMATS["onnx"].packages:
         pytest.importorskip(package)
     assert commands.code_of(lambda: export.export(export._parser().parse_args([run_id, "--format", "onnx"]))) == 0
     inputs = only_run_inputs()

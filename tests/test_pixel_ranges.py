@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from mnist_exp import commands, compose, export, load_model, rerun, run
 from mnist_exp import evaluate_command as evaluate
 from mnist_exp.errors import SettingsError
-from mnist_exp.inference import export_formats
+from mnist_exp.inference.exporting import formats
 
 pytestmark = pytest.mark.slow
 SMALL = ["model=mlp", "model.hidden_units=[32]", "trainer.epochs=3", "trainer.batch_size=20"]
@@ -49,7 +49,7 @@ def test_the_range_is_recorded_and_built_into_the_model(digits, capfd):
     assert "accuracy and loss are as the run recorded them" in capfd.readouterr().out
     assert call("rerun", made.run_id) == 0
     assert "to the last bit" in capfd.readouterr().out
-    for package in export_formats.FORMATS["onnx"].packages:
+    for package in formats.FORMATS["onnx"].packages:
         pytest.importorskip(package)
     assert call("export", made.run_id, "--format", "onnx") == 0
     assert "pixels, float32 (n, 8, 8, 1), raw, 0 to 16" in capfd.readouterr().out

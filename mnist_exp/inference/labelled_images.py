@@ -80,6 +80,12 @@ def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[
     Raises: DataError: the data set cannot be found here, or is another one.
         SettingsError: an option is mistaken, or the record.
     """
+    (images,) = own_splits(run, [split], given, trusted)
+    return images
+
+
+def own_splits(run: StoredRun, splits: Sequence[str], given: Mapping[str, Any], trusted: Sequence[str]) -> list[Images]:
+    """Return several splits of the data set that a run was trained on, which is read once; else as `own`."""
     settings = _own_settings(run, given, trusted)
     dataset = data.load(settings)
     if dataset.sha256 != run.tags.get(names.DATA_SHA256):
@@ -87,7 +93,8 @@ def own(run: StoredRun, split: str, given: Mapping[str, Any], trusted: Sequence[
             f"data={wording.show(settings.data.name)}, from {dataset.place}, is not what run {run.run_id} was trained "
             f"on: its SHA-256 is {dataset.sha256[:12]}…, not {run.tags.get(names.DATA_SHA256, 'recorded')[:12]}…"
         )
-    return _choose(dataset, settings, split, run, _split(dataset, settings), dataset.pixel_range)
+    trained = _split(dataset, settings)
+    return [_choose(dataset, settings, split, run, trained, dataset.pixel_range) for split in splits]
 
 
 def other(

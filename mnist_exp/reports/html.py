@@ -15,12 +15,17 @@ _ASSETS = Path(__file__).parent / "assets"
 
 
 def write(
-    folder: Path, template: str, styles: Sequence[str], programs: Sequence[Sequence[str]] = (), **values: Any
+    folder: Path,
+    template: str,
+    styles: Sequence[str],
+    programs: Sequence[Sequence[str]] = (),
+    file: str = FILE,
+    **values: Any,
 ) -> None:
-    """Write index.html. Args: `folder` to write to; the others as `render`."""
+    """Write a page. Args: `folder` to write to; `file`, its name; the others as `render`."""
     text = render(template, styles, programs, **values)
     # A name of a file need not be UTF-8.
-    redacted_files.write(folder / FILE, text.encode("utf-8", "backslashreplace").decode())
+    redacted_files.write(folder / file, text.encode("utf-8", "backslashreplace").decode())
 
 
 def render(template: str, styles: Sequence[str], programs: Sequence[Sequence[str]] = (), **values: Any) -> str:

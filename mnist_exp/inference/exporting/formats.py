@@ -1,22 +1,20 @@
-"""Write a Keras model in the formats of other runtimes, open it there, and compare both on the same images."""
+"""Write a Keras model in the formats of other runtimes, and open it there."""
 
 import contextlib
 import importlib.util
 import os
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from mnist_exp.data.dataset import Array
 from mnist_exp.data.features import FEATURES
-from mnist_exp.data.lazy import Examples
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference import pixel_record
 from mnist_exp.tasks.task import Task
@@ -26,11 +24,20 @@ if TYPE_CHECKING:
 
 INPUT = "pixels"
 _NAMED = "by its task"  # the output is "probabilities", or "values"
-BATCH = 200
-_PARITY_BATCH = 500
-_REPEATS = 50
-_LONGEST_S = 2.0  # of timing one thing
 Reader = Callable[[Array], Array]
+
+
+class Opener(Protocol):
+    """Opens an exported model in its runtime."""
+
+    def __call__(self, path: Path, trusted: Sequence[str], threads: int = 0, /) -> Reader:
+        """Return what reads float32 images (n, height, width, channels) as probabilities.
+
+        Args:
+            path: of the file or the folder.
+            trusted: modules of the user's that a Keras file may name.
+            threads: of ONNX Runtime and LiteRT; 0 leaves it to them. TensorFlow takes those of its process.
+        """
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,7 @@ class Format:
         runtime: what reads it, for people.
         output: what it calls the output.
         write: writes a model to a path.
-        open: returns what reads float32 images (n, height, width, channels) as probabilities; it is told which modules
-            of the user's a Keras file may name.
+        open: opens it in its runtime.
         is_float32: whether its runtime knows no 16-bit operations.
     """
 
@@ -53,32 +59,8 @@ class Format:
     runtime: str
     output: str
     write: "Callable[[keras.Model, Path, str], None]"
-    open: Callable[[Path, Sequence[str]], Reader]
+    open: Opener
     is_float32: bool = False
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How well two runtimes agree on the same images.
-
-    Args:
-        images: how many.
-        agreeing: for how many the prediction is the same class, the same labels, or the same number.
-        ties: how many of the others are none, as the two highest probabilities are closer than the tolerance.
-        difference: the largest of any probability, or number.
-        tolerance: up to which they agree.
-    """
-
-    images: int
-    agreeing: int
-    ties: int
-    difference: float
-    tolerance: float
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether they agree."""
-        return self.agreeing + self.ties == self.images and self.difference <= self.tolerance
 
 
 def output_name(form: str, task: Task) -> str:
@@ -100,47 +82,6 @@ def check_packages(name: str) -> None:
         raise SettingsError(f"--format={name} needs {', '.join(missing)}: pip install 'mnist_exp[export]'")
 
 
-def compare(reference: Array, exported: Array, task: Task, tolerance: float) -> Parity:
-    """Compare predictions for the same images, both of shape (n, outputs).
-
-    Those of numbers are compared in the unit of the largest of them, if that is above 1.
-    """
-    far = np.abs(reference.astype(np.float64) - exported).max(axis=1)
-    if task.activation == "linear":
-        far = far / max(float(np.abs(reference).max()), 1.0)
-        differs, is_tie = far > tolerance, np.zeros(len(far), bool)
-    elif task.activation == "sigmoid":
-        changed = (reference > 0.5) != (exported > 0.5)
-        differs = changed.any(axis=1)
-        is_tie = differs & (~changed | (np.abs(reference - 0.5) < tolerance)).all(axis=1)
-    else:
-        differs = reference.argmax(axis=1) != exported.argmax(axis=1)
-        highest = np.sort(reference, axis=1)[:, -2:].astype(np.float64)
-        is_tie = differs & (highest[:, 1] - highest[:, 0] < tolerance)
-    difference = float(far.max())
-    return Parity(len(reference), int((~differs).sum()), int(is_tie.sum()), difference, tolerance)
-
-
-def read_all(reader: Reader, x: Examples) -> Array:
-    """Return the probabilities of images, computed batch by batch: (n, classes)."""
-    starts = range(0, len(x), _PARITY_BATCH)
-    return np.concatenate([reader(x[start : start + _PARITY_BATCH].astype(np.float32)) for start in starts])
-
-
-def latency_ms(reader: Reader, x: Array) -> float:
-    """Return the median time of classifying a batch of images at once."""
-    x = np.ascontiguousarray(x, np.float32)
-    for _ in range(3):
-        reader(x)
-    times: list[float] = []
-    until = time.perf_counter() + _LONGEST_S
-    while len(times) < _REPEATS and (time.perf_counter() < until or len(times) < 3):
-        began = time.perf_counter()
-        reader(x)
-        times.append(time.perf_counter() - began)
-    return float(np.median(times)) * 1000
-
-
 def in_float32(model: "keras.Model") -> "keras.Model":
     """Return a model that computes in float32, with the same weights; the same model if it does so already."""
     import keras
@@ -155,12 +96,6 @@ def in_float32(model: "keras.Model") -> "keras.Model":
     twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
     twin.set_weights(model.get_weights())
     return twin
-
-
-def size(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 @contextlib.contextmanager
@@ -195,6 +130,21 @@ def _descriptors_to(file: IO[str]) -> Iterator[None]:
         file.flush()
 
 
+def _as_predicting(model: "keras.Model") -> "keras.Model":
+    """Return a model whose layers know that they do not train.
+
+    These two formats call the model without saying so, and a Resizing or CenterCrop in it then makes Keras 3.15 compute
+    each BatchNormalization behind it as in a training: findings/keras-resizing-makes-batch-normalization-train.sh.
+    """
+    import keras
+
+    (taken,) = model.inputs
+    inputs = keras.Input(batch_shape=taken.shape, dtype=taken.dtype, name=taken.name)
+    predicting = keras.Model(inputs, model(inputs, training=False))
+    predicting(np.zeros((1, *taken.shape[1:]), taken.dtype))  # One that was never called is not exported as ONNX.
+    return predicting
+
+
 def _write_onnx(model: "keras.Model", path: Path, name: str) -> None:
     import keras
     import onnx
@@ -204,7 +154,7 @@ def _write_onnx(model: "keras.Model", path: Path, name: str) -> None:
         # findings/keras-normalization-becomes-inputs-in-onnx.sh.
         if isinstance(layer, keras.layers.Normalization):
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
-    model.export(path, format="onnx", verbose=False)
+    _as_predicting(model).export(path, format="onnx", verbose=False)
     graph = (written := onnx.load(path)).graph
     (pixels,), (output,) = graph.input, graph.output
     inputs = input_name(pixel_record.takes_pixels(model))
@@ -219,10 +169,12 @@ def _write_onnx(model: "keras.Model", path: Path, name: str) -> None:
     onnx.save(written, path)
 
 
-def _open_onnx(path: Path, trusted: Sequence[str]) -> Reader:
+def _open_onnx(path: Path, trusted: Sequence[str], threads: int = 0, /) -> Reader:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
     return lambda x: np.asarray(session.run(None, {given.name: x})[0])
 
@@ -231,19 +183,19 @@ def _write_litert(model: "keras.Model", path: Path, name: str) -> None:
     model.export(path, format="litert", verbose=False)
 
 
-def _open_litert(path: Path, trusted: Sequence[str]) -> Reader:
+def _open_litert(path: Path, trusted: Sequence[str], threads: int = 0, /) -> Reader:
     from ai_edge_litert.interpreter import Interpreter
 
-    run = Interpreter(str(path)).get_signature_runner()
+    run = Interpreter(str(path), num_threads=threads or None).get_signature_runner()
     (pixels,), (output,) = run.get_input_details(), run.get_output_details()
     return lambda x: np.asarray(run(**{pixels: x})[output])
 
 
 def _write_savedmodel(model: "keras.Model", path: Path, name: str) -> None:
-    model.export(path, format="tf_saved_model", verbose=False)
+    _as_predicting(model).export(path, format="tf_saved_model", verbose=False)
 
 
-def _open_savedmodel(path: Path, trusted: Sequence[str]) -> Reader:
+def _open_savedmodel(path: Path, trusted: Sequence[str], threads: int = 0, /) -> Reader:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
@@ -254,7 +206,7 @@ def _write_keras(model: "keras.Model", path: Path, name: str) -> None:
     model.save(path)
 
 
-def _open_keras(path: Path, trusted: Sequence[str]) -> Reader:
+def _open_keras(path: Path, trusted: Sequence[str], threads: int = 0, /) -> Reader:
     from mnist_exp.inference import load
 
     return reader_of(load.load_model(path, trusted_modules=trusted))
