@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -265,7 +266,8 @@ def _form(cost: Cost) -> str:
 
 
 def _parity(parity: Parity) -> dict[str, Any]:
-    return dataclasses.asdict(parity) | {"agrees": parity.is_kept}
+    difference = parity.difference if math.isfinite(parity.difference) else None
+    return dataclasses.asdict(parity) | {"difference": difference, "agrees": parity.is_kept}
 
 
 def _cost(cost: Cost, max_drop: float | None) -> dict[str, Any]:
