@@ -31,9 +31,9 @@ def note(outcome: Outcome, concluded: Mapping[str, str], experiment_id: str) -> 
         head += ["**What may be concluded**", "\n".join(f"- {_plain(sentence)}" for sentence in text.splitlines())]
     if means := outcome.configurations:
         best = means[0].jobs[0]
-        head.append(
-            f"Best of {len(means)} configurations: {_plain(means[0].words(settings.objective))}; one of its runs:"
-        )
+        words = _plain(means[0].words(settings.objective))
+        run = _run(best.name, best.run_id, runs_at)
+        head.append(f"Best of {len(means)} configurations: {words}; one of its runs is {run}:")
     else:
         head.append(f"Best of {len(ranked)}: {_run(best.name, best.run_id, runs_at)}, "
                     f"{_plain(settings.objective)} {best.objective:.4f} (run {best.run_id})")  # fmt: skip

@@ -138,3 +138,34 @@ def test_sweep_is_grouped_and_compared(alone):
         drawn.first.wait_for()
         drawn.get_by_text("model.dropout").first.wait_for()
         assert {"model.dropout", "model.filters"} <= set(drawn.locator("text").all_text_contents())
+
+
+def test_sweep_over_seeds_shows_configurations_and_what_may_be_concluded(alone):
+    address = printed_page("-m", *SMALL, "trainer.epochs=1", "data.validation=0.2", "model.filters=2,4", "seed=1,2")
+    client = client_of()
+    (parent,) = client.search_runs(["1"], "tags.`mnist_exp.sweep` LIKE '%'")
+    with mlflow_ui() as (base, opened):
+        opened.goto(base + address)
+        opened.get_by_text("4 matching runs").wait_for()
+        opened.get_by_text("(average)").first.wait_for()
+        assert opened.locator(".ag-center-cols-container .ag-row").count() == 2, "a row is a configuration"
+        assert opened.get_by_role("link", name=re.compile("^filters=")).count() == 0, "its runs are folded"
+
+        page_of_parent = f"{base}{address.partition('?')[0]}/{parent.info.run_id}?workflowType=machine_learning"
+        opened.goto("about:blank")
+        opened.goto(page_of_parent)
+        opened.get_by_text("What may be concluded").first.wait_for()
+        opened.get_by_text("has the best mean of the 2 configurations").first.wait_for()
+        is_drawn = "[...document.images].some(i => i.src.includes('get-artifact') && i.naturalWidth > 100)"
+        opened.wait_for_function(is_drawn)
+        opened.get_by_text("Show more").click()
+        first = opened.get_by_role("link", name=re.compile("^filters=[24] seed=[12]$")).first
+        run_id = first.get_attribute("href").rpartition("/")[2]
+        assert client.get_run(run_id).data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+        opened.goto("about:blank")
+        opened.goto(base + address)
+        opened.get_by_role("button", name="Views").click()
+        opened.get_by_text("mnist_exp: sweeps and their verdicts").click()
+        opened.get_by_text("1 matching run").wait_for()
+        opened.locator('[col-id="tags.`mnist_exp.verdict`"]').get_by_text("has the best mean").first.wait_for()
