@@ -4,6 +4,7 @@ import contextlib
 import random
 import sqlite3
 import time
+from pathlib import Path
 
 METRICS = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_time_s", "images_per_s"]
 AT_THE_END = ["objective", "best_val_accuracy", "best_epoch", "test_accuracy", "test_loss", "epochs", "parameters"]
@@ -21,6 +22,7 @@ def fill(file, runs, *, experiment=1, jobs=100, params=40, tags=12, epochs=2):
         tags: of each job, beside those that a sweep reads.
         epochs: of each job.
     """
+    files = (Path(file).absolute().parent / "mlartifacts").as_uri()  # A report on them is logged there.
     drawn, parents, now = random.Random(runs), [], round(time.time() * 1000) - runs * 2000
     with contextlib.closing(sqlite3.connect(file)) as store, store:
         store.execute("PRAGMA synchronous = OFF")
@@ -42,7 +44,7 @@ def fill(file, runs, *, experiment=1, jobs=100, params=40, tags=12, epochs=2):
                 "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, "
                 "start_time, end_time, source_version, lifecycle_stage, artifact_uri, experiment_id) "
                 "VALUES (?, ?, 'UNKNOWN', '', '', 'someone', 'FINISHED', ?, ?, '', 'active', ?, ?)",
-                (run_id, f"run {number}", start, start + 900, f"file:///nowhere/{run_id}/artifacts", experiment),
+                (run_id, f"run {number}", start, start + 900, f"{files}/{run_id}/artifacts", experiment),
             )
             rows = [(name, text, run_id) for name, text in own.items()]
             store.executemany("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", rows)
