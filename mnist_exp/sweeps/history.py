@@ -240,9 +240,12 @@ class SweepHistory:
 
     def look_up(self, run_id: str) -> StoredRun | None:
         """Return one run as `get` does, without MLflow where the store is an SQLite file; None if it is not there."""
-        with contextlib.suppress(*mlflow_writes.write_errors()):
+        try:
             return next(iter(self._search(Wanted(run_ids=[run_id]))), None)
-        return None
+        except Exception as error:
+            if not isinstance(error, mlflow_writes.write_errors()):  # Asked only now: it imports MLflow.
+                raise
+            return None
 
     def is_orphan(self, run: StoredRun) -> bool:
         """Tell whether the process that launched a job has ended."""
