@@ -158,7 +158,7 @@ def write(folder: Path, target: Path, exported: Exported) -> list[Path]:
     facts = plain(exported, target)
     record, page = folder / f"{target.name}{RECORD}", folder / f"{target.name}{PAGE}"
     redacted_files.write(record, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    listed = {"Labels that are other ones": cost.changed, "Labels that are other ones in a batch": cost.by_batch}
+    listed = {"Labels that changed": cost.changed, f"Labels that change in a batch of {cost.batch_size}": cost.by_batch}
     shown = {name: changed[:_ON_PAGE] for name, changed in listed.items() if changed}
     html.write(
         folder,
