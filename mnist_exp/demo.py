@@ -2,18 +2,15 @@
 
 import argparse
 import contextlib
-import errno
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mnist_exp import commands
-from mnist_exp.errors import RunError, SettingsError
+from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import recall
 from mnist_exp.inference import doubt, recorded_task
-from mnist_exp.runtime import imports
+from mnist_exp.runtime import imports, local_server
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tasks.classification import Classification
 from mnist_exp.tracking import names
@@ -40,10 +37,10 @@ def demo(options: argparse.Namespace) -> int:
     Raises: SettingsError: there is no such run, it has no model, or the address is in use. Nothing was served.
     """
     screen = Screen()
-    with _listener(options.host, options.port) as listener:
+    with local_server.listener(options.host, options.port) as bound:
         run = commands.find(options)
         session = load(run, options)
-        with serving(session, options.host, listener) as address:
+        with serving(session, options.host, bound) as address:
             _announce(screen, run, session, options.host, address)
             while True:
                 time.sleep(3600)
@@ -73,41 +70,20 @@ def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
     return session
 
 
-@contextlib.contextmanager
-def serving(session: "DemoSession", host: str, listener: socket.socket) -> Iterator[str]:
+def serving(session: "DemoSession", host: str, bound: socket.socket) -> "contextlib.AbstractContextManager[str]":
     """Serve a session in a thread. The context gives the page's address as soon as the server answers.
 
     Args:
         session: the run and the model that answer.
-        host: the address that the listener is bound to.
-        listener: a bound socket.
-    Raises: RunError: the server does not start.
+        host: the address that the socket is bound to.
+        bound: the socket.
     """
     with imports.quick_imports():
-        import uvicorn
-
         from mnist_exp.demo_page.server import application
-    # In a thread: in the main one uvicorn would take over the signals and wait for open connections.
-    app = application(session, host)
-    config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", server_header=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            if not thread.is_alive():
-                raise RunError("the web server stopped while it was starting")
-            time.sleep(0.01)
-        port = listener.getsockname()[1]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=1)
+    return local_server.serving(application(session, host), host, bound)
 
 
 def _announce(screen: Screen, run: StoredRun, session: "DemoSession", host: str, address: str) -> None:
-    from mnist_exp.demo_page.server import is_loopback
-
     accuracy = run.metrics.get(names.TEST_ACCURACY)
     tested = f", test accuracy {accuracy:.4f}" if accuracy is not None else ""
     rows = {"run": f"{run.run_id}, {run.name}{tested}"}
@@ -122,43 +98,11 @@ def _announce(screen: Screen, run: StoredRun, session: "DemoSession", host: str,
         rows["open"] = f"http://localhost:{port}   (Ctrl-C stops it)"
         rows["elsewhere"] = f"http://{socket.gethostname()}:{port}, or this machine's IP address instead of its name"
     screen.table(rows)
-    if not is_loopback(host):
+    if not local_server.is_loopback(host):
         screen.warn(
             f"--host={host} lets everyone who can reach this machine use the page, without a password or encryption; "
             "without --host only this machine can"
         )
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address. It keeps the address while the model loads; early requests wait.
-
-    Raises: SettingsError: the address is in use, or not one of this machine.
-    """
-    if not 0 <= port <= 65535:
-        raise SettingsError(f"--port={port} is not allowed: it must be 0 to 65535; 0 takes a free port")
-    try:
-        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (socket.gaierror, UnicodeError) as error:
-        raise SettingsError(
-            f"--host={host[:200]} is not known: use 127.0.0.1, or an address of this machine"
-        ) from error
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(_why_not(host, port, error)) from error
-    return listener
-
-
-def _why_not(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"--port={port} is in use by another program: choose another, as --port={port % 65535 + 1}, or --port=0"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"--host={host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all of its addresses"
-    return f"--host={host} --port={port} cannot be used: {error.strerror}; choose another with --port, or --port=0"
 
 
 def _settings(run: StoredRun, options: argparse.Namespace) -> "Settings | SettingsError":

@@ -3,20 +3,26 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from mnist_exp import commands
 from mnist_exp.comparison.groups import Grouping
-from mnist_exp.errors import RunError
+from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.reports import api, as_data, html
 from mnist_exp.reports.page import Content
+from mnist_exp.runtime import imports, local_server
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import mlflow_log, mlflow_writes, references, run_files, store
 from mnist_exp.tracking.runs import StoredRun
 
 ARTIFACTS = "report"
 _MOST_SHOWN = 20
+_HOST = "127.0.0.1"
+_LOOK_S = 2.0
 
 
 def main() -> None:
@@ -41,6 +47,10 @@ def report(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     settings = commands.tracking(options)
+    if options.live:
+        return _serve(screen, settings, options)
+    if options.port is not None:
+        raise SettingsError("--port goes with --live only: without it nothing is served")
     selected, grouping = api.compared(
         settings,
         options.run_id,
@@ -63,6 +73,31 @@ def report(options: argparse.Namespace) -> int:
         said = as_data.of(made.title, grouping, made.verdict, made.cautions, str(folder / html.FILE))
         print(json.dumps(said.to_dict(), ensure_ascii=False))
     return commands.DONE
+
+
+def _serve(screen: Screen, settings: TrackingSettings, options: argparse.Namespace) -> NoReturn:
+    """Serve the page of sweeps until a signal ends the process."""
+    given = {"RUN_ID": options.run_id, "--sweep": options.sweep, "--experiment": options.experiment}
+    given |= {"--filter": options.filter, "--output": options.output, "--log-to": options.log_to}
+    given |= {"--json": options.json}
+    if unfit := [name for name, value in given.items() if value]:
+        raise SettingsError(f"--live serves a page of sweeps and writes none: leave out {' and '.join(unfit)}")
+    with local_server.listener(_HOST, options.port or 0) as bound:
+        against = references.find(settings, options.against).run_id if options.against else None
+        with imports.quick_imports():
+            from mnist_exp.reports.live import LiveReport
+            from mnist_exp.reports.live_server import application
+        live = LiveReport(settings, list(dict.fromkeys(options.live)), options.metric, against)
+        with local_server.serving(application(live, _HOST), _HOST, bound) as address:
+            told, ended = live.progress()
+            screen.table({"sweep": told, "open": f"{address}   (Ctrl-C stops it)"})
+            while not ended:
+                time.sleep(_LOOK_S)
+                told, ended = live.progress()
+                if ended:
+                    screen.out.print(told, markup=False)
+            while True:
+                time.sleep(3600)
 
 
 def _show(screen: Screen, grouping: Grouping, made: Content, folder: Path) -> None:
@@ -103,11 +138,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "report",
         "Compare recorded runs: conclusions, tables and figures on one page, a single HTML file.",
-        "0 done, 1 the tracking store refused the report, 2 the runs cannot be found or compared.",
+        "0 done, 1 the tracking store refused the report, 2 the runs cannot be found or compared; "
+        "with --live 130 Ctrl-C, 143 SIGTERM.",
         [
             "RUN_ID RUN_ID",
             "--sweep PARENT",
             "--sweep PARENT --sweep ANOTHER",
+            "--live PARENT",
             "--experiment mnist_exp --filter 'params.`model.filters` = \"16\"'",
         ],
     )
@@ -119,6 +156,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PARENT",
         help="all runs of a sweep, by the id of its parent run, to which the report is attached; several are compared",
     )
+    parser.add_argument(
+        "--live",
+        action="append",
+        default=[],
+        metavar="PARENT",
+        help="serve the page of a sweep to this machine's browser while it runs, and keep it up to date; several are "
+        "compared",
+    )
+    parser.add_argument("--port", type=int, metavar="N", help="port of --live on 127.0.0.1; default: a free one")
     parser.add_argument(
         "--experiment", metavar="NAME", help="all runs of an experiment; default with --filter: mnist_exp"
     )

@@ -28,6 +28,7 @@ from mnist_exp.data.loaders import mnist_5k
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.evaluation import saliency
 from mnist_exp.inference import preprocessing
+from mnist_exp.runtime import local_server
 from mnist_exp.tracking.references import find
 
 
@@ -52,7 +53,7 @@ def recorded(tmp_path_factory):
 def shown(recorded):
     """The run's session, served in this process: session, address."""
     options = options_of(*recorded)
-    with demo._listener("127.0.0.1", 0) as listener:
+    with local_server.listener("127.0.0.1", 0) as listener:
         session = demo.load(find(TrackingSettings(uri=options.tracking_uri), options.run_id), options)
         with demo.serving(session, "127.0.0.1", listener) as address:
             yield session, address
@@ -247,17 +248,16 @@ def test_address_in_use_is_reported():
         options = demo._parser().parse_args(["0" * 32, f"--port={port}"])
         assert commands.code_of(lambda: demo.demo(options)) == 2
         with pytest.raises(SettingsError, match=f"--port={port} is in use by another program: choose another, as"):
-            demo._listener("127.0.0.1", port)
+            local_server.listener("127.0.0.1", port)
     with pytest.raises(SettingsError, match=r"--port=70000 is not allowed"):
-        demo._listener("127.0.0.1", 70000)
+        local_server.listener("127.0.0.1", 70000)
     with pytest.raises(SettingsError, match=r"--host=192\.0\.2\.1 is not an address of this machine"):
-        demo._listener("192.0.2.1", 0)
+        local_server.listener("192.0.2.1", 0)
     with pytest.raises(SettingsError, match=r"--host=no\.such\.host\.invalid is not known"):
-        demo._listener("no.such.host.invalid", 0)
+        local_server.listener("no.such.host.invalid", 0)
 
 
 def test_host_other_than_this_machine_gives_a_warning(capfd):
-    from mnist_exp.demo_page import server
 
     mistakes = SimpleNamespace(labels=[], count=0, tested=0, why_none="none")
     session = SimpleNamespace(mistakes=mistakes, doubt=SimpleNamespace(told=list))
@@ -268,9 +268,9 @@ def test_host_other_than_this_machine_gives_a_warning(capfd):
     assert "http://localhost:1/ " in out
     assert f"http://{socket.gethostname()}:1/, or" in out
     for name in ("192.0.2.7:1", "[2001:db8::7]:1", socket.gethostname(), f"{socket.gethostname()}.local:1"):
-        assert server._is_named(name, "0.0.0.0")
-        assert not server._is_named(name, "127.0.0.1")
-    assert not server._is_named("evil.example", "0.0.0.0")
+        assert local_server._is_named(name, "0.0.0.0")
+        assert not local_server._is_named(name, "127.0.0.1")
+    assert not local_server._is_named("evil.example", "0.0.0.0")
     demo._announce(demo.Screen(), result, session, "127.0.0.1", "http://127.0.0.1:1/")
     assert capfd.readouterr().err == ""
 

@@ -6,6 +6,12 @@ import json
 import math
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from importlib import resources
 from pathlib import Path
 
@@ -16,7 +22,7 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
-from real_browser import page
+from real_browser import free_port, page, serving, until
 
 import mnist_exp
 from mnist_exp import report_command as report
@@ -106,7 +112,7 @@ def call(capfd, *words, code=0):
     """Call the command; return its output on stdout and stderr."""
     from mnist_exp import commands
 
-    assert commands.code_of(lambda: report.report(report._parser().parse_args(words))) == code
+    assert commands.code_of(lambda: report.report(report.read(words))) == code
     return capfd.readouterr()
 
 
@@ -323,6 +329,146 @@ def test_several_sweeps_are_compared_with_each_other(here, capfd):
     assert "filters=8 dropout=0.1 is better than" in out.replace(", ", " ")
     assert "another sweep" in page_of("both")
     assert not [file for file in client().list_artifacts(other) if file.path == "report"]
+
+
+def test_sweeps_are_told_what_their_best_say_of_each_other(here, capfd):
+    other = client().create_run("1", tags={"mnist_exp.sweep": "b", "mlflow.runName": "sweep B"}).info.run_id
+    for seed in (1, 2, 3):
+        params = {"model.filters": 16, "model.dropout": "0.1", "seed": seed}
+        copied(here[1][0], params, {"objective": 0.9 + 0.01 * seed}, {"mlflow.parentRunId": other})
+    out = call(capfd, "--sweep", here[2], "--sweep", other, "--output", "against").out
+    told = re.search(
+        r"^Best of sweep B: filters=16 dropout=0.1, val_accuracy 0.92\S+ ± 0.01\S+ over 3 seeds\. .*", out, re.M
+    )
+    assert told
+    assert "The best of sweep B is better than the best of sweep <script>" in told[0]
+    assert "after Holm's correction of 10 comparisons" in told[0]
+
+
+@pytest.fixture
+def live(here):
+    """The page of a sweep that has just begun, served; its address, and the id of the sweep."""
+    from mnist_exp.config.schema import TrackingSettings
+    from mnist_exp.reports.live import LiveReport
+    from mnist_exp.reports.live_server import application
+    from mnist_exp.runtime import local_server
+
+    tags = {"mnist_exp.sweep": "live", "mlflow.runName": "sweep now", "mnist_exp.planned_jobs": "4"}
+    parent = client().create_run("1", tags=tags).info.run_id
+    report_now = LiveReport(TrackingSettings(), [parent], None, None)
+    with (
+        local_server.listener("127.0.0.1", 0) as bound,
+        local_server.serving(application(report_now, "127.0.0.1"), "127.0.0.1", bound) as address,
+    ):
+        yield address, parent
+    client().set_terminated(parent, "FINISHED")
+
+
+def asked(address, **headers):
+    with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+        return answer.read().decode()
+
+
+def news_when(address, is_so):
+    """Ask until the news are so: after a look that took long, the next one waits."""
+    until_then = time.monotonic() + 60
+    while not is_so(news := json.loads(asked(f"{address}data.json"))):
+        assert time.monotonic() < until_then, news["progress"]
+        time.sleep(0.3)
+    return news
+
+
+def test_live_page_tells_what_is_new_and_when_the_sweep_has_ended(here, live):
+    address, parent = live
+    assert "No run has begun yet." in asked(address)
+    assert json.loads(asked(f"{address}data.json"))["progress"] == "0 of 4 jobs done. None runs at the moment."
+    of = {"mlflow.parentRunId": parent}
+    ids = [copied(here[1][0], {"seed": seed, "model.filters": 4}, {"objective": 0.5 + seed / 9}, of) for seed in (1, 2)]
+    running = copied(here[1][0], {"seed": 3}, tags=of | {"mlflow.runName": f"now {EVIL}"}, status="RUNNING")
+    news = news_when(address, lambda news: "Running" in news["progress"])
+    assert "2 of 4 jobs done. Running: now <script>" in news["progress"]
+    assert ", epoch 2 of 2." in news["progress"]
+    assert "over 2 seeds" in news["findings"]
+    (of_runs,) = (column["values"] for column in news["data"]["columns"] if column["name"] == "run_id")
+    assert set(of_runs) == {*ids, running}
+    assert not news["ended"]
+    assert json.loads(asked(f"{address}data.json?version={news['version']}")).keys() == {
+        "version",
+        "progress",
+        "ended",
+        "pause_s",
+    }
+    client().set_terminated(running, "FINISHED")
+    client().set_terminated(parent, "FINISHED")
+    news = news_when(address, lambda news: news["ended"])
+    assert news["progress"] == "The sweep has ended: 3 of 4 jobs done."
+
+
+def test_live_page_answers_only_its_own(live):
+    address, _ = live
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            asked(f"{address}data.json", **headers)
+        refused.value.close()
+        assert refused.value.code == 403
+    for path in ("docs", "pictures/../../etc/passwd/x.png", f"pictures/{'0' * 32}/confusion_matrix.png"):
+        with pytest.raises(urllib.error.HTTPError) as missing:
+            asked(f"{address}{path}")
+        missing.value.close()
+        assert missing.value.code == 404
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--live", "SWEEP", "--sweep", "SWEEP"], "leave out --sweep"),
+        (["--live", "SWEEP", "--output", "x", "--json"], "leave out --output and --json"),
+        (["--live", "0" * 32], "there is no run 0000"),
+        (["--live", "RUN"], "is a single run, not a sweep"),
+        (["--sweep", "SWEEP", "--port", "8000"], "--port goes with --live only"),
+        (["--live", "SWEEP", "--port", "70000"], "--port=70000 is not allowed"),
+    ],
+)
+def test_mistakes_of_live_are_reported(here, capfd, words, message):
+    names = {"RUN": here[1][0], "SWEEP": here[2]}
+    assert message in call(capfd, *(names.get(word, word) for word in words), code=2).err
+
+
+@pytest.mark.slow
+@pytest.mark.services
+def test_live_page_in_a_browser_while_a_sweep_runs(tmp_path, monkeypatch):
+    """It grows without a reload; what the reader has filtered, sorted and scrolled to stays; Ctrl-C ends it."""
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", "model.filters=2,4", "seed=range(1,5)", *SMALL]
+    sweep = subprocess.Popen([sys.executable, "-m", "mnist_exp.run", *words], stdout=subprocess.DEVNULL)
+    found = []
+    while not found:
+        assert sweep.poll() is None
+        time.sleep(1)
+        words = [sys.executable, "-m", "mnist_exp.runs", "--json"]
+        told = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
+        found = [run["run_id"] for run in json.loads(told or '{"runs": []}')["runs"] if run["kind"] == "sweep"]
+    address = f"http://127.0.0.1:{(port := free_port())}/"
+    with (
+        serving(["mnist_exp.report", "--live", found[0], "--port", str(port)], address) as server,
+        page(viewport={"width": 1300, "height": 900}) as opened,
+    ):
+        opened.goto(address)
+        until(opened, "document.querySelectorAll('#runs .tabulator-row').length > 2", 120)
+        opened.get_by_label("filter seed").press_sequentially("<3")
+        opened.locator("#runs .tabulator-col button", has_text="seed").click()
+        opened.evaluate("scrollTo(0, 300)")
+        until(opened, "document.getElementById('progress').textContent.includes('has ended: 8 of 8 jobs done')", 240)
+        assert opened.evaluate("scrollY") == 300
+        assert opened.locator("#shown").inner_text() == "4 of 8 runs are shown"
+        cells = opened.locator("#runs .tabulator-cell[tabulator-field='seed']").all_inner_texts()
+        assert cells == ["1", "1", "2", "2"]
+        opened.locator("#runs .tabulator-row button").first.click()
+        until(opened, "[...document.querySelectorAll('dialog img')].some((image) => image.naturalWidth > 200)")
+        assert opened.errors == []
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 130
+    assert sweep.wait(120) == 0
 
 
 def page_after(capfd, *words):

@@ -176,7 +176,23 @@ def report(run_id: str, parent: str) -> None:
     with page(viewport={"width": 1200, "height": 1050}) as opened:
         opened.goto(Path("report/index.html").absolute().as_uri())
         opened.screenshot(path="report.png")
+        opened.set_viewport_size({"width": 1200, "height": 1250})
+        opened.locator("#parallel").scroll_into_view_if_needed()
+        opened.wait_for_timeout(500)
+        box = opened.locator("#parallel").bounding_box()
+        across, down = box["x"] + 64, box["y"] + 50  # The first axis: its upper half is marked.
+        opened.mouse.move(across, down)
+        opened.mouse.down()
+        opened.mouse.move(across, down + 120, steps=5)
+        opened.mouse.up()
+        for name in ("scatter", "curves"):
+            opened.locator(f"#{name}").scroll_into_view_if_needed()
+            opened.wait_for_timeout(500)
+        opened.evaluate("document.getElementById('parallel-name').scrollIntoView(); scrollBy(0, -60)")
+        opened.wait_for_timeout(500)
+        opened.screenshot(path="report_explore.png")
     save("report.png")
+    save("report_explore.png")
 
 
 def demo(run_id: str, parent: str) -> None:

@@ -1,10 +1,7 @@
-"""The web application of the demo: the page, its API, and the check of who may use it."""
+"""The web application of the demo: the page and its API."""
 
 import importlib.resources
-import ipaddress
-import socket
-import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from mnist_exp.demo_page.session import DemoSession, png
 from mnist_exp.errors import DataError
+from mnist_exp.runtime import local_server
 
 LARGEST = 25_000_000  # bytes of an image
 _FILES = {
@@ -23,15 +21,10 @@ _FILES = {
     "/pad.js": ("pad.js", "text/javascript"),
     "/answers.js": ("answers.js", "text/javascript"),
 }
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def application(session: DemoSession, host: str) -> FastAPI:
@@ -43,13 +36,7 @@ def application(session: DemoSession, host: str) -> FastAPI:
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        refused = _refusal(request, host)
-        answer = JSONResponse({"error": refused}, 403) if refused else await call_next(request)
-        answer.headers.update(_HEADERS)
-        return answer
-
+    local_server.guard(app, host, _POLICY)
     for path, (name, kind) in _FILES.items():
         _add_file(app, path, (importlib.resources.files(__package__) / name).read_bytes(), kind)
 
@@ -103,45 +90,3 @@ async def _body(request: Request) -> bytes | None:
         if len(content) > LARGEST:
             return None
     return bytes(content)
-
-
-def _refusal(request: Request, host: str) -> str:
-    """Return why a request is refused; empty if it is allowed.
-
-    Any page in the user's browser can send requests to this server. Its author can also make a domain name point to
-    this machine (DNS rebinding). The browser still sends the name in `Host` and the asking page in `Origin`.
-    """
-    named = request.headers.get("host", "")
-    if not _is_named(named, host):
-        return "this address is not allowed: open the one that the demo printed"
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"http://{named}":
-        return "requests from other pages are not allowed"
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and request.url.path != "/":
-        return "requests from other pages are not allowed"
-    return ""
-
-
-def _is_named(named: str, host: str) -> bool:
-    try:
-        name = urllib.parse.urlsplit(f"//{named}").hostname or ""
-    except ValueError:
-        return False
-    if name in {"localhost", "127.0.0.1", "::1", host.lower()}:
-        return True
-    if is_loopback(host):
-        return False
-    try:  # DNS rebinding needs a name, so a numeric address is safe.
-        ipaddress.ip_address(name)
-    except ValueError:
-        own = socket.gethostname().lower()
-        return name in {own, f"{own}.local"}
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

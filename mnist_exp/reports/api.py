@@ -81,7 +81,7 @@ def compared(
 
 def write(folder: Path, selected: Selection, grouping: Grouping) -> "tuple[list[Path], Content]":
     """Write the page and the figures; return the files, and what is on the page. Raises: RunError: it cannot."""
-    from mnist_exp.reports import content, curves, figures, page
+    from mnist_exp.reports import content, curves, figures, page, pictures
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def write(folder: Path, selected: Selection, grouping: Grouping) -> "tuple[list[
             (folder / name).unlink(missing_ok=True)  # From an earlier report in the same folder.
         histories = curves.of(grouping)
         names = figures.draw_all(folder, grouping, histories)
-        made = content.of(selected, grouping, histories, names)
+        made = content.of(selected, grouping, histories, pictures.of(grouping), names)
         page.write(folder, made)
     except OSError as error:
         raise RunError(f"the report cannot be written to {folder}: {first_line(error)}") from error

@@ -2,7 +2,7 @@
 
 import dataclasses
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mnist_exp.comparison import between_sweeps, paired_models, verdict
 from mnist_exp.comparison.groups import Grouping
@@ -10,7 +10,7 @@ from mnist_exp.comparison.paired_models import Models
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import SettingsError, plural
 from mnist_exp.experiment import provenance
-from mnist_exp.reports import page_data, pictures, tables
+from mnist_exp.reports import page_data, tables
 from mnist_exp.reports.curves import Histories
 from mnist_exp.reports.page import Content
 from mnist_exp.reports.selection import Selection
@@ -23,18 +23,25 @@ _MOST_ROWS = 200  # of a table that is drawn at once; the table of runs draws wh
 _PACKAGES = ("tensorflow", "keras", "numpy", "mnist_exp")
 
 
-def of(selected: Selection, grouping: Grouping, histories: Histories, figures: Sequence[str] = ()) -> Content:
+def of(
+    selected: Selection,
+    grouping: Grouping,
+    histories: Histories,
+    pictures: Mapping[str, Mapping[str, str]],
+    figures: Sequence[str] = (),
+) -> Content:
     """Return the content of a page.
 
     Args:
         selected: the runs.
         grouping: the same runs in groups.
         histories: of the runs whose curves are shown.
+        pictures: of the runs, as `page_data.of` takes them.
         figures: file names of the figures that were drawn.
     """
-    compared = paired_models.compare(grouping)
+    compared = paired_models.compare(grouping) if grouping.groups else None
     differences = [table for family in grouping.families if (table := tables.comparisons(family)) is not None]
-    shown = [tables.configurations(grouping), *differences]
+    shown = [*([tables.configurations(grouping)] if grouping.groups else []), *differences]
     if compared and (compared.pairs or compared.of_numbers):
         shown.append(tables.models(compared))
     differing = tables.differing(grouping)
@@ -42,14 +49,17 @@ def of(selected: Selection, grouping: Grouping, histories: Histories, figures: S
     return Content(
         title=title(selected),
         summary=_summary(grouping),
-        verdict=conclusions(selected, grouping, compared),
+        verdict=conclusions(selected, grouping, compared) or ["No run is done yet."],
         cautions=verdict.cautions(grouping),
         tables=[_bounded(table) for table in shown],
-        plain=[_bounded(tables.runs(grouping, _links(selected))), _bounded(tables.provenance(grouping))],
+        plain=[
+            _bounded(tables.runs(grouping, _links(selected))),
+            _bounded(tables.provenance(grouping)),
+        ],
         folded=[_bounded(differing)] if differing else [],
         versions=_versions(grouping),
         command=provenance.command(),
-        data=page_data.of(grouping, several, histories, pictures.of(grouping)),
+        data=page_data.of(grouping, several, histories, pictures),
         figures=figures,
     )
 
@@ -63,6 +73,12 @@ def conclusions(selected: Selection, grouping: Grouping, models: Models | None) 
         models: the trained models compared on the test images, if they are.
     """
     return [*verdict.verdict(grouping, models), *between_sweeps.sentences(grouping, selected.sweeps)]
+
+
+def empty(selected: Selection) -> Content:
+    """Return the content of a page on sweeps that have no run yet."""
+    waiting = ["No run has begun yet."]
+    return Content(title(selected), "", waiting, (), (), (), (), {}, provenance.command())
 
 
 def title(selected: Selection) -> str:

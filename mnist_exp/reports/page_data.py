@@ -1,6 +1,5 @@
 """What the charts and the table of a page show: the runs by columns, their curves and pictures, as values of JSON."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ _TAGS = {
 
 
 def of(
-    grouping: Grouping, sweeps: Mapping[str, str], histories: Histories, pictures: Mapping[str, Mapping[str, bytes]]
+    grouping: Grouping, sweeps: Mapping[str, str], histories: Histories, pictures: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
     """Return the data of a page.
 
@@ -38,7 +37,7 @@ def of(
         grouping: the runs.
         sweeps: run id → the sweeps that it belongs to; empty unless several are compared.
         histories: of the runs whose curves are shown.
-        pictures: run id → file name → PNG, of the runs whose pictures are shown.
+        pictures: run id → file name → PNG in base64, or its path on the page's server.
     """
     labels = {run.run_id: group.label for group in grouping.groups for run in group.runs}
     reasons = {left.run.run_id: left.reason for left in grouping.left_out}
@@ -67,7 +66,7 @@ def of(
         "titles": {_name(key, content): short for key, short in grouping.names.items()},
         "columns": columns,
         "curves": _curves(shown(grouping.metric), histories, places),
-        "pictures": {places[run_id]: _encoded(files) for run_id, files in pictures.items() if run_id in places},
+        "pictures": {places[run_id]: files for run_id, files in pictures.items() if run_id in places},
     }
 
 
@@ -148,7 +147,3 @@ def _thinned(steps: tuple[int, ...]) -> tuple[int, ...]:
     if len(steps) <= _MOST_STEPS:
         return steps
     return tuple(steps[place] for place in np.linspace(0, len(steps) - 1, _MOST_STEPS).round().astype(int))
-
-
-def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: base64.b64encode(content).decode() for name, content in files.items()}

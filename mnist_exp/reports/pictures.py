@@ -1,5 +1,6 @@
 """The pictures of runs that a page shows, made small."""
 
+import base64
 import io
 
 from mnist_exp.comparison.groups import Grouping
@@ -14,20 +15,24 @@ _WIDTH, _COLOURS = 520, 32
 _LARGEST = 4000  # pixels of a side
 
 
-def of(grouping: Grouping) -> dict[str, dict[str, bytes]]:
-    """Return run id → file name → PNG: at most two pictures of one run of each of the eight best configurations."""
+def of(grouping: Grouping) -> dict[str, dict[str, str]]:
+    """Return run id → file name → PNG in base64: at most two of one run of each of the eight best configurations."""
     best = [group.runs[0] for family in grouping.families for group in family.groups][:MOST_RUNS]
-    return {run.run_id: found for run in best if (found := of_run(run))}
+    found = {run.run_id: {name: small(run, name) for name in names(run)} for run in best}
+    return {
+        run_id: {name: base64.b64encode(content).decode() for name, content in files.items() if content is not None}
+        for run_id, files in found.items()
+        if files
+    }
 
 
-def of_run(run: StoredRun) -> dict[str, bytes]:
-    """Return the pictures of a run, at most two, by file name."""
+def names(run: StoredRun) -> list[str]:
+    """Return the file names of the pictures of a run that are shown, at most two."""
     there = set(run_files.names(run.uri, run.run_id))
-    drawn = [name for name in NAMES if name in there][:MOST_PICTURES]
-    return {name: content for name in drawn if (content := _small(run, name)) is not None}
+    return [name for name in NAMES if name in there][:MOST_PICTURES]
 
 
-def _small(run: StoredRun, name: str) -> bytes | None:
+def small(run: StoredRun, name: str) -> bytes | None:
     """Return a picture made small; None if the run has none, or it is no picture that a task draws."""
     from PIL import Image
 

@@ -44,6 +44,7 @@ def select(
     sweeps: Sequence[str] = (),
     experiment: str | None = None,
     condition: str | None = None,
+    may_be_empty: bool = False,
 ) -> Selection:
     """Return the runs for a report. Imports MLflow.
 
@@ -55,11 +56,12 @@ def select(
         sweeps: ids of sweeps' parent runs.
         experiment: name of an experiment; default with a condition: the one of `settings`.
         condition: filter in MLflow's syntax, for the runs of the experiment.
+        may_be_empty: whether sweeps without a run are chosen too.
     Raises: SettingsError: none or several of the three are given, or there are no such runs.
     """
     _check(run_ids, sweeps, experiment, condition)
     if sweeps:
-        selection = _together([_of_sweep(settings, each) for each in dict.fromkeys(sweeps)])
+        selection = _together([_of_sweep(settings, each, may_be_empty) for each in dict.fromkeys(sweeps)])
     elif run_ids:
         selection = _named(settings, run_ids)
     else:
@@ -114,12 +116,12 @@ def _named(settings: TrackingSettings, run_ids: Sequence[str]) -> Selection:
     return Selection(_plain(title), first.run_id[:8] + more, list(named.values()), None, first.uri)
 
 
-def _of_sweep(settings: TrackingSettings, sweep: str) -> Selection:
+def _of_sweep(settings: TrackingSettings, sweep: str, may_be_empty: bool) -> Selection:
     parent = references.find(settings, sweep)
     if not parent.is_sweep:
         raise SettingsError(f"--sweep={sweep} is a single run, not a sweep: to report on it, leave out --sweep")
     children = runs.of_sweep(parent)
-    if not children:
+    if not children and not may_be_empty:
         raise SettingsError(f"--sweep={sweep} has no runs yet")
     return Selection(_plain(parent.name), f"sweep-{parent.run_id[:8]}", children, parent, parent.uri)
 

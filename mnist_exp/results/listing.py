@@ -20,7 +20,7 @@ LEFT = ("run", "started", "name", "status")
 
 def rows(found: Sequence[StoredRun]) -> tuple[list[str], list[list[str]]]:
     """Return the head and the cells of a table of runs: what each is, how far it is, and what came of it."""
-    progress = _progress(found)
+    progress = epochs_done(found)
     selected = {run.params.get(names.SELECTED_BY) for run in found} - {None}
     objective = selected.pop() if len(selected) == 1 else names.OBJECTIVE
     head = ["run", "started", "name", "status", str(objective), "test_accuracy", "epochs", "time"]
@@ -59,7 +59,7 @@ def _cell(run: StoredRun, name: str) -> str:
     return "" if text is None else printable(wording.text(typed(text)))
 
 
-def _progress(found: Sequence[StoredRun]) -> Mapping[str, int]:
+def epochs_done(found: Sequence[StoredRun]) -> Mapping[str, int]:
     """Return the epochs that are done, for each run that is at work."""
     running = [run for run in found if run.status == "RUNNING" and not run.is_sweep]
     if not running:

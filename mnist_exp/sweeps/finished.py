@@ -17,8 +17,9 @@ from mnist_exp.sweeps.parent_run import ParentRun, facts
 from mnist_exp.tracking import names, sqlite_runs, store
 from mnist_exp.tracking.runs import StoredRun
 
-# They say how the jobs were run, which have not run again; and the note is compared with the best job in it.
-_OF_BEFORE = (names.COMMAND, names.GIT_COMMIT, names.GIT_DIRTY, names.NOTE)
+# They say how the jobs were run, which have not run again, or older versions have not recorded them; and the note is
+# compared with the best job in it.
+_OF_BEFORE = (names.COMMAND, names.GIT_COMMIT, names.GIT_DIRTY, names.PLANNED_JOBS, names.NOTE)
 
 
 def find(call: SweepCall, history: SweepHistory, earlier: Sequence[StoredRun]) -> ParentRun | None:

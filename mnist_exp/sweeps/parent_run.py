@@ -212,6 +212,7 @@ def facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
         names.SWEEP: call.key,
         names.COMMAND: provenance.command(["-m", *call.words]),
         names.DATA_SHA256: plan.data_sha256,
+        names.PLANNED_JOBS: str(call.how.n_trials if study is not None else len(plan.jobs)),
         **provenance.commit_tags(provenance.commit()),
     }
     if study is not None:

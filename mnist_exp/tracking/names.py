@@ -267,6 +267,9 @@ SWEEP = _tag(
     "SHA-256, hex",
     "the run is a sweep",
 )
+PLANNED_JOBS = _tag(
+    "mnist_exp.planned_jobs", "How many jobs the sweep is to have.", _SWEEP, _A_COUNT, "the run is a sweep"
+)
 STUDY = _tag("mnist_exp.study", "The name of the Optuna study.", _SWEEP, only_if="the sweep is a search")
 POINT = _tag(
     "mnist_exp.point", "The options that differ between the jobs, with their values.", _BEGIN, "JSON", "it is a job"

@@ -374,6 +374,8 @@ def _experiment_id(uri: str, name: str) -> str:
 
 def _on_board(parent: StoredRun) -> set[str]:
     """Return the run ids on a sweep's leaderboard; none if it has no leaderboard yet."""
+    if parent.status == "RUNNING" and "leaderboard.csv" not in run_files.names(parent.uri, parent.run_id):
+        return set()  # MLflow tries for long to get a file that is not there.
     try:
         run_ids = {row.get("run_id") or "" for row in csv.DictReader(io.StringIO(parent.leaderboard()))}
     except (csv.Error, SettingsError):

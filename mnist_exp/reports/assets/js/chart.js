@@ -1,6 +1,6 @@
 // A chart in an element: it is drawn when it comes into view, and again when its size, the colours or the runs change.
 class Chart {
-  #element; #chart = null; #option; #isStale = true; #isSeen = false; #onMade; #onDrawn;
+  #element; #chart = null; #option; #isStale = true; #isSeen = false; #onMade; #onDrawn; #timer = 0;
 
   // `option` returns what ECharts draws; `onMade` gets the chart once, `onDrawn` each time. Nothing is called out of view.
   constructor(element, option, onMade, onDrawn = () => {}) {
@@ -28,6 +28,13 @@ class Chart {
   changed() {
     this.#isStale = true;
     if (this.#isSeen) this.draw();
+    else this.#tellLater();
+  }
+
+  // What is out of view is told all the same to those who do not see: a little later, and once for many changes.
+  #tellLater() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => { if (this.#isStale) this.#element.setAttribute("aria-label", this.#option().describe); }, 300);
   }
 
   draw() {

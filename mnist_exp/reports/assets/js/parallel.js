@@ -67,7 +67,8 @@ class ParallelView {
     const { text, ground } = theme.colours;
     const levels = this.#runs.levels(name);
     const label = { color: text, fontSize: 11, textBorderColor: ground, textBorderWidth: 3, formatter: (value) => shortened(typeof value === "number" ? shortLabel(value) : value, 12) };
-    if (!this.#runs.isNumber(name) || levels.length <= 12) {
+    const isMetric = this.#runs.columns.get(name).kind === "metric";
+    if (!this.#runs.isNumber(name) || (levels.length <= 12 && !isMetric)) {
       // A value that comes later has its place at the end, so that marks stay true.
       const known = this.#levels.get(name) ?? [];
       this.#levels.set(name, [...known, ...levels.filter((value) => !known.includes(value))]);

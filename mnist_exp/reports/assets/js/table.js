@@ -10,13 +10,13 @@ class RunsTable {
     this.#rows = this.#made();
     this.#table = new tabulator.Tabulator(element, {
       data: this.#rows, columns: this.#shown.map((name) => this.#column(name)), index: "run_id",
-      nestedFieldSeparator: false, layout: "fitData", maxHeight: "30rem", placeholder: "No run passes all filters.",
+      nestedFieldSeparator: false, layout: "fitData", height: this.#height, placeholder: "No run passes all filters.",
       columnHeaderVertAlign: "bottom", headerFilterLiveFilterDelay: 150, columnDefaults: { minWidth: 72, maxInitialWidth: 340 },
     });
     this.#table.on("tableBuilt", () => {
       this.#isReady = true;
-      performance.mark("table");
       this.#table.setFilter((row) => this.#filters.keeps(row.place, "table"));
+      performance.mark("table");
     });
     this.#table.on("dataFiltered", () => this.#tell());
     this.#table.on("rowClick", (event, row) => {
@@ -33,6 +33,7 @@ class RunsTable {
     this.#runs = runs;
     for (const name of runs.data.shown) if (!this.#shown.includes(name)) await this.#show(name);
     this.#rows = this.#made();
+    this.#table.setHeight(this.#height);
     await this.#table.replaceData(this.#rows);
     this.#offerColumns();
   }
@@ -45,6 +46,9 @@ class RunsTable {
     return madeTable(`Runs: ${runs.length.toLocaleString("en")}`, this.#shown.map((name) => this.#runs.title(name)),
       runs.map((run) => this.#shown.map((name) => this.#runs.text(name, run))));
   }
+
+  // Of all rows, at most 30 rem. It stays when rows are filtered away: else all below would move under the pointer.
+  get #height() { return `min(30rem, ${6 + 2.1 * Math.max(this.#runs.count, 2)}rem)`; }
 
   #made() {
     return Array.from({ length: this.#runs.count }, (_, place) => {
