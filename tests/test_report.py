@@ -439,7 +439,7 @@ def test_mistakes_of_live_are_reported(here, capfd, words, message):
 def test_live_page_in_a_browser_while_a_sweep_runs(tmp_path, monkeypatch):
     """It grows without a reload; what the reader has filtered, sorted and scrolled to stays; Ctrl-C ends it."""
     monkeypatch.chdir(tmp_path)
-    words = ["-m", "model.filters=2,4", "seed=range(1,5)", *SMALL]
+    words = ["-m", *SMALL, "model.dropout=0.1,0.3", "seed=range(1,5)"]
     sweep = subprocess.Popen([sys.executable, "-m", "mnist_exp.run", *words], stdout=subprocess.DEVNULL)
     found = []
     while not found:
