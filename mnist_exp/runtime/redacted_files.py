@@ -8,7 +8,15 @@ from pathlib import Path
 
 import yaml
 
-from mnist_exp.runtime.redaction import HIDDEN, is_secret_name, redact, redact_config, redact_known, redact_many
+from mnist_exp.runtime.redaction import (
+    HIDDEN,
+    is_secret_name,
+    redact,
+    redact_config,
+    redact_json,
+    redact_known,
+    redact_many,
+)
 
 TEXTS = (".csv", ".diff", ".html", ".json", ".jsonl", ".log", ".md", ".txt", ".yaml", ".yml")
 # In a page: programs and what is encoded, in which what looks like `token=x` is none.
@@ -87,7 +95,7 @@ def _html(text: str) -> str:
             parts[place] = _MARKUP.sub(lambda found: hide(found[0]), part)
         elif re.match(r"<script\b[^>]*json", part):
             head, inner, tail = re.split(r"(?<=>)(.*)(?=<)", part, maxsplit=1, flags=re.DOTALL)
-            parts[place] = head + redact(inner) + tail
+            parts[place] = head + redact_json(inner) + tail
         elif not part.startswith("data:"):
             parts[place] = redact_known(part)
     return "".join(parts)

@@ -90,3 +90,11 @@ def test_events_of_a_sweep_have_no_secrets(tmp_path, monkeypatch):
     assert event["new"] == "http://***@h"
     assert event["values"] == {"model.token": "***", "model.filters": 16}
     assert events.read_known(tmp_path, "known") == {"k": {"new": "***", "metrics": {"loss": 0.5}}}
+
+
+def test_picture_in_a_page_s_data_stays_though_it_looks_like_a_token():
+    encoded = "A" * 1000 + "/AKIA" + "B" * 40 + "=="
+    page = f'<script type="application/json">{{"picture": "{encoded}", "command": "run password=hunter2"}}</script>'
+    kept = redacted_files.content("page.html", page.encode()).decode()
+    assert encoded in kept
+    assert "hunter2" not in kept and "password=***" in kept
