@@ -64,6 +64,8 @@ def first_line(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """Return a text with invisible and control characters as escapes; accents and other scripts stay."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

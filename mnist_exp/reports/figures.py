@@ -1,6 +1,5 @@
 """Figures of a report. A figure is drawn only if the runs have the data for it."""
 
-import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -71,10 +71,11 @@ def draw_all(folder: Path, grouping: Grouping, curves: Mapping[str, Mapping[str,
 
 def _save(figure: Figure, file: Path) -> None:
     """Write a figure with 128 colours: a third of the bytes, and it stands in a page beside much else."""
-    whole = io.BytesIO()
-    figure.savefig(whole, dpi=_DPI)
-    with Image.open(whole) as picture:
-        picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    figure.set_dpi(_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG")
 
 
 _NO_SCORES = (names.LEARNING_RATE, names.EPOCH_TIME_S, names.IMAGES_PER_S)

@@ -44,7 +44,7 @@ def small(run: StoredRun, name: str) -> bytes | None:
             picture.thumbnail((_WIDTH, _WIDTH))
             file = io.BytesIO()
             # Few colours: a third of the bytes, and nobody sees it in a diagram of this size.
-            picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+            picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(file, "PNG")
             return file.getvalue()
     except (SettingsError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

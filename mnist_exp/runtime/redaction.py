@@ -139,23 +139,22 @@ def _redact_json(text: str) -> str | None:
 
 def redact_config(value: Any, name: str = "") -> Any:
     """Return a nested configuration with its secret texts hidden; numbers stay: `num_tokens: 5` is no secret."""
-    if isinstance(value, dict):
-        return {key: redact_config(inner, str(key)) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [redact_config(inner, name) for inner in value]
-    if isinstance(value, str):
-        return HIDDEN if value and is_secret_name(name) else redact(value)
-    return value
+    return _nested(value, name, bool, redact_many())
 
 
 def redact_record(value: Any, name: str = "") -> Any:
     """Return nested values of a record as `redact_config` does; a number, or none, that became a text stays as well."""
+    return _nested(value, name, lambda text: not _is_plain(text), redact_many())
+
+
+def _nested(value: Any, name: str, is_secret: Callable[[str], bool], hide: Callable[[str], str]) -> Any:
+    """Return nested values with texts gone through `hide`; one of a secret name is hidden if `is_secret` says so."""
     if isinstance(value, Mapping):
-        return {key: redact_record(inner, str(key)) for key, inner in value.items()}
+        return {key: _nested(inner, str(key), is_secret, hide) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [redact_record(inner, name) for inner in value]
+        return [_nested(inner, name, is_secret, hide) for inner in value]
     if isinstance(value, str):
-        return HIDDEN if is_secret_name(name) and not _is_plain(value) else redact(value)
+        return HIDDEN if is_secret_name(name) and is_secret(value) else hide(value)
     return value
 
 
