@@ -91,7 +91,7 @@ TRUST = "--trusted-modules=own_tasks"
 
 def call(command, *arguments):
     parsed = command.read(arguments) if hasattr(command, "read") else command._parser().parse_args(arguments)
-    action = getattr(command, command.__name__.rpartition(".")[2])
+    action = getattr(command, command.__name__.rpartition(".")[2].removesuffix("_command"))
     return commands.code_of(lambda: action(parsed))
 
 
