@@ -180,7 +180,9 @@ def test_finished_grid_is_recorded_anew_where_its_record_is_not_what_it_should_b
 
     sweep(*arguments, "tracking.description='what for'", "+tags.team=a")
     tags = client.get_run(parent.info.run_id).data.tags
-    assert tags["mlflow.note.content"].startswith("what for\n\nBest of 4: ")
+    own, heading, *rest = tags["mlflow.note.content"].split("\n\n")
+    assert (own, heading) == ("what for", "**What may be concluded**")
+    assert any(part.startswith("Best of 4: [") for part in rest)
     assert tags["team"] == "a"
 
     client.update_run(parent.info.run_id, status="KILLED")
