@@ -147,7 +147,7 @@ def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, 
                     continue  # The plan of the sweep says which of its jobs has the problem.
                 found = explain.find(overrides, multirun=multirun)
                 raise SettingsError(found or f"the configuration cannot be used: {explain.reason(error)}") from error
-            problems |= dict.fromkeys(hydra_policy.problems(hydra))
+            problems |= dict.fromkeys(hydra_policy.problems(hydra, variant))
     if problems:
         raise SettingsError(list(problems))
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,15 @@ _VARIABLES = (
 )  # fmt: skip
 
 
-def problems(hydra: DictConfig) -> Iterator[str]:
+def problems(hydra: DictConfig, words: Sequence[str]) -> Iterator[str]:
     """Yield one sentence for everything in the composed section that would run code, choose code, or make Hydra fail.
 
     Args:
         hydra: the section, its interpolations as they are written: what they become may differ from job to job.
+        words: the overrides with which it was composed.
     """
     section: Any = OmegaConf.to_container(hydra, resolve=False)
+    yield from _claims(section, words)
     yield from _shapes(section)
     callbacks, job = section.pop("callbacks", None) or {}, section.get("job") or {}
     for name in callbacks if isinstance(callbacks, dict) else [callbacks]:
@@ -52,6 +54,24 @@ def problems(hydra: DictConfig) -> Iterator[str]:
                 f"hydra.job.env_set.{name} is not allowed: it must be one of {', '.join(_VARIABLES)}; "
                 "set others in the shell that starts the command"
             )
+
+
+def _claims(section: Any, words: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for what a file passes off as typed: a command is called only if it was typed."""
+    said = section.get("overrides")
+    written = (
+        [text for kind in ("task", "hydra") for text in (said.get(kind) or ())] if isinstance(said, dict) else None
+    )
+    if written is None or not {str(text).strip() for text in written} <= {word.strip() for word in words}:
+        yield "hydra.overrides is not allowed in a file: it is what was typed on the command line"
+    for name in ("sweeper", "launcher"):
+        params = section[name].get("params") if isinstance(section[name], dict) else None
+        for key in params if isinstance(params, dict) else ():
+            if key.lstrip("+~").partition("@")[0] == "tracking.notify":
+                yield (
+                    f"hydra.{name}.params: tracking.notify is a command, which a configuration file cannot name: "
+                    "give it on the command line"
+                )
 
 
 def _shapes(section: Any) -> Iterator[str]:

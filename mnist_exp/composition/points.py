@@ -137,8 +137,9 @@ class PointComposer:
 
     def _choice(self, chosen: tuple[str, ...]) -> _Choice:
         if chosen not in self._choices:
-            whole = hydra_compose("config", [*self._of_hydra, *chosen], return_hydra_config=True)
-            problems = list(hydra_policy.problems(whole.hydra))
+            words = [*self._of_hydra, *chosen]
+            whole = hydra_compose("config", words, return_hydra_config=True)
+            problems = list(hydra_policy.problems(whole.hydra, words))
             if problems:
                 raise SettingsError(problems)
             bare = hydra_section.without(whole)

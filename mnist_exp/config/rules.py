@@ -39,7 +39,6 @@ def find_problems(settings: Settings) -> list[str]:
         f"trainer.plateau_patience={trainer.plateau_patience}": trainer.plateau_patience is not None,
         # Its champion is the version with the best objective.
         f"tracking.register_as={settings.tracking.register_as}": settings.tracking.register_as is not None,
-        f"tracking.keep_models={settings.tracking.keep_models}": bool(settings.tracking.best_models),
     }
     tracking = settings.tracking
     if tracking.register_as is not None and tracking.best_models is not None:
@@ -48,15 +47,19 @@ def find_problems(settings: Settings) -> list[str]:
             f"removed, as tracking.keep_models={tracking.keep_models} would: give only one of the two"
         )
     problems += notify_problems(tracking.notify, settings.overrides)
-    if settings.data.validation == "test" and settings.objective.startswith("val_"):
-        problems += [
-            f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
-            "hold training images out with data.validation=5000 or data.validation=0.1, or take the validation set "
-            "that the data bring, data.validation=own"
-            for option, is_on in selecting.items()
-            if is_on
-        ]
-    return problems
+    return problems + selected_on_test(settings, [option for option, is_on in selecting.items() if is_on])
+
+
+def selected_on_test(settings: Settings, options: Sequence[str]) -> list[str]:
+    """Return a sentence for each of some options that select by the objective, if that is measured on the test set."""
+    if settings.data.validation != "test" or not settings.objective.startswith("val_"):
+        return []
+    return [
+        f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
+        "hold training images out with data.validation=5000 or data.validation=0.1, or take the validation set "
+        "that the data bring, data.validation=own"
+        for option in options
+    ]
 
 
 def notify_problems(command: str | None, overrides: Sequence[str]) -> list[str]:
@@ -78,7 +81,7 @@ def notify_problems(command: str | None, overrides: Sequence[str]) -> list[str]:
         words = shlex.split(command)
     except ValueError as error:
         return [f"tracking.notify is not a command: {error}"]
-    return [] if words else ["tracking.notify is not a command: it has no word"]
+    return [] if words and words[0] else ["tracking.notify is not a command: it has no word"]
 
 
 def without_effect(settings: Settings) -> list[str]:

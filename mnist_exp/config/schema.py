@@ -31,8 +31,9 @@ ModelName = Annotated[
     str, Field(pattern=r"^[^\s/:@'\"][^/:@'\"]{0,199}$"), Allowed("a name, without / : @ and quotes,")
 ]
 Description = Annotated[str, Field(max_length=own_tags.MOST_CHARACTERS), Allowed("text, at most 8,000 characters")]
+Notify = Annotated[str, Allowed("a command as one text: 'notify-send done'")]
 KeptModels = Annotated[
-    str, Field(pattern=r"^(all|none|best:[1-9][0-9]{0,5})$"), Allowed("all, none, or best:N as best:5,")
+    str, Field(pattern=r"^(all|none|best:[1-9][0-9]{0,5})$"), Allowed("all, none, or best:N with N from 1, as best:5")
 ]
 Devices = Annotated[Literal["all"] | Annotated[int, Field(ge=1)], Allowed("all, or a whole number, at least 1")]
 Objective = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$"), Allowed("the name of a metric, as val_loss")]
@@ -97,7 +98,7 @@ class TrackingSettings:
     register_as: ModelName | None = None
     system_metrics: bool = False
     keep_models: KeptModels = "all"
-    notify: str | None = None
+    notify: Notify | None = None
 
     @property
     def best_models(self) -> int | None:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -38,6 +39,9 @@ def sent(command: str | None, also: Listener | None, warn: Callable[[str], None]
         yield also
         return
     documents: list[dict[str, Any]] = []
+    words = shlex.split(command)
+    if not _is_there(words[0]):
+        warn(f"tracking.notify: {printable(words[0])} is not found, or cannot be run: put that right before the end")
 
     def listen(document: dict[str, Any]) -> None:
         if also is not None:
@@ -48,7 +52,12 @@ def sent(command: str | None, also: Listener | None, warn: Callable[[str], None]
         yield listen
     finally:
         for document in documents:
-            _send(shlex.split(command), document, warn)
+            _send(words, document, warn)
+
+
+def _is_there(program: str) -> bool:
+    """Tell whether a program can be called now. It may become so until the end, so nothing is refused."""
+    return shutil.which(str(start_folder() / program) if os.sep in program else program) is not None
 
 
 def _send(words: Sequence[str], document: Mapping[str, Any], warn: Callable[[str], None]) -> None:

@@ -111,7 +111,8 @@ def _column(name: str, values: Sequence[Any], kind: str) -> dict[str, Any]:
     if len(levels) <= len(plain) / 2:
         return column | {"levels": levels, "codes": codes}
     whole = [levels[code] for code in codes]
-    if sum(len(level) for level in levels if isinstance(level, str)) > _LONG * len(levels):
+    are_texts = all(isinstance(level, str) or level is None for level in levels)
+    if are_texts and sum(len(level or "") for level in levels) > _LONG * len(levels):
         return column | _by_words(whole)
     return column | {"values": whole}
 

@@ -32,7 +32,8 @@ _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)({_VALUE})", re.IGNORECASE)
 _HEADER = re.compile(r"((?:\bauthorization\b\\*[\"']?\s*[:=]\s*\\*[\"']?)(?:[a-z]+ +)?)[^\s'\"\\]+", re.IGNORECASE)
 _BEARER = re.compile(r"(\bBearer +)[^\s'\"\\]+")
 # A command that is called at the end of a run, whose words may hold an address that nobody else may know.
-_COMMAND = re.compile(r"(\btracking\.notify=)(?!\*\*\*)[^\n]+")
+# What our own message says behind it stays.
+_COMMAND = re.compile(r"(\btracking\.notify=)(?!\*\*\*)[^\n]+?(?= is not allowed: it must be |\n|\Z)")
 _COMMAND_NAME = "tracking.notify="
 _OVERRIDE = re.compile(rf"([+~]*{_NAME}=).+", re.IGNORECASE)
 _KNOWN = re.compile(

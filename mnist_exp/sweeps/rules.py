@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from mnist_exp.composition.overrides import MOST_VALUES
-from mnist_exp.config import fields, wording
+from mnist_exp.config import fields, rules, wording
 from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
@@ -89,7 +89,15 @@ def check_together(how: SweepSettings, settings: Settings) -> None:
 
 
 def check_models(how: SweepSettings, settings: Settings) -> None:
-    """Check that one number ranks the jobs where the best models are to stay. Raises: SettingsError: two do."""
+    """Check that one number ranks the jobs where the best models are to stay, and that it is not of the test set.
+
+    Raises: SettingsError: two do, or it is.
+    """
+    kept = settings.tracking.keep_models
+    if settings.tracking.best_models and (
+        problems := rules.selected_on_test(settings, [f"tracking.keep_models={kept}"])
+    ):
+        raise SettingsError(problems)
     if how.minimize_too and settings.tracking.best_models:
         raise SettingsError(
             f"tracking.keep_models={settings.tracking.keep_models} goes by one objective, and sweep.minimize_too="

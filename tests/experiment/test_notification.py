@@ -13,7 +13,7 @@ import pytest
 import yaml
 from real_runs import SMALL, Running, client_of, kill_after_epoch, only_run, recorded, run
 
-from mnist_exp import SettingsError, compose
+from mnist_exp import SettingsError, compose, sweep
 from mnist_exp.experiment import notification
 from mnist_exp.runtime.redaction import redact
 
@@ -26,8 +26,9 @@ def notified(command, document=DOCUMENT):
     """Return what is warned of."""
     said = []
     with notification.sent(command, None, said.append) as listen:
+        before = [*said]
         listen(document)
-        assert said == []
+        assert said == before
     return said
 
 
@@ -56,11 +57,16 @@ def test_words_are_divided_but_no_shell_is_asked(monkeypatch):
 
 
 def test_command_that_fails_in_any_way_is_a_warning():
+    told = " is not found, or cannot be run: put that right before the end"
     assert notified("no-such-program-1 x") == [
-        "tracking.notify: no-such-program-1 cannot be called: No such file or directory"
+        f"tracking.notify: no-such-program-1{told}",
+        "tracking.notify: no-such-program-1 cannot be called: No such file or directory",
     ]
     Path("file").write_text("")
-    assert notified("./file") == ["tracking.notify: ./file cannot be called: Permission denied"]
+    assert notified("./file") == [
+        f"tracking.notify: ./file{told}",
+        "tracking.notify: ./file cannot be called: Permission denied",
+    ]
     assert notified("false") == ["tracking.notify: false ended with exit code 1"]
     assert notified("sh -c 'kill -9 $$'") == ["tracking.notify: sh ended with exit code -9"]
     assert notified("sh -c 'echo; echo first >&2; echo second >&2; exit 3'") == [
@@ -89,7 +95,9 @@ def test_it_must_be_a_command():
         return "\n".join(raised.value.problems)
 
     assert problem('"tee \'x"') == "tracking.notify is not a command: No closing quotation"
-    assert problem("' '") == "tracking.notify is not a command: it has no word"
+    assert problem("' '") == problem("""'"" x'""") == "tracking.notify is not a command: it has no word"
+    said = "tracking.notify=*** is not allowed: it must be a command as one text: 'notify-send done'"
+    assert redact(problem("[a,b]")).startswith(said)
     assert "was hidden when it was recorded: write the command again" in problem("'***'")
 
 
@@ -101,6 +109,24 @@ def test_no_configuration_file_names_a_command():
         compose(["tracking=theirs"], config_dir="own")
     words = ["tracking=theirs", "tracking.notify='tee mine'"]
     assert compose(words, config_dir="own").tracking.notify == "tee mine"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"hydra": {"sweeper": {"params": {"tracking.notify": "touch pwned", "seed": "1,2"}}}},
+        {"hydra": {"sweeper": {"params": {"+tracking.notify": "touch pwned", "seed": "1,2"}}}},
+        {"hydra": {"overrides": {"task": ["tracking.notify=touch pwned"]}}, "tracking": {"notify": "touch pwned"}},
+        {"sweep": {"points": [{"tracking.notify": "touch pwned", "seed": seed} for seed in (1, 2)]}},
+    ],
+    ids=["a list to sweep over", "one with a sign", "what was typed, they say", "points"],
+)
+def test_no_file_makes_a_command_look_like_one_that_was_typed(content):
+    Path("own/experiment").mkdir(parents=True)
+    Path("own/experiment/theirs.yaml").write_text("# @package _global_\n" + yaml.safe_dump(content))
+    with pytest.raises(SettingsError, match=r"tracking\.notify|hydra\.overrides"):
+        sweep(["experiment=theirs", "seed=1,2", *SMALL, "tracking=none"], config_dir="own")
+    assert not Path("pwned").exists()
 
 
 def test_command_is_hidden_wherever_an_override_is_written():

@@ -18,6 +18,7 @@ from mnist_exp.inference import load
 from mnist_exp.jobs import events
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import parse
+from mnist_exp.sweeps import rules
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.kept_models import KeptModels
@@ -250,11 +251,13 @@ def test_options_that_contradict_it_are_mistakes():
             compose(["data=mnist_5k", *words])
         return "\n".join(raised.value.problems)
 
-    assert "would select on the test set" in problems("tracking.keep_models=best:3")
+    settings = compose(["data=mnist_5k", "tracking.keep_models=best:3"])  # A run alone keeps its model anyway.
+    with pytest.raises(SettingsError, match="keep_models=best:3 would select on the test set"):
+        rules.check_models(settings.sweep, settings)
     told = problems("data.validation=0.2", "tracking.keep_models=best:3", "tracking.register_as=digits")
     assert "a registered model is never removed, as tracking.keep_models=best:3 would: give only one of the two" in told
-    assert "it must be all, none, or best:N as best:5" in problems("tracking.keep_models=best")
-    assert "it must be all, none, or best:N as best:5" in problems("tracking.keep_models=best:0")
+    assert "it must be all, none, or best:N with N from 1, as best:5" in problems("tracking.keep_models=best")
+    assert "it must be all, none, or best:N with N from 1, as best:5" in problems("tracking.keep_models=best:0")
     assert compose(["tracking.keep_models=none"]).tracking.best_models == 0
 
 
