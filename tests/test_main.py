@@ -46,7 +46,7 @@ def test_command_without_its_dot_is_told_how_to_be_written():
 
 def test_run_stays_a_function_as_nothing_imports_the_script():
     check = "import mnist_exp.run_command, mnist_exp; print(mnist_exp.run.__module__, callable(mnist_exp.run))"
-    assert python("-c", check).stdout == "mnist_exp.experiment.runner True\n"
+    assert python("-c", check).stdout == "mnist_exp.experiment.api True\n"
     importers = []
     for file in (
         file for folder in ("mnist_exp", "hydra_plugins", "benchmarks") for file in (ROOT / folder).rglob("*.py")

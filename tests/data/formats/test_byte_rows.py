@@ -36,6 +36,8 @@ def test_it_reads_what_numpy_reads_or_nothing(rows, end, last, delimiter, tmp_pa
     text = end.join(delimiter.join(row) for row in rows) + (end if last else "")
     width = len(rows[0])
     found = read(tmp_path / "a.csv", text, width, delimiter)
+    if len(rows) > 1 and rows[-1] == [""] and not last:  # The text is that of the other rows with an end of line.
+        rows = rows[:-1]
     is_plain = all(len(row) == width and all(_is_byte(cell) for cell in row) for row in rows)
     assert (found is not None) == is_plain
     if is_plain:
