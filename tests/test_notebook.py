@@ -25,7 +25,7 @@ class Notebook:
 
     def __enter__(self):
         self.nb = nbformat.v4.new_notebook()
-        self._client = NotebookClient(self.nb, timeout=240, allow_errors=True)
+        self._client = NotebookClient(self.nb, timeout=900, allow_errors=True)  # Six trainings, on a busy machine.
         self._kernel = self._client.setup_kernel()
         self._kernel.__enter__()
         return self
