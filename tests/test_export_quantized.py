@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from real_browser import browser
 from real_runs import SMALL
 
 from mnist_exp import commands, compose, export, run
@@ -158,7 +159,15 @@ def test_screen_record_and_page_say_what_it_costs(run_id, capfd):
     assert f"{facts['cost']['after']['score']:.4f}" in page
     assert page.count("<figure>") == len(facts["cost"]["changed"])
     for each in facts["cost"]["changed"]:
-        assert f"<b>{each['before']} → {each['after']}</b>" in page
+        assert (
+            f"before <b>{each['before']}</b>, {each['probability_before']:.3f}<br>after <b>{each['after']}</b>" in page
+        )
+    with browser() as opened:
+        shown = opened.new_page(viewport={"width": 400, "height": 800})
+        shown.goto(Path("exports", f"{name}.tflite.html").absolute().as_uri())
+        assert shown.evaluate("document.documentElement.scrollWidth") <= 400
+        box = shown.get_by_role("columnheader", name="int8").bounding_box()
+        assert box["x"] + box["width"] <= 400  # A phone has the column without a scroll.
     assert not list(Path("exports").glob(".export-*"))
 
 

@@ -83,8 +83,24 @@ def score(cost: Cost) -> str:
 
 def drop(cost: Cost, max_drop: float | None) -> str:
     """Return what is lost, whether that may be chance, and what the test images cannot rule out."""
-    found, form = cost.drop, _form(cost)
-    words = f"{found.value:{form}}, 95 % interval {found.low:{form}} to {found.high:{form}} (below 0 it is a gain)"
+    return f"{_step(cost, cost.drop.value)}, {_evidence(cost, max_drop)}"
+
+
+def _step(cost: Cost, value: float) -> str:
+    if value == 0:
+        return "none"
+    better, worse = ("a fall", "a rise") if cost.metric == "mae" else ("a gain", "a drop")
+    return f"{better if value < 0 else worse} of {abs(value):{_form(cost)}}"
+
+
+def _sentence(cost: Cost, max_drop: float | None) -> str:
+    does = f"{cost.change} by {abs(cost.drop.value):{_form(cost)}}" if cost.drop.value else "stays the same"
+    return f"The {cost.metric.replace('_', ' ')} {does}, {_evidence(cost, max_drop)}."
+
+
+def _evidence(cost: Cost, max_drop: float | None) -> str:
+    found = cost.drop
+    words = f"95 % interval from {_step(cost, found.low)} to {_step(cost, found.high)}"
     words += "; no test, as there is no spread" if found.test == "none" else f"; {found.test}: p = {found.p:.2g}"
     if found.only_before is not None:
         words += f"; {found.only_before:,} right only before, {found.only_after:,} only after"
@@ -158,8 +174,10 @@ def write(folder: Path, target: Path, exported: Exported) -> list[Path]:
     facts = plain(exported, target)
     record, page = folder / f"{target.name}{RECORD}", folder / f"{target.name}{PAGE}"
     redacted_files.write(record, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    listed = {"Labels that changed": cost.changed, f"Labels that change in a batch of {cost.batch_size}": cost.by_batch}
-    shown = {name: changed[:_ON_PAGE] for name, changed in listed.items() if changed}
+    listed = [
+        ("Labels that changed", ("before", "after"), cost.changed),
+        (f"Labels that change in a batch of {cost.batch_size}", ("alone", "in a batch"), cost.by_batch),
+    ]
     html.write(
         folder,
         "exported.html.j2",
@@ -167,12 +185,16 @@ def write(folder: Path, target: Path, exported: Exported) -> list[Path]:
         file=page.name,
         title=f"{target.name}: run {exported.run.run_id[:8]} as {exported.form}, {exported.choice}",
         summary=f"{wording.short_name(exported.run.name)}; {quantization(exported)}",
-        drop=f"{cost.metric.replace('_', ' ')} {cost.change} by {drop(cost, exported.max_drop)}",
+        drop=_sentence(cost, exported.max_drop),
         is_worse=cost.drop.is_significant,
         batches=batches(cost),
         depends_on_batch=cost.depends_on_batch,
         table=_table(exported, cost),
-        changes=[(name, len(listed[name]), _pictured(exported, changed)) for name, changed in shown.items()],
+        changes=[
+            (name, when, len(changed), _pictured(exported, changed[:_ON_PAGE]))
+            for name, when, changed in listed
+            if changed
+        ],
         notes=_notes(exported, cost),
         command=facts["command"],
     )
@@ -207,7 +229,8 @@ def _notes(exported: Exported, cost: Cost) -> list[str]:
         f"Largest difference of an output: {cost.difference:.3g}.",
         f"Times are medians, on {plural(THREADS, 'thread')} of {provenance.environment()['cpu']}; before and after "
         "took turns.",
-        "The interval of the drop is Tango's score interval; the test compares the same images before and after."
+        "The interval of the drop is Tango's score interval: every drop that a test on these pairs of answers, before "
+        "and after, would not refute at 5 %. The test compares the same pairs."
         if cost.metric != "mae"
         else "The test and the interval are those of a paired t-test of the absolute errors.",
         used,

@@ -12,7 +12,7 @@ from mnist_exp.reports.tables import Table
 
 _TEMPLATE = "page.html.j2"
 _STYLES = ("vendor/tabulator.min.css", "page.css", "explore.css", "print.css")
-_OWN = ("theme", "runs", "filters", "chart", "table", "parallel", "scatter", "heat_map", "curves", "details")
+_OWN = ("theme", "runs", "filters", "chart", "key", "table", "parallel", "scatter", "heat_map", "curves", "details")
 _EXPLORE = tuple(f"js/{name}.js" for name in (*_OWN, "static_tables", "live", "page"))
 _PROGRAMS = (("vendor/echarts.min.js",), ("vendor/tabulator.min.js",), _EXPLORE)
 _LICENSES = {

@@ -6,7 +6,9 @@ import math
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
+from PIL import Image
 from real_browser import browser, until
 
 from mnist_exp.comparison import verdict
@@ -138,27 +140,25 @@ def test_a_click_on_a_column_sorts_and_says_so(look):
     assert values == sorted(values)
 
 
-@pytest.mark.parametrize(
-    ("words", "kept"), [("=4", 9), (">2", 18), ("2..4", 19), ("!=8", 19), ("<=2", 10), ("8", 9), (">= 4", 18)]
-)
-def test_a_filter_of_a_column_holds_for_the_charts(look, words, kept):
+def test_a_filter_of_a_column_holds_for_the_charts(look):
     shown = look()
     chart(shown, "scatter")
-    shown.get_by_label("filter filters", exact=True).press_sequentially(words)
-    until(shown, f"document.getElementById('shown').textContent.startsWith('{kept} of 28')")
-    until(shown, f"document.getElementById('scatter').ariaLabel.includes(' of {kept} runs, coloured')")
+    field = shown.get_by_label("filter filters", exact=True)
+    for words, kept in [("=4", 9), (">2", 18), ("2..4", 19), ("!=8", 19), ("<=2", 10), ("8", 9), (">= 4", 18)]:
+        field.fill(words)
+        field.press("End")
+        until(shown, f"document.getElementById('shown').textContent.startsWith('{kept} of 28')")
+        until(shown, f"document.getElementById('scatter').ariaLabel.includes(' of {kept} runs, coloured')")
     shown.get_by_role("button", name="Show all runs").click()
     assert count(shown) == 28
-    assert shown.get_by_label("filter filters", exact=True).input_value() == ""
-
-
-def test_a_filter_that_is_none_is_marked_and_hides_nothing(look):
-    shown = look()
-    shown.get_by_label("filter filters", exact=True).press_sequentially("> many")
+    assert field.input_value() == ""
+    field.fill("> many")  # That is no filter: it is marked, and hides nothing.
+    field.press("End")
     until(shown, "document.querySelector('[aria-invalid]') !== null")
     assert count(shown) == 28
 
 
+@pytest.mark.slow
 def test_a_mark_on_an_axis_keeps_the_runs_that_pass_there(look):
     shown = look()
     box = chart(shown, "parallel")
@@ -174,6 +174,7 @@ def test_a_mark_on_an_axis_keeps_the_runs_that_pass_there(look):
     assert count(shown) == 28
 
 
+@pytest.mark.slow
 def test_a_scatter_of_any_columns_keeps_what_is_in_a_rectangle(look):
     shown = look()
     chart(shown, "scatter")
@@ -206,6 +207,7 @@ def test_a_cell_of_the_heat_map_keeps_its_runs(look):
     assert all(math.isfinite(each) for each in means)
 
 
+@pytest.mark.slow
 def test_a_curve_stands_out_when_it_is_pointed_at_and_opens_its_run(look):
     shown = look()
     box = chart(shown, "curves")
@@ -224,6 +226,34 @@ def test_a_curve_stands_out_when_it_is_pointed_at_and_opens_its_run(look):
     assert shown.locator("#curves").get_attribute("aria-label").startswith("Learning curves of val_accuracy: 27 lines")
 
 
+def test_the_lines_of_the_curves_are_named_and_one_comes_to_the_front(look):
+    shown = look()
+    chart(shown, "curves")
+    buttons = shown.get_by_role("group", name="Lines of the learning curves").get_by_role("button")
+    named = buttons.all_inner_texts()
+    assert sorted(named) == sorted(
+        f"filters={filters} dropout={dropout}" for filters in FILTERS for dropout in DROPOUTS
+    )
+    assert "The best 5 have theirs" in shown.locator("#curves-note").inner_text()
+    before = pixels(shown, "curves")
+    buttons.nth(6).click()
+    assert buttons.nth(6).get_attribute("aria-pressed") == "true"
+    assert pixels(shown, "curves") != before
+    shown.keyboard.press("Enter")  # It keeps the focus.
+    assert pixels(shown, "curves") == before
+
+
+def test_the_key_says_what_the_colours_mean(look):
+    shown = look()
+    key = shown.locator("#choices .key")
+    ends = [float(text) for text in key.inner_text().split()]
+    best = max(float(text) for text in column(shown, "objective") if text != "–")
+    assert ends == [pytest.approx(min(each.metrics["objective"] for each in grid()), abs=1e-4), best]
+    shown.locator("#colour").select_option("model.filters")
+    assert key.inner_text().split() == ["2", "8"]
+
+
+@pytest.mark.slow
 def test_a_run_opens_with_the_keyboard_and_gives_its_command(look):
     shown = look(permissions=["clipboard-read", "clipboard-write"])
     button = shown.locator("#runs .tabulator-row button").first
@@ -250,6 +280,7 @@ def test_a_hostile_name_is_shown_as_it_is(look):
     assert shown.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_sweeps_have_a_column_and_a_colour(look, tmp_path):
     runs = grid()
     sweeps = {each.run_id: f"sweep {'A' if place < 9 else 'B'} {EVIL}" for place, each in enumerate(runs)}
@@ -258,6 +289,7 @@ def test_sweeps_have_a_column_and_a_colour(look, tmp_path):
     assert {text.split()[1] for text in column(shown, "sweep")} == {"A", "B"}
     shown.get_by_label("filter sweep").press_sequentially("sweep a")
     until(shown, "document.getElementById('shown').textContent.startsWith('9 of 27')")
+    assert [text.split()[1] for text in shown.locator("#choices .key > span").all_inner_texts()] == ["A", "B"]
 
 
 def test_dark_mode_is_followed_at_once(look):
@@ -291,6 +323,7 @@ _OVERLAPS = """() => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1300, 800, 400])
 def test_nothing_is_cut_off_or_overlaps(look, width):
     shown = look(width=width)
@@ -307,18 +340,32 @@ def test_nothing_is_cut_off_or_overlaps(look, width):
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is missing: apt install poppler-utils")
 def test_paper_has_all_rows_and_the_charts(look, tmp_path):
-    runs = [run(n + 16, str(n % 7), f"0.{n % 10}", n) for n in range(300)]
+    runs = [run(n + 16, str(n % 7), f"0.{n % 10}", n) for n in range(100)]
     shown = look(written(tmp_path, runs), color_scheme="dark")
     shown.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True, print_background=True)
     words = ["pdftotext", "-raw", tmp_path / "page.pdf", "-"]
     text = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
     assert [each.run_id for each in runs if each.run_id not in text] == []
-    assert "Runs: 300" in text
+    assert "Runs: 100" in text
+    assert "Drag a rectangle" not in text
+    pages = text.split("\f")
     for name in ("Parallel coordinates", "Two columns", "Mean for two options", "Learning curves"):
-        assert f"{name}\n" in text
+        (number,) = [place for place, words in enumerate(pages, 1) if f"{name}\n" in words]
+        assert coloured(tmp_path, number) > 0.003, name
+    assert coloured(tmp_path, number - 1) > 0.15  # The cells of the heat map.
     assert "\nepoch\n" in text  # Of an axis of the curves: what a chart draws is text and lines on paper too.
+    assert shown.locator("figure.on-paper").count() == 0
 
 
+def coloured(folder, number):
+    """Return the share of a printed page that is neither white, grey nor black."""
+    words = ["pdftoppm", "-r", "40", "-f", str(number), "-singlefile", "-png", "page.pdf", "drawn"]
+    subprocess.run(words, check=True, cwd=folder)
+    values = np.asarray(Image.open(folder / "drawn.png").convert("RGB")).astype(int)
+    return float((np.ptp(values, axis=-1) > 40).mean())
+
+
+@pytest.mark.slow
 def test_a_screen_reader_finds_landmarks_names_and_the_table(look):
     shown = look()
     for name in ("parallel", "scatter", "heat", "curves"):
@@ -344,6 +391,7 @@ def test_a_screen_reader_finds_landmarks_names_and_the_table(look):
     assert shown.evaluate(unnamed) == 0
 
 
+@pytest.mark.slow
 def test_without_a_program_the_conclusions_and_the_runs_are_there(look):
     shown = look(java_script_enabled=False)
     assert shown.get_by_role("region", name="verdict").is_visible()

@@ -95,8 +95,8 @@ class Cost:
 
     @property
     def change(self) -> str:
-        """What a drop does to the metric: an error rises."""
-        return "rises" if self.metric == "mae" else "drops"
+        """What the metric does: an error that rises is a drop."""
+        return "rises" if (self.drop.value < 0) != (self.metric == "mae") else "drops"
 
 
 def measure(

@@ -2,7 +2,8 @@
 class Chart {
   #element; #chart = null; #option; #isStale = true; #isSeen = false; #onMade; #onDrawn; #timer = 0;
 
-  // `option` returns what ECharts draws; `onMade` gets the chart once, `onDrawn` each time. Nothing is called out of view.
+  // `option` returns what ECharts draws, with what that is (`describe`), where it is in words (`elsewhere`), and a `height`
+  // unless it is the style's; `onMade` gets the chart once, `onDrawn` each time. Nothing is called out of view.
   constructor(element, option, onMade, onDrawn = () => {}) {
     this.#element = element;
     this.#option = option;
@@ -19,9 +20,26 @@ class Chart {
 
   static all = [];
 
-  // Draws all charts at once, for paper.
-  static drawAll() {
-    for (const chart of Chart.all) { chart.#isStale = true; chart.draw(); chart.#chart?.resize(); }
+  static paperWidth = 1000; // px, the width of an A4 page on its side
+
+  // Draws each chart once more, for paper. Those of the screen are of no use there: the browser gives them another width
+  // after `beforeprint`, and they would be drawn for it only when the pages are already made.
+  static layOnPaper() { for (const chart of Chart.all) chart.#layOnPaper(); }
+
+  static takeFromPaper() { document.querySelectorAll("figure.on-paper").forEach((figure) => figure.remove()); }
+
+  #layOnPaper() {
+    if (this.#element.offsetParent === null) return;
+    const { describe, elsewhere, height = this.#element.clientHeight, ...option } = this.#option();
+    const chart = echarts.init(made("div"), null, { renderer: "canvas", width: Chart.paperWidth, height });
+    chart.setOption({ ...looks(), ...option });
+    this.#onDrawn(chart);
+    // One canvas of all layers. ECharts 6.1 draws the cells of a heat map in a layer between two others; Chromium prints a
+    // canvas as what was done to it, and that the upper one was cleared makes a white area over the cells.
+    const canvas = chart.renderToCanvas({ pixelRatio: 2 * devicePixelRatio, backgroundColor: theme.colours.ground });
+    chart.dispose();
+    Object.assign(canvas.style, { position: "static", width: `${Chart.paperWidth}px`, height: `${height}px` });
+    this.#element.after(made("figure", [canvas, made("figcaption", describe)], { class: "on-paper" }));
   }
 
   // Says that the chart shows something old.
@@ -34,25 +52,26 @@ class Chart {
   // What is out of view is told all the same to those who do not see: a little later, and once for many changes.
   #tellLater() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => { if (this.#isStale) this.#element.setAttribute("aria-label", this.#option().describe); }, 300);
+    this.#timer = setTimeout(() => { if (this.#isStale) this.#tell(this.#option()); }, 300);
   }
+
+  #tell({ describe, elsewhere }) { this.#element.setAttribute("aria-label", `${describe} ${elsewhere}`); }
 
   draw() {
     if (!this.#isStale || this.#element.offsetParent === null) return;
     this.#isStale = false;
     const isNew = this.#chart === null;
     if (isNew) this.#chart = echarts.init(this.#element, null, { renderer: "canvas" });
-    const { describe, height, ...option } = this.#option();
+    const { describe, elsewhere, height, ...option } = this.#option();
     if (height && this.#element.clientHeight !== height) {
       this.#element.style.height = `${height}px`;
       this.#chart.resize();
     }
-    this.#element.setAttribute("aria-label", describe);
+    this.#tell({ describe, elsewhere });
     this.#chart.setOption({ ...looks(), ...option }, { notMerge: true });
     if (isNew) this.#onMade(this.#chart);
     this.#onDrawn(this.#chart);
   }
-
 }
 
 // What all charts have. A text in a tooltip is drawn, not parsed: a name from elsewhere is no markup.

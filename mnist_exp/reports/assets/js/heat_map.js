@@ -52,9 +52,10 @@ class HeatMap {
     const colour = scaled(means.map(([, , value]) => value));
     const isFew = across.names.length * up.names.length <= 60;
     this.#tell(across.names, up.names, cells);
+    document.getElementById("heat-key").replaceChildren(...rampKey(means.map(([, , value]) => value), (value) => shownMetric(value, of)));
     return {
       height: Math.max(260, 90 + 30 * up.names.length),
-      describe: `Mean ${this.#runs.title(of)} for each pair of ${this.#runs.title(x)} and ${this.#runs.title(y)}: ${means.length} cells with runs. The same as a table is below.`,
+      describe: `Mean ${this.#runs.title(of)} for each pair of ${this.#runs.title(x)} and ${this.#runs.title(y)}: ${means.length} cells with runs.`, elsewhere: "The same as a table is below.",
       grid: { left: 84, right: 18, top: 14, bottom: 58 },
       xAxis: { ...axisLook(this.#runs.title(x)), nameGap: 34, type: "category", data: across.names, splitArea: { show: false } },
       yAxis: { ...axisLook(this.#runs.title(y)), nameGap: 66, type: "category", data: up.names },

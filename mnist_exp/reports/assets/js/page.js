@@ -22,8 +22,17 @@ function begin(data) {
 function showAll() {
   offer(colour, runs.choices, (name) => runs.title(name), runs.choices.includes("sweep") ? "sweep" : runs.data.metric.name);
   details.show(runs);
+  showColours();
   for (const name of ["parallel", "scatter", "heat map", "curves"]) views[name].show(runs, colour.value);
   tellHowMany();
+}
+
+// Says what the colours mean.
+function showColours() {
+  const title = runs.title(colour.value);
+  for (const key of document.querySelectorAll("[data-key-of=colour]")) {
+    key.replaceChildren(...(key.matches(".on-paper") ? [made("span", `Colours: ${title}`)] : []), ...colourKey(runs, colour.value));
+  }
 }
 
 async function show(data) {
@@ -52,12 +61,14 @@ addEventListener("beforeprint", () => {
   if (runs === null) return;
   theme.isPrinting = true;
   document.getElementById("runs").after(made("div", views.table.printed(), { id: "printed", class: "scroll" }));
-  Chart.drawAll();
+  showColours();
+  Chart.layOnPaper();
 });
 addEventListener("afterprint", () => {
   document.getElementById("printed")?.remove();
   theme.isPrinting = false;
-  if (runs !== null) Chart.drawAll();
+  Chart.takeFromPaper();
+  if (runs !== null) showAll(); // The keys of the colours are those of the screen again.
 });
 
 document.querySelectorAll("table").forEach(makeSortable);

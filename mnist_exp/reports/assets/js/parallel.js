@@ -43,13 +43,13 @@ class ParallelView {
     const some = this.#drawn.length < runs.length ? `${this.#drawn.length.toLocaleString("en")} of ${runs.length.toLocaleString("en")} lines are drawn. ` : "";
     element.style.minWidth = `${axes.length * 84 + 60}px`;
     return {
-      describe: `Parallel coordinates of ${runs.length} runs over ${axes.map((name) => this.#runs.title(name)).join(", ")}. ${some}`
-        + "The table of runs has the same values, and its filters do what marks on an axis do.",
+      describe: `Parallel coordinates of ${runs.length} runs over ${axes.map((name) => this.#runs.title(name)).join(", ")}. ${some}`.trim(),
+      elsewhere: "The table of runs has the same values, and its filters do what marks on an axis do.",
       parallel: { left: 64, right: 76, top: 44, bottom: 24, axisExpandable: false },
       parallelAxis: axes.map((name, dim) => ({
         dim, id: name, name: shortened(this.#runs.title(name), 24), nameGap: 14,
         nameTextStyle: { color: text, fontSize: 12 }, axisLine: { lineStyle: { color: soft } }, axisTick: { lineStyle: { color: line } },
-        areaSelectStyle: { width: 18, borderColor: soft, color: soft, opacity: 0.3 }, ...this.#axis(name),
+        areaSelectStyle: { width: 18, borderColor: soft, color: soft, opacity: 0.3 }, ...this.#axis(name, dim === 0),
       })),
       series: [{
         type: "parallel", lineStyle: { width: 1.4, opacity: this.#drawn.length > 300 ? 0.4 : 0.75 }, inactiveOpacity: 0.04,
@@ -62,11 +62,12 @@ class ParallelView {
     };
   }
 
-  // Numbers of many values have an axis of their own scale, all others one place for each value.
-  #axis(name) {
+  // Numbers of many values have an axis of their own scale, all others one place for each value. The labels of the first
+  // axis are left of it, where no line is; those of the others lie on a ground of their own.
+  #axis(name, isFirst = false) {
     const { text, ground } = theme.colours;
     const levels = this.#runs.levels(name);
-    const label = { color: text, fontSize: 11, textBorderColor: ground, textBorderWidth: 3, formatter: (value) => shortened(typeof value === "number" ? shortLabel(value) : value, 12) };
+    const label = { color: text, fontSize: 11, backgroundColor: ground, padding: [1, 3], borderRadius: 3, margin: isFirst ? -10 : 10, align: isFirst ? "right" : "left", formatter: (value) => shortened(typeof value === "number" ? shortLabel(value) : value, 12) };
     const isMetric = this.#runs.columns.get(name).kind === "metric";
     if (!this.#runs.isNumber(name) || (levels.length <= 12 && !isMetric)) {
       // A value that comes later has its place at the end, so that marks stay true.

@@ -41,7 +41,7 @@ class ScatterView {
     const title = (name) => this.#runs.title(name);
     const some = this.#drawn.length < runs.length ? `${this.#drawn.length} of them are drawn. ` : "";
     return {
-      describe: `${title(y)} against ${title(x)} of ${runs.length} runs, coloured by ${title(this.#colour)}. ${some}The table of runs has the same values.`,
+      describe: `${title(y)} against ${title(x)} of ${runs.length} runs, coloured by ${title(this.#colour)}. ${some}`.trim(), elsewhere: "The table of runs has the same values.",
       grid: { left: 64, right: 18, top: 14, bottom: 48 },
       xAxis: this.#axis(x, 30), yAxis: this.#axis(y, 46),
       brush: { xAxisIndex: 0, yAxisIndex: 0, brushType: "rect", brushMode: "single", outOfBrush: { colorAlpha: 0.12 },
