@@ -57,6 +57,8 @@ def launch(arguments: Sequence[str]) -> int:
     if forms:
         ((name, place),) = forms.items()
         _write(place, lambda: _WRITERS[name](found, columns), name)
+        if place != _STDOUT:
+            Screen().table({"written": f"{place}: {len(found):,} run{'s' * (len(found) != 1)}"})
     else:
         _show(Screen(), found, columns, is_more)
     return commands.DONE

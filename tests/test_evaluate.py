@@ -429,6 +429,15 @@ def test_ensemble_is_the_mean_of_its_models(here, seeds):
 
 
 @pytest.mark.slow
+def test_many_models_in_a_process_say_nothing_of_retracing(here):
+    ask = f"load_model({here.run_id!r}).predict(np.zeros((4, 28, 28, 1), 'uint8'), verbose=0)"
+    lines = ["import numpy as np", "from mnist_exp import load_model", f"for _ in range(8): {ask}", "print('asked')"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("asked\n")
+    assert "retracing" not in done.stderr
+
+
+@pytest.mark.slow
 def test_training_images_of_any_model_of_an_ensemble_give_a_warning(here, seeds):
     parent, _ = seeds
     report, err = report_of(parent, "--ensemble", "--split=all")

@@ -134,7 +134,8 @@ def test_sweep_runs_in_a_notebook_and_shows_its_leaderboard(alone):
         text = printed(outputs)
         assert not re.search(r"[\x1b\r]|Traceback", text)
         live, result = shown(outputs)
-        assert live["text/plain"].startswith("3 done  0 running  0 left   best val_accuracy")
+        assert live["text/plain"].startswith("3 done   best val_accuracy")
+        assert "left" not in live["text/plain"] + text
         assert result["text/html"].count("<tr>") == 4
         _, (parent,), children = recorded()
         assert parent.info.run_id in result["text/html"]

@@ -1,6 +1,7 @@
 """Reports on two real runs and on copies of them: grouping, conclusions, figures and error messages."""
 
 import base64
+import dataclasses
 import html
 import json
 import math
@@ -32,6 +33,7 @@ from mnist_exp.comparison.metric import Metric as Compared
 from mnist_exp.comparison.metric import choose_metric
 from mnist_exp.errors import SettingsError
 from mnist_exp.reports import content, selection
+from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
 SMALL = ["data=mnist_5k", "data.limit=600", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
@@ -590,6 +592,31 @@ def test_verdict_names_only_significant_differences():
         single
         == "No conclusion about filters=16: with 1 seed there is no interval; run more, with -m 'seed=range(1,6)'."
     )
+
+
+def test_interval_without_zero_of_an_open_comparison_says_what_it_leaves_out():
+    scores = {
+        2: [0.90, 0.93, 0.95, 0.91],
+        4: [0.88, 0.885, 0.92, 0.88],
+        8: [0.7, 0.9, 0.6, 0.8],
+        16: [0.5, 0.9, 0.6, 0.7],
+    }
+    runs = [run for filters, own in scores.items() for run in seeds(own, 10 * filters, filters=filters)]
+    (sentence,) = [each for each in verdict.verdict(group(runs, ACCURACY), None) if "2 and filters=4 do not" in each]
+    assert re.search(r"without correction 0\.0\d+ to ", sentence), "the interval of this pair has no 0 in it"
+    assert "comparisons; the interval leaves out 0 only because it does not account for the 6 comparisons)" in sentence
+
+
+def test_versions_of_the_code_are_told_by_its_digest_and_by_the_commit_without_one():
+    def told(*tags):
+        runs = [dataclasses.replace(run, tags=run.tags | own) for run, own in zip(seeds([0.9, 0.8]), tags, strict=True)]
+        return [each for each in verdict.cautions(group(runs, ACCURACY)) if "made by" in each]
+
+    one, other = {names.GIT_COMMIT: "a"}, {names.GIT_COMMIT: "b"}
+    assert told(one | {names.CODE_SHA256: "c"}, other | {names.CODE_SHA256: "c"}) == []
+    assert told(one, other) == ["The runs were made by 2 commits: a difference may come from that."]
+    (said,) = told(one | {names.CODE_SHA256: "c"}, one | {names.CODE_SHA256: "d"})
+    assert "by 2 versions of the code" in said
 
 
 def test_one_seed_is_not_compared():

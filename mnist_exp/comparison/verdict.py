@@ -12,6 +12,7 @@ from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.statistical_tests import PAIRED, Comparison
 from mnist_exp.experiment import own_code
 from mnist_exp.tracking import names
+from mnist_exp.tracking.runs import StoredRun
 
 _MOST_NAMED = 3
 
@@ -65,13 +66,23 @@ def cautions(grouping: Grouping) -> list[str]:
         sentences.append(
             f"The runs were made by {len(by_code)} versions of your own code{which}: a difference may come from that."
         )
-    for tag, what in () if len(by_code) > 1 else (("code_sha256", "versions of the code"), ("git_commit", "commits")):
-        if (count := len({run.tags.get(f"mnist_exp.{tag}", "") for g in grouping.groups for run in g.runs})) > 1:
-            sentences.append(f"The runs were made by {count} {what}: a difference may come from that.")
-            break
+    elif versions := _versions([run for group in grouping.groups for run in group.runs]):
+        sentences.append(f"The runs were made by {versions}: a difference may come from that.")
     if any(names.DATA_FALLBACK in run.tags for group in grouping.groups for run in group.runs):
         sentences.append("Some runs did not find the data they asked for, and used the 5,000 bundled digits.")
     return sentences
+
+
+def _versions(runs: Sequence[StoredRun]) -> str:
+    """Return by how many versions of the package runs were made: `2 commits`; empty for one.
+
+    A commit tells nothing where the digests of the code are known: most commits leave the code as it was.
+    """
+    digests = {run.tags.get(names.CODE_SHA256, "") for run in runs}
+    commits = {run.tags.get(names.GIT_COMMIT, "") for run in runs} if digests == {""} else set()
+    if len(digests) > 1:
+        return f"{len(digests)} versions of the code"
+    return f"{len(commits)} commits" if len(commits) > 1 else ""
 
 
 def figure(value: float | None, name: str = "") -> str:
@@ -195,7 +206,7 @@ def _not_significant(chosen: Group, against: Sequence[tuple[Group, Comparison]])
         seeds = f"{c.n[0]} seeds" if c.n[0] == c.n[1] else f"{c.n[0]} and {c.n[1]} seeds"
         kind = "common seeds" if c.test == PAIRED else "seeds each"
         sentences.append(
-            f"{chosen.label} and {group.label} do not differ significantly with {seeds} ({numbers(c)}); "
+            f"{chosen.label} and {group.label} do not differ significantly with {seeds} ({numbers(c)}{_alone(c)}); "
             f"{seeds_words(c)} {kind} would be needed to see a difference of this size with a power of 80 %."
         )
     if len(open_ones) > _MOST_NAMED:
@@ -212,6 +223,13 @@ def _not_significant(chosen: Group, against: Sequence[tuple[Group, Comparison]])
 
 def _correction(comparison: Comparison, before: str = "") -> str:
     return f"{before} after Holm's correction of {comparison.family} comparisons" if comparison.family > 1 else ""
+
+
+def _alone(comparison: Comparison) -> str:
+    """Return why the interval leaves out 0 though the difference is not significant; empty where it has 0 in it."""
+    if comparison.low <= 0 <= comparison.high:
+        return ""
+    return f"; the interval leaves out 0 only because it does not account for the {comparison.family} comparisons"
 
 
 def numbers(comparison: Comparison, *, with_correction: bool = True) -> str:

@@ -56,8 +56,8 @@ def selected_on_test(settings: Settings, options: Sequence[str]) -> list[str]:
         return []
     return [
         f"{option} would select on the test set (data.validation=test), and its score would no longer be honest: "
-        "hold training images out with data.validation=5000 or data.validation=0.1, or take the validation set "
-        "that the data bring, data.validation=own"
+        "hold training images out with data.validation=0.1, or take the validation set that the data bring, "
+        "data.validation=own"
         for option in options
     ]
 

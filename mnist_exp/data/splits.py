@@ -14,6 +14,7 @@ from mnist_exp.errors import DataError
 
 # Keeps the draws of this module apart from the order of the epochs, which is drawn from (seed, epoch).
 _STREAM = 0x5917
+_TENTHS = 10  # so many images and more have a tenth to hold out
 
 
 Validation = Literal["test", "own"] | int | float
@@ -87,9 +88,11 @@ def split(data: Dataset, *, limit: int | None, validation: Validation, seed: int
         return Split(x, y, data.x_test, data.y_test, TEST, used, none)
     held = round(given * len(used)) if isinstance(given, float) else given
     if not 1 <= held < len(used):
+        fits = isinstance(given, int) and len(used) >= _TENTHS
+        fix = ": use a smaller number or a share, data.validation=0.1" if fits else ""
         raise DataError(
             f"data.validation={validation} would hold out {held:,} of {len(used):,} training {kind}; "
-            "at least one must be held out and one left"
+            f"at least one must be held out and one left{fix}"
         )
     out = _held_out(data, used, held, np.random.default_rng([_STREAM, seed, 1]))
     kept, held_out = np.delete(used, out), used[out]

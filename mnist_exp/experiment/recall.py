@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mnist_exp import data
@@ -19,6 +19,7 @@ from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.job_key import code_sha256
 from mnist_exp.runtime import backends, threads
 from mnist_exp.tracking import names
+from mnist_exp.tracking.plain import typed
 from mnist_exp.tracking.runs import StoredRun
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -135,3 +136,25 @@ def drift(run: StoredRun, settings: Settings) -> list[str]:
         is_older = own is None and own_code.took_part(run)  # Then nobody knows whose code it was.
         different.append(CODE_UNKNOWN if is_older else "mnist_exp was changed since")
     return different
+
+
+def made_by_other_code(runs: Iterable[StoredRun], settings: Settings) -> list[StoredRun]:
+    """Return those of a sweep's runs that another version of this package, of Keras or of its backend made.
+
+    The digest of the code tells; the commit does where a run recorded no digest. What of the user's own code was
+    changed is not among it: `own_code.Changes` tells that.
+    """
+    now: dict[tuple[str, str], str] = {}
+    commit, found = provenance.commit(), []
+    for run in runs:
+        if (then := run.tags.get(names.CODE_SHA256)) is None:
+            if commit is not None and run.tags.get(names.GIT_COMMIT) != commit.sha:
+                found.append(run)
+            continue
+        alike = (run.tags.get(names.OWN_CODE, ""), run.params.get("trainer.backend", "null"))
+        if alike not in now:
+            trainer = dataclasses.replace(settings.trainer, backend=typed(alike[1]))
+            now[alike] = code_sha256(dataclasses.replace(settings, trainer=trainer), own_code.of_run(run))
+        if then != now[alike]:
+            found.append(run)
+    return found

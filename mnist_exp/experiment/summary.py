@@ -109,12 +109,20 @@ def show_summary(
         rows["run"] = f"{record.run_id} in experiment {settings.tracking.experiment}"
         if record.registered:
             rows["model"] = record.registered
-        trusted = [f"--trusted-modules={','.join(settings.trusted_modules)}"] if settings.trusted_modules else []
-        rows["next"] = tracker.how_to("evaluate", [record.run_id, *trusted], store.locate(settings.tracking.uri))
+        rows["next"] = _next(settings, record.run_id)
         rows["look"] = record.how_to_look
     screen.table(rows | board(settings))
     if dataset.fallback:
         screen.warn(_fallback_words(dataset))
+
+
+def _next(settings: Settings, run_id: str) -> str:
+    """Return a command that shows more of the run: `report` where it recorded no model to evaluate."""
+    uri = store.locate(settings.tracking.uri)
+    if settings.tracking.keep_models == "none":
+        return tracker.how_to("report", [run_id], uri)
+    trusted = [f"--trusted-modules={','.join(settings.trusted_modules)}"] if settings.trusted_modules else []
+    return tracker.how_to("evaluate", [run_id, *trusted], uri)
 
 
 def board(settings: Settings) -> dict[str, str]:

@@ -189,6 +189,7 @@ def _fetched(run: StoredRun, folder: Path) -> Path:
 def _load_checked(path: Path, config: dict[str, Any], trusted: Sequence[str], what: str) -> "keras.Model":
     if problems := backends.problems(None):
         raise SettingsError(problems)
+    backends.expect_many_models()
     with imports.quick_imports():
         import keras
 

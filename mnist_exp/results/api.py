@@ -33,7 +33,8 @@ def runs(
         experiment: whose runs.
         sweep: id of a sweep's parent run, or its first six characters or more: only its runs. None for all.
         where: a filter in MLflow's language, such as `metrics.test_accuracy > 0.99`; empty for all.
-        columns: only these, in this order; a tag is called `tags.NAME`. None for all, without tags.
+        columns: only these, in this order, also if no run is found; a tag is called `tags.NAME`. None for all, without
+            tags.
         most: at most so many, the newest; None for all.
         tracking_uri: address of the store; None for `$MLFLOW_TRACKING_URI`, or `mlflow.db` in the working folder.
     Raises:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_exp.config import wording
 from mnist_exp.errors import SettingsError
+from mnist_exp.tracking import names
 from mnist_exp.tracking.plain import FACTS, facts, typed
 from mnist_exp.tracking.runs import StoredRun
 from mnist_exp.tracking.sqlite_runs import Point
@@ -25,8 +26,9 @@ def of_runs(found: Sequence[StoredRun], columns: Sequence[str] | None = None) ->
 
     Args:
         found: the runs.
-        columns: the columns, in this order; a tag is called `tags.NAME`. None for all, without tags.
-    Raises: SettingsError: no run has such a column.
+        columns: the columns, in this order; a tag is called `tags.NAME`. None for all, without tags. Without runs they
+            are there all the same, and empty.
+    Raises: SettingsError: there are runs, and none has such a column.
     """
     import pandas as pd
 
@@ -87,7 +89,7 @@ def _series(name: str, values: list[Any]) -> "pd.Series[Any]":
         return pd.Series(values, dtype="int64" if is_whole else "Int64")
     if kinds and kinds <= {int, float}:
         return pd.Series(values, dtype="float64")
-    if name == "duration_s":
+    if name == "duration_s" or (not values and name in names.METRICS):
         return pd.Series(values, dtype="float64")
     return pd.Series([None if value is None else wording.text(value) for value in values], dtype="str")
 

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -83,6 +84,15 @@ def leave_tensorflow_out() -> None:
 
     if running() != DEFAULT and "tensorflow" not in sys.modules:
         tensorflow._available = False  # Keras has no other switch.
+
+
+def expect_many_models() -> None:
+    """Keep TensorFlow from warning that models in a loop are traced anew: each has its own graph, as it must."""
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in str(record.msg)
 
 
 def _configured() -> str | None:

@@ -94,4 +94,4 @@ class Outcome:
             return None
         jobs = "1 other job is" if close == 1 else f"{close} other jobs are"
         fix = "compare more seeds, 'seed=range(1,6)'"
-        return f"{jobs} within one standard error of the best ({error:.4f}, {images:,} images): {fix}"
+        return f"{jobs} within one standard error of a difference from the best ({error:.4f}, {images:,} images): {fix}"

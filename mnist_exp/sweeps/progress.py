@@ -89,7 +89,6 @@ class Progress:
         self._over.set()
         self._thread.join()
         self._read(surely=True)
-        self._show()
         if self._live is not None:
             self._live.stop()
         for number, row in self._jobs.items():
@@ -97,6 +96,7 @@ class Progress:
             was_cancelled = kind is None and row.outcome == "left" and number not in self._skipped
             if row.outcome in ("running", "killed") or was_cancelled:
                 self._end(number, row, {"event": "killed"})
+        self._show()
         self._screen.out.print()
 
     def _show(self) -> None:
@@ -205,7 +205,7 @@ class Progress:
             counts = dict.fromkeys(("done", "running", *OUTCOMES), 0)
             for row in self.rows:
                 counts[row.outcome] += 1
-            always = ("done", "running", "left")
+            always = () if self._over.is_set() else ("done", "running", "left")
             shown = "  ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind in always)
             return Text(f"{shown}{self._best()}{self._time_left()}", overflow="ellipsis", no_wrap=True)
 
@@ -232,7 +232,7 @@ class Progress:
         return epochs * sum(self._epoch_s) / len(self._epoch_s) / max(len(running), 1)
 
     def _say_time_left(self) -> None:
-        if not self._said_time_left and not self._screen.is_live:
+        if not self._said_time_left and not self._screen.is_live and self._shown is None:
             self._said_time_left = True
             self._screen.out.print(f"time left{self._time_left().removesuffix(' left')}")
 

@@ -121,8 +121,8 @@ def check_selection(
     if not on_test or not settings.objective.startswith("val_"):
         return
     fix = (
-        "hold training images out with data.validation=5000 or data.validation=0.1, or take the validation set that "
-        "the data bring, data.validation=own"
+        "hold training images out with data.validation=0.1, or take the validation set that the data bring, "
+        "data.validation=own"
     )
     if search:
         raise SettingsError(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from mnist_exp.config.schema import SweepSettings
+from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.evaluation import statistical_tests
-from mnist_exp.experiment import own_code, provenance
+from mnist_exp.experiment import own_code, recall
 from mnist_exp.experiment.summary import board
 from mnist_exp.jobs.crew import Crew
 from mnist_exp.runtime.terminal import Screen
@@ -58,22 +58,25 @@ def announce(screen: Screen, outcome: Outcome, experiment: str, crew: Crew | Non
     screen.table(rows)
 
 
-def warn_of_reused(screen: Screen, rows: Sequence[Row], earlier: Sequence[StoredRun], register_as: str | None) -> None:
-    """Warn of reused jobs that ran with another commit of the code, or whose models are not registered as asked now.
+def warn_of_reused(screen: Screen, rows: Sequence[Row], earlier: Sequence[StoredRun], settings: Settings) -> None:
+    """Warn of reused jobs that ran with another version of the code, or whose models are not registered as asked now.
 
     Args:
         screen: to print on.
         rows: one for each job.
         earlier: earlier runs of the experiment.
-        register_as: name under which models are to be registered; None if they are not.
+        settings: of the sweep.
     """
-    commit = provenance.commit()
+    register_as = settings.tracking.register_as
     ids = {row.run_id for row in rows if row.reused and row.outcome == "done"}
-    reused = [run.tags for run in earlier if run.run_id in ids]
-    others = sum(commit is not None and tags.get(names.GIT_COMMIT) != commit.sha for tags in reused)
+    reused = [run for run in earlier if run.run_id in ids]
+    others = len(recall.made_by_other_code(reused, settings))
     name = f"{register_as} version "
-    elsewhere = sum(not tags.get(names.REGISTERED, "").startswith(name) for tags in reused) if register_as else 0
-    counts = {"done by another commit of the code": others, f"done, but not registered as {register_as}": elsewhere}
+    elsewhere = sum(not run.tags.get(names.REGISTERED, "").startswith(name) for run in reused) if register_as else 0
+    counts = {
+        "done by another version of mnist_exp or Keras": others,
+        f"done, but not registered as {register_as}": elsewhere,
+    }
     for what, count in counts.items():
         if count:
             jobs = "1 job was" if count == 1 else f"{count} jobs were"

@@ -128,7 +128,7 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
         study.requeue_dead(opened)
         rows = parent.finished_trials() if parent is not None else []
         rows += [Row("", planned_epochs=study.epochs) for _ in range(study.left(opened))]
-    summary.warn_of_reused(call.screen, rows, earlier, call.tracking.register_as)
+    summary.warn_of_reused(call.screen, rows, earlier, call.plan.settings)
     summary.warn_of_changed(call.screen, rows, earlier)
     parent_id = parent.run_id if parent is not None else None
     outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened)

@@ -1,7 +1,5 @@
 """Prepare the process for a training, and free what a training leaves in it."""
 
-import logging
-
 import keras
 import psutil
 
@@ -19,17 +17,12 @@ def set_up(seed: int, trainer: TrainerSettings) -> None:
     Raises: SettingsError: the number of threads cannot be changed any more.
     """
     backends.leave_tensorflow_out()
-    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
+    backends.expect_many_models()
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(trainer.precision)
     if trainer.threads is not None:
         _set_threads(trainer.threads)
-
-
-def _is_no_retracing(record: logging.LogRecord) -> bool:
-    """Tell whether TensorFlow says something else than that models in a loop are traced: each has its own graph."""
-    return "triggered tf.function retracing" not in str(record.msg)
 
 
 def forget() -> None:

@@ -81,7 +81,7 @@ MISTAKES = {
     "negative seed": ("seed=-1", "seed=-1", "at least 0"),
     "unknown objective": ("objective=val_acc", "objective=val_acc", "one of val_accuracy"),
     "direction against the objective": ("objective=val_loss", "direction=maximize", "it must be minimize"),
-    "selection on the test set": ("trainer.restore_best=true", "select on the test set", "data.validation=5000"),
+    "selection on the test set": ("trainer.restore_best=true", "select on the test set", "data.validation=0.1"),
     "stopping on the test set": ("trainer.early_stopping_patience=2", "select on the test set"),
     "unknown precision": ("trainer.precision=float8", "trainer.precision=float8", "mixed_bfloat16"),
     "validation that is no share": (
@@ -368,7 +368,7 @@ MISTAKES = {
     "champion chosen on the test set": (
         "tracking.register_as=digits",
         "tracking.register_as=digits would select on the test set",
-        "data.validation=5000",
+        "data.validation=0.1",
     ),
     "name with a slash": ("tracking.register_as=a/b data.validation=0.1", "tracking.register_as=a/b", "without / : @"),
     # Going on with a run.

@@ -110,7 +110,15 @@ def test_validation_on_the_test_set_leaves_the_limit_to_the_training_set(data, l
     [
         (4001, "test", ["data.limit=4001", "4,000 training images", "data=digits"]),
         (None, 4000, ["data.validation=4000", "4,000 of 4,000", "one left"]),
-        (None, 5000, ["data.validation=5000", "5,000 of 4,000", "one left"]),
+        (
+            None,
+            5000,
+            [
+                "data.validation=5000",
+                "5,000 of 4,000",
+                "one left: use a smaller number or a share, data.validation=0.1",
+            ],
+        ),
         (100, 100, ["data.validation=100", "100 of 100", "one left"]),
         (4, 0.1, ["data.validation=0.1", "0 of 4", "at least one must be held out"]),
         (1, 0.9, ["data.validation=0.9", "1 of 1", "one left"]),

@@ -140,6 +140,14 @@ def test_choices_give_the_same_by_file_and_by_mlflow(there):
     assert mnist_exp.runs(columns=columns)["tags.mine"].to_list()[-1] == "yes"
 
 
+def test_columns_that_are_asked_for_are_there_where_no_run_is_like_that(there):
+    columns = ["name", "started", "model.dropout", "test_accuracy", "tags.mine"]
+    none = mnist_exp.runs(where="metrics.test_accuracy > 2", columns=columns)
+    assert list(none.columns) == columns and len(none) == 0
+    assert np.isnan(none["test_accuracy"].mean())
+    assert str(none["started"].dtype) == "datetime64[ms, UTC]"
+
+
 def test_history_is_every_value_in_long_form(there):
     found = mnist_exp.runs(where="attributes.run_name = 'first'")
     points = mnist_exp.history(found)
@@ -224,7 +232,8 @@ def test_files_are_read_back_as_the_frame(here, tmp_path):
     expected = mnist_exp.runs(columns=SHOWN)
     command("--all", "--columns", ",".join(SHOWN), "--parquet", str(tmp_path / "runs.parquet"))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "runs.parquet"), expected)
-    command("--all", "--columns", ",".join(SHOWN), "--csv", str(tmp_path / "runs.csv"))
+    said = command("--all", "--columns", ",".join(SHOWN), "--csv", str(tmp_path / "runs.csv"))
+    assert " ".join(said.split()) == f"written {tmp_path}/runs.csv: 7 runs"
     again = pd.read_csv(tmp_path / "runs.csv").astype(expected.dtypes.to_dict())  # A CSV has no types of its own.
     pd.testing.assert_frame_equal(again, expected)
     latex = command("--all", "--latex")

@@ -359,8 +359,12 @@ def test_search_keeps_its_best_and_pruned_trials_have_none(alone):
 
 @pytest.mark.slow
 def test_single_run_without_a_model_is_whole_otherwise(alone):
-    run(*SMALL, "trainer.epochs=1", "tracking.keep_models=none")
+    running = Running("mnist_exp.run", *SMALL, "trainer.epochs=1", "tracking.keep_models=none")
+    running.end_with(0)
     client, _, (found,) = recorded()
+    shown = "".join(running.out)
+    assert f"python -m mnist_exp.report {found.info.run_id}" in shown and "mnist_exp.evaluate" not in shown
+    Running("mnist_exp.report", found.info.run_id).end_with(0)
     assert found.info.status == "FINISHED" and found.data.tags[names.NO_MODEL] == "tracking.keep_models=none"
     assert files() == [] and client.search_logged_models([found.info.experiment_id]) == []
     assert {file.path for file in client.list_artifacts(found.info.run_id)} >= {"test_predictions.csv"}

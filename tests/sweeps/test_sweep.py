@@ -16,6 +16,8 @@ import pytest
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
+from mnist_exp.tracking import names
+
 SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.dense_units=8", "trainer.epochs=2"]
 BAD_NET = '''
 """A model that breaks in the way that its option says."""
@@ -382,7 +384,7 @@ def test_sweep_without_a_store_runs(alone):
 
 
 @pytest.mark.slow
-def test_reused_jobs_of_another_commit_give_a_warning(alone):
+def test_reused_jobs_of_other_code_give_a_warning_and_another_commit_alone_none(alone):
     def git(*words):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True, capture_output=True)
 
@@ -391,7 +393,13 @@ def test_reused_jobs_of_another_commit_give_a_warning(alone):
     sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2")
     git("commit", "-q", "--allow-empty", "-m", "two")
     again = sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2")
-    assert "warning: 2 jobs were done by another commit" in again.stderr
+    assert "another" not in again.stderr
+    client, _, jobs = recorded()
+    first, second = jobs.values()
+    client.set_tag(first.info.run_id, names.CODE_SHA256, "0" * 64)
+    client.delete_tag(second.info.run_id, names.CODE_SHA256)  # As of a run that recorded none: its commit tells.
+    changed = sweep(*SMALL, "trainer.epochs=1", "model.filters=1,2")
+    assert "warning: 2 jobs were done by another version of mnist_exp or Keras;" in changed.stderr
 
 
 EDITOR = '''
