@@ -54,8 +54,9 @@ def load(run: StoredRun, options: argparse.Namespace) -> "DemoSession":
         options: the options of the command line.
     Raises: SettingsError: the run has no model for images.
     """
-    from mnist_exp.inference.load import to_answer
+    from mnist_exp.inference.load import check_has_model, to_answer
 
+    check_has_model(run)  # A sweep has no task of its own either.
     task = recorded_task.of_run(run, commands.trusted(options))
     if not isinstance(task, Classification):
         raise SettingsError(

@@ -58,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """
     screen = Screen()
     run = commands.find(options)
-    members = scoring.members(run, is_ensemble=options.ensemble)
+    members, told = scoring.members(run, is_ensemble=options.ensemble)
     trusted = commands.trusted(options)
     images = scoring.images_of(members, options.split, options.data, options.options, trusted, options.config_dir)
     folder = _folder(run, images, options.output)
@@ -74,7 +74,7 @@ def evaluate(options: argparse.Namespace) -> int:
             raise RunError(f"the results cannot be written to {folder}: {first_line(error)}") from error
         if options.log:
             _log(run, images, measured, made)
-    for warning in scoring.warnings(members, images, report):
+    for warning in (*told, *scoring.warnings(members, images, report)):
         screen.warn(warning)
     if options.json:
         print(json.dumps(report))

@@ -95,6 +95,8 @@ def _serve(screen: Screen, settings: TrackingSettings, options: argparse.Namespa
                 time.sleep(_LOOK_S)
                 told, ended = live.progress()
                 if ended:
+                    live.news("")  # What the last jobs came to, where no page asked for it.
+                    told, _ = live.progress()
                     screen.out.print(told, markup=False)
             while True:
                 time.sleep(3600)

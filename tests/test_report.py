@@ -406,6 +406,26 @@ def test_live_page_tells_what_is_new_and_when_the_sweep_has_ended(here, live):
     assert news["progress"] == "The sweep has ended: 3 of 4 jobs done."
 
 
+def test_live_page_tells_of_a_metric_that_is_not_there_yet(here):
+    from mnist_exp.config.schema import TrackingSettings
+    from mnist_exp.reports.live import LiveReport
+
+    experiment = client().get_run(here[1][0]).info.experiment_id
+    parent = client().create_run(experiment, tags={"mnist_exp.sweep": "live"}).info.run_id
+    job = copied(here[1][0], tags={"mlflow.parentRunId": parent}, leave_out=("test_accuracy",), status="RUNNING")
+    arguments = TrackingSettings(), [parent], "test_accuracy", None
+    live = LiveReport(*arguments)
+    assert "The objective is shown, as --metric=test_accuracy is in none of the runs" in live.progress()[0]
+    assert "--metric=test_accuracy" in live.news("")["progress"]
+    client().set_terminated(job, "FINISHED")
+    with pytest.raises(SettingsError, match="--metric=test_accuracy is in none of the runs"):
+        LiveReport(*arguments)
+    client().log_metric(job, "test_accuracy", 0.5)
+    live.page()
+    assert "objective is shown" not in live.progress()[0]
+    client().set_terminated(parent, "FINISHED")
+
+
 def test_live_page_answers_only_its_own(live):
     address, _ = live
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
@@ -426,7 +446,11 @@ def test_live_page_answers_only_its_own(live):
         (["--live", "SWEEP", "--sweep", "SWEEP"], "leave out --sweep"),
         (["--live", "SWEEP", "--output", "x", "--json"], "leave out --output and --json"),
         (["--live", "0" * 32], "there is no run 0000"),
-        (["--live", "RUN"], "is a single run, not a sweep"),
+        (["--live", "RUN"], "is a single run, not a sweep: for a report on it leave out --live"),
+        (
+            ["--live", "SWEEP", "--metric", "test_acuracy"],
+            "metric=test_acuracy is in none of the runs: did you mean ",
+        ),
         (["--sweep", "SWEEP", "--port", "8000"], "--port goes with --live only"),
         (["--live", "SWEEP", "--port", "70000"], "--port=70000 is not allowed"),
     ],

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from mnist_exp.composition import explain, hydra_policy, hydra_section, hydra_version
 from mnist_exp.composition.overrides import first_value, read_all, values
 from mnist_exp.composition.preflight import check
-from mnist_exp.config import fields, wording
+from mnist_exp.config import arguments, fields, wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import start_folder
@@ -66,7 +66,7 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
         config_dir: a folder of your own with groups or experiments.
     Raises: SettingsError: with every problem there is.
     """
-    with composed(overrides, config_dir) as (config, words):
+    with arguments.named(config_dir="config_dir"), composed(overrides, config_dir) as (config, words):
         return check(config, words)
 
 
@@ -75,7 +75,8 @@ def composed(
     overrides: str | Sequence[str], config_dir: str | Path | None = None
 ) -> Iterator[tuple[DictConfig, list[str]]]:
     """Yield the configuration that overrides make, not yet checked, and the overrides; arguments as of `compose`."""
-    words = [overrides] if isinstance(overrides, str) else list(overrides)
+    arguments.check_folder("config_dir", config_dir)
+    words = arguments.texts("overrides", overrides)
     with composer(config_dir):
         try:
             config = hydra_compose("config", words, return_hydra_config=True)

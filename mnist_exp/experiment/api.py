@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mnist_exp.composition.compose import composed
 from mnist_exp.composition.preflight import check
+from mnist_exp.config import arguments
 from mnist_exp.config.schema import Settings
 from mnist_exp.experiment import resume, runner
 from mnist_exp.experiment.record import Job
@@ -27,7 +28,8 @@ def run(what: Settings | str | Sequence[str] = (), *, config_dir: str | Path | N
     """
     if isinstance(what, Settings):
         return runner.run(what)
-    with composed(what, config_dir) as (config, words):
+    given = arguments.texts("what", what, f"settings from `compose`, or {arguments.OVERRIDES}")
+    with arguments.named(config_dir="config_dir"), composed(given, config_dir) as (config, words):
         if config.get("resume") is None:
             settings = check(config, words)
         else:

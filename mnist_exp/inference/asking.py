@@ -107,6 +107,7 @@ def of_values(
 def _opened(
     run: StoredRun, trusted: Sequence[str], abstain: float | None, total: int | None
 ) -> "tuple[Task, Doubt, keras.Model | NumpyModel]":
+    load.check_has_model(run)  # A sweep has no task of its own either.
     task = recorded_task.of_run(run, trusted)
     known = doubt.of_run(run, task, abstain)
     with imports.quick_imports():  # TensorFlow prints messages about GPUs when it creates its first array.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_exp.config import allow_list, components
+from mnist_exp.config import allow_list, arguments, components
 from mnist_exp.config.allow_list import ForbiddenError
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import GoneError, SettingsError, first_line
@@ -43,6 +43,10 @@ def load_model(
         trusted_modules: modules of your own, whose registered layers and functions it may use; they are imported.
     Raises: SettingsError: there is no such run or file, it has no model, or the file is damaged or not to be trusted.
     """
+    if not isinstance(run_id_or_path, str | Path):
+        raise arguments.wrong(
+            "run_id_or_path", run_id_or_path, "a run's id, result.run_id, or models:/NAME@champion, or a .keras file"
+        )
     trusted = (trusted_modules,) if isinstance(trusted_modules, str) else tuple(trusted_modules)
     path = Path(run_id_or_path)
     if isinstance(run_id_or_path, str) and (
@@ -115,8 +119,9 @@ def _by_numpy(run: StoredRun) -> NumpyModel | None:
 def check_has_model(run: StoredRun) -> None:
     """Make sure that a run has a model to load. Raises: SettingsError: it has none, and why."""
     if run.is_sweep:
+        best = f"; the best is {run.tags[names.BEST_RUN]}" if names.BEST_RUN in run.tags else ""
         raise SettingsError(
-            f"run {run.run_id} is a sweep, which has no model: name one of its jobs; evaluate --ensemble asks all"
+            f"run {run.run_id} is a sweep, which has no model: name one of its jobs{best}; evaluate --ensemble asks all"
         )
     if run.has_model:
         return

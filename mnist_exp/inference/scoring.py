@@ -36,12 +36,15 @@ class Scored:
     report: dict[str, Any]
 
 
-def members(run: StoredRun, *, is_ensemble: bool) -> list[StoredRun]:
-    """Return the runs whose models are asked: one, or those of a sweep. Raises: SettingsError: a model is missing."""
+def members(run: StoredRun, *, is_ensemble: bool) -> tuple[list[StoredRun], list[str]]:
+    """Return the runs whose models are asked: one, or those of a sweep, and a warning if some of these have none.
+
+    Raises: SettingsError: a model is missing.
+    """
     if is_ensemble:
         return ensemble.members(run)
     load.check_has_model(run)
-    return [run]
+    return [run], []
 
 
 def images_of(

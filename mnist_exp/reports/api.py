@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_exp.comparison import paired_models, verdict
 from mnist_exp.comparison.groups import Grouping, group
 from mnist_exp.comparison.metric import choose_metric
+from mnist_exp.config import arguments
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import RunError, SettingsError, first_line
 from mnist_exp.reports import as_data, html, selection
@@ -49,10 +50,14 @@ def report(
         RunError: the page cannot be written.
     """
     settings = TrackingSettings(uri=tracking_uri)
+    for name, value in (("experiment", experiment), ("where", where), ("metric", metric), ("against", against)):
+        arguments.check_text(name, value, "a text, or None")
     run_ids, sweeps = _named(of, settings)
-    selected, grouping = compared(
-        settings, run_ids, sweeps=sweeps, experiment=experiment, condition=where, metric=metric, against=against
-    )
+    _check_one_way(run_ids, sweeps, is_experiment=experiment is not None or where is not None)
+    with arguments.named(sweep="of", experiment="experiment", filter="where", metric="metric", against="against"):
+        selected, grouping = compared(
+            settings, run_ids, sweeps=sweeps, experiment=experiment, condition=where, metric=metric, against=against
+        )
     if output is None:
         from mnist_exp.reports import content
 
@@ -96,20 +101,36 @@ def write(folder: Path, selected: Selection, grouping: Grouping) -> "tuple[list[
     return [folder / html.FILE, *(folder / name for name in names)], made
 
 
+def _check_one_way(run_ids: Sequence[str], sweeps: Sequence[str], *, is_experiment: bool) -> None:
+    """Raise a SettingsError if runs are chosen in no way, or in several."""
+    if not (run_ids or sweeps or is_experiment):
+        raise SettingsError("no runs are given: name runs or sweeps with of, or all of one kind with experiment, where")
+    if run_ids and sweeps:
+        raise SettingsError("of names single runs and sweeps: it must be either runs or sweeps")
+    if (run_ids or sweeps) and is_experiment:
+        raise SettingsError("of names runs, and so do experiment and where: give only one of them")
+
+
 def _named(of: "Named | Iterable[Named] | pd.DataFrame", settings: TrackingSettings) -> tuple[list[str], list[str]]:
     """Return the ids of the runs, and of the sweeps, that are named. Raises: SettingsError: one was not recorded."""
     import pandas as pd
 
     from mnist_exp.experiment.runner import Result
+    from mnist_exp.sweeps import named
     from mnist_exp.sweeps.result import Sweep
 
     if isinstance(of, pd.DataFrame):
-        named: list[Named] = list(of["run_id"])
+        if "run_id" not in of:
+            raise SettingsError("of is a table without the column run_id: give it as `runs` returned it")
+        given: list[Any] = list(map(str, of["run_id"]))
+    elif isinstance(of, str | Result | Sweep):
+        given = [of]
+    elif isinstance(of, Iterable):
+        given = list(of)
     else:
-        named = [of] if isinstance(of, str | Result | Sweep) else list(of)
-    found = [each if isinstance(each, str) else each.run_id for each in named]
-    if None in found:
-        raise SettingsError("one of them was not recorded (tracking=none, or sweep.dry_run): there is nothing to read")
-    stored = [references.find(settings, str(each)) for each in found]
+        raise arguments.wrong("of", of, f"{named.RUN}; or several; or what `runs` returned")
+    places = ["of"] if len(given) == 1 else [f"of[{number}]" for number in range(len(given))]
+    found = [named.reference(each, place) for each, place in zip(given, places, strict=True)]
+    stored = [references.find(settings, each) for each in found]
     sweeps = [run.run_id for run in stored if run.is_sweep]
     return [run.run_id for run in stored if not run.is_sweep], sweeps

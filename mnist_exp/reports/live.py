@@ -35,19 +35,29 @@ class LiveReport:
         sweeps: ids of the sweeps' parent runs.
         metric: name of the metric to compare; None for the objective of the runs.
         against: id of a run of the baseline; None for none.
-    Raises: SettingsError: there is no such sweep.
+    Raises: SettingsError: there is no such sweep, or it has a run that is done, or has ended, without the metric.
     """
 
     def __init__(
         self, settings: TrackingSettings, sweeps: Sequence[str], metric: str | None, against: str | None
     ) -> None:
         self._settings, self._metric, self._against = settings, metric, against
-        self.sweeps = [references.find(settings, each).run_id for each in sweeps]
+        parents = [references.find(settings, each) for each in sweeps]
+        for parent in parents:
+            if not parent.is_sweep:
+                raise SettingsError(
+                    f"--live={parent.run_id} is a single run, not a sweep: for a report on it leave out --live"
+                )
+        self.sweeps = [parent.run_id for parent in parents]
+        self._missing: SettingsError | None = None  # Why the metric is not shown.
         self._lock = threading.Lock()
         self._news: dict[str, Any] = {}
         self._drawn: dict[str, list[str]] = {}
         self._runs: dict[str, StoredRun] = {}
         self._look()
+        ended = not any(parent.lives for parent in parents)
+        if self._missing is not None and (ended or any(run.is_done for run in self._runs.values())):
+            raise self._missing
         self._until = 0.0  # The first look takes longer, for what it imports.
 
     def page(self) -> str:
@@ -72,7 +82,10 @@ class LiveReport:
     def progress(self) -> tuple[str, bool]:
         """Return how far the sweeps are, for people, and whether all of them have ended."""
         parents = [references.find(self._settings, each) for each in self.sweeps]
-        return _progress(parents, [*self._runs.values()]), not any(parent.lives for parent in parents)
+        told = _progress(parents, [*self._runs.values()])
+        if self._missing is not None:
+            told = f"{told} The objective is shown, as {self._missing}."
+        return told, not any(parent.lives for parent in parents)
 
     def _look(self) -> None:
         began = time.monotonic()
@@ -92,9 +105,11 @@ class LiveReport:
         if not selected.runs:
             return selected, None
         try:
-            metric = choose_metric(selected.runs, self._metric)
-        except SettingsError:  # No run has got so far yet that it has this metric.
-            metric = choose_metric(selected.runs, None)
+            metric, self._missing = choose_metric(selected.runs, self._metric), None
+        except SettingsError as error:
+            if self._metric is None:
+                raise
+            metric, self._missing = choose_metric(selected.runs, None), error  # It may come: a run that is done has it.
         try:
             return selected, group(selected.runs, metric, self._against)
         except SettingsError:

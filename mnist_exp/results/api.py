@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mnist_exp.config import arguments
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.results import choice, frame
 from mnist_exp.results.choice import Choice
@@ -41,7 +42,13 @@ def runs(
         SettingsError: there is no such store, experiment, sweep or column, or the filter is not understood.
         TrackingError: the store does not answer.
     """
-    asked = Choice(experiment=experiment, sweep=sweep, condition=where, most=most)
+    for name, value, allowed in (
+        ("experiment", experiment, "the name of an experiment"),
+        ("sweep", sweep, "the id of a sweep's parent run, sweep.run_id"),
+        ("where", where, "a filter in MLflow's language, 'metrics.test_accuracy > 0.99'"),
+    ):
+        arguments.check_text(name, value, allowed)
+    asked = Choice(experiment=experiment, sweep=sweep, condition=where or "", most=most)
     return frame.of_runs(choice.find(TrackingSettings(uri=tracking_uri), asked), columns)
 
 

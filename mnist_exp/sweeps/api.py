@@ -11,6 +11,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from mnist_exp.composition import compose, explain, hydra_section
+from mnist_exp.config import arguments
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.experiment.as_data import Listening
 from mnist_exp.jobs import fork_server
@@ -34,16 +35,17 @@ def sweep(overrides: str | Sequence[str], *, config_dir: str | Path | None = Non
     Raises: SettingsError: a job has a mistake, or cannot be run. Then no job was started.
         Interrupted: Ctrl-C, or the kernel was interrupted.
     """
-    words = [overrides] if isinstance(overrides, str) else list(overrides)
+    words = arguments.texts("overrides", overrides, '["model.dropout=0.3,0.5", "seed=1,2"]')
+    arguments.check_folder("config_dir", config_dir)
     heard = _Heard()
     fork_server.expect(["-m", *words])
     try:
-        with signals.taken(), start_folder.started_in(Path.cwd()):
+        with arguments.named(config_dir="config_dir"), signals.taken(), start_folder.started_in(Path.cwd()):
             compose.check_hydra(words, config_dir, multirun=True)
             with compose.composer(config_dir):
-                sweeper, arguments = _sweeper(words, heard)
+                sweeper, given = _sweeper(words, heard)
                 try:
-                    sweeper.sweep(arguments)
+                    sweeper.sweep(given)
                 except RunError:
                     if not heard.documents:
                         raise

@@ -23,6 +23,7 @@ from mnist_exp.inference.preprocessing import Reader
 from mnist_exp.inference.table_record import TableRecord
 
 _AT_ONCE = 500  # rows that are converted at a time
+_USUAL = (ranges.UNIT, ranges.SIGNED, ranges.BYTES, ranges.SIXTEEN_BITS)  # Others are a guess, which is told.
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def all_of(
             if record and name.lower().endswith(TEXTS) and len(shape) == 3 and record.is_transposed(name):
                 tell(f"{name}: rows and columns of its images are exchanged, as in training")
                 values = _upright(values, shape)
-            yield from examples(name, values, shape, taken if pixels else None, reader)
+            yield from examples(name, values, shape, taken if pixels else None, reader, tell)
         except DataError as error:
             yield Example(name, DataError(f"{name}: {error}"))
 
@@ -134,7 +135,12 @@ def _files(name: str, contents: Iterator[bytes | None], reader: Reader) -> Itera
 
 
 def examples(
-    name: str, values: Array, shape: tuple[int, ...], taken: Range | None, reader: Reader | None
+    name: str,
+    values: Array,
+    shape: tuple[int, ...],
+    taken: Range | None,
+    reader: Reader | None,
+    tell: Callable[[str], None],
 ) -> Iterator[Example]:
     """Yield the examples of an array, in order.
 
@@ -144,19 +150,30 @@ def examples(
         shape: of one example, as the model takes it.
         taken: the values of black and white that the model takes; None if its values are no pixels.
         reader: makes images of another size ready; None refuses these.
+        tell: called with a sentence where the range of the pixels is a guess.
     Raises: DataError: they do not fit the model.
     """
+    if values.dtype.kind == "b":
+        values = values.astype(np.uint8)  # A mask, of black and white.
     if values.dtype.kind not in "uif":
         raise DataError(f"it holds {values.dtype} values; they must be numbers")
+    if not values.size:
+        raise DataError(f"it is empty: its shape is {values.shape}")
     shaped = _shaped(values, shape)
     are_other = shaped is None and reader is not None and values.ndim in (3, 4) and values.shape[3:] in ((), (1,), (3,))
-    if shaped is None and not (are_other and values.size):
+    if shaped is None and not are_other:
         raise DataError(
             f"its shape is {values.shape}; the model takes (n, {', '.join(map(str, shape))}): {wording.examples(shape)}"
         )
     rows = values if shaped is None else shaped
     good = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
     given = None if taken is None else _range(rows[good], taken)
+    if given is not None and taken is not None and given not in (taken, *_USUAL):
+        low, high = (float(edge(rows[good])) for edge in (np.min, np.max))
+        tell(
+            f"{name}: its values go from {low:g} to {high:g}, the model takes pixels of {ranges.words(taken)}: "
+            f"{ranges.words(given)} is taken for black to white"
+        )
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         made = _others(part, given, reader) if shaped is None and reader and given else _same(part, given, taken, shape)
