@@ -1,6 +1,5 @@
 """Tell which commands there are: `python -m mnist_exp`."""
 
-import argparse
 import ast
 import sys
 from collections.abc import Sequence
@@ -9,6 +8,9 @@ from pathlib import Path
 import mnist_exp
 from mnist_exp import commands
 from mnist_exp.composition import flags
+from mnist_exp.config import wording
+from mnist_exp.config.argument_parser import Parser
+from mnist_exp.errors import SettingsError
 
 _FOLDER = Path(mnist_exp.__file__).parent
 
@@ -20,13 +22,13 @@ def main() -> None:
 
 def tell(words: Sequence[str]) -> int:
     """Print the commands, or the version, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m mnist_exp", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="python -m mnist_exp", add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", action="version", version=flags.version())
     _, others = parser.parse_known_args(words)
     if others:
         known = f"python -m mnist_exp.{others[0]}" if others[0] in commands.names() else "python -m mnist_exp.NAME"
-        parser.error(f"{others[0]!r} is not understood: a command is called by {known}")
+        raise SettingsError(f"{wording.show(others[0])} is not understood: a command is called by {known}")
     print(text())
     return commands.DONE
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from mnist_exp.config.argument_parser import Parser
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import BusyError, GoneError, RunError, SettingsError, TrainingError
 from mnist_exp.runtime import imports, signals
-from mnist_exp.runtime.redacted_output import redacted_output
+from mnist_exp.runtime.redacted_output import UnwritableError, redacted_output
 from mnist_exp.runtime.signals import end_on_signals
 from mnist_exp.runtime.terminal import print_problems
 
@@ -52,6 +53,8 @@ def leave_with(action: Callable[[], int]) -> NoReturn:
         sys.stdout, io.TextIOWrapper
     ):  # As stderr does, so that a terminal that lacks a character causes no error.
         sys.stdout.reconfigure(errors="backslashreplace")
+    elif sys.stdout is None and not _is_open(1):
+        discard_stdout()  # Else the next file that is opened would get what native code prints.
     code = code_of(action)
     if code == INTERRUPTED:
         signals.exit_at_once(code)
@@ -64,10 +67,14 @@ def code_of(action: Callable[[], int]) -> int:
     with redacted_output():
         try:
             code = action()
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return code
         except BrokenPipeError as error:
             return DONE if _nobody_reads() else tell(error)
+        except UnwritableError as error:
+            discard_stdout()
+            return tell(RunError(str(error)))
         except BaseException as error:
             return tell(error)
 
@@ -78,8 +85,21 @@ def _nobody_reads() -> bool:
     poll.register(1, select.POLLOUT)
     is_closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
     if is_closed:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_stdout()
     return is_closed
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def discard_stdout() -> None:
+    """Let what was printed and not written go nowhere: Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def tell(error: BaseException, place: str = "command line") -> int:
@@ -111,8 +131,8 @@ def tell(error: BaseException, place: str = "command line") -> int:
     return FAILED
 
 
-def parser(name: str, description: str, codes: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-    """Return a parser for `python -m mnist_exp.NAME`.
+def parser(name: str, description: str, codes: str, examples: Sequence[str]) -> Parser:
+    """Return a parser for `python -m mnist_exp.NAME`; it tells mistakes as those of a configuration are told.
 
     Args:
         name: name of the command.
@@ -121,8 +141,8 @@ def parser(name: str, description: str, codes: str, examples: Sequence[str]) -> 
         examples: arguments of example calls.
     """
     words = f"python -m mnist_exp.{name}"
-    shown = "\n".join(f"  {words} {example}" for example in examples)
-    return argparse.ArgumentParser(
+    shown = "\n".join(f"  {words} {example}".rstrip() for example in examples)
+    return Parser(
         prog=words,
         description=textwrap.fill(description, 100),
         epilog=f"examples:\n{shown}\n\nexit codes: {codes}",

@@ -3,7 +3,6 @@
 A run whose store stops answering keeps its records on disk. When the store is back, this brings them, in their order.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -25,11 +24,11 @@ def main() -> None:
 
 def launch(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code. Raises: SettingsError: there is no such run or store."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_exp.deliver",
-        description="Deliver the records of runs whose tracking store did not answer.",
-        epilog="Exit codes: 0 all delivered, or none waits; 1 some still wait; 2 the command line is wrong.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "deliver",
+        "Deliver the records of runs whose tracking store did not answer.",
+        "0 all delivered, or none waits; 1 some still wait; 2 the command line is wrong.",
+        ["", "RUN_ID --json"],
     )
     parser.add_argument("run_ids", metavar="RUN_ID", nargs="*", help="a run; all that wait if none is named")
     commands.add_tracking(parser)

@@ -16,6 +16,7 @@ import numpy as np
 
 from mnist_exp import commands
 from mnist_exp.config import wording
+from mnist_exp.config.argument_parser import Parser
 from mnist_exp.errors import RunError, SettingsError, first_line
 from mnist_exp.inference import labelled_images, scoring
 from mnist_exp.inference.labelled_images import SPLITS, Images
@@ -38,10 +39,11 @@ def read(words: Sequence[str]) -> argparse.Namespace:
     """Parse a command line. Raises: SettingsError: the data set does not have one of the options."""
     # A positional argument of argparse would show the options of the data set as required.
     parser = _parser()
+    options: argparse.Namespace
     options, rest = parser.parse_known_args(list(words))
     options.options = rest
-    if unknown := [word for word in rest if word.startswith("-")]:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if unknown := parser.unknown(rest):
+        raise SettingsError(unknown)
     labelled_images.check_words(options.options, options.data)
     return options
 
@@ -192,7 +194,7 @@ def _of_members(scores: Mapping[str, float], task: Task) -> dict[str, str]:
     return {"ensemble": f"the mean {what} of {len(values)} models; each alone has {a} {task.running} of {own}"}
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = commands.parser(
         "evaluate",
         "Evaluate the model of a run on labelled images: accuracy with its interval, scores per class, calibration, "

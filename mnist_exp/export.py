@@ -16,7 +16,7 @@ from mnist_exp.config import wording
 from mnist_exp.data import lazy
 from mnist_exp.data.dataset import Array
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line
-from mnist_exp.inference import labelled_images, load
+from mnist_exp.inference import labelled_images, load, recorded_task
 from mnist_exp.inference.exporting import cost, files, formats, parity, quantizing
 from mnist_exp.inference.exporting.cost import THREADS, Cost
 from mnist_exp.inference.exporting.exported import Exported
@@ -25,6 +25,7 @@ from mnist_exp.inference.labelled_images import Images
 from mnist_exp.reports import exported as shown
 from mnist_exp.runtime import backends, imports, signals
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.tasks.task import Task
 from mnist_exp.tracking.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def export(options: argparse.Namespace) -> int:
     load.check_has_model(run)
     target = _target(run, options)
     trusted = commands.trusted(options)
+    if options.max_drop is not None:
+        _check_drop(options.max_drop, recorded_task.of_run(run, trusted))
     images, calibration = _images(run, options, trusted)
     model = _model(run, images, trusted)
     with files.made_beside(target) as made:
@@ -108,6 +111,13 @@ def _check(options: argparse.Namespace) -> None:
         raise SettingsError(problems)
     if options.quantize is not None:
         quantizing.check(options.format, options.quantize)
+
+
+def _check_drop(most: float, task: Task) -> None:
+    """Refuse what no share of answers can drop by; the error of numbers can rise by any amount."""
+    if most > 1 and task.activation != "linear":
+        share = f"; {most:g} % is {most / 100:g}" if most <= 100 else ""
+        raise SettingsError(f"--max-drop={most:g} is not allowed: it must be 0 to 1{share}")
 
 
 def _target(run: StoredRun, options: argparse.Namespace) -> Path:

@@ -12,6 +12,7 @@ from mnist_exp import commands, data
 from mnist_exp.composition import compose, overrides
 from mnist_exp.composition.preflight import load_inspected
 from mnist_exp.config import wording
+from mnist_exp.config.argument_parser import Parser
 from mnist_exp.data import Dataset
 from mnist_exp.errors import DataError, RunError, SettingsError, first_line, plural, printable
 from mnist_exp.inspection import cheap, labels, record
@@ -38,9 +39,10 @@ def main() -> None:
 def read(words: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; `run_id` is None where the words are those of `run`."""
     parser = _parser()
+    options: argparse.Namespace
     options, rest = parser.parse_known_args(list(words))
-    if unknown := [word for word in rest if word.startswith("-")]:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if unknown := parser.unknown(rest):
+        raise SettingsError(unknown)
     options.words = rest
     options.run_id = rest.pop(0) if rest and "=" not in rest[0] and not rest[0].startswith("~") else None
     return options
@@ -178,7 +180,7 @@ def _examples(finding: Finding, inspection: Inspection) -> list[str]:
     return [*lines, f"and {left:,} more, on the page and in {VALUES}"] if left > 0 and lines else lines
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = commands.parser(
         "inspect",
         "Look at a data set before training on it: counts, shapes, values, some of each class, equal and nearly equal "

@@ -30,6 +30,7 @@ from mnist_exp.experiment.as_data import Listener, Listening, not_begun
 from mnist_exp.experiment.record import Job
 from mnist_exp.jobs import fork_server
 from mnist_exp.runtime import start_folder
+from mnist_exp.runtime.redacted_output import UnwritableError
 from mnist_exp.runtime.signals import Terminated
 from mnist_exp.runtime.terminal import Screen, stdout_for_data
 
@@ -53,13 +54,20 @@ def main() -> None:
 
 def launch() -> int:
     """Run the command line in `sys.argv`, which Hydra reads too, and return its exit code."""
-    if flags.AS_DATA not in sys.argv[1:]:
+    if not flags.wants_data(sys.argv[1:]):
         return _Command().launch()
     command = _Command(is_heard=True)
     with stdout_for_data():
         code = command.launch()
-    if command.document is not None:
-        print(json.dumps(command.document, ensure_ascii=False))
+    if command.document is None:
+        return code
+    try:
+        print(json.dumps(command.document, ensure_ascii=False), flush=True)
+    except UnwritableError as error:
+        commands.discard_stdout()
+        kind, run_id = command.document["kind"], command.document["run_id"]
+        failed = commands.tell(RunError(f"{error}; the {kind} is {run_id}" if run_id else str(error)))
+        return code or failed
     return code
 
 
@@ -82,15 +90,14 @@ class _Command(Listening):
         fork_server.expect(sys.argv[1:])
         try:
             self._options = flags.read(sys.argv[1:])
-            if self._options.json:
-                sys.argv.remove(flags.AS_DATA)
+            sys.argv[1:] = flags.without_data(sys.argv[1:])
             return self._launch(self._options)
         except (SettingsError, RunError, KeyboardInterrupt) as error:
             return self._tell(error)
         except SystemExit as leaving:
             # Hydra leaves with 1 where --package names no section.
-            return MISTAKE if leaving.code == 1 else self._tell(leaving)
-        except BrokenPipeError:
+            return self._tell(SystemExit(MISTAKE) if leaving.code == 1 else leaving)
+        except (BrokenPipeError, UnwritableError):
             raise
         except Exception as error:
             # `train` wraps what goes wrong inside a run, so this came from the command line or the output folder.
@@ -99,6 +106,9 @@ class _Command(Listening):
             fork_server.end()
 
     def _launch(self, options: argparse.Namespace) -> int:
+        if options.version:
+            print(flags.version())
+            return DONE
         if not options.shell_completion:  # Its words are no overrides.
             compose.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
         if options.help:
@@ -148,6 +158,9 @@ def train(config: DictConfig, on_end: Listener | None = None) -> float:
         raise SystemExit(error) from error
     except Terminated:
         raise
+    except UnwritableError as error:
+        commands.discard_stdout()
+        raise SystemExit(RunError(str(error))) from error
     except TrainingError as error:
         raise SystemExit(RunError(f"the run failed: {error}")) from error
     except (Exception, SystemExit) as error:

@@ -41,6 +41,8 @@ def launch(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     columns = _columns(options.columns)
     forms = {name: place for name in _WRITERS if (place := getattr(options, name)) is not None}
+    if options.most is not None and options.most < 1:
+        raise SettingsError(f"--most={options.most} is not allowed: it must be a whole number, at least 1")
     if len(forms) > 1:
         raise SettingsError(f"one form at a time: --{' or --'.join(forms)}")
     most = options.most if options.most is not None else (None if forms else _PAGE)
@@ -136,12 +138,6 @@ def _columns(text: str | None) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = commands.parser(
         "runs",
@@ -157,9 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--running", action="store_true", help="only runs that are at work, with their progress")
     parser.add_argument("--all", action="store_true", help="the jobs of sweeps too")
     parser.add_argument("--columns", metavar="A,B", help="these columns: params and metrics by name, tags.NAME")
-    parser.add_argument(
-        "--most", type=_at_least_one, metavar="N", help=f"at most so many; default: {_PAGE}, or all in a file"
-    )
+    parser.add_argument("--most", type=int, metavar="N", help=f"at most so many; default: {_PAGE}, or all in a file")
     for name, meaning in (("json", "all of each run"), ("csv", "a table"), ("latex", "a table")):
         parser.add_argument(
             f"--{name}", nargs="?", const=_STDOUT, metavar="FILE", help=f"{meaning}, to a file or to stdout"

@@ -41,7 +41,7 @@ def test_version_is_ours(words):
 def test_command_without_its_dot_is_told_how_to_be_written():
     done = python("-m", "mnist_exp", "predict", "abc")
     assert done.returncode == 2
-    assert done.stderr.endswith("'predict' is not understood: a command is called by python -m mnist_exp.predict\n")
+    assert done.stderr.endswith("  predict is not understood: a command is called by python -m mnist_exp.predict\n")
 
 
 def test_run_stays_a_function_as_nothing_imports_the_script():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from real_runs import Running, only_run
 
 import mnist_exp
+from mnist_exp import commands, run_command
+from mnist_exp.experiment.as_data import not_begun
 
 SMALL = ["data=mnist_5k", "data.limit=600", "trainer.epochs=2", "model.filters=4", "model.dense_units=16"]
 HELD = "data.validation=0.2"
@@ -66,6 +69,70 @@ def test_mistakes_and_a_missing_folder_are_told_as_data_too():
     assert "job 2 of 2" in document["errors"][0]
     document, _ = command("--cfg=job", code=2)
     assert "leave it out with --cfg" in document["errors"][0]
+
+
+REFUSED = {
+    "given twice, beside a mistake": (["--json", "--json", "model.dropout=7"], ["model.dropout=7 is not allowed"]),
+    "with a value": (["--json=true"], ["--json takes no value: write --json"]),
+    "behind two dashes": (["--", "--json"], ["--json comes after --: write flags before it"]),
+    "with the version": (["--json", "--version"], ["leave it out with --version"]),
+    "with shell completion": (["--json", "--shell-completion", "install=bash"], ["out with --shell-completion"]),
+    "with two flags of Hydra's": (["--json", "--run", "--multirun", "seed=1,2"], ["Only one of --run, --multirun"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_flag_that_is_written_wrong_gives_a_document_too(case, monkeypatch, capfd):
+    words, reasons = REFUSED[case]
+    monkeypatch.setattr(sys, "argv", ["run", *words])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert commands.code_of(run_command.launch) == 2
+    out, err = capfd.readouterr()
+    document = validated(out)
+    assert document["status"] == "REFUSED"
+    assert len(document["errors"]) == len(reasons)
+    for error, reason in zip(document["errors"], reasons, strict=True):
+        assert reason in error
+        assert error in err
+    assert "usage:" not in err
+
+
+def test_command_line_that_hydra_refuses_is_refused():
+    document = not_begun("run", SystemExit(2))
+    assert (document["status"], document["errors"]) == (
+        "REFUSED",
+        ["the command line cannot be read: standard error says why"],
+    )
+    assert not_begun("run", SystemExit(143))["status"] == "KILLED"
+
+
+def in_shell(redirected, *words):
+    line = shlex.join([sys.executable, "-m", "mnist_exp.run", "--json", *words])
+    return subprocess.run(["bash", "-c", f"{line} {redirected}"], capture_output=True, text=True, timeout=240)
+
+
+def test_closed_stdout_is_told_before_the_run():
+    done = in_shell(">&-", *SMALL)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == [
+        "  standard output is closed, where --json prints its document: send it to a file or a pipe"
+    ]
+
+
+def test_full_disk_under_stdout_is_told_with_the_run_that_is_finished():
+    done = in_shell(">/dev/full", *SMALL)
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        f"\nstandard output cannot be written: No space left on device; the run is {only_run().info.run_id}\n"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_nobody_who_reads_is_no_fault():
+    done = in_shell("| head -c 0", "model.dropout=7")
+    assert done.stderr.splitlines()[1:] == [
+        "  model.dropout=7 is not allowed: it must be a number, at least 0 and below 1"
+    ]
 
 
 def test_dry_run_lists_the_jobs_that_are_planned():

@@ -35,6 +35,7 @@ _SHORT = {
     "patience": "early_stopping_patience",
     "gpus": "devices",
 }
+_FLAGS = ("json", "multirun", "help", "version")  # of the command line, as options
 _DEPTH = ("layers", "n_layers", "num_layers", "hidden_layers", "depth")
 _HOW_DEEP = (
     "a model has as many layers as the list of their sizes has numbers: model=convnet model.filters=[16,32], or "
@@ -209,6 +210,8 @@ def _unknown(override: Override, config: DictConfig, loader: ConfigLoader) -> st
         target = str(section.get("_target_"))
         if components.takes(parent, target, name):
             return f"{key} is an argument of {target} that is not configured: add it with +{key}={show(value)}"
+    if not parent and name.lower() in _FLAGS:
+        return f"{show(key)} does not exist: did you mean --{name.lower()}?"
     if name.lower() in _DEPTH and parent in ("", "model"):
         return f"{show(key)} does not exist: {_HOW_DEEP}"
     if parent and (usual := _SHORT.get(name.lower())) in siblings:

@@ -1,6 +1,7 @@
 """The flags of the command line, and the words that people mistake for them."""
 
 import argparse
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -12,19 +13,16 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
 from mnist_exp.composition.compose import composer, find_problems
-from mnist_exp.config import wording
+from mnist_exp.config import argument_parser, wording
 from mnist_exp.config.nested import flatten
 from mnist_exp.config.wording import show
 from mnist_exp.errors import SettingsError
 
 _UNSUPPORTED = ("config_path", "config_name", "experimental_rerun")
 AS_DATA = "--json"
-_SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")  # Flags with which nothing is run.
+_VERSION = "--version"
+_SHOWING = ("help", "hydra_help", "version", "cfg", "info", "shell_completion")  # Flags with which nothing is run.
 _OVERRIDE = re.compile(r"[+~]*[A-Za-z_][^=]*=.")
-
-
-class _RefusedError(Exception):
-    """Raised in place of the exit with which argparse would end the process."""
 
 
 def read(words: Sequence[str]) -> argparse.Namespace:
@@ -35,18 +33,18 @@ def read(words: Sequence[str]) -> argparse.Namespace:
     Raises: SettingsError: with every word that is not a flag, and the problems in the overrides.
     """
     parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[method-assign]
+    parser.error = functools.partial(_refuse, parser)  # type: ignore[method-assign]
+    parser.allow_abbrev = False  # A shortened flag would be read here, and taken for an override elsewhere.
     parser.add_argument(AS_DATA, action="store_true")
-    for action in parser._actions:  # A parser tells of its options in no other way.
-        if action.dest == "version":  # Hydra would tell its own only.
-            action.version = version()  # type: ignore[attr-defined]
-    flags = [flag for action in parser._actions for flag in action.option_strings]
+    flags = _known(parser)
     try:
-        options, rest = parser.parse_known_args(list(words))
-    except _RefusedError as error:
+        options, rest = parser.parse_known_args([word for word in words if word != _VERSION])
+        options.version = _VERSION in words  # Hydra's parser would tell its own, and leave.
+    except SettingsError as refusal:
         rest = [word for word in words if word.startswith("-") and word.partition("=")[0] not in flags]
-        refusal = f"{str(error).removeprefix('argument ')}; --hydra-help lists all flags"
-        raise SettingsError([_unknown(word, flags) for word in rest] or refusal) from error
+        if rest:
+            raise SettingsError([_unknown(word, flags) for word in rest]) from refusal
+        raise
     problems = [_unknown(word, flags) for word in rest if word.startswith("-")]
     # What follows an unknown flag may be its value.
     problems = problems or [
@@ -59,10 +57,16 @@ def read(words: Sequence[str]) -> argparse.Namespace:
     shows = [name for name in _SHOWING if getattr(options, name)]
     if options.json and shows:
         problems.append(f"{AS_DATA} is for runs and sweeps: leave it out with --{shows[0].replace('_', '-')}")
+    problems += [
+        f"{show(word)} comes after --: write flags before it, or leave -- out"
+        for word in options.overrides
+        if word in flags
+    ]
     if options.package is not None and not options.cfg:
         problems.append(f"--package={show(options.package)} needs --cfg job, --cfg hydra or --cfg all")
     if problems:
-        written = [word for word in options.overrides if _OVERRIDE.match(word)]
+        # The words of shell completion are no overrides.
+        written = [] if options.shell_completion else [word for word in options.overrides if _OVERRIDE.match(word)]
         raise SettingsError([*problems, *find_problems(written, options.config_dir, multirun=True)])
     return options
 
@@ -72,16 +76,54 @@ def version() -> str:
     return f"mnist_exp {metadata.version('mnist_exp')} (Hydra {hydra.__version__})"
 
 
-def _refuse(message: str) -> NoReturn:
-    raise _RefusedError(message)
+def wants_data(words: Sequence[str]) -> bool:
+    """Tell whether a command line asks for a document, however it is written."""
+    return any(word.partition("=")[0] == AS_DATA for word in words)
+
+
+def without_data(words: Sequence[str]) -> list[str]:
+    """Return a command line as Hydra knows it, without the flag of ours, however often it was given."""
+    return [word for word in words if word != AS_DATA]
+
+
+def problems_in_call(words: Sequence[str], called: str) -> list[str]:
+    """Return a sentence for each flag of the command line that was given to a function.
+
+    Args:
+        words: overrides, as far as they are right.
+        called: the function: `run` or `sweep`.
+    """
+    hints = {
+        "-m": f"{'sweep() is -m already' if called == 'sweep' else 'run() is one run, sweep() is for several'}: ",
+        AS_DATA: "what is returned has all of it: ",
+        "--config-dir": "write config_dir=DIR behind the list: ",
+    }
+    hints |= {"--multirun": hints["-m"], "-cd": hints["--config-dir"]}
+    names = [(word, word.partition("=")[0]) for word in words]
+    flags = [*_known(get_args_parser()), AS_DATA]
+    return [
+        f"{show(word)} is a flag of the command line; {hints.get(name, '')}leave it out"
+        for word, name in names
+        if name in flags
+    ]
+
+
+def _known(parser: argparse.ArgumentParser) -> list[str]:
+    # A parser tells of its options in no other way.
+    return [flag for action in parser._actions for flag in action.option_strings]
+
+
+def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    raise SettingsError(argument_parser.problems(parser, message))
 
 
 def _unknown(word: str, flags: Sequence[str]) -> str:
     """Return the sentence for a word that looks like a flag but is not one."""
     name, _, value = word.lstrip("-").partition("=")
-    flag = wording.nearest(name, [flag[2:] for flag in flags if flag.startswith("--")]) if word[1:2] == "-" else None
+    offered = [flag for flag in flags if flag[2:].replace("-", "_") not in _UNSUPPORTED]
+    flag = argument_parser.nearest_flag(word.partition("=")[0], offered) if word[1:2] == "-" else None
     if flag is not None:
-        return f"{show(word)} does not exist: did you mean --{flag}?"
+        return f"{show(word)} does not exist: did you mean {flag}?"
     options = list(_options())
     last = name.replace("-", "_").rpartition(".")[2]
     named = [option for option in options if option == name or option.rpartition(".")[2] == last]

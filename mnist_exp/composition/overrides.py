@@ -125,6 +125,8 @@ def _length(swept: RangeSweep) -> float:
 def _unreadable(text: str, error: Exception) -> str:
     shown = show(text)
     if re.fullmatch(r"-{1,2}[a-z-]+", plain := text.translate(_PASTED)):
+        if plain == text:
+            return f"{shown} cannot be read: an option is written without dashes, as trainer.epochs=5"
         return f"{shown} cannot be read{_pasted(text)}: did you mean {plain}?"
     fixed = next((fixed for fixed in _repairs(text) if fixed != text and _is_readable(fixed)), None)
     if fixed is not None:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mnist_exp.composition import flags
 from mnist_exp.composition.compose import composed
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import arguments
 from mnist_exp.config.schema import Settings
+from mnist_exp.errors import SettingsError
 from mnist_exp.experiment import resume, runner
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.runner import Result
@@ -29,6 +31,8 @@ def run(what: Settings | str | Sequence[str] = (), *, config_dir: str | Path | N
     if isinstance(what, Settings):
         return runner.run(what)
     given = arguments.texts("what", what, f"settings from `compose`, or {arguments.OVERRIDES}")
+    if problems := flags.problems_in_call(given, "run"):
+        raise SettingsError(problems)
     with arguments.named(config_dir="config_dir"), composed(given, config_dir) as (config, words):
         if config.get("resume") is None:
             settings = check(config, words)

@@ -32,6 +32,7 @@ class Listening(abc.ABC):
 
 SCHEMAS = {"run": "mnist_exp.run/1", "sweep": "mnist_exp.sweep/1"}
 KILLED, FAILED, REFUSED = "KILLED", "FAILED", "REFUSED"
+_REFUSING = 2  # The exit code of argparse and of Hydra.
 _FIRST_SIGNAL = 128  # What an exit code is above it, is the number of a signal.
 
 
@@ -75,7 +76,8 @@ def not_begun(kind: Literal["run", "sweep"], error: BaseException) -> dict[str, 
 
     Its status is REFUSED where it could not be run as it was asked for, KILLED where a signal came, else FAILED.
     """
-    status = REFUSED if isinstance(error, SettingsError) else FAILED if isinstance(error, Exception) else KILLED
+    is_refused = isinstance(error, SettingsError) or _is_of_the_command_line(error)
+    status = REFUSED if is_refused else FAILED if isinstance(error, Exception) else KILLED
     nothing = StoredRun("", "", "", status, {}, {}, {}, "")
     facts: dict[str, Any] = dict.fromkeys(("name", "experiment", "duration_s", "tracking_uri", "objective"))
     facts["errors"] = reasons(error)
@@ -91,7 +93,14 @@ def reasons(error: BaseException) -> list[str]:
         return list(error.problems)
     if isinstance(error, KeyboardInterrupt):
         return ["interrupted"]
+    if _is_of_the_command_line(error):
+        return ["the command line cannot be read: standard error says why"]
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else 0
         return [f"ended by {signal.Signals(code - _FIRST_SIGNAL).name}" if code > _FIRST_SIGNAL else "interrupted"]
     return [reason(error)]
+
+
+def _is_of_the_command_line(error: BaseException) -> bool:
+    """Tell whether Hydra, or argparse, refused a command line: it prints why, and leaves."""
+    return isinstance(error, SystemExit) and error.code == _REFUSING

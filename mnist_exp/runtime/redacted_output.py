@@ -9,6 +9,10 @@ from typing import Any, TextIO
 from mnist_exp.runtime.redaction import redact
 
 
+class UnwritableError(OSError):
+    """Standard output, or standard error, cannot be written, as on a full disk."""
+
+
 class RedactedStream:
     """A text stream that redacts what is written to it, line by line.
 
@@ -29,7 +33,8 @@ class RedactedStream:
             self._held += text
             if "\n" in text:
                 whole, end, self._held = self._held.rpartition("\n")
-                self._stream.write(redact(whole + end))
+                with self._as_its_own_error():
+                    self._stream.write(redact(whole + end))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -41,9 +46,21 @@ class RedactedStream:
         """Pass on what is held back."""
         with self._lock:
             held, self._held = self._held, ""
-            if held:
-                self._stream.write(redact(held))
-            self._stream.flush()
+            with self._as_its_own_error():
+                if held:
+                    self._stream.write(redact(held))
+                self._stream.flush()
+
+    @contextlib.contextmanager
+    def _as_its_own_error(self) -> Iterator[None]:
+        """Let what cannot be written not be taken for another file of the command."""
+        try:
+            yield
+        except BrokenPipeError:  # Nobody reads any more, which is no fault.
+            raise
+        except OSError as error:
+            name = "error" if self._stream is sys.__stderr__ else "output"
+            raise UnwritableError(f"standard {name} cannot be written: {error.strerror or error}") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -61,15 +78,13 @@ class RedactedStream:
 def redacted_output() -> Iterator[None]:
     """Redact what goes to stdout and stderr meanwhile. What native code writes goes past it."""
     before = sys.stdout, sys.stderr
-    streams = [RedactedStream(stream) for stream in before if stream is not None]
-    if len(streams) < len(before):  # A process without a terminal may have none.
-        yield
-        return
+    # A process without a terminal may have none.
+    streams: Any = [stream and RedactedStream(stream) for stream in before]
     sys.stdout, sys.stderr = streams
     try:
         yield
     finally:
         with contextlib.suppress(OSError, ValueError):  # As where nobody reads them any more.
-            for stream in streams:
+            for stream in filter(None, streams):
                 stream.flush()
         sys.stdout, sys.stderr = before

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import notebooks
 from mnist_exp.runtime.redaction import redact
 
@@ -98,8 +99,12 @@ def stdout_for_data() -> Iterator[None]:
     """Send what is written to stdout meanwhile to stderr, also by native code and child processes.
 
     So a command whose output another program reads prints nothing else there.
+
+    Raises: SettingsError: stdout is closed.
     """
     before = sys.stdout
+    if before is None:
+        raise SettingsError("standard output is closed, where --json prints its document: send it to a file or a pipe")
     before.flush()
     saved = os.dup(1)
     os.dup2(2, 1)

@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from mnist_exp.composition import compose, explain, hydra_section
+from mnist_exp.composition import compose, explain, flags, hydra_section
 from mnist_exp.config import arguments
 from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.experiment.as_data import Listening
@@ -37,6 +37,8 @@ def sweep(overrides: str | Sequence[str], *, config_dir: str | Path | None = Non
     """
     words = arguments.texts("overrides", overrides, '["model.dropout=0.3,0.5", "seed=1,2"]')
     arguments.check_folder("config_dir", config_dir)
+    if problems := flags.problems_in_call(words, "sweep"):
+        raise SettingsError(problems)
     heard = _Heard()
     fork_server.expect(["-m", *words])
     try:
