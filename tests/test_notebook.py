@@ -102,7 +102,9 @@ def test_mistake_of_the_user_is_a_line_and_no_traceback(there):
         "trainer.epochs=0 is not allowed: it must be a whole number, at least 1",
     ]
     assert len(error(there.run("sweep(['model.dropout=0.1,7'])")).splitlines()) == 1
-    assert "Traceback" in error(there.run("compose(3)"))  # A bug, or what types would have told.
+    assert len(error(there.run("compose(3)")).splitlines()) == 1
+    bug = "from mnist_exp.errors import plural\nplural('three', 'run')"
+    assert "Traceback" in error(there.run(bug))
 
 
 @pytest.mark.slow

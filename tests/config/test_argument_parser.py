@@ -1,12 +1,8 @@
 """Mistakes in the command lines of all commands: what is written, and what is allowed, without argparse's usage."""
 
-import importlib
-
 import pytest
 
 from mnist_exp import commands, deliver, evaluate_command, export, inspect, predict_command, relocate
-
-runs = importlib.import_module("mnist_exp.runs")  # In the package the name is a function's.
 
 MISTAKES = {
     "nothing": (
@@ -44,8 +40,6 @@ MISTAKES = {
         ["abc", "x", "--csv-start=1.5"],
         "--csv-start=1.5 is not allowed: it must be a w",
     ),
-    "flags that exclude each other": (runs.launch, ["--failed", "--running"], "--running and --failed exclude each"),
-    "no runs": (runs.launch, ["--most=0"], "--most=0 is not allowed: it must be a whole number, at least 1"),
     "flag with a value": (deliver.launch, ["--json=3"], "--json takes no value: write --json"),
     "words too many": (relocate.launch, ["foo", "bar"], "foo is not understood", "bar is not understood"),
     "typo beside options of data": (

@@ -248,7 +248,8 @@ def test_files_are_read_back_as_the_frame(here, tmp_path):
         (["--json", "--columns", "name"], "--json has all of each run"),
         (["--columns", ","], "--columns names no column"),
         (["--csv", "no/folder/runs.csv"], "--csv=no/folder/runs.csv cannot be written"),
-        (["--most", "0"], "0 is not at least 1"),
+        (["--most", "0"], "--most=0 is not allowed: it must be a whole number, at least 1"),
+        (["--failed", "--running"], "--running and --failed exclude each other"),
     ],
 )
 def test_mistakes_of_the_command_line(here, words, said):
