@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import mnist_exp
+from mnist_exp import commands
+
 ROOT = Path(__file__).parents[1]
 VERSION = f"mnist_exp {metadata.version('mnist_exp')} (Hydra {metadata.version('hydra-core')})\n"
 
@@ -44,17 +47,18 @@ def test_command_without_its_dot_is_told_how_to_be_written():
     assert done.stderr.endswith("  predict is not understood: a command is called by python -m mnist_exp.predict\n")
 
 
-def test_run_stays_a_function_as_nothing_imports_the_script():
+def test_names_that_are_functions_stay_so_as_nothing_imports_their_scripts():
     check = "import mnist_exp.run_command, mnist_exp; print(mnist_exp.run.__module__, callable(mnist_exp.run))"
     assert python("-c", check).stdout == "mnist_exp.experiment.api True\n"
+    scripts = {f"mnist_exp.{name}" for name in commands.names() if name in mnist_exp.__all__}
+    assert scripts == {f"mnist_exp.{name}" for name in ("run", "runs", "report", "evaluate", "predict")}
     importers = []
-    for file in (
-        file for folder in ("mnist_exp", "hydra_plugins", "benchmarks") for file in (ROOT / folder).rglob("*.py")
-    ):
+    folders = ("mnist_exp", "hydra_plugins", "benchmarks", "tests", "docs")
+    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 named = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
-                importers += [file] if "mnist_exp.run" in named else []
+                importers += [file] if not scripts.isdisjoint(named) else []
     assert importers == []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {"mnist-exp": "mnist_exp.run_command:main"}
