@@ -18,7 +18,7 @@ from mnist_exp.errors import BusyError, GoneError, RunError, SettingsError, Trai
 from mnist_exp.runtime import imports, signals
 from mnist_exp.runtime.redacted_output import UnwritableError, redacted_output
 from mnist_exp.runtime.signals import end_on_signals
-from mnist_exp.runtime.terminal import print_problems
+from mnist_exp.runtime.terminal import check_stdout, print_problems
 
 if TYPE_CHECKING:
     from mnist_exp.tracking.runs import StoredRun
@@ -158,6 +158,19 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="tracking store; default: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db in the working folder",
     )
+
+
+def add_json(parser: argparse.ArgumentParser, meaning: str = "print one JSON object and nothing else") -> None:
+    """Add `--json`, which is refused where standard output is closed: the document would be lost after all the work."""
+    parser.add_argument("--json", action=_OnStdout, nargs=0, default=False, help=meaning)
+
+
+class _OnStdout(argparse.Action):
+    """A flag for what goes to standard output."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+        check_stdout(self.option_strings[0])
+        setattr(namespace, self.dest, True)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def launch(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--local-dir", metavar="DIR", help="where runs wait; default: unfinished/ beside an SQLite store, or here"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    commands.add_json(parser)
     options = parser.parse_args(arguments)
     settings = TrackingSettings(uri=options.tracking_uri, local_dir=options.local_dir)
     if options.local_dir is not None and not run_folder.root(settings).is_dir():

@@ -230,5 +230,5 @@ def _parser() -> Parser:
     parser.add_argument(
         "--output", metavar="DIR", help="folder for figures and report; default evaluations/RUN-DATA-SPLIT"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    commands.add_json(parser)
     return parser

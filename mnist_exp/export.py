@@ -36,7 +36,12 @@ TOLERANCE = 1e-4
 
 def main() -> None:
     """Run the command line."""
-    commands.leave_with(lambda: export(_parser().parse_args(sys.argv[1:])))
+    commands.leave_with(lambda: export(read(sys.argv[1:])))
+
+
+def read(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line."""
+    return _parser().parse_args(list(words))
 
 
 def export(options: argparse.Namespace) -> int:
@@ -268,9 +273,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"largest difference between probabilities that is allowed; default {TOLERANCE:g}",
     )
     parser.add_argument("--data-path", metavar="PATH", help="where the run's data are on this machine")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as one JSON object; all else goes to standard error"
-    )
+    commands.add_json(parser, "print the result as one JSON object; all else goes to standard error")
     return parser
 
 

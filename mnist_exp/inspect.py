@@ -201,7 +201,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--output", metavar="DIR", help="folder for the page and inspection.json; default inspections/NAME"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    commands.add_json(parser)
     parser.add_argument("--config-dir", metavar="DIR", help="your own folder with groups or experiments")
     commands.add_tracking(parser)
     commands.add_trusted(parser)

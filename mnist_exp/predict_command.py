@@ -151,10 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         "line; PNG, JPEG and others, of any size and colour, dark on light or light on dark; .csv, .npy, .npz and "
         ".parquet files of examples. For a model that takes no images only these, or - for rows of numbers",
     )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print one JSON object per line: path, label, probability, probabilities by class, preprocessing, the "
+    commands.add_json(
+        parser,
+        "print one JSON object per line: path, label, probability, probabilities by class, preprocessing, the "
         "calibrated probabilities, whether it is unlike all training images; or path and error",
     )
     parser.add_argument(

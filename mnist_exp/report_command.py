@@ -175,11 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CONDITION",
         help="only the runs of the experiment that match, in MLflow's syntax: 'params.`model.filters` = \"16\"'",
     )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print the conclusions as one JSON object and nothing else; the page is written",
-    )
+    commands.add_json(parser, "print the conclusions as one JSON object and nothing else; the page is written")
     parser.add_argument("--metric", metavar="NAME", help="metric to compare; default: the objective of the runs")
     parser.add_argument(
         "--against",

@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,12 @@ class Compared:
 
 def main() -> None:
     """Run the command line."""
-    commands.leave_with(lambda: rerun(_parser().parse_args()))
+    commands.leave_with(lambda: rerun(read(sys.argv[1:])))
+
+
+def read(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line."""
+    return _parser().parse_args(list(words))
 
 
 def rerun(options: argparse.Namespace) -> int:
@@ -246,9 +252,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="largest allowed difference of a metric, for another machine; default 0: equal to the last bit",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print the comparison as one JSON object; all else goes to standard error"
-    )
+    commands.add_json(parser, "print the comparison as one JSON object; all else goes to standard error")
     parser.add_argument("--data-path", metavar="PATH", help="where the same data are on this machine")
     return parser
 

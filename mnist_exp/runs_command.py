@@ -11,7 +11,7 @@ from mnist_exp import commands
 from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.results import choice, frame, listing
 from mnist_exp.results.choice import Choice
-from mnist_exp.runtime.terminal import Screen
+from mnist_exp.runtime.terminal import Screen, check_stdout
 from mnist_exp.tracking import plain
 from mnist_exp.tracking.runs import StoredRun
 
@@ -40,6 +40,9 @@ def launch(arguments: Sequence[str]) -> int:
     forms = {name: place for name in _WRITERS if (place := getattr(options, name)) is not None}
     if options.most is not None and options.most < 1:
         raise SettingsError(f"--most={options.most} is not allowed: it must be a whole number, at least 1")
+    for name, place in forms.items():
+        if place == _STDOUT:
+            check_stdout(f"--{name}")
     if len(forms) > 1:
         raise SettingsError(f"one form at a time: --{' or --'.join(forms)}")
     most = options.most if options.most is not None else (None if forms else _PAGE)

@@ -113,7 +113,7 @@ def test_closed_stdout_is_told_before_the_run():
     done = in_shell(">&-", *SMALL)
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == [
-        "  standard output is closed, where --json prints its document: send it to a file or a pipe"
+        "  standard output is closed, where --json prints: send it to a file or a pipe"
     ]
 
 

@@ -12,6 +12,7 @@ from mnist_exp.config import wording
 from mnist_exp.errors import SettingsError
 from mnist_exp.inference.answers import Answer
 from mnist_exp.inference.doubt import Doubt
+from mnist_exp.runtime.terminal import check_stdout
 from mnist_exp.tasks.task import Task
 
 STDOUT = "-"
@@ -109,6 +110,8 @@ def check(place: str | None, inputs: Sequence[str]) -> None:
         inputs: the files that are read.
     Raises: SettingsError: it cannot be written, or is one of the inputs.
     """
+    if place == STDOUT:
+        check_stdout(f"--csv={STDOUT}")
     if place is None or place == STDOUT:
         return
     path = Path(place)

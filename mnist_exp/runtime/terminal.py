@@ -94,6 +94,17 @@ class Screen:
         self.out.print()
 
 
+def check_stdout(option: str) -> None:
+    """Check that there is a standard output, before the work for what is printed there begins.
+
+    Args:
+        option: that asks for it, as written.
+    Raises: SettingsError: it is closed.
+    """
+    if sys.stdout is None:
+        raise SettingsError(f"standard output is closed, where {option} prints: send it to a file or a pipe")
+
+
 @contextlib.contextmanager
 def stdout_for_data() -> Iterator[None]:
     """Send what is written to stdout meanwhile to stderr, also by native code and child processes.
@@ -102,9 +113,8 @@ def stdout_for_data() -> Iterator[None]:
 
     Raises: SettingsError: stdout is closed.
     """
+    check_stdout("--json")
     before = sys.stdout
-    if before is None:
-        raise SettingsError("standard output is closed, where --json prints its document: send it to a file or a pipe")
     before.flush()
     saved = os.dup(1)
     os.dup2(2, 1)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from mnist_exp import commands, deliver, evaluate_command, export, inspect, predict_command, relocate
+from mnist_exp import (
+    commands,
+    deliver,
+    evaluate_command,
+    export,
+    inspect,
+    predict_command,
+    relocate,
+    report_command,
+    rerun,
+    runs_command,
+)
 
 MISTAKES = {
     "nothing": (
@@ -61,6 +72,32 @@ def test_mistake_is_told_in_sentences(case, capsys):
     assert len(told) == len(sentences)
     assert all(sentence in line for sentence, line in zip(sentences, told, strict=True))
     assert out == ""
+
+
+ON_STDOUT = {
+    "deliver": (deliver.launch, ["--json"], "--json"),
+    "evaluate": (evaluate_command.read, ["abc", "--json"], "--json"),
+    "export": (export.read, ["abc", "--json"], "--json"),
+    "inspect": (inspect.read, ["data=mnist", "--json"], "--json"),
+    "predict": (predict_command.read, ["abc", "x.png", "--json"], "--json"),
+    "predict, a table": (
+        lambda words: predict_command.predict(predict_command.read(words)),
+        ["a", "x", "--csv=-"],
+        "--csv=-",
+    ),
+    "report": (report_command.read, ["abc", "--json"], "--json"),
+    "rerun": (rerun.read, ["abc", "--json"], "--json"),
+    "runs": (runs_command.launch, ["--json"], "--json"),
+    "runs, a table": (runs_command.launch, ["--csv"], "--csv"),
+}
+
+
+@pytest.mark.parametrize("command", ON_STDOUT)
+def test_closed_stdout_is_told_before_the_work(command, capsys, monkeypatch):
+    read, words, option = ON_STDOUT[command]
+    monkeypatch.setattr("sys.stdout", None)
+    assert commands.code_of(lambda: read(words)) == commands.MISTAKE
+    assert f"standard output is closed, where {option} prints: " in capsys.readouterr().err
 
 
 def test_words_behind_two_dashes_are_no_flags():
