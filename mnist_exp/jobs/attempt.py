@@ -36,7 +36,7 @@ from mnist_exp.runtime import retries
 from mnist_exp.runtime.reasons import reason
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import study
+from mnist_exp.search import attributes
 from mnist_exp.search.space import label, values_of
 from mnist_exp.tracking import names, store
 
@@ -111,7 +111,7 @@ class Attempt:
     def _number(self) -> int:
         """Its number in the sweep; that of the launcher counts only what is left to do."""
         if self.trial is not None:
-            return study.number(self.trial)
+            return attributes.number(self.trial)
         return int(self._planned.get("number", self.out.job))
 
     @property
@@ -162,7 +162,7 @@ class Attempt:
             sharing.check(*wanted, reuse=self.assignment.reuse)
             interrupted = own or self._earlier(events.INTERRUPTED)
             if self.trial is not None:
-                interrupted = interrupted or study.begun_run(self.trial) or self._awaited
+                interrupted = interrupted or attributes.begun_run(self.trial) or self._awaited
             resumption = ending.enter_context(resume.of_job(interrupted, self._key, settings, screen))
             claimed = functools.partial(sharing.claimed, *wanted, reuse=self.assignment.reuse)
             job = dataclasses.replace(self._job(settings, resumption), claimed=claimed)
@@ -241,7 +241,7 @@ class Attempt:
     def _take_over(self, earlier: dict[str, Any]) -> None:
         """Count the run of an earlier call, or of another process, which had the same job key."""
         if self.trial is not None:
-            study.note_run(self.trial, earlier["run_id"])
+            attributes.note_run(self.trial, earlier["run_id"])
         self.outcome = "done"
         self._note_values(float(earlier["metrics"][names.OBJECTIVE]), earlier["metrics"])
         epochs = int(earlier["metrics"].get(names.EPOCHS, 0))
@@ -255,7 +255,7 @@ class Attempt:
 
         def on_start(run_id: str | None) -> None:
             if self.trial is not None:
-                study.note_run(self.trial, run_id)
+                attributes.note_run(self.trial, run_id)
             facts["run_id"] = run_id
             if run_id is not None:
                 events.note_begun(self.assignment.folder, self._key, run_id)

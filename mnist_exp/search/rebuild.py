@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.search import distributions
-from mnist_exp.search.study import RESUMES, RUN, Study, note_run_of
+from mnist_exp.search.attributes import RESUMES, RUN, note
+from mnist_exp.search.study import Study
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -38,7 +39,7 @@ def end_trials(search: Study, opened: "optuna.Study", runs: Sequence[StoredRun])
         if run is None or None in values:
             continue
         with contextlib.suppress(RuntimeError, ValueError):  # Another process was quicker.
-            note_run_of(opened, trial, run.run_id)
+            note(opened, trial, RUN, run.run_id)
             if values:
                 opened.tell(trial.number, values)
             else:

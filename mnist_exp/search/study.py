@@ -17,19 +17,27 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import distributions, storage
+from mnist_exp.search import distributions, next_trial, storage
+from mnist_exp.search.attributes import (
+    FIXED,
+    INTERRUPTED,
+    NUMBER,
+    PROCESS,
+    RESUMES,
+    RUN,
+    is_interrupted,
+    note,
+    note_run,
+    number,
+)
+from mnist_exp.search.next_trial import Situation
 from mnist_exp.search.space import Axis
-from mnist_exp.tracking import names, run_folder
+from mnist_exp.tracking import run_folder
 
 if TYPE_CHECKING:
     import optuna
 
 _OWNER_IS_RECORDED_S = 60.0  # A process records itself as the owner of its trial within this time.
-# Attributes of a trial.
-RUN, RESUMES = "mnist_exp.run_id", "mnist_exp.goes_on_with"
-_PROCESS, _INTERRUPTED = names.PROCESS, "mnist_exp.interrupted"
-_NUMBER = "mnist_exp.number"
-_FIXED = "fixed_params"  # Optuna sets this attribute for a trial whose values were queued.
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Study:
 
     def left(self, study: "optuna.Study") -> int:
         """Return how many trials can still be started; interrupted ones do not count as started."""
-        started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and not _is_interrupted(t)]
+        started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and not is_interrupted(t)]
         return max(self.settings.n_trials - len(started), 0)
 
     def claim(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]] | None":
@@ -115,19 +123,31 @@ class Study:
 
         Returns: the trial and its overrides; None if all trials have been started.
         """
-        while self.left(study) or self.requeue_dead(study):
-            trial, overrides = self.ask(study)
+        while True:
+            trial = next_trial.begin(self._situation(study, has_room=self.left(study) > 0))
+            if trial is None:
+                if self.requeue_dead(study):
+                    continue
+                return None
+            overrides = self._owned(trial)
             *before, kept = study.get_trials(deepcopy=False)[: trial.number + 1]
-            if sum(not _is_interrupted(earlier) for earlier in before) < self.settings.n_trials:
+            if sum(not is_interrupted(earlier) for earlier in before) < self.settings.n_trials:
                 return trial, overrides
-            self.interrupt(study, kept, again=_FIXED in kept.system_attrs)
-        return None
+            self.interrupt(study, kept, again=FIXED in kept.system_attrs)
 
     def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
-        """Start a new trial in this process, and return it with its overrides."""
-        trial = study.ask({axis.key: distributions.of(axis) for axis in self.axes})
-        trial.set_user_attr(_PROCESS, processes.identify())
-        return trial, [f"{axis.prefix}={distributions.written(axis, trial.params[axis.key])}" for axis in self.axes]
+        """Start a trial in this process, however many there are, and return it with its overrides."""
+        trial = next_trial.begin(self._situation(study, has_room=True))
+        assert trial is not None
+        return trial, self._owned(trial)
+
+    def _situation(self, study: "optuna.Study", *, has_room: bool) -> Situation:
+        return Situation(study, self.axes, self.settings, has_room)
+
+    def _owned(self, trial: "optuna.Trial") -> list[str]:
+        """Record this process as the owner of a trial, and return the overrides of the trial."""
+        trial.set_user_attr(PROCESS, processes.identify())
+        return [f"{axis.prefix}={distributions.written(axis, trial.params[axis.key])}" for axis in self.axes]
 
     def requeue_dead(self, study: "optuna.Study") -> int:
         """Queue the trials of dead processes again, and return how many there were."""
@@ -142,7 +162,7 @@ class Study:
 
         dead = []
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            owner = trial.user_attrs.get(_PROCESS, "")
+            owner = trial.user_attrs.get(PROCESS, "")
             # A process that was killed before it recorded itself as the owner will never do so.
             has_no_owner = not owner and time.time() - trial.datetime_start.timestamp() > _OWNER_IS_RECORDED_S
             if has_no_owner or processes.is_gone(owner) or self._is_silent(trial):
@@ -186,19 +206,18 @@ class Study:
         import optuna
 
         try:
-            # Optuna lets only the process that asked for a trial set its attributes.
-            study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
+            note(study, trial, INTERRUPTED, True)
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         except (RuntimeError, ValueError):  # Another process was quicker.
             return
         if again:
             run = trial.user_attrs.get(RUN) or trial.user_attrs.get(RESUMES)
-            attributes = {_NUMBER: number(trial)} | ({RESUMES: run} if run else {})
+            attributes = {NUMBER: number(trial)} | ({RESUMES: run} if run else {})
             study.enqueue_trial(dict(trial.params), user_attrs=attributes)
 
     def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
         run = trial.user_attrs.get(RUN)
-        process = trial.user_attrs.get(_PROCESS, "")
+        process = trial.user_attrs.get(PROCESS, "")
         is_elsewhere = run is not None and not processes.is_here(process)
         return is_elsewhere and run_folder.is_silent(self.unfinished, run, process)
 
@@ -235,28 +254,6 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
     return None
 
 
-def note_run(trial: "optuna.Trial", run_id: str | None) -> None:
-    """Store the id of a trial's run in the trial."""
-    trial.set_user_attr(RUN, run_id)
-
-
-def note_run_of(study: "optuna.Study", trial: "optuna.trial.FrozenTrial", run_id: str) -> None:
-    """Store the id of a trial's run in a trial of another process."""
-    # Optuna lets only the process that asked for a trial set its attributes.
-    study._storage.set_trial_user_attr(trial._trial_id, RUN, run_id)
-
-
-def number(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> int:
-    """Return the number of a trial in its search; one that goes on with an interrupted trial has the number of that."""
-    return int(trial.user_attrs.get(_NUMBER, trial.number))
-
-
-def begun_run(trial: "optuna.Trial") -> str | None:
-    """Return the id of the interrupted run that this trial resumes; None for a new trial."""
-    run: str | None = trial.user_attrs.get(RESUMES)
-    return run
-
-
 def importances(study: "optuna.Study") -> dict[str, float]:
     """Return the share of the objective's variance that each option explains; empty if there are too few trials.
 
@@ -288,7 +285,3 @@ def _pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner"
     if settings.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=first)
     return pruners.NopPruner()
-
-
-def _is_interrupted(trial: "optuna.trial.FrozenTrial") -> bool:
-    return bool(trial.user_attrs.get(_INTERRUPTED))

@@ -13,9 +13,10 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.runtime import processes
 from mnist_exp.search import journal
+from mnist_exp.search.attributes import note_run
 from mnist_exp.search.journal import DamagedError
 from mnist_exp.search.space import parse
-from mnist_exp.search.study import Study, note_run
+from mnist_exp.search.study import Study
 
 
 def search(file="study.journal"):

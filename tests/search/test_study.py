@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
-from mnist_exp.search import distributions, storage, study
+from mnist_exp.search import attributes, distributions, storage, study
 from mnist_exp.search.space import Interval, number, parse
 from mnist_exp.search.storage import default
 from mnist_exp.search.study import Study
@@ -225,14 +225,14 @@ def test_requeued_trial_of_a_dead_process_knows_its_run(gone, monkeypatch):
     searched = search(n_trials=1)
     opened = searched.open()
     trial, values = ask_as("dead", searched, opened, monkeypatch)
-    study.note_run(trial, "f" * 32)
+    attributes.note_run(trial, "f" * 32)
     gone.add("dead")
     again, same = searched.claim(opened)  # Nothing else was left to do.
     assert same == values
-    assert study.begun_run(again) == "f" * 32
+    assert attributes.begun_run(again) == "f" * 32
     # One that dies before it has a run of its own passes it on.
     searched.interrupt(opened, again)
-    assert study.begun_run(searched.claim(opened)[0]) == "f" * 32
+    assert attributes.begun_run(searched.claim(opened)[0]) == "f" * 32
 
 
 def test_left_counts_every_started_trial():
@@ -330,7 +330,7 @@ def test_trial_of_a_lost_run_fails_and_is_not_repeated():
     opened = searched.open()
     for run in ("r1", "r2", None):
         trial, _ = searched.ask(opened)
-        study.note_run(trial, run)
+        attributes.note_run(trial, run)
     searched.fail(opened, {"r2", "r9"})
     assert [t.state.name for t in opened.trials] == ["RUNNING", "FAIL", "RUNNING"]
     assert searched.left(opened) == 0
@@ -348,7 +348,7 @@ def test_known_values_give_earlier_objectives_and_run():
             assert trial.user_attrs["mnist_exp.run_id"] == f"run of {text}"
         else:
             values[text] = [score([text])]
-            study.note_run(trial, f"run of {text}")
+            attributes.note_run(trial, f"run of {text}")
         opened.tell(trial, values[text])
     assert set(values) == {"model.filters=16", "model.filters=32"}
 

@@ -1,0 +1,44 @@
+"""What this package notes in Optuna's trials: whose they are, their run, and which earlier trial they go on with."""
+
+from typing import TYPE_CHECKING
+
+from mnist_exp.tracking import names
+
+if TYPE_CHECKING:
+    import optuna
+
+PROCESS, RUN, RESUMES = names.PROCESS, "mnist_exp.run_id", "mnist_exp.goes_on_with"
+INTERRUPTED, NUMBER = "mnist_exp.interrupted", "mnist_exp.number"
+FIXED = "fixed_params"  # Optuna's own, of a trial whose values were queued.
+
+
+def note_run(trial: "optuna.Trial", run_id: str | None) -> None:
+    """Store the id of a trial's run in the trial."""
+    trial.set_user_attr(RUN, run_id)
+
+
+def note(study: "optuna.Study", trial: "optuna.Trial | optuna.trial.FrozenTrial", name: str, value: object) -> None:
+    """Store an attribute in a trial of another process."""
+    # Optuna lets only the process that asked for a trial set its attributes.
+    study._storage.set_trial_user_attr(trial._trial_id, name, value)
+
+
+def number(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> int:
+    """Return the number of a trial in its search; one that goes on with an earlier trial has the number of that."""
+    return int(trial.user_attrs.get(NUMBER, trial.number))
+
+
+def begun_run(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> str | None:
+    """Return the id of the run that this trial resumes; None for a new trial."""
+    run: str | None = trial.user_attrs.get(RESUMES)
+    return run
+
+
+def is_interrupted(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Tell whether a trial ended without a result, and does not count."""
+    return bool(trial.user_attrs.get(INTERRUPTED))
+
+
+def goes_on(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Tell whether a trial goes on with an earlier one."""
+    return NUMBER in trial.user_attrs or RESUMES in trial.user_attrs
