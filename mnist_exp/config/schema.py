@@ -110,7 +110,7 @@ class TrackingSettings:
 class SweepSettings:
     """How `-m` goes through several values; no part of any one experiment."""
 
-    sampler: Literal["tpe", "random", "qmc", "cmaes", "nsgaii"] | None = None
+    sampler: Literal["tpe", "random", "qmc", "cmaes", "nsgaii", "gp"] | None = None
     n_trials: Count = 20
     timeout_s: Positive | None = None
     seed: Seed = 0

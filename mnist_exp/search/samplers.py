@@ -3,6 +3,7 @@
 Without this, processes that start together draw the same points: tests/search/test_study.py shows it.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from optuna import Study, samplers
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
+
+from mnist_exp.tracking import store
 
 
 class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
@@ -19,7 +22,7 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
     and a search that is interrupted and started again would draw its first values again.
 
     Args:
-        name: tpe, random, qmc, cmaes or nsgaii.
+        name: tpe, random, qmc, cmaes, nsgaii or gp.
         seed: of the search.
     """
 
@@ -35,7 +38,10 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Call the sampler of this trial."""
-        return dict(self._for(trial).sample_relative(study, trial, search_space))
+        # It takes half a second, at the end of which others see what was drawn: two that draw meanwhile draw the same.
+        one_by_one = store.lock(f"gp {study.study_name}") if self._name == "gp" else contextlib.nullcontext()
+        with one_by_one:
+            return dict(self._for(trial).sample_relative(study, trial, search_space))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -73,5 +79,8 @@ def _make(name: str, seed: int, number: int) -> samplers.BaseSampler:
             seed=drawn, independent_sampler=samplers.RandomSampler(seed=drawn), warn_independent_sampling=False
         ),
         "nsgaii": lambda: samplers.NSGAIISampler(seed=drawn),
+        "gp": lambda: samplers.GPSampler(
+            seed=drawn, independent_sampler=samplers.RandomSampler(seed=drawn), warn_independent_sampling=False
+        ),
     }
     return makers[name]()

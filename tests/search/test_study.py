@@ -1,5 +1,7 @@
 """The study of a search: trials can be repeated, none is lost, and a study of another search is refused."""
 
+import importlib.util
+import itertools
 import multiprocessing
 import pickle
 import subprocess
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
@@ -20,7 +22,8 @@ from mnist_exp.search.space import Interval, number, parse
 from mnist_exp.search.storage import default
 from mnist_exp.search.study import Study
 
-SAMPLERS = ("tpe", "random", "qmc", "cmaes", "nsgaii")
+TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+SAMPLERS = ("tpe", "random", "qmc", "cmaes", "nsgaii", pytest.param("gp", marks=[TORCH, pytest.mark.slow]))
 SPACE = (
     "model.dropout=interval(0,0.7)",
     "model.filters=tag(log,int(interval(8,64)))",
@@ -159,11 +162,20 @@ def test_two_openings_of_a_study_draw_different_trials(sampler):
     assert len({tuple(searched.ask(opened)[1]) for _ in range(6) for opened in both}) == 12
 
 
-def test_processes_that_start_together_draw_different_trials():
+@pytest.mark.parametrize("sampler", ["tpe", SAMPLERS[-1]])
+def test_processes_that_start_together_draw_different_trials(sampler):
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(2), context.Queue()
-    searched = search(*SPACE[:2], sampler="tpe")
-    searched.open()
+    searched = search(*SPACE[:2], sampler=sampler)
+    opened, known = searched.open(), 10 * (sampler == "gp")
+    for at in range(known):  # Without them it draws at random.
+        opened.add_trial(
+            create_trial(
+                value=-((at - 4) ** 2),
+                params={"model.dropout": at / 20, "model.filters": 8 + 5 * at},
+                distributions={axis.key: distributions.of(axis) for axis in searched.axes},
+            )
+        )
     both = [context.Process(target=_ask_at_once, args=(searched, barrier, queue)) for _ in range(2)]
     for process in both:
         process.start()
@@ -171,7 +183,9 @@ def test_processes_that_start_together_draw_different_trials():
     for process in both:
         process.join()
     assert len(set(asked)) == 10
-    assert sorted(trial.number for trial in searched.open().trials) == list(range(10))
+    drawn = [float(text.partition("=")[2]) for text, _ in asked]
+    assert all(abs(one - other) > 1e-3 for one, other in itertools.combinations(drawn, 2)), "not about the same either"
+    assert sorted(trial.number for trial in searched.open().trials) == list(range(10 + known))
 
 
 @pytest.mark.slow

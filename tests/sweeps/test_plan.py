@@ -354,7 +354,7 @@ def test_every_preset_states_its_question_command_and_cost(preset):
         (
             ["seed=1,2"],
             {"sampler": "cmaes", "minimize_too": "parameters"},
-            "sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc or nsgaii",
+            "sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc, nsgaii or gp",
         ),
     ],
 )
@@ -372,6 +372,18 @@ def test_option_of_a_pruner_without_one_is_told(capsys):
     assert capsys.readouterr().err == ""
     rules.warn_of_unused(SweepSettings(sampler="tpe", prune_after=5), Screen())
     assert capsys.readouterr().err == "warning: sweep.prune_after=5 has no effect without sweep.pruner\n"
+
+
+def test_gaussian_process_asks_for_its_library_before_the_first_trial(monkeypatch, capsys):
+    how = SweepSettings(sampler="gp", pruner="asha")
+    space, launcher = parse({}, ["seed=range(1,9)"], how), OmegaConf.create({"_target_": "joblib"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"sweep.sampler=gp needs PyTorch.*pip install 'mnist_exp\[torch\]'"):
+        rules.check(how, space, launcher)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    rules.check(how, space, launcher)
+    rules.warn_of_unused(how, Screen())
+    assert "sweep.sampler=gp learns nothing from a trial that sweep.pruner=asha stops" in capsys.readouterr().err
 
 
 def test_options_that_the_launcher_lacks_are_refused():
