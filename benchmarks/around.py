@@ -11,6 +11,7 @@ beside it, such as pictures that are drawn while the next job trains, is in `pro
 """
 
 import argparse
+import dataclasses
 import functools
 import importlib
 import json
@@ -25,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 FIRST = 5  # jobs that are not counted
-NOTES, CPU = "MNIST_EXP_AROUND", "MNIST_EXP_AROUND_CPU"
 JOBS = ["model=mlp", "model.hidden_units=[1]", "trainer.epochs=1", "data.limit=200", "data.validation=test"]
 FIT, EVALUATE = "fit", "evaluate"
 # What is timed: the parts of a job, and the functions that they are done by.
@@ -93,11 +93,32 @@ class Clock:
         return spent
 
 
-def instrument(notes: Path) -> None:
+class Instrumented:
+    """The function that runs a job; when it is first called, the parts of the next jobs of that process are timed.
+
+    Args:
+        function: of the sweep.
+        notes: file for a line of JSON for each job.
+        is_cpu: whether CPU time is measured, not time.
+    """
+
+    is_done = False  # in this process
+
+    def __init__(self, function: Callable[..., Any], notes: Path, *, is_cpu: bool) -> None:
+        self._function, self._notes, self._is_cpu = function, notes, is_cpu
+
+    def __call__(self, *values: Any) -> Any:
+        if not type(self).is_done:
+            type(self).is_done = True
+            instrument(self._notes, is_cpu=self._is_cpu)
+        return self._function(*values)
+
+
+def instrument(notes: Path, *, is_cpu: bool) -> None:
     """Time the parts of each job of this process, and note them as a line of JSON in a file."""
     import threading
 
-    now = time.process_time if CPU in os.environ else time.perf_counter
+    now = time.process_time if is_cpu else time.perf_counter
     clock, thread = Clock(now), threading.main_thread()
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,15 +162,30 @@ def main() -> int:
     options, overrides = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="around-") as folder:
         notes = Path(folder) / "notes.jsonl"
-        os.environ |= {NOTES: str(notes)} | ({CPU: "1"} if options.cpu else {})
         os.chdir(folder)
-        _sweep([f"seed=range(1,{options.jobs + 1})", "hydra.launcher.n_workers=1", *JOBS, *overrides])
+        with instrumented(notes, is_cpu=options.cpu):
+            _sweep([f"seed=range(1,{options.jobs + 1})", "hydra.launcher.n_workers=1", *JOBS, *overrides])
         jobs = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
-    if len(jobs) != options.jobs:
-        raise SystemExit(f"{len(jobs)} of {options.jobs} jobs ran: see above")
+    if len(jobs) != options.jobs - 1:  # The first one instruments its process.
+        raise SystemExit(f"{len(jobs)} of {options.jobs - 1} jobs ran: see above")
     table = _table(jobs)
     print(json.dumps(table) if options.json else _shown(table))
     return 0
+
+
+@contextmanager
+def instrumented(notes: Path, *, is_cpu: bool) -> Iterator[None]:
+    """Let workers that are started in a `with` block time their jobs: the function of the sweep travels to them."""
+    from mnist_exp.jobs.worker import HydraTask
+
+    packed = HydraTask.packed
+    HydraTask.packed = lambda task: packed(
+        dataclasses.replace(task, function=Instrumented(task.function, notes, is_cpu=is_cpu))
+    )
+    try:
+        yield
+    finally:
+        HydraTask.packed = packed
 
 
 def _sweep(overrides: Sequence[str]) -> None:
@@ -186,9 +222,6 @@ def _table(jobs: Sequence[dict[str, Any]]) -> dict[str, float]:
 def _shown(table: dict[str, float]) -> str:
     return "\n".join(f"{name:<46} {seconds * 1000:7.1f} ms" for name, seconds in table.items())
 
-
-if NOTES in os.environ and __name__ != "__main__":  # A worker process imports this file, too.
-    instrument(Path(os.environ[NOTES]))
 
 if __name__ == "__main__":
     sys.exit(main())
