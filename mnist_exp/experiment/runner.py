@@ -223,7 +223,7 @@ class Run:
                 tracker.log_tags({names.NO_MODEL: why_none})
             else:
                 trained = TrainedModel(model, functools.partial(record.numpy_model, self.dataset, outputs))
-                tracker.log_model(trained, self.dataset, self.settings.trusted_modules)
+                tracker.log_model(trained, self.dataset)
                 tracker.register_model()
             record.results(tracker, history, self.dataset, outputs)
             if tracker.run_id is not None:

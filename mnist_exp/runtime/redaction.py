@@ -143,9 +143,15 @@ def redact_config(value: Any, name: str = "") -> Any:
     return _nested(value, name, bool, redact_many())
 
 
-def redact_record(value: Any, name: str = "") -> Any:
-    """Return nested values of a record as `redact_config` does; a number, or none, that became a text stays as well."""
-    return _nested(value, name, lambda text: not _is_plain(text), redact_many())
+def redact_record(value: Any, name: str = "", hide: Callable[[str], str] | None = None) -> Any:
+    """Return nested values of a record as `redact_config` does; a number, or none, that became a text stays as well.
+
+    Args:
+        value: the record, or a part of it.
+        name: of the value.
+        hide: what `redact_many` returned, for several parts of one moment.
+    """
+    return _nested(value, name, lambda text: not _is_plain(text), hide or redact_many())
 
 
 def _nested(value: Any, name: str, is_secret: Callable[[str], bool], hide: Callable[[str], str]) -> Any:

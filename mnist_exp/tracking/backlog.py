@@ -65,7 +65,7 @@ def upload_waiting(
     uri = store.locate(settings.uri)
     _check(uri)
     with imports.quick_imports():
-        import mlflow.keras  # noqa: F401
+        import mlflow.models  # noqa: F401
 
         mlflow_writes.limit_waits()
     done: list[UploadResult] = []

@@ -1,7 +1,6 @@
 """Write one record of a run to its MLflow store; `uploader` decides when."""
 
 import contextlib
-import importlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.errors import TrackingError
-from mnist_exp.runtime import backends, retries
-from mnist_exp.tracking import mlflow_log, names, registry, store
+from mnist_exp.runtime import retries
+from mnist_exp.tracking import mlflow_log, model_folder, names, registry, store
 from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record
 
@@ -31,7 +30,6 @@ _ENVIRONMENT = {
     # MLflow would draw them over our own lines whenever it sends or fetches files.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-_KERAS_FILE = Path("model") / "data" / _MODEL_FILE  # where MLflow saves it
 # HTTP statuses below 500 after which the store may still take the same record later.
 TRANSIENT = (401, 403, 408, 429)
 
@@ -160,9 +158,7 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Tr
     """Log the model in Keras's format, with its signature and fixed requirements.
 
     Each step can be repeated, so a process can continue where an earlier one ended; MLflow's `log_model` fails then.
-    The requirements are fixed here, because MLflow takes 10 s to find them: it imports the model in a child process.
     """
-    import mlflow.keras
     import numpy as np
     from mlflow.entities import LoggedModelOutput, RunTag
     from mlflow.models import Model, ModelSignature
@@ -183,20 +179,21 @@ def _model(client: "mlflow.MlflowClient", run_id: str, record: Record, model: Tr
     logged = logged or client.create_logged_model(experiment, "model", run_id, params=params)
     pixels = TensorSpec(np.dtype(facts["dtype"]), (-1, *facts["image_shape"]))
     probabilities = TensorSpec(np.dtype(np.float32), (-1, facts["classes"]))
-    packages = ("tensorflow", "keras", "numpy", "mlflow")
-    with tempfile.TemporaryDirectory(prefix="mnist_exp-") as name:
-        with _failed_unless_saved(client, logged.model_id):
-            mlflow.keras.save_model(
-                _unpacked(record) if model is None else model.keras,
-                str(Path(name) / "model"),
-                mlflow_model=Model(
-                    logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id
-                ),
-                signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
-                pip_requirements=[f"{name}=={version}" for name, version in backends.versions(packages).items()],
-            )
-        tags = {} if model is None else model.tags_of((Path(name) / _KERAS_FILE).read_bytes())
-        client.log_model_artifacts(logged.model_id, str(Path(name) / "model"))
+    described = Model(
+        logged.artifact_location,
+        run_id,
+        signature=ModelSignature(Schema([pixels]), Schema([probabilities])),
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+    )
+    with unpacked(record.files) as files:
+        if model is not None:
+            with _failed_unless_saved(client, logged.model_id):
+                model.keras.save(files / _MODEL_FILE)
+        tags = {} if model is None else model.tags_of((files / _MODEL_FILE).read_bytes())
+        made_by = facts.get("made_by") or model_folder.made_by()
+        model_folder.write(files / "model", files / _MODEL_FILE, described, made_by)
+        client.log_model_artifacts(logged.model_id, str(files / "model"))
     if logged.model_id not in outputs:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     client.finalize_logged_model(logged.model_id, "READY")
@@ -273,12 +270,3 @@ def packed_model(record: Record, model: "keras.Model") -> Record:
     with tempfile.TemporaryDirectory(prefix="mnist_exp-") as folder:
         model.save(Path(folder) / _MODEL_FILE)
         return Record(record.kind, record.facts, packed(Path(folder)))
-
-
-def _unpacked(record: Record) -> "keras.Model":
-    import keras
-
-    for module in record.facts["trusted_modules"]:
-        importlib.import_module(module)  # Registers the user's own layers with Keras.
-    with unpacked(record.files) as folder:
-        return keras.saving.load_model(folder / _MODEL_FILE, compile=False, safe_mode=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.runtime import redacted_files
-from mnist_exp.runtime.redaction import redact_record
+from mnist_exp.runtime.redaction import redact_many, redact_record
 from mnist_exp.tracking import mlflow_log
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _read(method: Callable[..., Any], *values: Any, **named: Any) -> Any:
 
 def _write(method: Callable[..., Any], *values: Any, **named: Any) -> Any:
     """Call a method without the secrets in its arguments."""
-    bound = inspect.signature(method).bind(*values, **named)
+    bound, hide = inspect.signature(method).bind(*values, **named), redact_many()
     with contextlib.ExitStack() as made:
         made.enter_context(mlflow_log.quiet())
         for name, value in bound.arguments.items():
@@ -56,7 +56,7 @@ def _write(method: Callable[..., Any], *values: Any, **named: Any) -> Any:
                 folder = made.enter_context(tempfile.TemporaryDirectory(prefix="mnist_exp-"))
                 bound.arguments[name] = _copied(Path(value), Path(folder))
             elif not _is_identity(method.__name__, name):
-                bound.arguments[name] = _redacted(value, str(bound.arguments.get("key", "")))
+                bound.arguments[name] = _redacted(value, hide, str(bound.arguments.get("key", "")))
         return method(*bound.args, **bound.kwargs)
 
 
@@ -64,14 +64,14 @@ def _is_identity(method: str, name: str) -> bool:
     return name in (*_IDENTITIES, *_FILES) or name.endswith("_id") or (name == "name" and not method.endswith("_run"))
 
 
-def _redacted(value: Any, name: str = "") -> Any:
+def _redacted(value: Any, hide: Callable[[str], str], name: str = "") -> Any:
     """Return texts redacted, also within MLflow's own objects: `RunTag`, `Param`, `Dataset`, …"""
     if isinstance(value, list | tuple):
-        return [_redacted(inner, name) for inner in value]
+        return [_redacted(inner, hide, name) for inner in value]
     if not type(value).__module__.startswith("mlflow.entities"):
-        return redact_record(value, name)
+        return redact_record(value, name, hide)
     own, called = copy.copy(value), getattr(value, "key", name)
-    vars(own).update({key: _redacted(inner, called) for key, inner in vars(value).items() if key != "_key"})
+    vars(own).update({key: _redacted(inner, hide, called) for key, inner in vars(value).items() if key != "_key"})
     return own
 
 

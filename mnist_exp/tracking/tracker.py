@@ -21,6 +21,7 @@ from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import (
     creation,
     mlflow_writes,
+    model_folder,
     names,
     query_statistics,
     run_folder,
@@ -90,7 +91,7 @@ class Tracker:
     def log_files(self, folder: Path) -> None:
         """Log every file of a folder as an artifact."""
 
-    def log_model(self, model: TrainedModel, data: Dataset, trusted_modules: tuple[str, ...]) -> None:
+    def log_model(self, model: TrainedModel, data: Dataset) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
 
     def register_model(self) -> None:
@@ -117,7 +118,9 @@ def load_mlflow(*, is_remote: bool) -> None:
     Args:
         is_remote: whether the store is a server.
     """
-    import mlflow.keras
+    import mlflow
+    import mlflow.models
+    import mlflow.types
 
     if not is_remote:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
@@ -277,12 +280,12 @@ class MlflowTracker(Tracker):
         """Log every file of a folder as an artifact."""
         self._send("files", {}, mlflow_writes.packed(folder))
 
-    def log_model(self, model: TrainedModel, data: Dataset, trusted_modules: tuple[str, ...]) -> None:
+    def log_model(self, model: TrainedModel, data: Dataset) -> None:
         """Log the model in Keras's format, with its signature and fixed requirements."""
         assert self._uploader is not None
         facts = {"image_shape": data.shape, "dtype": str(data.x_train.dtype), "classes": data.outputs}
-        facts |= {"created": self._created} if self._created else {}
-        self._uploader.send(Record("model", facts | {"trusted_modules": trusted_modules}), model)
+        facts |= {"made_by": model_folder.made_by()} | ({"created": self._created} if self._created else {})
+        self._uploader.send(Record("model", facts), model)
 
     def register_model(self) -> None:
         """Register the logged model if `tracking.register_as` is set; at the end, `registered` holds the result."""

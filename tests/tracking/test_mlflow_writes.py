@@ -16,7 +16,7 @@ from mnist_exp.tracking import mlflow_writes
 from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.spool import Record
 
-MODEL = Record("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10, "trusted_modules": []})
+MODEL = Record("model", {"dtype": "uint8", "image_shape": [28, 28, 1], "classes": 10})
 
 
 @pytest.fixture(scope="module")
