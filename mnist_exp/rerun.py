@@ -19,6 +19,8 @@ from mnist_exp.experiment.runner import Result
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.runs import StoredRun
+from mnist_exp.training import digests
+from mnist_exp.training.digests import Parting
 
 SCHEMA = "mnist_exp.rerun/1"
 WEIGHTS = "weights"
@@ -90,14 +92,43 @@ def rerun(options: argparse.Namespace) -> int:
     if result.run_id is not None:
         is_equal = all(row.is_within(0.0) for row in rows)
         runs.tag(run.uri, result.run_id, {names.RERUN_EQUAL: str(is_equal).lower()})
+    parted = None if all(row.is_within(0.0) for row in rows) else _parting(run, result)
     if options.json:
-        print(json.dumps(as_data(run, result, rows, options.tolerance, drift), ensure_ascii=False))
+        print(json.dumps(as_data(run, result, rows, options.tolerance, drift, parted), ensure_ascii=False))
         return commands.FAILED if _different(rows, options.tolerance) else commands.DONE
-    return _report(screen, run, rows, options.tolerance, changed)
+    code = _report(screen, run, rows, options.tolerance, changed)
+    if code == commands.FAILED:
+        screen.table(_where(run, parted, drift))
+    return code
+
+
+def _parting(run: StoredRun, result: Result) -> Parting | None:
+    """Return where the two trainings part; None if the recorded run has no digests."""
+    try:
+        return digests.parting(run.digests(), result.digests)
+    except SettingsError:
+        return None
+
+
+def _where(run: StoredRun, parted: Parting | None, drift: Sequence[str]) -> dict[str, str]:
+    """Return where the two trainings part, and what may be why, for people."""
+    if parted is None:
+        where = f"not known: run {run.run_id} has no {digests.FILE}, as runs of earlier versions have none"
+    elif parted.position is None and parted.same_model:
+        where = f"{parted.words}; so it is not the training that differs, but what was measured or recorded of it"
+    else:
+        where = parted.words
+    why = "; ".join(drift) or "nothing that is known of code, packages, machine and threads"
+    return {"parted": where, "changed": why}
 
 
 def as_data(
-    run: StoredRun, result: Result, rows: Sequence[Compared], tolerance: float, drift: Sequence[str]
+    run: StoredRun,
+    result: Result,
+    rows: Sequence[Compared],
+    tolerance: float,
+    drift: Sequence[str],
+    parted: Parting | None,
 ) -> dict[str, Any]:
     """Return the comparison as values that JSON has; `results/schemas/rerun-1.json` says what they are.
 
@@ -107,6 +138,7 @@ def as_data(
         rows: what was compared.
         tolerance: largest difference that is allowed.
         drift: what is different now beside the results, in sentences.
+        parted: where the two trainings part; None if they are equal, or that is not known.
     """
 
     def number(value: float | str | None) -> float | str | None:
@@ -119,6 +151,7 @@ def as_data(
         "is_equal": not _different(rows, tolerance),
         "tolerance": tolerance,
         "drift": list(drift),
+        "parted": None if parted is None else parted.as_data(),
         "compared": [
             {"name": row.name, "old": number(row.old), "new": number(row.new), "difference": number(row.difference)}
             for row in rows

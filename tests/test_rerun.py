@@ -22,6 +22,22 @@ pytestmark = pytest.mark.slow
 
 SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model.filters=2", "model.dense_units=8"]
 SMALL += ["trainer.epochs=3", "augment=shift"]
+OWN_NET = """
+import keras
+
+@keras.saving.register_keras_serializable()
+class Scaled(keras.layers.Layer):
+    def call(self, x):
+        return x * 0.5
+    def compute_output_shape(self, shape):
+        return shape
+
+def net(input_shape, classes, *, units: int = 4):
+    return keras.Sequential([
+        keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(units), Scaled(), {more}
+        keras.layers.Dense(classes, "softmax")])
+"""
+SCHEMA = json.loads(resources.files("mnist_exp.results").joinpath("schemas", "rerun-1.json").read_text("utf-8"))
 EVIL = """
 import pathlib
 pathlib.Path("proof").write_text("run")
@@ -39,6 +55,10 @@ def command(name, *arguments, **environment):
         env=os.environ | environment,
         timeout=240,
     )
+
+
+def path_with_here():
+    return os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
 
 
 def client():
@@ -105,15 +125,61 @@ def test_difference_is_reported_and_fails(run_id):
 def test_json_is_alone_on_standard_output_and_holds_to_its_schema(run_id):
     done = command("rerun", run_id, "--json")
     content = json.loads(done.stdout)
-    schema = resources.files("mnist_exp.results").joinpath("schemas", "rerun-1.json").read_text("utf-8")
-    jsonschema.validate(content, json.loads(schema))
-    assert content["schema"] == json.loads(schema)["title"]
+    jsonschema.validate(content, SCHEMA)
+    assert content["schema"] == SCHEMA["title"]
     assert content["is_equal"] == (done.returncode == 0)
     assert content["repeats"] == run_id
     found = {each["name"]: each for each in content["compared"]}
     assert found["weights"]["old"] == found["weights"]["new"]
     assert found["test_loss"]["difference"] == 0
     assert "epoch 3/3" in done.stderr
+
+
+def test_other_threads_part_within_the_first_epoch_and_are_named(run_id):
+    done = command("rerun", run_id, "--json", TF_NUM_INTRAOP_THREADS="2", TF_NUM_INTEROP_THREADS="2")
+    content = json.loads(done.stdout)
+    jsonschema.validate(content, SCHEMA)
+    assert "TF_NUM_INTRAOP_THREADS=2 was 1" in content["drift"]
+    if done.returncode == 0:
+        pytest.skip("two threads computed the same bits here")
+    parted = content["parted"]
+    assert parted["last_equal"] == {"epoch": 1, "step": 0}
+    assert parted["first_different"]["epoch"] == 1
+    assert {"conv2d/kernel", "dense/kernel"} & set(parted["parts"])
+    assert parted["words"].endswith("before the first step all were equal")
+
+
+def test_changed_own_layer_is_found_in_the_weights_that_it_adds(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own_net.py").write_text(OWN_NET.format(more=""))
+    Path("conf/model").mkdir(parents=True)
+    Path("conf/model/own.yaml").write_text("_target_: own_net.net\nunits: 4\n")
+    words = ["--config-dir=conf", "model=own", "trusted_modules=[own_net]", *SMALL[:3], "trainer.epochs=1"]
+    run_id = finished(*words, PYTHONPATH=path_with_here())
+    Path("own_net.py").write_text(OWN_NET.replace("0.5", "0.25").format(more=""))
+    done = command("rerun", run_id, "--trusted-modules=own_net", PYTHONPATH=path_with_here())
+    assert done.returncode == 1, done.stderr
+    (parted,) = re.findall(r"^parted +(.*)$", done.stdout, re.MULTILINE)
+    assert re.match(r"after step \d+ of epoch 1, in dense/kernel", parted)
+    assert re.search(r"^changed  .*own_net.py", done.stdout, re.MULTILINE)
+    Path("own_net.py").write_text(OWN_NET.format(more="keras.layers.Dense(3, name='more'),"))
+    done = command("rerun", run_id, "--trusted-modules=own_net", PYTHONPATH=path_with_here())
+    assert re.search(r"^parted +the two models have other weights: more/kernel", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_run_of_before_there_were_digests_says_so(run_id):
+    file = artifact(run_id, "weight_digests.json")
+    kept = file.read_text()
+    client().set_tag(run_id, "mnist_exp.weights_sha256", "0" * 64)  # As if it had been trained otherwise.
+    file.unlink()
+    try:
+        done = command("rerun", run_id)
+    finally:
+        file.write_text(kept)
+    assert done.returncode == 1
+    assert f"parted   not known: run {run_id} has no weight_digests.json" in done.stdout
+    done = command("rerun", run_id)
+    assert re.search(r"^parted +never: all weights were equal at the end of epoch 3", done.stdout, re.MULTILINE)
 
 
 def row(difference, name="loss"):

@@ -29,7 +29,9 @@ from mnist_exp.tasks.answers import Answers
 from mnist_exp.tasks.task import Array
 from mnist_exp.tracking import names, tracker
 from mnist_exp.tracking.tracker import Tracker
+from mnist_exp.training import digests as weight_digests
 from mnist_exp.training.checkpoints import Checkpoint
+from mnist_exp.training.digests import Digests
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,15 @@ def _code_tags(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
     return {names.CODE_SHA256: code_sha256(settings, own or None), **own_code.tags(own)}
 
 
-def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, outputs: Any) -> None:
-    """Record the predictions on the test set, as a table and in pictures."""
+def digests(record: Tracker, found: Digests) -> None:
+    """Record the digests of a training's weights, of a run that is not tested."""
+    with tracker.folder() as folder:
+        (folder / weight_digests.FILE).write_text(found.to_json(), encoding="utf-8")
+        record.log_files(folder)
+
+
+def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, outputs: Any, digests: Digests) -> None:
+    """Record the predictions on the test set, as a table and in pictures, and the digests of the training's weights."""
     if record.run_id is None:
         return
     # Drawing makes many objects and little garbage: the collector would take a third of the time.
@@ -187,6 +196,7 @@ def results(record: Tracker, history: dict[str, list[float]], dataset: Dataset, 
         answers = Answers(x, dataset.y_test, outputs, dataset.class_names, words)
         dataset.task.predictions(answers).write(folder / predictions.FILE)
         dataset.task.draw(folder, history, answers)
+        (folder / weight_digests.FILE).write_text(digests.to_json(), encoding="utf-8")
         record.log_files(folder)
 
 

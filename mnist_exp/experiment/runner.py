@@ -25,6 +25,7 @@ from mnist_exp.tracking import names
 from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
 from mnist_exp.training.checkpoints import CheckpointPolicy
+from mnist_exp.training.digests import Digests
 
 if TYPE_CHECKING:
     import keras
@@ -45,6 +46,7 @@ class Result:
         model: takes raw pixels (n, height, width, channels), returns probabilities (n, classes), or numbers.
         pruned: whether a sweep stopped it early; it was not tested then.
         weights_sha256: SHA-256 of all weights, in hex.
+        digests: of the weights, at moments of the training.
     """
 
     run_id: str | None
@@ -54,6 +56,7 @@ class Result:
     model: "keras.Model" = field(repr=False)
     pruned: bool = False
     weights_sha256: str = ""
+    digests: Digests = field(default_factory=Digests, repr=False)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the curves, and the metrics of the end. IPython asks for it by this name."""
@@ -217,6 +220,7 @@ class Run:
         record.own_code_again(tracker, self.settings, self.job)
         if pruned:
             tracker.log_tags({names.PRUNED: "true"})
+            record.digests(tracker, fitted.digests)
         else:
             # The model first: a picture that fails must not cost it.
             if why_none := self._why_no_model(metrics[names.OBJECTIVE]):
@@ -225,11 +229,12 @@ class Run:
                 trained = TrainedModel(model, functools.partial(record.numpy_model, self.dataset, outputs))
                 tracker.log_model(trained, self.dataset)
                 tracker.register_model()
-            record.results(tracker, history, self.dataset, outputs)
+            record.results(tracker, history, self.dataset, outputs, fitted.digests)
             if tracker.run_id is not None:
                 self._measure_trust(model)
         latest = {name: values[-1] for name, values in history.items()} | metrics
-        self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], latest, history, model, pruned, sha256)
+        facts = latest, history, model, pruned, sha256, fitted.digests
+        self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], *facts)
         return self.result
 
     def _why_no_model(self, objective: float) -> str:

@@ -14,6 +14,8 @@ from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.runtime import redacted_files
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, sqlite_reads, store
+from mnist_exp.training import digests
+from mnist_exp.training.digests import Digests
 
 _NEVER = "its process ended before it was recorded, or it was made by an older version"
 _LARGEST_FILE, _LARGEST_BOARD, _LARGEST_PICTURE = 1_000_000, 20_000_000, 5_000_000  # bytes
@@ -41,6 +43,11 @@ def read_confidence(uri: str, run_id: str) -> Confidence:
     """Return how far a run's model is to be trusted. Raises: SettingsError: there is no record, or it is damaged."""
     text = _text(uri, run_id, confidence.FILE, confidence.LARGEST)
     return confidence.parse(text, f"{confidence.FILE} of run {run_id}")
+
+
+def read_digests(uri: str, run_id: str) -> Digests:
+    """Return the digests of a run's weights. Raises: SettingsError: there are none, or they are damaged."""
+    return digests.parse(_text(uri, run_id, digests.FILE, digests.LARGEST), f"{digests.FILE} of run {run_id}")
 
 
 def read_leaderboard(uri: str, run_id: str) -> str:

@@ -18,6 +18,7 @@ from mnist_exp.runtime.redaction import redact
 from mnist_exp.tracking import mlflow_writes, names, run_files, run_folder, sqlite_reads, sqlite_runs, store
 from mnist_exp.tracking.sqlite_runs import Point
 from mnist_exp.tracking.wanted import Wanted
+from mnist_exp.training.digests import Digests
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -128,6 +129,10 @@ class StoredRun:
     def confidence(self) -> Confidence:
         """Return how far its model is to be trusted. Raises: SettingsError: there is no record, or it is damaged."""
         return run_files.read_confidence(self.uri, self.run_id)
+
+    def digests(self) -> Digests:
+        """Return the digests of its weights. Raises: SettingsError: there are none, or they are damaged."""
+        return run_files.read_digests(self.uri, self.run_id)
 
     def leaderboard(self) -> str:
         """Return the leaderboard of a sweep as CSV. Raises: SettingsError: the run has none."""

@@ -13,6 +13,7 @@ from mnist_exp.training.averaged_weights import AveragedWeights
 from mnist_exp.training.batches import Array
 from mnist_exp.training.checkpointing import Checkpointing
 from mnist_exp.training.checkpoints import CheckpointPolicy, Position
+from mnist_exp.training.digesting import Digesting
 from mnist_exp.training.epoch_metrics import EpochMetrics, Metrics
 from mnist_exp.training.own_callbacks import OwnCallbacks
 
@@ -26,6 +27,7 @@ class TrainingCallbacks:
         own: those that the configuration names; the end of an epoch comes to them by `metrics`.
         selecting: those that act on the objective.
         averages: puts the raw weights back after those that select have seen the averaged ones.
+        digesting: takes digests of the raw weights.
         checkpointing: last, so that it keeps what the others know.
     """
 
@@ -33,12 +35,13 @@ class TrainingCallbacks:
     own: OwnCallbacks
     selecting: list[keras.callbacks.Callback]
     averages: AveragedWeights
+    digesting: Digesting
     checkpointing: Checkpointing
 
     @property
     def in_order(self) -> list[keras.callbacks.Callback]:
         """All of them, as Keras is to call them."""
-        return [self.metrics, self.own, *self.selecting, self.averages, self.checkpointing]
+        return [self.metrics, self.own, *self.selecting, self.averages, self.digesting, self.checkpointing]
 
 
 def make(
@@ -71,8 +74,9 @@ def make(
     steps = settings.trainer.steps(images)
     metrics = EpochMetrics(images, steps, on_epoch, on_step, scores, called.end_epoch, clock)
     selecting, averages = _selecting(settings), AveragedWeights()
-    checkpointing = Checkpointing(policy, steps, target, metrics, called, selecting, averages, clock)
-    return TrainingCallbacks(metrics, called, selecting, averages, checkpointing)
+    digesting = Digesting(steps, policy.start if policy else None)
+    checkpointing = Checkpointing(policy, steps, target, metrics, called, selecting, averages, digesting.record, clock)
+    return TrainingCallbacks(metrics, called, selecting, averages, digesting, checkpointing)
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]

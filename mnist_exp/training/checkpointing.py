@@ -16,6 +16,7 @@ from mnist_exp.training.averaged_weights import AveragedWeights
 from mnist_exp.training.batches import Array
 from mnist_exp.training.build import build_optimizer
 from mnist_exp.training.checkpoints import Arrays, Checkpoint, CheckpointPolicy, Position
+from mnist_exp.training.digests import Digests
 from mnist_exp.training.epoch_metrics import EpochMetrics
 from mnist_exp.training.own_callbacks import OwnCallbacks
 
@@ -36,6 +37,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         own: the user's callbacks, before this one.
         others: callbacks of Keras's, all before this one.
         averages: puts averaged weights into the model for a validation; the checkpoint has the raw ones.
+        digests: of the weights so far.
         clock: tells the seconds; slower than time where several trainings share it.
     """
 
@@ -48,13 +50,14 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
         own: OwnCallbacks,
         others: Sequence[keras.callbacks.Callback],
         averages: AveragedWeights,
+        digests: Digests,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
         self._clock = clock
         self.seconds = 0.0
         self._policy, self._steps, self._metrics, self._others = policy, steps, metrics, others
-        self._averages, self._target, self._own = averages, target, own
+        self._averages, self._target, self._own, self._digests = averages, target, own, digests
         self._own_state: tuple[dict[str, Any], Arrays] | None = None
         self._start = policy.start if policy else None
         self._position = self._start.position if self._start else Position()
@@ -151,6 +154,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             "own_callbacks": own,
             "is_over": bool(self.model.stop_training),
             "seconds": self._elapsed(),
+            "digests": self._digests.as_data(),
         }
         try:
             checkpoints.save(self._policy.folder, Checkpoint(self._position, arrays, facts | self._metrics.facts()))

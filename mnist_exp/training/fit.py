@@ -17,6 +17,7 @@ from mnist_exp.training.batches import Array, Batches
 from mnist_exp.training.build import Goal, build_optimizer
 from mnist_exp.training.callbacks import TrainingCallbacks
 from mnist_exp.training.checkpoints import Checkpoint, CheckpointPolicy, Position
+from mnist_exp.training.digests import Digests
 from mnist_exp.training.epoch_metrics import Metrics
 from mnist_exp.training.optimizers import uses_fast_ops
 from mnist_exp.training.predict import BATCH_SIZE
@@ -63,11 +64,13 @@ class FitResult:
         history: each metric's values, epoch by epoch.
         seconds: that it took, those before an interruption included.
         stopped_by_callback: whether `on_epoch` stopped it.
+        digests: of its weights, at moments of it.
     """
 
     history: dict[str, list[float]]
     seconds: float
     stopped_by_callback: bool
+    digests: Digests
 
 
 def fit(request: TrainingRequest, on_step: Callable[[int, Metrics], None] | None = None) -> FitResult:
@@ -144,7 +147,9 @@ def result_of(called: TrainingCallbacks) -> FitResult:
         if getattr(metrics.model.optimizer, "epsilon_1", 1) < LEAST_EPSILON_1:
             fix = "raise optimizer.epsilon_1, as to 1e-16"  # A division of 0 by 0, whatever the rate is.
         raise TrainingError(f"{metrics.diverged}: {fix}")
-    return FitResult(metrics.history, called.checkpointing.seconds, metrics.stopped_by_callback)
+    return FitResult(
+        metrics.history, called.checkpointing.seconds, metrics.stopped_by_callback, called.digesting.record
+    )
 
 
 def first_epoch(start: Checkpoint | None, epochs: int) -> int:
