@@ -3,6 +3,7 @@
     make bench                                  # all rows, about 42 minutes on two CPU threads
     make bench ARGS="run-1 start --rounds 5"    # or: python benchmarks/bench.py run-1 start --rounds 5
     python benchmarks/bench.py --list
+    make bench ARGS=search-replay               # searches on recorded curves, no row of this table: search_replay.py
 
 Whole processes are measured one after the other, in rounds, so that other work on the machine disturbs all programs
 alike. All use the same images of the full MNIST ($MNIST_EXP_DATA or the Keras cache). Peers that are not installed are
@@ -43,6 +44,7 @@ from pathlib import Path
 import comparisons
 import measuring
 import peer_data
+import search_replay
 from comparisons import OURS, ROWS, Facts, Options, Program, Row
 from measuring import FailedError, Measured, median_and_range
 
@@ -65,6 +67,8 @@ RULE = ["---", "---", *["---:"] * 7, "---"]
 
 def main() -> int:
     """Measure the chosen rows, print the table, and return 1 if a program failed."""
+    if sys.argv[1:2] == ["search-replay"]:
+        return search_replay.main(sys.argv[2:])
     options = _read()
     if options.list:
         for name, make in ROWS.items():

@@ -1,0 +1,228 @@
+"""Methods that search_replay.py compares: this package and Optuna, each through its own library."""
+
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from curve_tables import Table
+from replay_simulation import Method, Training, Trainings
+
+from mnist_exp.config.schema import SweepSettings
+from mnist_exp.search import study as search_study
+from mnist_exp.search.space import Axis, Interval
+
+_MOST_TRIALS = 1_000_000
+Maker = Callable[[Table, int], Method]
+
+
+def is_ordered(levels: list[Any]) -> bool:
+    """Return whether the levels are numbers, which a sampler takes in their order."""
+    return all(isinstance(level, int | float) for level in levels)
+
+
+class Perfect:
+    """Knows the truth: a check of the replay, whose regret is 0 as soon as it has seen an epoch."""
+
+    def __init__(self, table: Table, seed: int) -> None:
+        self._trainings, self._best = Trainings(table, seed), int(table.true_means.argmax())
+
+    def start(self) -> Training | None:
+        """Begin the best cell."""
+        return self._trainings.begin(self._best)
+
+    def report(self, training: Training, value: float) -> bool:
+        """Go on."""
+        return True
+
+    def choose(self) -> int | None:
+        """Return the best cell."""
+        return self._best
+
+
+class Ours:
+    """`mnist_exp.search`: its study in a journal file, as the jobs of a search use it.
+
+    Args:
+        table: recorded curves.
+        seed: of the search.
+        settings: of `sweep.*`.
+    """
+
+    def __init__(self, table: Table, seed: int, **settings: Any) -> None:
+        self._trainings = Trainings(table, seed)
+        self._folder = Path(tempfile.mkdtemp(prefix="replay-", dir=_fast_folder()))
+        levels = table.parts[0]
+        how = SweepSettings(n_trials=_MOST_TRIALS, seed=seed, **({"sampler": "tpe"} | settings))
+        self._search = search_study.Study(
+            "replay",
+            str(self._folder / "study.journal"),
+            tuple(_axis(name, values) for name, values in levels.items()),
+            how,
+            ("maximize",),
+            table.epochs,
+            self._folder,
+        )
+        self._opened, self._levels, self._epochs = self._search.open(), levels, table.epochs
+
+    def start(self) -> Training | None:
+        """Claim a trial; one whose values are known costs nothing, as in a job."""
+        for _ in range(1000):
+            claimed = self._search.claim(self._opened)
+            if claimed is None:
+                return None
+            trial, overrides = claimed
+            value = search_study.known(self._opened, trial)
+            if value is None:
+                written = dict(text.split("=", 1) for text in overrides)
+                return self._trainings.begin(self._cell(written), trial)
+            self._opened.tell(trial, value)
+        return None
+
+    def report(self, training: Training, value: float) -> bool:
+        """Report an epoch, as the callback of a job does, and tell the end."""
+        trial, is_last = training.key, training.done == self._epochs
+        trial.report(value, training.done)
+        if is_last:
+            self._opened.tell(trial, value)
+        elif trial.should_prune():
+            self._opened.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return False
+        return not is_last
+
+    def choose(self) -> int | None:
+        """Return the leaderboard's first: the best of the trials that ended."""
+        cell = _best_of(self._opened, self._levels, self._trainings.table)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return cell
+
+    def _cell(self, written: Mapping[str, str]) -> int:
+        at = {
+            name: int(written[name]) if is_ordered(levels) else list(map(str, levels)).index(written[name])
+            for name, levels in self._levels.items()
+        }
+        return self._trainings.table.cell(0, at)
+
+
+class Optuna:
+    """Optuna by ask and tell, with a sampler and a pruner of its own.
+
+    Args:
+        table: recorded curves.
+        seed: of the draws of seeds.
+        sampler: new.
+        pruner: new; None for none.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        seed: int,
+        sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner | None = None,
+    ) -> None:
+        self._trainings, self._levels = Trainings(table, seed), table.parts[0]
+        self._study = optuna.create_study(
+            direction="maximize", sampler=sampler, pruner=pruner or optuna.pruners.NopPruner()
+        )
+        self._epochs = table.epochs
+
+    def start(self) -> Training | None:
+        """Ask for a trial."""
+        trial = self._study.ask()
+        at = {}
+        for name, levels in self._levels.items():
+            if is_ordered(levels):
+                at[name] = trial.suggest_int(name, 0, len(levels) - 1)
+            else:
+                at[name] = levels.index(trial.suggest_categorical(name, levels))
+        return self._trainings.begin(self._trainings.table.cell(0, at), trial)
+
+    def report(self, training: Training, value: float) -> bool:
+        """Report an epoch, and tell the end."""
+        trial, is_last = training.key, training.done == self._epochs
+        trial.report(value, training.done)
+        if not is_last and trial.should_prune():
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return False
+        if is_last:
+            self._study.tell(trial, value)
+        return not is_last
+
+    def choose(self) -> int | None:
+        """Return `best_trial`: of those that were trained to the end."""
+        return _best_of(self._study, self._levels, self._trainings.table)
+
+
+def optuna_methods() -> dict[str, Maker]:
+    """Return Optuna's methods, each with the library's own defaults; Hyperband needs the number of epochs."""
+    samplers: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+        "TPE": lambda seed: optuna.samplers.TPESampler(seed=seed),
+        "GP": lambda seed: optuna.samplers.GPSampler(seed=seed),
+        "CMA-ES": lambda seed: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
+        "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    }
+    pruners: dict[str, Callable[[int], optuna.pruners.BasePruner | None]] = {
+        "": lambda _: None,
+        " + ASHA": lambda _: optuna.pruners.SuccessiveHalvingPruner(),
+        " + Hyperband": lambda epochs: optuna.pruners.HyperbandPruner(max_resource=epochs),
+    }
+
+    def maker(sampler: str, pruner: str) -> Maker:
+        return lambda table, seed: Optuna(table, seed, samplers[sampler](seed), pruners[pruner](table.epochs))
+
+    return {f"Optuna {sampler}{pruner}": maker(sampler, pruner) for sampler in samplers for pruner in pruners}
+
+
+def our_methods() -> dict[str, Maker]:
+    """Return the ways in which this package searches."""
+
+    def maker(**settings: Any) -> Maker:
+        return lambda table, seed: Ours(table, seed, **settings)
+
+    return {
+        "mnist_exp": maker(),
+        "mnist_exp, asha": maker(pruner="asha"),
+        "mnist_exp, asha after 2": maker(pruner="asha", prune_after=2),
+        "mnist_exp, hyperband": maker(pruner="hyperband"),
+        "mnist_exp, median": maker(pruner="median"),
+        "mnist_exp random": maker(sampler="random"),
+        "mnist_exp random, asha": maker(sampler="random", pruner="asha"),
+        "mnist_exp qmc, asha": maker(sampler="qmc", pruner="asha"),
+    }
+
+
+def be_quiet() -> None:
+    """Keep the libraries from telling of each trial."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("optuna").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="optuna")
+
+
+def _axis(name: str, levels: list[Any]) -> Axis:
+    """Return the axis of an option: the indices of its levels if they are ordered, `range(0,5)`, else a list."""
+    if is_ordered(levels):
+        last = len(levels) - 1
+        return Axis(name, name, tuple(map(str, range(len(levels)))), Interval(0, last, 1))
+    return Axis(name, name, tuple(map(str, levels)))
+
+
+def _best_of(study: optuna.Study, levels: Mapping[str, list[Any]], table: Table) -> int | None:
+    try:
+        params = study.best_trial.params
+    except ValueError:  # None has ended.
+        return None
+    at = {
+        name: params[name] if is_ordered(of) else list(map(str, of)).index(params[name]) for name, of in levels.items()
+    }
+    return table.cell(0, at)
+
+
+def _fast_folder() -> str | None:
+    """Return a folder in memory, where there is one: the time of a disk is no part of what a search chooses."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
