@@ -253,6 +253,8 @@ ELSEWHERE = {
     "sweep.together": ("training/test_vectorized.py", "test_sweep_trains_in_groups_with_a_whole_run_each"),
     "sweep.zip": (_SWEEP, "test_points_and_zip"),
     "sweep.points": (_SWEEP, "test_points_and_zip"),
+    "sweep.start_from": ("sweeps/test_start.py", "test_results_of_a_grid_and_of_a_search_are_known"),
+    "sweep.try_first": ("sweeps/test_start.py", "test_points_outside_the_space_are_refused_by_name"),
     "sweep.reuse": ("sweeps/test_identity.py", "test_search_without_reuse_gets_a_new_study"),
     "sweep.retry_failed": ("sweeps/test_reuse.py", "test_which_of_several_runs_counts_for_a_job"),
     "sweep.fail_fast": (_SWEEP, "test_sweep_stops_after_too_many_failures"),

@@ -3,22 +3,19 @@
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import real_runs
 from golden_losses import environment
-from past_store import make
+from past_store import kept, make
 
 from mnist_exp.tracking import location
 
 SUPPORT = Path(__file__).parent / "support"
-KEPT = SUPPORT / "past_store"
 GOLDEN = json.loads((SUPPORT / "golden_losses.json").read_text())
 # The digits of that version are those of the machine that it ran on.
 SAME_MACHINE = environment() == GOLDEN["environment"]
@@ -27,17 +24,8 @@ NEARLY = [] if SAME_MACHINE else ["--tolerance=0.001"]
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    """The store, moved: addresses of its artifacts are absolute."""
     folder = tmp_path_factory.mktemp("past")
-    with tarfile.open(KEPT / "store.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    then = json.loads((folder / "whole.json").read_text())["folder"]
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            for _, column, kind, *_ in database.execute(f"PRAGMA table_info({table})").fetchall():
-                if "CHAR" in kind or "TEXT" in kind:
-                    database.execute(f'UPDATE {table} SET "{column}" = REPLACE("{column}", ?, ?)', (then, str(folder)))
+    kept.unpack(folder)
     return folder
 
 

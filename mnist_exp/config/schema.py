@@ -27,6 +27,13 @@ Validation = Annotated[
 Points = Annotated[
     list[dict[str, Any]], Field(min_length=1), Allowed("a list of combinations: [{model.filters: 16, seed: 1}, …]")
 ]
+FirstPoints = Annotated[
+    Literal["defaults"] | Annotated[list[Literal["defaults"] | dict[str, Any]], Field(min_length=1)],
+    Allowed("defaults, or a list of points: [defaults, {model.filters: 16, model.dropout: 0.1}, …]"),
+]
+RunIds = Annotated[
+    str | Annotated[list[str], Field(min_length=1)], Allowed("the id of a sweep's parent run, or a list of them")
+]
 ModelName = Annotated[
     str, Field(pattern=r"^[^\s/:@'\"][^/:@'\"]{0,199}$"), Allowed("a name, without / : @ and quotes,")
 ]
@@ -122,6 +129,8 @@ class SweepSettings:
     together: Count = 1
     zip: bool = False
     points: Points | None = None
+    start_from: RunIds | None = None
+    try_first: FirstPoints | None = None
     reuse: bool | Literal["any"] = True
     retry_failed: bool = False
     fail_fast: bool = False

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 PROCESS, RUN, RESUMES = names.PROCESS, "mnist_exp.run_id", "mnist_exp.goes_on_with"
 INTERRUPTED, NUMBER = "mnist_exp.interrupted", "mnist_exp.number"
+FROM = "mnist_exp.from_sweep"  # Of a result of an earlier sweep: its run there.
+FIRST = "mnist_exp.try_first"  # The values that were to be tried first, of the trial that was queued for them.
 FIXED = "fixed_params"  # Optuna's own, of a trial whose values were queued.
 
 
@@ -37,6 +39,11 @@ def begun_run(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> str | None:
 def is_interrupted(trial: "optuna.trial.FrozenTrial") -> bool:
     """Tell whether a trial ended without a result, and does not count."""
     return bool(trial.user_attrs.get(INTERRUPTED))
+
+
+def counts(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> bool:
+    """Tell whether a trial is one of `sweep.n_trials`."""
+    return INTERRUPTED not in trial.user_attrs and FROM not in trial.user_attrs
 
 
 def goes_on(trial: "optuna.trial.FrozenTrial") -> bool:

@@ -20,12 +20,13 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import distributions, next_trial, storage
 from mnist_exp.search.attributes import (
     FIXED,
+    FROM,
     INTERRUPTED,
     NUMBER,
     PROCESS,
     RESUMES,
     RUN,
-    is_interrupted,
+    counts,
     note,
     note_run,
     number,
@@ -111,8 +112,8 @@ class Study:
             study.set_metric_names(list(self.metrics))
 
     def left(self, study: "optuna.Study") -> int:
-        """Return how many trials can still be started; interrupted ones do not count as started."""
-        started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and not is_interrupted(t)]
+        """Return how many trials can still be started; interrupted ones, and those of other sweeps, do not count."""
+        started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and counts(t)]
         return max(self.settings.n_trials - len(started), 0)
 
     def claim(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]] | None":
@@ -131,7 +132,7 @@ class Study:
                 return None
             overrides = self._owned(trial)
             *before, kept = study.get_trials(deepcopy=False)[: trial.number + 1]
-            if sum(not is_interrupted(earlier) for earlier in before) < self.settings.n_trials:
+            if sum(counts(earlier) for earlier in before) < self.settings.n_trials:
                 return trial, overrides
             self.interrupt(study, kept, again=FIXED in kept.system_attrs)
 
@@ -248,7 +249,7 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
     import optuna
 
     for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
-        if other.params == trial.params:
+        if other.params == trial.params and FROM not in other.user_attrs:
             note_run(trial, other.user_attrs.get(RUN))
             return list(other.values)
     return None

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnist_exp.config.nested import digest
@@ -19,6 +19,7 @@ from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.identity import study_name, sweep_key
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
+from mnist_exp.sweeps.start import Start
 from mnist_exp.tracking import run_folder, store
 from mnist_exp.tracking.runs import StoredRun
 
@@ -36,6 +37,7 @@ class SweepCall:
         screen: to print on.
         words: of its command line.
         code: of a search, digest of the user's own code, if it is other code than that of an earlier search.
+        start: what a search starts with.
     """
 
     how: SweepSettings
@@ -46,6 +48,7 @@ class SweepCall:
     screen: Screen
     words: tuple[str, ...] = ()
     code: str = ""
+    start: Start = field(default_factory=Start)
 
     @functools.cached_property
     def key(self) -> str:

@@ -23,7 +23,18 @@ _Word = (
     | None
 )
 _Workers = Annotated[fields.Count | Literal["auto"], fields.Allowed("auto, or a whole number, at least 1")]
-_OF_A_SEARCH = ("pruner", "minimize_too", "timeout_s", "n_trials", "seed", "prune_after", "storage", "study")
+_OF_A_SEARCH = (
+    "pruner",
+    "minimize_too",
+    "timeout_s",
+    "n_trials",
+    "seed",
+    "prune_after",
+    "storage",
+    "study",
+    "start_from",
+    "try_first",
+)
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "LocalLauncher": {"n_workers": _Workers},
     "RayLauncher": {"num_cpus": fields.Count, "num_gpus": fields.NonNegative, "max_restarts": fields.Whole},

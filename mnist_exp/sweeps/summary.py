@@ -28,7 +28,9 @@ _MOST_CURVES = 100
 _MOST_FAILURES = 20
 
 
-def announce(screen: Screen, outcome: Outcome, experiment: str, crew: Crew | None) -> None:
+def announce(
+    screen: Screen, outcome: Outcome, experiment: str, crew: Crew | None, start: Mapping[str, str] | None = None
+) -> None:
     """Print what the sweep is going to run, and what is done already.
 
     Args:
@@ -36,6 +38,7 @@ def announce(screen: Screen, outcome: Outcome, experiment: str, crew: Crew | Non
         outcome: of the sweep before its jobs start.
         experiment: name of the MLflow experiment.
         crew: the workers on this machine; None where there are none.
+        start: what a search starts with, as `Start.words` has it.
     """
     total, left = len(outcome.rows), outcome.count("left")
     before = [f"{outcome.count(kind)} {kind}" for kind in ("done", "pruned", "failed") if outcome.count(kind)]
@@ -51,6 +54,7 @@ def announce(screen: Screen, outcome: Outcome, experiment: str, crew: Crew | Non
         how = outcome.how
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         rows["search"] = f"{how.sampler or 'tpe'}, seed {how.seed}{pruner}; study {outcome.study.name}"
+        rows |= start or {}
     if crew is not None and left:
         rows["run on"] = crew.words
     if outcome.parent:
@@ -110,7 +114,9 @@ def warn_of_changed(screen: Screen, rows: Sequence[Row], earlier: Sequence[Store
         )
 
 
-def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan, how: SweepSettings) -> None:
+def show_jobs(
+    screen: Screen, rows: Sequence[Row], plan: Plan, how: SweepSettings, start: Mapping[str, str] | None = None
+) -> None:
     """Print the table of jobs for `sweep.dry_run`; of a search, which has no jobs beforehand, its space.
 
     Args:
@@ -118,12 +124,14 @@ def show_jobs(screen: Screen, rows: Sequence[Row], plan: Plan, how: SweepSetting
         rows: one for each job; empty for a search.
         plan: of the sweep.
         how: the options `sweep.*`.
+        start: what a search starts with, as `Start.words` has it.
     """
     if not rows:
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         search = {
             "search": plan.space.words,
             "by": f"{how.sampler or 'tpe'}, seed {how.seed}, {how.n_trials} trials{pruner}",
+            **(start or {}),
             "checked": "the corners of the space; nothing was run (sweep.dry_run=true)",
         }
         screen.table(search)

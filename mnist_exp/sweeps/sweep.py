@@ -23,13 +23,14 @@ from mnist_exp.runtime import backends, signals
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import as_data, finished, own_lists, plan, recovery, reuse, rules, summary, tidy, turns
+from mnist_exp.sweeps import as_data, finished, own_lists, plan, recovery, reuse, rules, start, summary, tidy, turns
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.parent_run import ParentRun, find_running, open_parent
+from mnist_exp.sweeps.start import Start
 from mnist_exp.tracking import backlog, store
 from mnist_exp.tracking.runs import StoredRun
 
@@ -61,7 +62,7 @@ def sweep(
         call = _check(params, arguments, config, loader)
         if call.how.dry_run:
             rows = [] if call.study else call.rows_of_grid(_peek(call))
-            summary.show_jobs(call.screen, rows, call.plan, call.how)
+            summary.show_jobs(call.screen, rows, call.plan, call.how, call.start.words)
             if on_end is not None:
                 outcome = Outcome(call.plan, call.how, rows, None, call.study)
                 on_end(as_data.of_sweep(as_data.recorded(call, outcome, as_data.PLANNED, None, time.time()), outcome))
@@ -105,7 +106,8 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     # Each call has its own folder: the one that Hydra names may have been used before.
     folder = Path(str(config.hydra.sweep.dir)).resolve() / "events" / f"{time.time_ns():x}"
     study = make_study(made, how) if is_search else None
-    return SweepCall(how, made, study, config_dir, folder, screen, tuple(arguments))
+    given = start.read(how, made, config) if is_search else Start()
+    return SweepCall(how, made, study, config_dir, folder, screen, tuple(arguments), start=given)
 
 
 def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | None:
@@ -125,6 +127,7 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
         rows = call.rows_of_grid(earlier)
     else:
         recovery.complete(call, study, opened, parent, earlier)
+        call.start.give(study.axes, opened, store.locate(call.tracking.uri))
         study.requeue_dead(opened)
         rows = parent.finished_trials() if parent is not None else []
         rows += [Row("", planned_epochs=study.epochs) for _ in range(study.left(opened))]
@@ -132,7 +135,7 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
     summary.warn_of_changed(call.screen, rows, earlier)
     parent_id = parent.run_id if parent is not None else None
     outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened)
-    summary.announce(call.screen, outcome, call.tracking.experiment, launch.crew)
+    summary.announce(call.screen, outcome, call.tracking.experiment, launch.crew, call.start.words)
 
     lost = ""  # Why the store cannot be used any more.
     status = "KILLED"
