@@ -95,6 +95,7 @@ def queue_first(study: "optuna.Study", points: Sequence[Mapping[str, Any]]) -> N
         for later in queued[1:]:
             if later.state == TrialState.WAITING:
                 note(study, later, INTERRUPTED, True)
+                # Optuna's `tell` refuses a trial that waits.
                 study._storage.set_trial_state_values(later._trial_id, state=TrialState.FAIL)
 
 
