@@ -260,6 +260,7 @@ ELSEWHERE = {
     "sweep.fail_fast": (_SWEEP, "test_sweep_stops_after_too_many_failures"),
     "sweep.max_failure_rate": (_SWEEP, "test_sweep_stops_after_too_many_failures"),
     "sweep.job_timeout_s": (_SWEEP, "test_failed_jobs_are_reported_and_the_others_go_on"),
+    "sweep.seeds": ("search/test_seeds.py", "test_promising_points_get_the_seeds_in_turn"),
     "sweep.dry_run": (_SWEEP, "test_dry_run_shows_the_jobs_of_a_larger_sweep"),
 }
 

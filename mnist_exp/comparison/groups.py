@@ -11,6 +11,7 @@ from mnist_exp.comparison.metric import Metric, is_number
 from mnist_exp.errors import SettingsError
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.evaluation.statistical_tests import Comparison
+from mnist_exp.search.race import seeds_of_final
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -89,6 +90,8 @@ class Family:
         comparisons: the comparison for each pair of positions in `groups`; empty if there are too many pairs.
         against: position of the baseline, if the user chose one.
         too_many: number of configurations, if it is too large to compare all pairs; otherwise 0.
+        raced_from: the first seed of a race over seeds; else empty. Then only the configurations in the final are
+            compared, on the seeds after the first: that one has chosen them.
     """
 
     data_sha256: str
@@ -97,6 +100,7 @@ class Family:
     comparisons: Mapping[tuple[int, int], Comparison]
     against: int | None = None
     too_many: int = 0
+    raced_from: str = ""
 
     @property
     def name(self) -> str:
@@ -113,6 +117,11 @@ class Family:
         if self.against is not None:
             return self.against
         return next((position for position, group in enumerate(self.groups) if group.n > 1), None)
+
+    @property
+    def final(self) -> set[int]:
+        """Positions of the configurations that are compared with each other."""
+        return {position for pair in self.comparisons for position in pair}
 
     def varied(self, keys: Sequence[str]) -> list[str]:
         """Return those of the options that differ between the groups of this family."""
@@ -155,13 +164,14 @@ class Grouping:
         return [group for family in self.families for group in family.groups]
 
 
-def group(runs: Sequence[StoredRun], metric: Metric, against: str | None = None) -> Grouping:
+def group(runs: Sequence[StoredRun], metric: Metric, against: str | None = None, *, raced_from: str = "") -> Grouping:
     """Group runs by configuration, and compare the groups.
 
     Args:
         runs: oldest first. If several have the same configuration and seed, only the last one is compared.
         metric: the metric to compare.
         against: id of a run of the baseline; the other configurations are compared with it only.
+        raced_from: the first seed of the search that raced the runs over seeds; empty for any other runs.
     Raises: SettingsError: no run can be compared, or the baseline is not among the runs.
     """
     left_out = [LeftOut(run, reason) for run in runs if (reason := why_not(run, metric))]
@@ -186,7 +196,9 @@ def group(runs: Sequence[StoredRun], metric: Metric, against: str | None = None)
     groups: dict[_Place, list[Group]] = {}
     for (place, values), by_seed in seeds_of_groups.items():
         groups.setdefault(place, []).append(Group("", dict(zip(keys, values, strict=True)), by_seed, metric))
-    families = [_family(place, _labelled(members, short), metric, against) for place, members in groups.items()]
+    families = [
+        _family(place, _labelled(members, short), metric, against, raced_from) for place, members in groups.items()
+    ]
     if against is not None and all(family.against is None for family in families):
         raise SettingsError(f"--against={against} is not among the runs that are compared")
     families.sort(key=lambda family: -len(family.groups))
@@ -221,14 +233,16 @@ def _labelled(groups: Sequence[Group], short: Mapping[str, str]) -> list[Group]:
     return [replace(group, label=label or only) for group, label in zip(groups, labels, strict=True)]
 
 
-def _family(place: _Place, groups: list[Group], metric: Metric, against: str | None) -> Family:
-    groups = sorted(groups, key=lambda group: (-metric.sign * group.mean, group.label))
+def _family(place: _Place, groups: list[Group], metric: Metric, against: str | None, raced_from: str) -> Family:
+    most = seeds_of_final([group.n for group in groups]) if raced_from else 0
+    groups = sorted(groups, key=lambda group: (group.n < most, -metric.sign * group.mean, group.label))
     chosen = next((i for i, group in enumerate(groups) if against in {run.run_id for run in group.runs}), None)
-    several = [i for i, group in enumerate(groups) if group.n > 1]
+    several = [i for i, group in enumerate(groups) if group.n > 1 and group.n >= most]
     too_many = len(several) if len(several) > MOST_COMPARED and chosen is None else 0
     comparisons = {}
     if not too_many and (against is None or chosen in several):
         position = several.index(chosen) if chosen is not None else None
-        pairs = statistical_tests.compare_all([groups[i].scores for i in several], position)
+        scores = [{seed: score for seed, score in groups[i].scores.items() if seed != raced_from} for i in several]
+        pairs = statistical_tests.compare_all(scores, position)
         comparisons = {(several[i], several[j]): comparison for (i, j), comparison in pairs.items()}
-    return Family(*place, groups, comparisons, chosen, too_many)
+    return Family(*place, groups, comparisons, chosen, too_many, raced_from)

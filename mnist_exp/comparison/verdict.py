@@ -137,10 +137,26 @@ def _of_family(family: Family, metric: Metric) -> list[str]:
     against = family.with_reference()
     sentences += _significant(chosen, against, metric)
     sentences += _not_significant(chosen, against)
-    if single:
+    if family.raced_from and family.against is None:
+        sentences += _of_race(family)
+    elif single:
         which = single[0].label if len(single) == 1 else f"{len(single)} configurations"
         sentences.append(f"No conclusion about {which}: with 1 seed there is no interval; {more_seeds.words(single)}.")
     return sentences
+
+
+def _of_race(family: Family) -> list[str]:
+    """Return what a race over seeds leaves open, and on which seeds its final was compared."""
+    final = family.final
+    others = len(family.groups) - len(final)
+    which = "the other one, which" if others == 1 else f"the {others} others, which"
+    left = f" Nothing is claimed of {which} left the race with fewer seeds." if others else ""
+    if not final:
+        return [f"No conclusion: the race over seeds has no final of two configurations yet.{left}"]
+    return [
+        f"The {len(final)} configurations of the race's final are compared on the seeds after the first "
+        f"({family.raced_from}), which chose them.{left}"
+    ]
 
 
 def _of_single_seeds(groups: Sequence[Group], metric: Metric) -> str:
@@ -170,6 +186,8 @@ def _of_mean(family: Family, group: Group, metric: Metric) -> str:
         return f"{group.label} is the baseline: {spread}."
     if several == 1:
         return f"{group.label} is the only configuration with several seeds: {spread}."
+    if family.raced_from:
+        return f"{group.label} has the best mean of the {len(family.final)} in the final of the race: {spread}."
     which = "" if several == len(family.groups) else " that have several seeds"
     which += _shared(group, [each for each in family.groups if each.n > 1])
     return f"{group.label} has the best mean of the {several} configurations{which}: {spread}."

@@ -136,6 +136,7 @@ class SweepSettings:
     fail_fast: bool = False
     max_failure_rate: Share | None = None
     job_timeout_s: Positive | None = None
+    seeds: Count = 1
     dry_run: bool = False
 
 

@@ -249,7 +249,7 @@ class Attempt:
 
     def _job(self, settings: Settings, resumption: Resumption | None) -> Job:
         facts, parent, epochs = self._facts, self.assignment.parent, settings.trainer.epochs
-        if resumption is not None and self.trial is not None and len(self.trial.study.directions) == 1:
+        if resumption is not None and self.trial is not None and self._is_judged:
             for epoch, metrics in enumerate(resumption.epochs(), start=1):
                 self.trial.report(metrics[settings.objective], epoch)
 
@@ -291,9 +291,18 @@ class Attempt:
         own = settings.tracking.run_name
         return str(self._facts["name"]) if own is None or own == self.assignment.run_name else redact(own)[:200]
 
+    @property
+    def _is_judged(self) -> bool:
+        """Whether a pruner compares it after each epoch.
+
+        Not another seed of a point: its mean would be without the unlucky ones, and others would be judged by its luck.
+        """
+        trial = self.trial
+        return trial is not None and len(trial.study.directions) == 1 and attributes.SEED not in trial.user_attrs
+
     def _is_hopeless(self, epoch: int, epochs: int, value: float) -> bool:
         assert self.trial is not None
-        if len(self.trial.study.directions) > 1:
+        if not self._is_judged:
             return False
         self.trial.report(value, epoch)
         # After the last epoch there is nothing left to save.

@@ -81,7 +81,9 @@ def compared(
     """Return the runs that are meant, and the same in groups, compared. Args and raises: as `select` and `report`."""
     selected = selection.select(settings, run_ids, sweeps=sweeps, experiment=experiment, condition=condition)
     baseline = references.find(settings, against).run_id if against else None
-    return selected, group(selected.runs, choose_metric(selected.runs, metric), baseline)
+    return selected, group(
+        selected.runs, choose_metric(selected.runs, metric), baseline, raced_from=selected.raced_from
+    )
 
 
 def write(folder: Path, selected: Selection, grouping: Grouping) -> "tuple[list[Path], Content]":

@@ -111,7 +111,7 @@ class LiveReport:
                 raise
             metric, self._missing = choose_metric(selected.runs, None), error  # It may come: a run that is done has it.
         try:
-            return selected, group(selected.runs, metric, self._against)
+            return selected, group(selected.runs, metric, self._against, raced_from=selected.raced_from)
         except SettingsError:
             return selected, _unfinished(selected.runs, metric)
 

@@ -36,6 +36,11 @@ class Selection:
     uri: str
     sweeps: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    @property
+    def raced_from(self) -> str:
+        """The first seed of the search that raced the runs over seeds; empty where there is none."""
+        return self.parent.tags.get(names.RACED_FROM, "") if self.parent is not None else ""
+
 
 def select(
     settings: TrackingSettings,

@@ -11,6 +11,7 @@ PROCESS, RUN, RESUMES = names.PROCESS, "mnist_exp.run_id", "mnist_exp.goes_on_wi
 INTERRUPTED, NUMBER = "mnist_exp.interrupted", "mnist_exp.number"
 FROM = "mnist_exp.from_sweep"  # Of a result of an earlier sweep: its run there.
 FIRST = "mnist_exp.try_first"  # The values that were to be tried first, of the trial that was queued for them.
+SEED = "mnist_exp.seed"  # Of a trial that tries a point with another seed than the first.
 FIXED = "fixed_params"  # Optuna's own, of a trial whose values were queued.
 
 

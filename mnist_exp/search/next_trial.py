@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search import attributes, distributions
+from mnist_exp.search import attributes, distributions, seeds
 from mnist_exp.search.space import Axis
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ class Situation:
         axes: the options that are searched.
         settings: the options `sweep.*`.
         has_room: whether one more trial may be started. What does not count as one more (`Study.left`) need not ask.
+        seeds: that a point may be tried with, in this order; empty if there is one only.
     """
 
     study: "optuna.Study"
     axes: tuple[Axis, ...]
     settings: SweepSettings
     has_room: bool
+    seeds: tuple[int, ...] = ()
 
 
 def begin(now: Situation) -> "optuna.Trial | None":
@@ -50,6 +52,17 @@ def interrupted(now: Situation) -> "optuna.Trial | None":
         return None
     for waiting in now.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         if attributes.goes_on(waiting) and (trial := _taken(now, waiting)) is not None:
+            return trial
+    return None
+
+
+def another_seed(now: Situation) -> "optuna.Trial | None":
+    """Try a promising point with another seed."""
+    if not now.has_room or not now.seeds:
+        return None
+    # One may wait already, whose process was stopped before it began.
+    while waiting := seeds.waiting(now.study) or seeds.queued(now.study, now.seeds, now.settings.n_trials):
+        if (trial := _taken(now, waiting)) is not None:
             return trial
     return None
 
@@ -78,4 +91,4 @@ def _taken(now: Situation, waiting: "optuna.trial.FrozenTrial") -> "optuna.Trial
     return trial
 
 
-STEPS: "Sequence[Callable[[Situation], optuna.Trial | None]]" = (interrupted, new_point)
+STEPS: "Sequence[Callable[[Situation], optuna.Trial | None]]" = (interrupted, another_seed, new_point)

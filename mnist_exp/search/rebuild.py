@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.search import distributions
-from mnist_exp.search.attributes import RESUMES, RUN, note
+from mnist_exp.search.attributes import RESUMES, RUN, SEED, note
 from mnist_exp.search.study import Study
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
@@ -34,7 +34,7 @@ def end_trials(search: Study, opened: "optuna.Study", runs: Sequence[StoredRun])
     for trial in search.dead_trials(opened):
         run = ended.get(trial.user_attrs.get(RUN))
         if RUN not in trial.user_attrs:
-            run = next((each for each in unnamed if _params(search, each) == trial.params), None)
+            run = next((each for each in unnamed if _is_of(search, each, trial)), None)
         values = _values(search, run) if run is not None else []
         if run is None or None in values:
             continue
@@ -70,9 +70,21 @@ def add_trials(search: Study, opened: "optuna.Study", runs: Sequence[StoredRun],
         if run.status != "KILLED":
             count += _add(search, opened, run, params, objective)
         elif interrupted.get(run.key) == run.run_id:
-            opened.enqueue_trial(params, user_attrs={RESUMES: run.run_id})
+            opened.enqueue_trial(params, user_attrs={RESUMES: run.run_id} | _seed(search, run))
             count += 1
     return count
+
+
+def _is_of(search: Study, run: StoredRun, trial: "optuna.trial.FrozenTrial") -> bool:
+    seed = {name: value for name, value in trial.user_attrs.items() if name == SEED}
+    return _params(search, run) == trial.params and _seed(search, run) == seed
+
+
+def _seed(search: Study, run: StoredRun) -> dict[str, int]:
+    """Return the attribute of a trial with another seed than the first; none of any other."""
+    written = run.params.get(names.SEED, "")
+    is_another = bool(search.seeds) and written.isdecimal() and int(written) != search.seeds[0]
+    return {SEED: int(written)} if is_another else {}
 
 
 def _params(search: Study, run: StoredRun) -> dict[str, Any] | None:
@@ -103,7 +115,7 @@ def _add(search: Study, opened: "optuna.Study", run: StoredRun, params: dict[str
             params=params,
             distributions={axis.key: distributions.of(axis) for axis in search.axes},
             intermediate_values=epochs,
-            user_attrs={RUN: run.run_id},
+            user_attrs={RUN: run.run_id} | _seed(search, run),
         )
     except ValueError:
         return False

@@ -19,6 +19,7 @@ from mnist_exp.config import wording
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime.redaction import redact
+from mnist_exp.tracking import names
 
 Number = int | float
 # All jobs of a sweep are recorded in the same store and launched in the same way.
@@ -73,24 +74,33 @@ class Space:
         fixed: overrides that are the same in every job.
         axes: options of which all combinations are tried; the first one varies slowest.
         points: combinations from `sweep.points`; each is a tuple of overrides.
+        seeds: that a search races each promising point over; empty if it does not.
     """
 
     fixed: tuple[str, ...]
     axes: tuple[Axis, ...]
     points: tuple[tuple[str, ...], ...] = ((),)
+    seeds: tuple[int, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The options that differ between jobs, in the order of the command line."""
         named = [_key(text) for point in self.points for text in point]
-        return tuple(dict.fromkeys([*named, *(axis.key for axis in self.axes)]))
+        raced = [names.SEED] if self.seeds else []
+        return tuple(dict.fromkeys([*named, *(axis.key for axis in self.axes), *raced]))
+
+    @property
+    def raced_from(self) -> str:
+        """The first seed of a race, which every point gets; empty if there is no race."""
+        return str(self.seeds[0]) if self.seeds else ""
 
     @property
     def words_of(self) -> dict[str, str]:
         """The values of each option, for display."""
         listed = {key: [values_of(point, [key]).get(key) for point in self.points] for key in self.keys}
         words = {key: ",".join(dict.fromkeys(v for v in values if v is not None)) for key, values in listed.items()}
-        return words | {axis.key: axis.words for axis in self.axes}
+        raced = {names.SEED: ",".join(map(str, self.seeds))} if self.seeds else {}
+        return words | {axis.key: axis.words for axis in self.axes} | raced
 
     @property
     def words(self) -> str:
@@ -98,6 +108,7 @@ class Space:
         short = short_names(self.keys)
         crossed = [f"{short[axis.key]} {axis.words}" for axis in self.axes]
         listed = [f"{len(self.points)} points"] if self.points != ((),) else []
+        crossed += [f"up to {len(self.seeds)} seeds"] if self.seeds else []
         return " × ".join(listed + crossed) or "the configuration as it is"
 
     @property
@@ -131,8 +142,10 @@ class Space:
         else:
             longest = max(map(len, ends))
             chosen = (tuple(values[min(i, len(values) - 1)] for values in ends) for i in range(longest))
+        first = [f"{names.SEED}={self.raced_from}"] if self.seeds else []
         for values in chosen:
-            yield [*self.fixed, *(f"{axis.prefix}={value}" for axis, value in zip(self.axes, values, strict=True))]
+            at = (f"{axis.prefix}={value}" for axis, value in zip(self.axes, values, strict=True))
+            yield [*self.fixed, *at, *first]
 
 
 def parse(

@@ -17,7 +17,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import distributions, next_trial, storage
+from mnist_exp.search import distributions, next_trial, seeds, storage
 from mnist_exp.search.attributes import (
     FIXED,
     FROM,
@@ -26,6 +26,7 @@ from mnist_exp.search.attributes import (
     PROCESS,
     RESUMES,
     RUN,
+    SEED,
     counts,
     note,
     note_run,
@@ -33,7 +34,7 @@ from mnist_exp.search.attributes import (
 )
 from mnist_exp.search.next_trial import Situation
 from mnist_exp.search.space import Axis
-from mnist_exp.tracking import run_folder
+from mnist_exp.tracking import names, run_folder
 
 if TYPE_CHECKING:
     import optuna
@@ -56,6 +57,7 @@ class Study:
         epochs: largest number of epochs of a trial; a pruner compares trials at certain numbers of epochs.
         unfinished: the folder of all unfinished runs.
         metrics: the names of the objectives; empty to number them.
+        seeds: that a point may be tried with, in this order; empty if there is one only.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Study:
     epochs: int
     unfinished: Path
     metrics: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     def open(self, patience_s: float = 0.0, tell: Callable[[str], None] | None = None) -> "optuna.Study":
         """Open the study; create it if it is new.
@@ -132,6 +135,9 @@ class Study:
                 return None
             overrides = self._owned(trial)
             *before, kept = study.get_trials(deepcopy=False)[: trial.number + 1]
+            if seeds.is_taken(before, kept):
+                self.interrupt(study, kept, again=False)
+                continue
             if sum(counts(earlier) for earlier in before) < self.settings.n_trials:
                 return trial, overrides
             self.interrupt(study, kept, again=FIXED in kept.system_attrs)
@@ -143,12 +149,13 @@ class Study:
         return trial, self._owned(trial)
 
     def _situation(self, study: "optuna.Study", *, has_room: bool) -> Situation:
-        return Situation(study, self.axes, self.settings, has_room)
+        return Situation(study, self.axes, self.settings, has_room, self.seeds)
 
     def _owned(self, trial: "optuna.Trial") -> list[str]:
         """Record this process as the owner of a trial, and return the overrides of the trial."""
         trial.set_user_attr(PROCESS, processes.identify())
-        return [f"{axis.prefix}={distributions.written(axis, trial.params[axis.key])}" for axis in self.axes]
+        point = [f"{axis.prefix}={distributions.written(axis, trial.params[axis.key])}" for axis in self.axes]
+        return [*point, *([f"{names.SEED}={seeds.seed_of(trial, self.seeds)}"] if self.seeds else [])]
 
     def requeue_dead(self, study: "optuna.Study") -> int:
         """Queue the trials of dead processes again, and return how many there were."""
@@ -214,6 +221,7 @@ class Study:
         if again:
             run = trial.user_attrs.get(RUN) or trial.user_attrs.get(RESUMES)
             attributes = {NUMBER: number(trial)} | ({RESUMES: run} if run else {})
+            attributes |= {name: value for name, value in trial.user_attrs.items() if name == SEED}
             study.enqueue_trial(dict(trial.params), user_attrs=attributes)
 
     def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
@@ -245,11 +253,15 @@ class Study:
 
 
 def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
-    """Return the objectives of an earlier trial with the same values, and note its run in this trial; None if none."""
+    """Return the objectives of an earlier trial with the same values and seed; None if there is none.
+
+    Its run is noted in this trial.
+    """
     import optuna
 
     for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
-        if other.params == trial.params and FROM not in other.user_attrs:
+        is_same = other.params == trial.params and other.user_attrs.get(SEED) == trial.user_attrs.get(SEED)
+        if is_same and FROM not in other.user_attrs:
             note_run(trial, other.user_attrs.get(RUN))
             return list(other.values)
     return None

@@ -16,7 +16,9 @@ from mnist_exp.tracking.runs import StoredRun
 _LONGEST = 3000  # characters: MLflow keeps 8,000 of a tag, and the description has a leaderboard beside it
 
 
-def tags(ranked: Sequence[Row], stored: Sequence[StoredRun], objective: str, direction: str) -> dict[str, str]:
+def tags(
+    ranked: Sequence[Row], stored: Sequence[StoredRun], objective: str, direction: str, raced_from: str = ""
+) -> dict[str, str]:
     """Return the verdict, the best run, and where there are several seeds the best configuration and its interval.
 
     Args:
@@ -24,6 +26,7 @@ def tags(ranked: Sequence[Row], stored: Sequence[StoredRun], objective: str, dir
         stored: their runs, as the store has them.
         objective: the metric that ranks.
         direction: maximize or minimize.
+        raced_from: the first seed of a search that raced its points over seeds; else empty.
     Returns: the tags; none if no job is done, or the store does not have the runs of all.
     """
     ids = {row.run_id for row in ranked}
@@ -31,7 +34,7 @@ def tags(ranked: Sequence[Row], stored: Sequence[StoredRun], objective: str, dir
     if not ranked or len(found) < len(ids):
         return {}
     try:
-        grouping = groups.group(found, Metric(names.OBJECTIVE, objective, direction))
+        grouping = groups.group(found, Metric(names.OBJECTIVE, objective, direction), raced_from=raced_from)
     except SettingsError:
         return {}  # No objective is a finite number.
     text = "\n".join(verdict.verdict(grouping, None))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from mnist_exp.evaluation import statistical_tests
+from mnist_exp.search.race import seeds_of_final
 from mnist_exp.search.space import brief, short_names
 from mnist_exp.sweeps.leaderboard import MOST_SHOWN, Row, tested_by
 from mnist_exp.tracking import names
@@ -51,7 +52,7 @@ class Configuration:
         return f"{name}: mean {objective} {self.mean:.4f}{spread}"
 
 
-def by_mean(rows: Sequence[Row], keys: Sequence[str], direction: str) -> list[Configuration]:
+def by_mean(rows: Sequence[Row], keys: Sequence[str], direction: str, *, is_raced: bool = False) -> list[Configuration]:
     """Return the configurations of a sweep, the best mean first; none if there is one only, or no seed is varied.
 
     The best of many single runs is a lucky one: the more seeds, the luckier. The mean is not.
@@ -60,6 +61,8 @@ def by_mean(rows: Sequence[Row], keys: Sequence[str], direction: str) -> list[Co
         rows: jobs that are done.
         keys: the swept options.
         direction: maximize or minimize.
+        is_raced: whether a search raced the seeds. Then those in the final come first: the others have fewer seeds, and
+            the best of many single values is a lucky one.
     """
     jobs: dict[tuple[str, ...], list[Row]] = {}
     others = [key for key in keys if key != names.SEED]
@@ -71,7 +74,8 @@ def by_mean(rows: Sequence[Row], keys: Sequence[str], direction: str) -> list[Co
         Configuration(dict(zip(others, values, strict=True)), sorted(same, key=_seed)) for values, same in jobs.items()
     ]
     sign = -1 if direction == "maximize" else 1
-    return sorted(found, key=lambda one: (sign * one.mean, tuple(one.values.values())))
+    most = seeds_of_final([len(one.jobs) for one in found]) if is_raced else 0
+    return sorted(found, key=lambda one: (len(one.jobs) < most, sign * one.mean, tuple(one.values.values())))
 
 
 def table(

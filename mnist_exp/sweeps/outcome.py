@@ -58,7 +58,7 @@ class Outcome:
             return []
         settings = self.plan.settings
         return configurations.by_mean(leaderboard.ranked(self.rows, settings.direction), self.plan.space.keys,
-                                      settings.direction)  # fmt: skip
+                                      settings.direction, is_raced=bool(self.plan.space.seeds))  # fmt: skip
 
     @property
     def failed(self) -> list[Row]:

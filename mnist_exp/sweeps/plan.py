@@ -21,6 +21,7 @@ from mnist_exp.experiment.job_key import common, job_key
 from mnist_exp.runtime.redaction import redact, redact_many
 from mnist_exp.search.space import Space, label
 from mnist_exp.sweeps import grouping
+from mnist_exp.tracking.names import SEED
 
 _SAME_FOR_ALL = (
     "tracking.store", "tracking.uri", "tracking.experiment", "tracking.local_dir", "tracking.keep_models",
@@ -136,7 +137,7 @@ def make(
         space,
         () if is_search else tuple(jobs.values()),
         settings[0],
-        common(settings) if is_search else {},
+        common(settings) | ({SEED: None} if space.seeds else {}) if is_search else {},
         data[0].sha256,
         any(each.is_on_test for each in data),
         data[0].validated_on,

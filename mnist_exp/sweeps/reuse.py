@@ -62,9 +62,9 @@ def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str], changes: 
     for child in reversed(children):
         if child.status not in ("FINISHED", "FAILED"):
             continue
-        values = json.loads(child.tags.get(names.POINT, "{}"))
+        values = {names.SEED: child.params.get(names.SEED, "")} | json.loads(child.tags.get(names.POINT, "{}"))
         row = Row(
-            label([f"{key}={value}" for key, value in values.items()], keys),
+            label([f"{key}={values[key]}" for key in keys if key in values], keys),
             {key: values[key] for key in keys if key in values},
             command=child.tags.get(names.COMMAND, ""),
             planned_epochs=int(child.params.get(names.PLANNED_EPOCHS, 0)),

@@ -178,6 +178,8 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
         )
     if how.minimize_too and how.pruner != "none":
         problems.append(f"sweep.pruner={how.pruner} cannot judge trials by two objectives: give only one of the two")
+    if how.minimize_too and how.seeds > 1:
+        problems.append(f"sweep.seeds={how.seeds} cannot rank points by two objectives: give only one of the two")
     if how.minimize_too and how.sampler == "cmaes":
         problems.append("sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc, nsgaii or gp")
     # Optuna imports it for the eleventh trial. Not imported here: that takes 2 s and 200 MB.

@@ -300,7 +300,9 @@ def figures_prepared(outcome: Outcome, at_a_time: int) -> Iterator[None]:
 def _conclude(history: SweepHistory, outcome: Outcome) -> dict[str, str]:
     ranked = outcome.ranked
     stored = history.these([row.run_id for row in ranked if row.run_id])
-    return conclusion.tags(ranked, stored, outcome.objective, outcome.plan.settings.direction)
+    return conclusion.tags(
+        ranked, stored, outcome.objective, outcome.plan.settings.direction, outcome.plan.space.raced_from
+    )
 
 
 def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:

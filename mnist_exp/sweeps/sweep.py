@@ -23,7 +23,20 @@ from mnist_exp.runtime import backends, signals
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.space import parse
-from mnist_exp.sweeps import as_data, finished, own_lists, plan, recovery, reuse, rules, start, summary, tidy, turns
+from mnist_exp.sweeps import (
+    as_data,
+    finished,
+    own_lists,
+    plan,
+    recovery,
+    reuse,
+    rules,
+    seeds,
+    start,
+    summary,
+    tidy,
+    turns,
+)
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching
@@ -94,6 +107,7 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     rules.check(how, space, config.hydra.launcher)
     rules.warn_of_unused(how, screen)
     is_search = rules.is_search(how, space)
+    space = seeds.added(space, how.seeds, config.get("seed"), is_search=is_search)
     made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
     if made.settings.tracking.store == "mlflow":  # Before the workers start.
         store.check(store.locate(made.settings.tracking.uri))

@@ -271,6 +271,13 @@ PLANNED_JOBS = _tag(
     "mnist_exp.planned_jobs", "How many jobs the sweep is to have.", _SWEEP, _A_COUNT, "the run is a sweep"
 )
 STUDY = _tag("mnist_exp.study", "The name of the Optuna study.", _SWEEP, only_if="the sweep is a search")
+RACED_FROM = _tag(
+    "mnist_exp.raced_from_seed",
+    "The first seed of a search that races its points over seeds: it chooses, the others compare.",
+    _SWEEP,
+    "a whole number",
+    only_if="the sweep is a search with sweep.seeds above 1",
+)
 POINT = _tag(
     "mnist_exp.point", "The options that differ between the jobs, with their values.", _BEGIN, "JSON", "it is a job"
 )

@@ -56,6 +56,21 @@ def test_several_seeds_have_a_best_configuration_and_its_interval():
     assert "do not differ significantly" in second
 
 
+def test_final_of_a_race_is_compared_without_the_seed_that_chose_it():
+    lucky = [("2", "7", 0.99)]
+    final = [("4", seed, score) for seed, score in zip("789", (0.9, 0.911, 0.921), strict=True)]
+    final += [("8", seed, score) for seed, score in zip("789", (0.1, 0.901, 0.910), strict=True)]
+    found = conclusion.tags(*jobs(*lucky, *final), "val_accuracy", "maximize", "7")
+    assert found[names.BEST_CONFIGURATION] == "filters=4"
+    first, second, third = found[names.VERDICT].splitlines()
+    assert first.startswith("filters=4 has the best mean of the 2 in the final of the race: val_accuracy 0.9107")
+    assert second.startswith("filters=4 is better than filters=8 (difference 0.0105")
+    assert third == (
+        "The 2 configurations of the race's final are compared on the seeds after the first (7), which chose them. "
+        "Nothing is claimed of the other one, which left the race with fewer seeds."
+    )
+
+
 def test_one_seed_allows_no_conclusion_and_says_so():
     ranked, runs = jobs(("4", "1", 0.9), ("8", "1", 0.5))
     found = conclusion.tags(ranked, runs, "val_accuracy", "maximize")

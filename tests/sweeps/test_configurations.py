@@ -33,6 +33,13 @@ def test_smaller_means_come_first_where_the_objective_is_minimized():
     assert [one.values["model.filters"] for one in configurations.by_mean(rows, KEYS, "minimize")] == ["8", "4"]
 
 
+def test_the_final_of_a_race_comes_before_luckier_points_with_fewer_seeds():
+    rows = [job("4", "1", 0.99), *(job("8", seed, 0.9) for seed in "123"), *(job("2", seed, 0.91) for seed in "123")]
+    raced = configurations.by_mean(rows, KEYS, "maximize", is_raced=True)
+    assert [one.values["model.filters"] for one in raced] == ["2", "8", "4"]
+    assert configurations.by_mean(rows, KEYS, "maximize")[0].values["model.filters"] == "4", "a grid: by mean alone"
+
+
 @pytest.mark.parametrize(
     ("keys", "rows"),
     [

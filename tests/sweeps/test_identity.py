@@ -68,7 +68,7 @@ def test_keys_of_earlier_sweeps_stay_the_same(overrides, options, key, study):
         assert sweep_key(made, changed, is_search=False) == key
 
 
-@pytest.mark.parametrize("option", ["n_trials", "timeout_s", "together", "job_timeout_s"])
+@pytest.mark.parametrize("option", ["n_trials", "timeout_s", "together", "job_timeout_s", "seeds"])
 def test_options_without_effect_on_results_keep_the_search(option):
     made = made_of(RANGES, SweepSettings(), is_search=True)
     changed = dataclasses.replace(SweepSettings(), **{option: 99})

@@ -14,7 +14,13 @@ PACKAGE = Path(mnist_exp.__file__).parent
 # MLflow's own, which it sets whoever writes the run.
 OF_MLFLOW = ("mlflow.user", "mlflow.source.", "mlflow.log-model.")
 # In Optuna's storage, not in MLflow.
-OF_TRIALS = {"mnist_exp.run_id", "mnist_exp.interrupted", "mnist_exp.goes_on_with", "mnist_exp.number"}
+OF_TRIALS = {
+    "mnist_exp.run_id",
+    "mnist_exp.interrupted",
+    "mnist_exp.goes_on_with",
+    "mnist_exp.number",
+    "mnist_exp.seed",
+}
 
 
 @pytest.fixture(scope="module")
