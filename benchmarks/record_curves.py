@@ -146,25 +146,19 @@ def _of_part(called: str, part: Part, seed: int, recipe: Recipe, folder: Path) -
     found = found[(found["kind"] == "run") & found["status"].isin(["FINISHED", "FAILED"])]
     if "seed" not in found or (found := found[found["seed"] == seed]).empty:
         return curves, tested
-    tags = mnist_exp.runs(
-        experiment=called, tracking_uri=uri, columns=["run_id", "status", "test_accuracy", "tags.mnist_exp.overrides"]
-    ).set_index("run_id")
+    columns = ["run_id", "test_accuracy", "tags.mnist_exp.point"]
+    recorded = mnist_exp.runs(experiment=called, tracking_uri=uri, columns=columns).set_index("run_id")
     at: dict[str, int] = {}
     for run_id in found["run_id"]:
-        written = {text.partition("=")[0]: text.partition("=")[2] for text in _overrides(tags, run_id)}
-        row = rows[tuple(written[name].replace(" ", "") for name in part.levels)]
-        at[run_id] = row
-        tested[row] = tags.loc[run_id, "test_accuracy"]
+        point = json.loads(recorded.loc[run_id, "tags.mnist_exp.point"])
+        at[run_id] = rows[_words({name: point[name] for name in part.levels})]
+        tested[at[run_id]] = recorded.loc[run_id, "test_accuracy"]
     values = mnist_exp.history(found, metrics=list(METRICS), tracking_uri=uri)
     for run_id, metric, step, value in zip(
         values["run_id"], values["metric"], values["step"], values["value"], strict=True
     ):
         curves[METRICS.index(metric), at[run_id], int(step) - 1] = value if math.isfinite(value) else np.nan
     return curves, tested
-
-
-def _overrides(tags: Any, run_id: str) -> list[str]:
-    return list(yaml.safe_load(tags.loc[run_id, "tags.mnist_exp.overrides"]))
 
 
 def _words(point: dict[str, Any]) -> tuple[str, ...]:
