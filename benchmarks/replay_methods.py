@@ -6,17 +6,22 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import optuna
 from curve_tables import Table
 from replay_simulation import Method, Training, Trainings
 
 from mnist_exp.config.schema import SweepSettings
+from mnist_exp.search import race
+from mnist_exp.search import seeds as raced_seeds
 from mnist_exp.search import study as search_study
 from mnist_exp.search.space import Axis, Interval
 
 _MOST_TRIALS = 1_000_000
+_MOST_REPEATS = 1000  # Points in a row that were tried before; then the search has nothing more to try.
 Maker = Callable[[Table, int], Method]
 
 
@@ -50,28 +55,30 @@ class Ours:
     Args:
         table: recorded curves.
         seed: of the search.
-        settings: of `sweep.*`.
+        settings: of `sweep.*`; with `seeds`, points are raced over the table's, in an order drawn for each search.
     """
 
     def __init__(self, table: Table, seed: int, **settings: Any) -> None:
-        self._trainings = Trainings(table, seed)
+        self._trainings, self._levels, self._epochs = Trainings(table, seed), table.parts[0], table.epochs
         self._folder = Path(tempfile.mkdtemp(prefix="replay-", dir=_fast_folder()))
-        levels = table.parts[0]
-        how = SweepSettings(n_trials=_MOST_TRIALS, seed=seed, **({"sampler": "tpe"} | settings))
+        how = SweepSettings(seed=seed, **({"sampler": "tpe", "n_trials": _MOST_TRIALS} | settings))
+        order = np.random.default_rng([seed, 1]).permutation(table.seeds)[: how.seeds]
+        self._seeds = tuple(map(int, order)) if how.seeds > 1 else ()
         self._search = search_study.Study(
             "replay",
             str(self._folder / "study.journal"),
-            tuple(_axis(name, values) for name, values in levels.items()),
+            tuple(_axis(name, values) for name, values in self._levels.items()),
             how,
             ("maximize",),
             table.epochs,
             self._folder,
+            seeds=self._seeds,
         )
-        self._opened, self._levels, self._epochs = self._search.open(), levels, table.epochs
+        self._opened = self._search.open()
 
     def start(self) -> Training | None:
         """Claim a trial; one whose values are known costs nothing, as in a job."""
-        for _ in range(1000):
+        for _ in range(_MOST_REPEATS):
             claimed = self._search.claim(self._opened)
             if claimed is None:
                 return None
@@ -79,7 +86,9 @@ class Ours:
             value = search_study.known(self._opened, trial)
             if value is None:
                 written = dict(text.split("=", 1) for text in overrides)
-                return self._trainings.begin(self._cell(written), trial)
+                training = self._trainings.begin(self._cell(written), trial)
+                training.seed = int(written.get("seed", training.seed))
+                return training
             self._opened.tell(trial, value)
         return None
 
@@ -95,17 +104,22 @@ class Ours:
         return not is_last
 
     def choose(self) -> int | None:
-        """Return the leaderboard's first: the best of the trials that ended."""
-        cell = _best_of(self._opened, self._levels, self._trainings.table)
+        """Return the leaderboard's first: the best of the trials that ended, or the best mean of the race's final."""
+        cell = self._best_of_final() if self._seeds else _best_of(self._opened, self._levels, self._trainings.table)
         shutil.rmtree(self._folder, ignore_errors=True)
         return cell
 
+    def _best_of_final(self) -> int | None:
+        done = raced_seeds.of_study(self._opened, self._seeds).done
+        needed = race.seeds_of_final([len(values) for values in done.values()])
+        means = {point: fmean(values.values()) for point, values in done.items() if len(values) >= needed}
+        if not means:
+            return None
+        return _cell_of(dict(max(means, key=means.__getitem__)), self._levels, self._trainings.table)
+
     def _cell(self, written: Mapping[str, str]) -> int:
-        at = {
-            name: int(written[name]) if is_ordered(levels) else list(map(str, levels)).index(written[name])
-            for name, levels in self._levels.items()
-        }
-        return self._trainings.table.cell(0, at)
+        values = {name: int(written[name]) if is_ordered(of) else written[name] for name, of in self._levels.items()}
+        return _cell_of(values, self._levels, self._trainings.table)
 
 
 class Optuna:
@@ -178,21 +192,26 @@ def optuna_methods() -> dict[str, Maker]:
     return {f"Optuna {sampler}{pruner}": maker(sampler, pruner) for sampler in samplers for pruner in pruners}
 
 
-def our_methods() -> dict[str, Maker]:
-    """Return the ways in which this package searches."""
+def our_methods(budget: int = 0) -> dict[str, Maker]:
+    """Return the ways in which this package searches; a race of seeds has to know the budget in epochs."""
 
     def maker(**settings: Any) -> Maker:
         return lambda table, seed: Ours(table, seed, **settings)
 
+    def raced(seeds: int) -> Maker:
+        return lambda table, seed: Ours(table, seed, seeds=seeds, n_trials=max(budget // table.epochs, 1))
+
     return {
         "mnist_exp": maker(),
+        "mnist_exp, seeds=3": raced(3),
         "mnist_exp, asha": maker(pruner="asha"),
         "mnist_exp, asha after 2": maker(pruner="asha", prune_after=2),
         "mnist_exp, hyperband": maker(pruner="hyperband"),
         "mnist_exp, median": maker(pruner="median"),
-        "mnist_exp random": maker(sampler="random"),
-        "mnist_exp random, asha": maker(sampler="random", pruner="asha"),
-        "mnist_exp qmc, asha": maker(sampler="qmc", pruner="asha"),
+        "mnist_exp, gp": maker(sampler="gp"),
+        "mnist_exp, random": maker(sampler="random"),
+        "mnist_exp, random, asha": maker(sampler="random", pruner="asha"),
+        "mnist_exp, qmc, asha": maker(sampler="qmc", pruner="asha"),
     }
 
 
@@ -214,11 +233,14 @@ def _axis(name: str, levels: list[Any]) -> Axis:
 
 def _best_of(study: optuna.Study, levels: Mapping[str, list[Any]], table: Table) -> int | None:
     try:
-        params = study.best_trial.params
+        return _cell_of(study.best_trial.params, levels, table)
     except ValueError:  # None has ended.
         return None
+
+
+def _cell_of(values: Mapping[str, Any], levels: Mapping[str, list[Any]], table: Table) -> int:
     at = {
-        name: params[name] if is_ordered(of) else list(map(str, of)).index(params[name]) for name, of in levels.items()
+        name: values[name] if is_ordered(of) else list(map(str, of)).index(values[name]) for name, of in levels.items()
     }
     return table.cell(0, at)
 

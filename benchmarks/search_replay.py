@@ -42,7 +42,7 @@ import replay_simulation
 import replay_summary
 
 _BUDGET = 800
-_SLOW = ("GP", "SMAC3")  # Those that take a second an ask, and get fewer repeats by default.
+_SLOW = ("GP", "gp", "SMAC3")  # Those that take a second an ask, and get fewer repeats by default.
 _TWICE = "random, twice the epochs"
 
 
@@ -124,7 +124,7 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _methods(budget: int) -> dict[str, tuple[str, replay_methods.Maker]]:
     """Return all methods, each with the package that it needs."""
-    own = replay_methods.our_methods() | replay_methods.optuna_methods()
+    own = replay_methods.our_methods(budget) | replay_methods.optuna_methods()
     methods = {name: ("optuna", maker) for name, maker in own.items()} | replay_peers.peer_methods(budget)
     return methods | {_TWICE: methods["Optuna random"]}
 
