@@ -19,7 +19,7 @@ import numpy as np
 import optuna
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.search.study import Study
 
 SPACE = ["model.dropout=interval(0,0.7)", "optimizer.learning_rate=tag(log,interval(1e-4,1e-2))"]

@@ -110,7 +110,9 @@ class _Command(Listening):
             print(flags.version())
             return DONE
         if not options.shell_completion:  # Its words are no overrides.
-            compose.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
+            words = compose.check_hydra(options.overrides, options.config_dir, multirun=options.multirun)
+            changed = dict(zip(options.overrides, words, strict=True))
+            sys.argv[1:] = [changed.get(word, word) for word in sys.argv[1:]]
         if options.help:
             from mnist_exp.composition import help_page
 

@@ -10,13 +10,12 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
-from mnist_exp.composition import explain, hydra_policy, hydra_section, hydra_version
-from mnist_exp.composition.overrides import first_value, read_all, values
+from mnist_exp.composition import explain, hydra_policy, hydra_section, hydra_version, swept_choices
+from mnist_exp.composition.overrides import read_all
 from mnist_exp.composition.preflight import check
 from mnist_exp.config import arguments, fields, wording
 from mnist_exp.config.schema import Settings
@@ -128,9 +127,10 @@ def find_problems(overrides: Sequence[str], config_dir: str | Path | None = None
         return explain.find(overrides, multirun=multirun)
 
 
-def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool = False) -> None:
+def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, *, multirun: bool = False) -> list[str]:
     """Refuse what cannot be composed, and what Hydra would call, or fail on, before a run is checked.
 
+    Returns: the overrides as Hydra can compose them: see `swept_choices.for_hydra`.
     Raises: SettingsError: with every problem.
     """
     problems: dict[str, None] = {}
@@ -140,7 +140,7 @@ def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, 
         if unreadable:
             raise SettingsError(explain.find(overrides, multirun=multirun))
         sweeps = multirun and any(override.is_sweep_override() for override in parsed)
-        for number, variant in enumerate(_variants(parsed, loader)):
+        for number, variant in enumerate(swept_choices.variants(parsed, loader)):
             try:
                 hydra = hydra_compose("config", variant, return_hydra_config=True).hydra
             except Exception as error:
@@ -149,15 +149,6 @@ def check_hydra(overrides: Sequence[str], config_dir: str | Path | None = None, 
                 found = explain.find(overrides, multirun=multirun)
                 raise SettingsError(found or f"the configuration cannot be used: {explain.reason(error)}") from error
             problems |= dict.fromkeys(hydra_policy.problems(hydra, variant))
-    if problems:
-        raise SettingsError(list(problems))
-
-
-def _variants(parsed: Sequence[Override], loader: ConfigLoader) -> Iterator[list[str]]:
-    """Yield the overrides with the first value of each sweep, then with each other choice of one group at a time."""
-    first = [first_value(override) for override in parsed]
-    yield first
-    for position, override in enumerate(parsed):
-        if override.is_discrete_sweep() and override.key_or_group in explain.groups(loader):
-            for value in values(override)[1:]:
-                yield [*first[:position], f"{override.get_key_element()}={value}", *first[position + 1 :]]
+        if not problems:
+            return swept_choices.for_hydra(parsed, loader) if multirun else list(overrides)
+    raise SettingsError(list(problems))

@@ -71,6 +71,10 @@ def find(texts: Sequence[str], *, multirun: bool) -> list[str]:
             config = compose("config", [*accepted, text], return_hydra_config=True)
             accepted.append(text)
         except Exception as error:  # For what a user wrote, Hydra also raises AssertionError, TypeError and others.
+            if multirun and _fits_another_choice(
+                text, accepted, [each for each in parsed if each.key_or_group in chosen]
+            ):
+                continue
             config = config or _compose_or_none(accepted, with_hydra=True)
             problems.append(_describe(override, error, loader, config))
     if config is None:
@@ -103,6 +107,13 @@ def groups(loader: ConfigLoader) -> list[str]:
     return sorted({group for group in options("", ObjectType.GROUP) if options(group, ObjectType.CONFIG)})
 
 
+def exists(config: DictConfig, key: str) -> bool:
+    """Tell whether a configuration has an option."""
+    parent, _, name = key.rpartition(".")
+    section = _select(config, parent) if parent else config
+    return isinstance(section, DictConfig) and name in section
+
+
 def reason(error: BaseException) -> str:
     """Return what an error of Hydra, OmegaConf or YAML says, in one line."""
     if isinstance(error, RecursionError):
@@ -123,6 +134,17 @@ def reason(error: BaseException) -> str:
     if lines[0].endswith(":") and len(lines) > 1:
         return f"{lines[0]} {lines[1]}"
     return _TEXTS_OF_PYTHON.sub("", lines[0]).partition(" expecting {")[0].strip('"')
+
+
+def _fits_another_choice(text: str, accepted: Sequence[str], choosing: Sequence[Override]) -> bool:
+    """Tell whether an override can be used with another choice of a group that is swept over."""
+    for override in choosing:
+        if override.is_discrete_sweep() and (first := overrides.first_value(override)) in accepted:
+            for value in overrides.values(override)[1:]:
+                other = f"{override.get_key_element()}={value}"
+                if _compose_or_none([*(other if each == first else each for each in accepted), text]) is not None:
+                    return True
+    return False
 
 
 def _of_several_values(override: Override, *, multirun: bool) -> str | None:
@@ -155,7 +177,7 @@ def _describe(override: Override, error: Exception, loader: ConfigLoader, config
         config = _compose_or_none([], with_hydra=True)
     if config is None:
         return f"{written} is not allowed: {reason(error)}"
-    if not _exists(config, key):
+    if not exists(config, key):
         return _unknown(override, config, loader)
     if override.is_add():
         return f"{written} is not allowed: {key} exists already, change it with {key}={show(value)}"
@@ -273,12 +295,6 @@ def _unknown_inside(key: str, value: dict[Any, Any], config: DictConfig) -> str 
         if isinstance(inner, dict) and (problem := _unknown_inside(f"{key}.{name}", inner, config)):
             return problem
     return None
-
-
-def _exists(config: DictConfig, key: str) -> bool:
-    parent, _, name = key.rpartition(".")
-    section = _select(config, parent) if parent else config
-    return isinstance(section, DictConfig) and name in section
 
 
 def _select(config: DictConfig, key: str) -> Any:

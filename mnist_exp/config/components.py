@@ -382,10 +382,10 @@ def import_trusted(module: str) -> None:
         raise SettingsError(f"trusted_modules: {module} cannot be imported: {error}") from error
 
 
-def takes(group: str, target: str, name: str) -> bool:
-    """Tell whether a builder has an argument that a configuration may set."""
+def takes(group: str, target: str, name: str, trusted: Sequence[str] = ()) -> bool:
+    """Tell whether a builder has an argument that a configuration may set; `trusted` are modules of the user's own."""
     kind = KINDS[group]
-    signature, problem = _signature(kind, target, ()) if "." in target else (None, None)
+    signature, problem = _signature(kind, target, trusted) if "." in target else (None, None)
     return problem is None and signature is not None and name in signature.parameters and name not in kind.given
 
 

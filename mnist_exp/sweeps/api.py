@@ -43,7 +43,7 @@ def sweep(overrides: str | Sequence[str], *, config_dir: str | Path | None = Non
     fork_server.expect(["-m", *words])
     try:
         with arguments.named(config_dir="config_dir"), signals.taken(), start_folder.started_in(Path.cwd()):
-            compose.check_hydra(words, config_dir, multirun=True)
+            words = compose.check_hydra(words, config_dir, multirun=True)
             with compose.composer(config_dir):
                 sweeper, given = _sweeper(words, heard)
                 try:

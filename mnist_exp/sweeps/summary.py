@@ -15,7 +15,7 @@ from mnist_exp.experiment.summary import board
 from mnist_exp.jobs.crew import Crew
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
-from mnist_exp.sweeps import conclusion, configurations, description, leaderboard
+from mnist_exp.sweeps import choices, conclusion, configurations, description, leaderboard
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
@@ -49,7 +49,8 @@ def announce(
     begun = sum(row.begun for row in outcome.rows)
     to_do = [str(left), *([f"{begun} of them begun"] if begun else [])]
     to_do += [f"{' and '.join(before)} already"] if before else []
-    rows = {"sweep": jobs, "to do": ", ".join(to_do)}
+    rows = {"sweep": jobs, **choices.rows(outcome.plan.space, are_counted=outcome.study is None)}
+    rows["to do"] = ", ".join(to_do)
     if outcome.study:
         how = outcome.how
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
@@ -130,12 +131,15 @@ def show_jobs(
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         search = {
             "search": plan.space.words,
+            **choices.rows(plan.space, are_counted=False),
             "by": f"{how.sampler or 'tpe'}, seed {how.seed}, {how.n_trials} trials{pruner}",
             **(start or {}),
             "checked": "the corners of the space; nothing was run (sweep.dry_run=true)",
         }
         screen.table(search)
         return
+    if told := choices.rows(plan.space, are_counted=True):
+        screen.table(told)
     states = {"left": "to do"}
     lines = [
         [

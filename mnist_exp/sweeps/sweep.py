@@ -13,8 +13,10 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_exp.composition import hydra_section
+from mnist_exp.composition import compose, hydra_section, swept_choices
+from mnist_exp.composition.points import PointComposer
 from mnist_exp.config.parse import sweep_settings
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import RunError
 from mnist_exp.experiment import notification
 from mnist_exp.experiment.as_data import Listener
@@ -22,9 +24,11 @@ from mnist_exp.jobs.job import Task
 from mnist_exp.runtime import backends, signals
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
+from mnist_exp.search.space import Space
 from mnist_exp.sweeps import (
     as_data,
+    choices,
     finished,
     own_lists,
     plan,
@@ -69,6 +73,7 @@ def sweep(
     Raises: SettingsError: a job has a mistake, or cannot be run. Then no job was started.
         RunError: a job failed or was killed.
     """
+    arguments = [swept_choices.as_typed(text) for text in arguments]
     str(config.hydra.sweep.dir)  # From now on its `${now:…}` is this time, in every job.
     # As Hydra does for each job; the workers of the jobs get the environment of this process when they start.
     with env_override(_variables(config)), hydra_section.resolving(copy.deepcopy(config)):
@@ -103,7 +108,7 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     how, screen = sweep_settings(config), Screen()
     space = parse(params, arguments, how, loader)
     config_dir = _config_dir(loader)
-    space = own_lists.expanded(space, arguments, how, config, loader, config_dir)
+    space = _with_choices(space, arguments, how, config, config_dir, screen)
     rules.check(how, space, config.hydra.launcher)
     rules.warn_of_unused(how, screen)
     is_search = rules.is_search(how, space)
@@ -122,6 +127,27 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     study = make_study(made, how) if is_search else None
     given = start.read(how, made, config) if is_search else Start()
     return SweepCall(how, made, study, config_dir, folder, screen, tuple(arguments), start=given)
+
+
+def _with_choices(
+    space: Space,
+    arguments: Sequence[str],
+    how: SweepSettings,
+    config: DictConfig,
+    config_dir: str | None,
+    screen: Screen,
+) -> Space:
+    """Return the space with what the choices of swept groups bring along, each option only for those that have it."""
+    with compose.composer(config_dir) as loader:
+        points = PointComposer(loader, config)
+        every = choices.combinations(space, loader, points)
+        if not every:
+            return space
+        space = own_lists.added(space, every, points.with_hydra(space.fixed), arguments, how)
+        space = choices.conditioned(space, every)
+        for hint in choices.hints(space, every):
+            screen.warn(hint)
+        return space
 
 
 def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | None:

@@ -15,7 +15,7 @@ from mnist_exp.runtime import processes
 from mnist_exp.search import journal
 from mnist_exp.search.attributes import note_run
 from mnist_exp.search.journal import DamagedError
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.search.study import Study
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mnist_exp.composition.compose import composer
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.search.space import Interval, brief, label, number, parse, short_names, values_of
+from mnist_exp.search.parsing import parse
+from mnist_exp.search.space import Interval, brief, label, number, short_names, values_of
 
 
 def read(*arguments, params=None, **how):

@@ -18,7 +18,8 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
 from mnist_exp.search import attributes, distributions, storage, study
-from mnist_exp.search.space import Interval, number, parse
+from mnist_exp.search.parsing import parse
+from mnist_exp.search.space import Interval, number
 from mnist_exp.search.storage import default
 from mnist_exp.search.study import Study
 

@@ -7,7 +7,7 @@ import pytest
 
 from mnist_exp.composition.compose import composer
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.sweeps import plan
 from mnist_exp.sweeps.identity import study_name, sweep_key
 

@@ -17,7 +17,7 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.inference import load
 from mnist_exp.jobs import events
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.sweeps import rules
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory

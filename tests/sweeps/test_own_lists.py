@@ -64,22 +64,31 @@ def test_own_list_stands_in_place_of_that_of_the_preset():
 @pytest.mark.parametrize(
     "words",
     [
-        ["experiment=a,b", "sweep.sampler=tpe"],
         ["experiment=a,b", "seed=1,2", "sweep.zip=true"],
         ["sweep.points=[{experiment: a}, {experiment: b}]"],
     ],
-    ids=["search", "zip", "points"],
+    ids=["zip", "points"],
 )
 def test_lists_that_cannot_be_used_are_refused(words):
     told = refusal(*words)
-    assert "experiment=a has values of its own for model.dropout; a search, sweep.zip and sweep.points" in told
+    assert "experiment=a has values of its own for model.dropout; sweep.zip and sweep.points" in told
     assert "experiment=b has values of its own for optimizer.learning_rate;" in told
 
 
-@pytest.mark.slow
-def test_interval_of_one_choice_is_refused():
+def test_interval_of_one_choice_makes_a_search():
     write(c="hydra: {sweeper: {params: {model.dropout: 'interval(0, 0.5)'}}}\n")
-    assert "experiment=c has values of its own for model.dropout;" in refusal("experiment=a,c")
+    running = Running("mnist_exp.run", *SWEEP, "experiment=a,c")
+    running.end_with(0)
+    assert "experiment a,c × dropout 0.1,0.2 (experiment=a) × dropout 0.0…0.5 (experiment=c)" in "".join(running.out)
+
+
+def test_list_of_the_preset_is_left_out_of_a_choice_that_lacks_its_option():
+    write(c="hydra: {sweeper: {params: {model.filters: '5,6'}}}\n", d="defaults:\n  - override /model: mlp\n")
+    assert plan_of("sweep=filters", "experiment=c,d") == [
+        "experiment=c filters=5",
+        "experiment=c filters=6",
+        "experiment=d",
+    ]
 
 
 @pytest.mark.slow

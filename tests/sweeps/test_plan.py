@@ -19,7 +19,7 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment.job_key import job_key
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.sweeps import plan, rules
 
 SMALL = ["data=mnist_5k", "data.validation=0.2"]

@@ -10,7 +10,7 @@ import pytest
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.experiment.own_code import Changes
 from mnist_exp.runtime import processes
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.sweeps import reuse
 from mnist_exp.sweeps.plan import Plan, Planned
 from mnist_exp.tracking.runs import StoredRun

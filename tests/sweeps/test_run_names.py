@@ -6,7 +6,7 @@ from real_runs import recorded, run
 from mnist_exp import compose
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import SettingsError
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.sweeps import plan
 
 SMALL = ["data=mnist_5k", "data.limit=200", "trainer.epochs=1", "model=mlp"]

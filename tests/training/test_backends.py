@@ -20,7 +20,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.experiment.job_key import job_key
 from mnist_exp.jobs import local
 from mnist_exp.runtime import backends, machine
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.sweeps import plan
 
 OTHERS = ["jax", "torch"]
