@@ -1,11 +1,48 @@
-"""Between an axis of the space and Optuna: the distribution, and values as the command line has them."""
+"""Between the axes of a space and Optuna: distributions, parameters, and values as the command line has them."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.search.space import Axis
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.distributions import BaseDistribution
+
+
+def suggest(trial: "optuna.Trial", axes: Sequence[Axis]) -> None:
+    """Give a trial its values: the choices of groups first, then those of the options that apply with them.
+
+    Args:
+        trial: just asked for.
+        axes: of the space; choices that decide whether others apply come first.
+    """
+    choices: dict[str, str] = {}
+    for axis in axes:
+        if axis.applies(choices):
+            # Optuna's `ask` does so with distributions that it is given, all of them.
+            choices[axis.key] = str(trial._suggest(axis.parameter, of(axis)))
+
+
+def of_trial(axes: Sequence[Axis], params: Mapping[str, Any]) -> "list[tuple[Axis, Any]]":
+    """Return the axes that apply to a trial, each with its value as the command line has it.
+
+    Args:
+        axes: of the space.
+        params: of the trial.
+    """
+    return [(axis, written(axis, params[axis.parameter])) for axis in axes if axis.parameter in params]
+
+
+def params_of(axes: Sequence[Axis], values: Mapping[str, str]) -> dict[str, Any]:
+    """Return the params that a trial with these values has.
+
+    Args:
+        axes: of the space.
+        values: of the options, as the command line has them; those that do not apply are absent.
+    Raises: ValueError, KeyError: a value is missing, or is none of its axis.
+    """
+    return {axis.parameter: read(axis, values[axis.key]) for axis in axes if axis.applies(values)}
 
 
 def of(axis: Axis) -> "BaseDistribution":

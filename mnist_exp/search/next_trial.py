@@ -69,7 +69,11 @@ def another_seed(now: Situation) -> "optuna.Trial | None":
 
 def new_point(now: Situation) -> "optuna.Trial | None":
     """Try values that were queued, or else new ones of the sampler."""
-    return now.study.ask({axis.key: distributions.of(axis) for axis in now.axes}) if now.has_room else None
+    if not now.has_room:
+        return None
+    trial = now.study.ask()
+    distributions.suggest(trial, now.axes)
+    return trial
 
 
 def _taken(now: Situation, waiting: "optuna.trial.FrozenTrial") -> "optuna.Trial | None":
@@ -86,8 +90,7 @@ def _taken(now: Situation, waiting: "optuna.trial.FrozenTrial") -> "optuna.Trial
     except optuna.exceptions.UpdateFinishedTrialError:
         return None
     trial = optuna.Trial(study, waiting._trial_id)
-    for axis in now.axes:
-        trial._suggest(axis.key, distributions.of(axis))
+    distributions.suggest(trial, now.axes)
     return trial
 
 

@@ -88,10 +88,10 @@ def _seed(search: Study, run: StoredRun) -> dict[str, int]:
 
 
 def _params(search: Study, run: StoredRun) -> dict[str, Any] | None:
-    """Return the values of a run's searched options; None if it lacks one."""
+    """Return the params of a trial with the values of a run; None if it lacks one."""
     try:
         values = json.loads(run.tags.get(names.POINT, "{}"))
-        return {axis.key: distributions.read(axis, values[axis.key]) for axis in search.axes}
+        return distributions.params_of(search.axes, values)
     except (ValueError, LookupError, TypeError):
         return None
 
@@ -113,7 +113,7 @@ def _add(search: Study, opened: "optuna.Study", run: StoredRun, params: dict[str
             state=_state(run),
             values=values or None,
             params=params,
-            distributions={axis.key: distributions.of(axis) for axis in search.axes},
+            distributions={axis.parameter: distributions.of(axis) for axis in search.axes if axis.parameter in params},
             intermediate_values=epochs,
             user_attrs={RUN: run.run_id} | _seed(search, run),
         )

@@ -24,10 +24,11 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
     Args:
         name: tpe, random, qmc, cmaes, nsgaii or gp.
         seed: of the search.
+        is_conditional: whether some options apply with some choices only.
     """
 
-    def __init__(self, name: str, seed: int) -> None:
-        self._name, self._seed = name, seed
+    def __init__(self, name: str, seed: int, *, is_conditional: bool = False) -> None:
+        self._name, self._seed, self._is_conditional = name, seed, is_conditional
         self._made: tuple[int, samplers.BaseSampler] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -59,14 +60,15 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
 
     def _for(self, trial: FrozenTrial) -> samplers.BaseSampler:
         if self._made is None or self._made[0] != trial.number:
-            self._made = trial.number, _make(self._name, self._seed, trial.number)
+            self._made = trial.number, _make(self._name, self._seed, trial.number, group=self._is_conditional)
         return self._made[1]
 
 
-def _make(name: str, seed: int, number: int) -> samplers.BaseSampler:
+def _make(name: str, seed: int, number: int, *, group: bool) -> samplers.BaseSampler:
     drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     makers: Mapping[str, Any] = {
-        "tpe": lambda: samplers.TPESampler(seed=drawn, multivariate=True, constant_liar=True),
+        # Groups are the options that apply together; else TPE would draw those that not all trials have one by one.
+        "tpe": lambda: samplers.TPESampler(seed=drawn, multivariate=True, constant_liar=True, group=group),
         "random": lambda: samplers.RandomSampler(seed=drawn),
         # All trials take their points from one sequence, so they need the same seed, which scrambles it.
         "qmc": lambda: samplers.QMCSampler(

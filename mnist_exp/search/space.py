@@ -38,6 +38,7 @@ class Axis:
         interval: the numbers from the lowest to the highest; None if the values are a plain list.
         is_continuous: whether values between the listed ones are allowed; then only a search can sweep over it.
         when: the choices with which the option applies, or these values of it; None if it always does.
+        name: of its parameter in a study; empty for that of its option, which other values of it may have.
     """
 
     key: str
@@ -46,6 +47,12 @@ class Axis:
     interval: Interval | None = None
     is_continuous: bool = False
     when: Condition | None = None
+    name: str = ""
+
+    @property
+    def parameter(self) -> str:
+        """The name of its parameter in a study."""
+        return self.name or self.key
 
     def applies(self, choices: Choices) -> bool:
         """Tell whether it is varied with these choices of groups."""

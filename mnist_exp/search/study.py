@@ -32,6 +32,7 @@ from mnist_exp.search.attributes import (
     note_run,
     number,
 )
+from mnist_exp.search.conditions import Condition
 from mnist_exp.search.next_trial import Situation
 from mnist_exp.search.space import Axis
 from mnist_exp.tracking import names, run_folder
@@ -58,6 +59,7 @@ class Study:
         unfinished: the folder of all unfinished runs.
         metrics: the names of the objectives; empty to number them.
         seeds: that a point may be tried with, in this order; empty if there is one only.
+        partly: overrides that the trials have with which they apply; as in `Space`.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Study:
     unfinished: Path
     metrics: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    partly: tuple[tuple[str, Condition], ...] = ()
 
     def open(self, patience_s: float = 0.0, tell: Callable[[str], None] | None = None) -> "optuna.Study":
         """Open the study; create it if it is new.
@@ -90,7 +93,7 @@ class Study:
             return optuna.create_study(
                 study_name=self.name,
                 storage=kept,
-                sampler=_sampler(self.settings),
+                sampler=self._sampler(),
                 pruner=_pruner(self.settings, self.epochs),
                 directions=list(self.directions),
                 load_if_exists=True,
@@ -100,6 +103,12 @@ class Study:
         self._check(study)
         self._name_metrics(study)
         return study
+
+    def _sampler(self) -> "optuna.samplers.BaseSampler":
+        from mnist_exp.search.samplers import SeededSampler
+
+        is_conditional = any(axis.when is not None for axis in self.axes)
+        return SeededSampler(self.settings.sampler or "tpe", self.settings.seed, is_conditional=is_conditional)
 
     @property
     def how_to_look(self) -> str:
@@ -154,8 +163,11 @@ class Study:
     def _owned(self, trial: "optuna.Trial") -> list[str]:
         """Record this process as the owner of a trial, and return the overrides of the trial."""
         trial.set_user_attr(PROCESS, processes.identify())
-        point = [f"{axis.prefix}={distributions.written(axis, trial.params[axis.key])}" for axis in self.axes]
-        return [*point, *([f"{names.SEED}={seeds.seed_of(trial, self.seeds)}"] if self.seeds else [])]
+        found = distributions.of_trial(self.axes, trial.params)
+        choices = {axis.key: str(value) for axis, value in found}
+        shared = [text for text, when in self.partly if when.holds(choices)]
+        seed = [f"{names.SEED}={seeds.seed_of(trial, self.seeds)}"] if self.seeds else []
+        return [*shared, *(axis.override(value) for axis, value in found), *seed]
 
     def requeue_dead(self, study: "optuna.Study") -> int:
         """Queue the trials of dead processes again, and return how many there were."""
@@ -243,8 +255,8 @@ class Study:
         for trial in study.get_trials(deepcopy=False):
             for axis in self.axes:
                 try:
-                    if axis.key in trial.distributions:
-                        check_distribution_compatibility(trial.distributions[axis.key], distributions.of(axis))
+                    if axis.parameter in trial.distributions:
+                        check_distribution_compatibility(trial.distributions[axis.parameter], distributions.of(axis))
                 except ValueError as error:
                     raise SettingsError(
                         f"sweep.study={self.name} was made for other values of {axis.key} ({first_line(error)}): "
@@ -279,12 +291,6 @@ def importances(study: "optuna.Study") -> dict[str, float]:
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (ValueError, RuntimeError):
         return {}
-
-
-def _sampler(settings: SweepSettings) -> "optuna.samplers.BaseSampler":
-    from mnist_exp.search.samplers import SeededSampler
-
-    return SeededSampler(settings.sampler or "tpe", settings.seed)
 
 
 def _pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner":

@@ -123,6 +123,7 @@ def make_study(plan: Plan, how: SweepSettings, code: str = "") -> Study:
     folders = run_folder.root(settings.tracking)
     address = str(storage.journal_file(address) or address)  # Jobs may have another working folder.
     metrics = (settings.objective, *([how.minimize_too] if how.minimize_too else []))
+    space, epochs = plan.space, settings.trainer.epochs
     return Study(
-        name, address, plan.space.axes, how, directions, settings.trainer.epochs, folders, metrics, plan.space.seeds
+        name, address, space.axes, how, directions, epochs, folders, metrics, space.seeds, space.partly
     )

@@ -18,7 +18,7 @@ class Configuration:
     """The jobs of one configuration that are done.
 
     Args:
-        values: the swept options without the seed, as written on the command line.
+        values: the swept options that apply, without the seed, as written on the command line.
         jobs: one for each seed, the smallest seed first.
     """
 
@@ -64,14 +64,15 @@ def by_mean(rows: Sequence[Row], keys: Sequence[str], direction: str, *, is_race
         is_raced: whether a search raced the seeds. Then those in the final come first: the others have fewer seeds, and
             the best of many single values is a lucky one.
     """
-    jobs: dict[tuple[str, ...], list[Row]] = {}
+    jobs: dict[tuple[str | None, ...], list[Row]] = {}
     others = [key for key in keys if key != names.SEED]
     for row in rows:
-        jobs.setdefault(tuple(row.values.get(key, "") for key in others), []).append(row)
+        jobs.setdefault(tuple(map(row.values.get, others)), []).append(row)
     if names.SEED not in keys or len(jobs) < 2 or all(len(same) == 1 for same in jobs.values()):
         return []
     found = [
-        Configuration(dict(zip(others, values, strict=True)), sorted(same, key=_seed)) for values, same in jobs.items()
+        Configuration({key: text for key, text in zip(others, texts, strict=True) if text is not None}, in_order)
+        for texts, in_order in ((texts, sorted(same, key=_seed)) for texts, same in jobs.items())
     ]
     sign = -1 if direction == "maximize" else 1
     most = seeds_of_final([len(one.jobs) for one in found]) if is_raced else 0
@@ -96,7 +97,9 @@ def table(
         spread = [f"{one.std:.4f}" if one.std is not None else "-", _words(one.interval)]
         figures = [f"{one.mean:.4f}", *spread, f"{one.mean_of(tested):.4f}"]
         time = f"{fmean(job.seconds for job in one.jobs):.1f} s"
-        lines.append([str(rank), *(brief(one.values[key]) for key in others), str(len(one.jobs)), *figures, time])
+        lines.append(
+            [str(rank), *(brief(one.values.get(key, "")) for key in others), str(len(one.jobs)), *figures, time]
+        )
     head = ["rank", *(short[key] for key in others), "seeds", objective, "± std", "95 % interval"]
     return [*head, tested, "time"], lines
 

@@ -30,12 +30,16 @@ def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool, code: str = ""
     """
     if not is_search:
         return digest([sorted(job.key for job in made.jobs), sorted(made.space.keys)])
-    axes = [(axis.key, axis.words, axis.values) for axis in made.space.axes]
+    axes = [
+        (axis.key, axis.words, axis.values, *([axis.when.words] if axis.when is not None else []))
+        for axis in made.space.axes
+    ]
     sampling = [getattr(how, name) for name in _ALWAYS]
     sampling[0] = how.sampler or "tpe"
     added = changed_options(how, known=(*_ALWAYS, *_WITHOUT_EFFECT))
     first = job_key(made.settings, made.data_sha256)
-    further = [each for each in (added, code, list(made.files)) if each]
+    partly = [(text, when.words) for text, when in made.space.partly]
+    further = [each for each in (added, code, list(made.files), partly) if each]
     return digest([axes, sampling, first, *further])
 
 

@@ -73,6 +73,12 @@ def added(
             with_axis.setdefault(axis, [False] * len(found))[number] = True
     choices = [choice.combination.choices for choice in found]
     own = [replace(axis, when=conditions.of(choices, applies)) for axis, applies in with_axis.items()]
+    keys = [axis.key for axis in own]
+    # In a study each has its own parameter: Optuna takes one name for one set of values.
+    own = [
+        replace(axis, name=f"{axis.key} ({axis.when.words})") if axis.when and keys.count(axis.key) > 1 else axis
+        for axis in own
+    ]
     groups = {group for each in choices for group in each}
     chosen = [axis for axis in space.axes if axis.key in groups]
     kept = [axis for axis in space.axes if axis not in chosen and axis.key not in own_keys]

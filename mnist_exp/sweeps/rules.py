@@ -13,7 +13,7 @@ from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search.space import Space
+from mnist_exp.search.space import Space, short_names
 
 _OURS = "hydra_plugins.mnist_exp_plugins."
 _SLURM_IS_EARLY_S = 60
@@ -86,6 +86,17 @@ def warn_of_unused(how: SweepSettings, screen: Screen) -> None:
         screen.warn(
             f"sweep.sampler=gp learns nothing from a trial that sweep.pruner={how.pruner} stops: sweep.sampler=tpe "
             "does, or leave out the pruner"
+        )
+
+
+def warn_of_sampler(how: SweepSettings, space: Space, screen: Screen) -> None:
+    """Warn of a sampler that does not learn the values of options that apply with some choices only."""
+    short = short_names(space.keys)
+    limited = dict.fromkeys(short[axis.key] for axis in space.axes if axis.when is not None)
+    if limited and how.sampler not in (None, "tpe", "random"):
+        screen.warn(
+            f"sweep.sampler={how.sampler} draws {', '.join(limited)} at random, for it learns only of options that all "
+            "trials have: sweep.sampler=tpe learns of these too"
         )
 
 

@@ -113,6 +113,8 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     rules.warn_of_unused(how, screen)
     is_search = rules.is_search(how, space)
     space = seeds.added(space, how.seeds, config.get("seed"), is_search=is_search)
+    if is_search:
+        rules.warn_of_sampler(how, space, screen)
     made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
     if made.settings.tracking.store == "mlflow":  # Before the workers start.
         store.check(store.locate(made.settings.tracking.uri))

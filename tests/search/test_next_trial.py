@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search import attributes
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.search.study import Study
 
 
