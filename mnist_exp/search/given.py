@@ -72,7 +72,9 @@ def add_known(axes: Sequence[Axis], study: "optuna.Study", known: Sequence[Known
                     state=TrialState.PRUNED if one.epochs else TrialState.COMPLETE,
                     values=list(one.values),
                     params=dict(one.params),
-                    distributions={axis.key: distributions.of(axis) for axis in axes if axis.key in one.params},
+                    distributions={
+                        axis.parameter: distributions.of(axis) for axis in axes if axis.parameter in one.params
+                    },
                     intermediate_values=dict(one.epochs),
                     user_attrs={FROM: one.run_id},
                 )

@@ -124,6 +124,4 @@ def make_study(plan: Plan, how: SweepSettings, code: str = "") -> Study:
     address = str(storage.journal_file(address) or address)  # Jobs may have another working folder.
     metrics = (settings.objective, *([how.minimize_too] if how.minimize_too else []))
     space, epochs = plan.space, settings.trainer.epochs
-    return Study(
-        name, address, space.axes, how, directions, epochs, folders, metrics, space.seeds, space.partly
-    )
+    return Study(name, address, space.axes, how, directions, epochs, folders, metrics, space.seeds, space.partly)

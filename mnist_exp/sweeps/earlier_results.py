@@ -89,14 +89,18 @@ def _params(
         fixed = chosen(config, key) or here.get(key)
         if fixed is None or wording.text(value) != wording.text(plain.typed(fixed)):
             return None, f"another {key}"
-    params = {}
+    params: dict[str, Any] = {}
+    choices: dict[str, str] = {}
     for axis in axes:
+        if not axis.applies(choices):
+            continue
         try:
-            params[axis.key] = given.value_of(axis, swept.get(axis.key, _recorded(run, axis, config)))
+            value = given.value_of(axis, swept[axis.key] if axis.key in swept else _recorded(run, axis, config))
         except LookupError:
             return None, f"{axis.key} unknown"
         except ValueError:
             return None, f"{axis.key} outside {axis.words}"
+        params[axis.parameter], choices[axis.key] = value, str(value)
     return params, ""
 
 

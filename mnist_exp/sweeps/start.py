@@ -75,7 +75,7 @@ def read(how: SweepSettings, made: Plan, config: DictConfig) -> Start:
     if problems:
         raise SettingsError(problems)
     if first:
-        short = short_names([axis.key for axis in made.space.axes])
+        short = short_names([axis.parameter for axis in made.space.axes])
         shown = [" ".join(f"{short[key]}={brief(str(value))}" for key, value in point.items()) for point in first]
         words["first"] = wording.listed(shown, _MOST_SHOWN, str)
     return Start(known, first, words)
@@ -89,21 +89,28 @@ def _first(
     how: SweepSettings, axes: Sequence[Axis], config: DictConfig, problems: list[str]
 ) -> list[Mapping[str, Any]]:
     """Return the points to try first, each once; add what is wrong with them to the problems."""
-    by_key = {axis.key: axis for axis in axes}
+    keys = list(dict.fromkeys(axis.key for axis in axes))
     found: list[Mapping[str, Any]] = []
     for number, asked in enumerate(_listed(how.try_first), start=1):
         is_default = asked == _DEFAULTS
         name = f"sweep.try_first={_DEFAULTS}" if is_default else f"sweep.try_first, point {number}"
         values = _defaults(axes, config) if is_default else asked
         point = {}
+        choices = {key: wording.text(value) for key, value in values.items()}
         for key, value in values.items():
-            if key not in by_key:
-                near = wording.nearest(key, by_key)
-                fix = f"did you mean {near}?" if near else f"searched are {', '.join(by_key)}"
+            if key not in keys:
+                near = wording.nearest(key, keys)
+                fix = f"did you mean {near}?" if near else f"searched are {', '.join(keys)}"
                 problems.append(f"{name}: {key} is not searched: {fix}")
                 continue
+            own = [axis for axis in axes if axis.key == key]
+            applying = [axis for axis in own if axis.applies(choices)]
+            if not applying:
+                which = " or ".join(axis.when.words for axis in own if axis.when is not None)
+                problems.append(f"{name}: {key} applies to {which} only: choose that in the same point")
+                continue
             try:
-                point[key] = given.value_of(by_key[key], value)
+                point[applying[0].parameter] = given.value_of(applying[0], value)
             except ValueError as error:
                 problems.append(f"{name}: {key}={wording.show(value)} is outside the space: {error}")
         if point not in found:
@@ -118,8 +125,10 @@ def _first(
 
 def _defaults(axes: Sequence[Axis], config: DictConfig) -> dict[str, Any]:
     """Return the value of each searched option in the configuration as it is without the search."""
-    found = {}
+    found: dict[str, Any] = {}
     for axis in axes:
+        if not axis.applies({key: wording.text(value) for key, value in found.items()}):
+            continue
         if (choice := chosen(config, axis.key)) is not None:
             found[axis.key] = choice
         elif not axis.prefix.startswith("+"):  # Such an option is in no configuration: the sampler draws it.

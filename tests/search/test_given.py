@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search import given
 from mnist_exp.search.given import Known
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.search.study import Study, known
 
 SPACE = ("model.dropout=interval(0,0.5)", "model.filters=int(interval(8,64))", "optimizer=adam,sgd")

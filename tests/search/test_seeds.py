@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search import attributes, study
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.search.study import Study
 
 SEEDS = (7, 8, 9)

@@ -12,7 +12,7 @@ from past_store import kept, make
 from mnist_exp.composition.compose import composer
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.errors import SettingsError
-from mnist_exp.search.space import parse
+from mnist_exp.search.parsing import parse
 from mnist_exp.sweeps import plan, start
 
 GRID, SEARCH = "sweep filters 2,3 × dropout 0.2,0.4", "sweep filters 2…5"
