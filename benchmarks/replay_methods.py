@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import optuna
 from curve_tables import Table
+from optuna.distributions import BaseDistribution, IntDistribution
 from replay_simulation import Method, Training, Trainings
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search import race
+from mnist_exp.search import distributions, race
 from mnist_exp.search import seeds as raced_seeds
 from mnist_exp.search import study as search_study
 from mnist_exp.search.space import Axis, Interval
@@ -109,6 +110,10 @@ class Ours:
         shutil.rmtree(self._folder, ignore_errors=True)
         return cell
 
+    def fill(self, points: list[dict[str, Any]], curves: np.ndarray) -> None:
+        """Let the search have so many ended trials."""
+        _fill(self._opened, points, curves, {axis.key: distributions.of(axis) for axis in self._search.axes})
+
     def _best_of_final(self) -> int | None:
         done = raced_seeds.of_study(self._opened, self._seeds).done
         needed = race.seeds_of_final([len(values) for values in done.values()])
@@ -166,6 +171,11 @@ class Optuna:
         if is_last:
             self._study.tell(trial, value)
         return not is_last
+
+    def fill(self, points: list[dict[str, Any]], curves: np.ndarray) -> None:
+        """Let the study have so many ended trials."""
+        last = {name: len(levels) - 1 for name, levels in self._levels.items()}
+        _fill(self._study, points, curves, {name: IntDistribution(0, end) for name, end in last.items()})
 
     def choose(self) -> int | None:
         """Return `best_trial`: of those that were trained to the end."""
@@ -229,6 +239,20 @@ def _axis(name: str, levels: list[Any]) -> Axis:
         last = len(levels) - 1
         return Axis(name, name, tuple(map(str, range(len(levels)))), Interval(0, last, 1))
     return Axis(name, name, tuple(map(str, levels)))
+
+
+def _fill(
+    study: optuna.Study, points: list[dict[str, Any]], curves: np.ndarray, of: Mapping[str, BaseDistribution]
+) -> None:
+    study.add_trials(
+        optuna.trial.create_trial(
+            params=point,
+            distributions=dict(of),
+            value=float(curve[-1]),
+            intermediate_values={epoch: float(value) for epoch, value in enumerate(curve, start=1)},
+        )
+        for point, curve in zip(points, curves, strict=True)
+    )
 
 
 def _best_of(study: optuna.Study, levels: Mapping[str, list[Any]], table: Table) -> int | None:

@@ -179,6 +179,16 @@ class Smac:
         self._smac.tell(training.key, TrialValue(cost=1 - value), save=False)
         return False
 
+    def fill(self, points: list[dict[str, Any]], curves: np.ndarray) -> None:
+        """Tell SMAC of so many configurations that were trained to the end."""
+        from ConfigSpace import Configuration
+        from smac.runhistory.dataclasses import TrialInfo, TrialValue
+
+        scenario = self._smac.scenario
+        for point, curve in zip(points, curves, strict=True):
+            info = TrialInfo(Configuration(scenario.configspace, values=point), seed=0, budget=scenario.max_budget)
+            self._smac.tell(info, TrialValue(cost=1 - float(curve[-1])), save=False)
+
     def choose(self) -> int | None:
         """Return the incumbent."""
         incumbents = self._smac.intensifier.get_incumbents()

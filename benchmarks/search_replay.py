@@ -122,7 +122,7 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _methods(budget: int) -> dict[str, tuple[str, replay_methods.Maker]]:
+def methods(budget: int) -> dict[str, tuple[str, replay_methods.Maker]]:
     """Return all methods, each with the package that it needs."""
     own = replay_methods.our_methods(budget) | replay_methods.optuna_methods()
     methods = {name: ("optuna", maker) for name, maker in own.items()} | replay_peers.peer_methods(budget)
@@ -131,7 +131,7 @@ def _methods(budget: int) -> dict[str, tuple[str, replay_methods.Maker]]:
 
 def _searches(options: argparse.Namespace) -> Iterator[_Search]:
     names = []
-    for name, (package, _) in _methods(options.budget).items():
+    for name, (package, _) in methods(options.budget).items():
         if not replay_peers.is_installed(package):
             print(f"{name} is left out: no {package} in {options.peers}", file=sys.stderr)
         elif any(word in name for word in options.methods):
@@ -154,7 +154,7 @@ def _prepare(peers: str, folder: str) -> None:
 
 def _replayed(search: _Search) -> dict[str, Any]:
     table = curve_tables.load(search.table, _FOLDER)
-    _, maker = _methods(search.budget)[search.method]
+    _, maker = methods(search.budget)[search.method]
     times = 2 if search.method == _TWICE else 1
     try:
         method = maker(table, search.repeat)
