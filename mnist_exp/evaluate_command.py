@@ -219,7 +219,8 @@ def _parser() -> Parser:
         "--split",
         choices=SPLITS,
         default="test",
-        help="which images: test (default), train (the images for training), validation (the images held out), all",
+        help="which images: test (default), train (the images for training), validation (the images held out), "
+        "reporting (those of data.reporting), all",
     )
     parser.add_argument(
         "--ensemble",

@@ -146,6 +146,7 @@ TRAINED = {
     "seed": ([], "1"),
     "data.limit": ([], "150"),
     "data.validation": ([], "20"),
+    "data.reporting": (["data.validation=20"], "20"),
     "data.standardize": ([], "true"),
     "trainer.epochs": ([], "3"),
     "trainer.batch_size": ([], "10"),

@@ -16,6 +16,7 @@ from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
 MOST_COMPARED = 100
+_NONE = "null"
 _Place = tuple[str, str]
 
 
@@ -221,7 +222,11 @@ def why_not(run: StoredRun, metric: Metric) -> str:
 
 def _place(run: StoredRun, metric: Metric) -> _Place:
     """Return what compared runs must share: the data and, for a validation metric, the validation set."""
-    validation = options.canonical(run.params.get(names.VALIDATION, "unknown")) if metric.is_of_validation else ""
+    validation = ""
+    if metric.is_of_validation:
+        validation = options.canonical(run.params.get(names.VALIDATION, "unknown"))
+        aside = options.canonical(run.params.get(names.REPORTING, _NONE))  # Other validation images are left then.
+        validation += f" and {aside}" if aside != _NONE else ""
     return run.tags.get(names.DATA_SHA256, "unknown"), validation
 
 

@@ -20,7 +20,7 @@ _LONGEST = 60  # characters of a value in a label
 # These options do not change a result, or the digest of the data stands for them.
 _NO_OPTIONS = re.compile(
     r"seed|resume|trusted_modules|metrics\..*|(tracking|sweep|hydra)(\..*)?|trainer\.(threads|checkpoint_every)"
-    r"|data\.(?!(limit|validation|standardize)$).*"
+    r"|data\.(?!(limit|validation|reporting|standardize)$).*"
 )
 
 

@@ -92,7 +92,7 @@ def load_data(settings: Settings, dataset: Dataset | None = None) -> tuple[Datas
     problems += _objective_problems(settings, dataset.task)
     problems += weights.check(dataset.task, dataset.class_names, settings.trainer.class_weight)
     try:
-        split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
+        split = data.split_of(dataset, settings)
     except DataError as error:
         problems += error.problems
     else:
@@ -121,7 +121,7 @@ def load_inspected(settings: Settings) -> tuple[Dataset, Split, tuple[str, ...]]
     """
     with unreadable.left_out() as told:
         dataset = data.load(settings)
-    split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
+    split = data.split_of(dataset, settings)
     return dataset, split, tuple(told)
 
 
@@ -156,7 +156,7 @@ def _data_problems(settings: DataSettings, model: Component, task: Component) ->
         return [] if needs_download else error.problems
     problems = components.check_sizes(model, dataset.shape)
     try:
-        data.split(dataset, limit=settings.limit, validation=settings.validation, seed=0)
+        data.split(dataset, limit=settings.limit, validation=settings.validation, seed=0, reporting=settings.reporting)
     except DataError as error:
         problems += error.problems
     return problems

@@ -14,7 +14,7 @@ _TAKEN = frozenset(
         "trained_on",
     )
 )  # fmt: skip
-_PREFIXES = ("val_", "test_", "best_", "jobs_", "system")
+_PREFIXES = ("val_", "test_", "report_", "best_", "jobs_", "system")
 _SUFFIXES = ("_low", "_high")
 
 

@@ -24,6 +24,10 @@ Validation = Annotated[
     Literal["test", "own"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)],
     Allowed("test, own, a number of training images (5000), or a share of them above 0 and below 1 (0.1)"),
 ]
+Reporting = Annotated[
+    Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None,
+    Allowed("a number of training images (5000), or a share of them above 0 and below 1 (0.1)"),
+]
 Points = Annotated[
     list[dict[str, Any]], Field(min_length=1), Allowed("a list of combinations: [{model.filters: 16, seed: 1}, …]")
 ]
@@ -56,12 +60,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which examples, how many, what each epoch is validated on, and whether each feature is standardized."""
+    """Which examples, how many, what they are validated and reported on, and whether features are standardized."""
 
     name: str
     loader: Component
     limit: Count | None = None
     validation: Validation = "test"
+    reporting: Reporting = None
     standardize: bool = False
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "scaling",
     "scaling_words",
     "split",
+    "split_of",
 ]
 
 
@@ -41,6 +42,12 @@ def scaling(settings: DataSettings, dataset: Dataset, split: Split) -> Scaling:
 def scaling_words(settings: DataSettings, dataset: Dataset) -> str:
     """Return how a model scales the raw values, for people; empty for the usual."""
     return words(dataset.pixel_range, settings.standardize)
+
+
+def split_of(dataset: Dataset, settings: Settings) -> Split:
+    """Return what of a data set a run of these settings is trained, validated and reported on. Raises: as `split`."""
+    of = settings.data
+    return split(dataset, limit=of.limit, validation=of.validation, seed=settings.seed, reporting=of.reporting)
 
 
 def load(settings: Settings) -> Dataset:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ class Split:
         trained: positions, among the data set's training images, of those trained on.
         held_out: likewise of those validated on; none where these are not training images.
         told: sentences about what a user may not expect of the choice.
+        reported: likewise of the training images that nothing is trained or selected on.
     """
 
     x_train: Examples
@@ -45,6 +46,7 @@ class Split:
     trained: Array
     held_out: Array
     told: tuple[str, ...] = ()
+    reported: Array = field(default_factory=lambda: np.arange(0))
 
     @property
     def validated_on_test(self) -> bool:
@@ -57,7 +59,9 @@ def resolved(validation: Validation, data: Dataset) -> Validation:
     return OWN if validation == TEST and data.y_val is not None else validation
 
 
-def split(data: Dataset, *, limit: int | None, validation: Validation, seed: int) -> Split:
+def split(
+    data: Dataset, *, limit: int | None, validation: Validation, seed: int, reporting: int | float | None = None
+) -> Split:
     """Return the training images used, and those that each epoch is validated on.
 
     Args:
@@ -66,15 +70,22 @@ def split(data: Dataset, *, limit: int | None, validation: Validation, seed: int
         validation: `own`, the data set's own validation set; `test`, the same, or the test set where there is none; a
             number of training images to hold out, or a share of those used.
         seed: of the choice.
+        reporting: a number of training images that nothing is trained or selected on, or a share of those used; None
+            for none. They are the same for every seed, so that no seed has helped to select on those of another one.
     Raises: DataError: there are not enough images for it, or nothing could be learnt from those that are left.
     """
     total, kind = len(data.y_train), wording.kind(data.shape)
     if limit is not None and limit > total:
         raise DataError(f"data.limit={limit} is more than the {total:,} training {kind} of data={data.name}")
     used, none = np.arange(total), np.arange(0)
-    if limit is not None and limit < total:
-        used = chosen(data.task.strata(data.y_train), total, limit, np.random.default_rng([_STREAM, seed, 0]))
     given = resolved(validation, data)
+    aside = none if reporting is None else _set_aside(data, limit or total, given, reporting)
+    rest, wanted = np.delete(used, aside), (limit or total) - len(aside)
+    used = rest
+    if wanted < len(rest):
+        strata = data.task.strata(data.y_train)
+        rng = np.random.default_rng([_STREAM, seed, 0])
+        used = rest[chosen(None if strata is None else strata[rest], len(rest), wanted, rng)]
     if isinstance(given, str):
         if given == OWN and (data.x_val is None or data.y_val is None):
             raise DataError(
@@ -84,9 +95,9 @@ def split(data: Dataset, *, limit: int | None, validation: Validation, seed: int
         _refuse_one_class(data, data.y_train[used], f"data.limit={limit}")
         x, y = (data.x_train, data.y_train) if len(used) == total else (rows(data.x_train, used), data.y_train[used])
         if given == OWN and data.y_val is not None:
-            return Split(x, y, data.x_val, data.y_val, OWN, used, none)
+            return Split(x, y, data.x_val, data.y_val, OWN, used, none, reported=aside)
         return Split(x, y, data.x_test, data.y_test, TEST, used, none)
-    held = round(given * len(used)) if isinstance(given, float) else given
+    held = round(given * (len(used) + len(aside))) if isinstance(given, float) else given
     if not 1 <= held < len(used):
         fits = isinstance(given, int) and len(used) >= _TENTHS
         fix = ": use a smaller number or a share, data.validation=0.1" if fits else ""
@@ -99,7 +110,24 @@ def split(data: Dataset, *, limit: int | None, validation: Validation, seed: int
     _refuse_one_class(data, data.y_train[kept], f"data.validation={validation}")
     x, y = data.x_train, data.y_train
     told = tuple(_told(data, validation, held, len(out)))
-    return Split(rows(x, kept), y[kept], rows(x, held_out), y[held_out], "held out", kept, held_out, told)
+    return Split(rows(x, kept), y[kept], rows(x, held_out), y[held_out], "held out", kept, held_out, told, aside)
+
+
+def _set_aside(data: Dataset, total: int, validation: Validation, reporting: int | float) -> Array:
+    """Return the sorted positions of the training images to report on. Raises: DataError: there are too few."""
+    option, kind = f"data.reporting={reporting}", wording.kind(data.shape)
+    if validation == TEST:
+        raise DataError(
+            f"{option} is for the honest value of what a validation set has chosen, and data.validation=test may "
+            f"choose nothing: hold training {kind} out, data.validation=0.1"
+        )
+    count = round(reporting * total) if isinstance(reporting, float) else reporting
+    if not 1 <= count < total:
+        raise DataError(
+            f"{option} would set aside {count:,} of {total:,} training {kind}; at least one must be set aside and one "
+            "left"
+        )
+    return _held_out(data, np.arange(len(data.y_train)), count, np.random.default_rng([_STREAM, 0, 2]))
 
 
 def _told(data: Dataset, validation: Validation, held: int, found: int) -> Iterator[str]:

@@ -215,6 +215,9 @@ class Run:
         if not pruned:
             outputs, tested = self.training.test()
             metrics |= {names.tested(name): value for name, value in tested.items()}
+            if reported := self.training.report():
+                metrics |= {names.reported(name): value for name, value in reported.items()}
+                metrics[names.REPORT_IMAGES] = float(len(self.split.reported))
         metrics[names.MEMORY_PEAK_MB] = round(memory.peak_mb(), 1)
         tracker.log_metrics(metrics, step=len(history[names.LOSS]))
         record.own_code_again(tracker, self.settings, self.job)

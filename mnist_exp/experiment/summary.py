@@ -31,6 +31,8 @@ def announce(
         "own": f"its own {len(split.x_val):,} validation {wording.kind(dataset.shape)}",
         "held out": f"{len(split.x_val):,} held out",
     }[split.validated_on]
+    if len(split.reported):
+        watched += f", {len(split.reported):,} set aside to report on"
     rate = settings.optimizer.arguments.get("learning_rate", "its own")
     augment = "" if settings.augment.name == "none" else f", augmented by {settings.augment.name}"
     trainer = settings.trainer
@@ -103,6 +105,7 @@ def show_summary(
     """Say what came of the run, and what to do next with it."""
     rows = {
         "test": f"{dataset.task.described(metrics)} on {len(dataset.y_test):,} {wording.kind(dataset.shape)}",
+        **_reported(dataset, metrics),
         "time": f"{metrics[names.FIT_TIME_S]:.1f} s of training",
     }
     if record.run_id is not None:
@@ -114,6 +117,15 @@ def show_summary(
     screen.table(rows | board(settings))
     if dataset.fallback:
         screen.warn(_fallback_words(dataset))
+
+
+def _reported(dataset: Dataset, metrics: dict[str, float]) -> dict[str, str]:
+    """Return the scores on the images that nothing was selected on, as a row of the screen; none if there are none."""
+    if names.REPORT_IMAGES not in metrics:
+        return {}
+    scores = {name: value for name, value in metrics.items() if name != names.REPORT_IMAGES}
+    images = f"{metrics[names.REPORT_IMAGES]:,.0f} {wording.kind(dataset.shape)} that nothing was selected on"
+    return {"report": f"{dataset.task.described(scores, prefix=names.reported(''))} on {images}"}
 
 
 def _next(settings: Settings, run_id: str) -> str:

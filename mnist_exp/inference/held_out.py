@@ -44,10 +44,14 @@ def split_of(run: StoredRun, dataset: Dataset) -> Split:
     section = config.get("data")
     section = section if isinstance(section, dict) else {}
     limit, validation, seed = section.get("limit"), section.get("validation", "test"), config.get("seed", 7)
+    reporting = section.get("reporting")
     is_seed = type(seed) is int and 0 <= seed < _LARGEST_SEED
-    if not (is_seed and (limit is None or type(limit) is int) and type(validation) in (str, int, float)):
-        raise SettingsError(f"config.yaml of run {run.run_id}: seed, data.limit or data.validation is no valid value")
-    return data.split(dataset, limit=limit, validation=validation, seed=seed)
+    is_share = type(validation) in (str, int, float) and type(reporting) in (int, float, type(None))
+    if not (is_seed and (limit is None or type(limit) is int) and is_share):
+        raise SettingsError(
+            f"config.yaml of run {run.run_id}: seed, data.limit, data.validation or data.reporting is no valid value"
+        )
+    return data.split(dataset, limit=limit, validation=validation, seed=seed, reporting=reporting)
 
 
 def can_judge(dataset: Dataset) -> bool:

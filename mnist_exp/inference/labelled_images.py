@@ -15,7 +15,7 @@ from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split, pixels
 from mnist_exp.data.dataset import Array
-from mnist_exp.data.lazy import Examples, joined
+from mnist_exp.data.lazy import Examples, joined, rows
 from mnist_exp.data.pixels import UNIT, Range
 from mnist_exp.errors import DataError, SettingsError
 from mnist_exp.experiment import recall
@@ -27,10 +27,10 @@ from mnist_exp.tracking.runs import StoredRun
 if TYPE_CHECKING:
     import keras
 
-SPLITS = ("test", "train", "validation", "all")
-_OF_THE_TRAINING = ("data.limit", "data.validation", "data.standardize")
+SPLITS = ("test", "train", "validation", "reporting", "all")
+_OF_THE_TRAINING = ("data.limit", "data.validation", "data.reporting", "data.standardize")
 _OF_THE_GOAL = ("task", "loss", "metrics")
-_FIXED = ("name", "_target_", "limit", "validation", "standardize", "trusted_modules")
+_FIXED = ("name", "_target_", "limit", "validation", "reporting", "standardize", "trusted_modules")
 _NAME = re.compile(r"[A-Za-z_][\w-]*(/[\w-]+)*")
 
 
@@ -65,7 +65,9 @@ class Images:
 
     def words(self) -> str:
         """Return their name: `test images of mnist`."""
-        kind = {"train": "training ", "test": "test ", "validation": "held-out ", "all": ""}[self.split]
+        kind = {"train": "training ", "test": "test ", "validation": "held-out ", "reporting": "set-aside ", "all": ""}[
+            self.split
+        ]
         return f"{kind}{wording.kind(self.dataset.shape)} of {wording.show(self.dataset.name)}"
 
 
@@ -124,7 +126,7 @@ def other(
             raise SettingsError(f"{trained_on.place} is not what the run was trained on")
         return _choose(dataset, settings, split, run, _split(trained_on, own_settings), trained_on.pixel_range)
     except SettingsError as error:
-        if split == "validation" and dataset.x_val is None:
+        if split == "reporting" or (split == "validation" and dataset.x_val is None):
             raise
         return _choose(dataset, settings, split, run, None, None, error.problems[0])
 
@@ -317,7 +319,7 @@ def _loaded_without_network(settings: Settings) -> Dataset:
 
 
 def _split(dataset: Dataset, settings: Settings) -> Split:
-    return data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
+    return data.split_of(dataset, settings)
 
 
 def _choose(
@@ -344,6 +346,13 @@ def _choose(
                 "test, train and all"
             )
         x, y = trained.x_val, trained.y_val
+    elif split == "reporting":
+        if not is_own or trained is None or not len(trained.reported):
+            raise SettingsError(
+                f"--split=reporting is what run {run.run_id} set aside with data.reporting: there is none here; there "
+                "are test, train and all"
+            )
+        x, y = rows(dataset.x_train, trained.reported), dataset.y_train[trained.reported]
     elif split == "train":
         own_ones = is_own and trained is not None
         x, y = (trained.x_train, trained.y_train) if own_ones and trained else (dataset.x_train, dataset.y_train)

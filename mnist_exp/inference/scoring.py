@@ -59,7 +59,7 @@ def images_of(
 
     Args:
         members: the runs whose models are asked.
-        split: test, train, validation or all.
+        split: test, train, validation, reporting or all.
         data: name of another data set; None for that of the runs.
         words: options of the data set, `data.path=/folder`.
         trusted: modules whose code the record of a run may name.

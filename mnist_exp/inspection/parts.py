@@ -73,9 +73,12 @@ def of(dataset: Dataset, split: Split) -> list[Part]:
     """
     found = [_part(dataset, TRAIN, "x_train", dataset.x_train, dataset.y_train, split.trained)]
     if len(split.held_out):
-        found.append(_part(dataset, VALIDATION, "x_train", dataset.x_train, dataset.y_train, split.held_out))
+        held = np.sort(np.concatenate([split.held_out, split.reported]))
+        found.append(_part(dataset, VALIDATION, "x_train", dataset.x_train, dataset.y_train, held))
     elif not split.validated_on_test:
         found.append(_part(dataset, VALIDATION, "x_val", split.x_val, split.y_val, np.arange(len(split.y_val))))
+        if len(split.reported):
+            found.append(_part(dataset, VALIDATION, "x_train", dataset.x_train, dataset.y_train, split.reported))
     found.append(_part(dataset, TEST, "x_test", dataset.x_test, dataset.y_test, np.arange(len(dataset.y_test))))
     return [part for part in found if len(part)]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from mnist_exp.comparison import between_sweeps, paired_models, verdict
 from mnist_exp.comparison.groups import Grouping
 from mnist_exp.comparison.paired_models import Models
+from mnist_exp.comparison.selected import from_json
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import SettingsError, plural
 from mnist_exp.experiment import provenance
@@ -16,7 +17,7 @@ from mnist_exp.reports.page import Content
 from mnist_exp.reports.selection import Selection
 from mnist_exp.reports.tables import Table
 from mnist_exp.runtime.redaction import redact
-from mnist_exp.tracking import store
+from mnist_exp.tracking import names, store
 
 _MOST_ENVIRONMENTS = 10
 _MOST_ROWS = 200  # of a table that is drawn at once; the table of runs draws what is seen of it
@@ -72,7 +73,10 @@ def conclusions(selected: Selection, grouping: Grouping, models: Models | None) 
         grouping: the same runs in groups.
         models: the trained models compared on the test images, if they are.
     """
-    return [*verdict.verdict(grouping, models), *between_sweeps.sentences(grouping, selected.sweeps)]
+    said = [*verdict.verdict(grouping, models), *between_sweeps.sentences(grouping, selected.sweeps)]
+    found = selected.parent.tags.get(names.SELECTED) if selected.parent is not None else None
+    best = from_json(found) if found and grouping.metric.key == names.OBJECTIVE else None
+    return [*said, *(best.sentences if best else [])]
 
 
 def empty(selected: Selection) -> Content:

@@ -1,5 +1,6 @@
 """What came of a sweep as plain values, for other programs: `results/schemas/sweep-1.json` says what they are."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ def of_sweep(run: StoredRun, outcome: Outcome, errors: Sequence[str] = ()) -> di
         "jobs": jobs,
         "best": jobs[0] if best is not None else None,
         "chance": outcome.within_chance,
+        "selected": dataclasses.asdict(selected) if (selected := outcome.selected) else None,
     }
     return as_data.document("sweep", run, found)
 

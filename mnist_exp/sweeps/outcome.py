@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mnist_exp.comparison import selected
+from mnist_exp.comparison.selected import Selected
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps import configurations, leaderboard
@@ -59,6 +61,21 @@ class Outcome:
         settings = self.plan.settings
         return configurations.by_mean(leaderboard.ranked(self.rows, settings.direction), self.plan.space.keys,
                                       settings.direction, is_raced=bool(self.plan.space.seeds))  # fmt: skip
+
+    @property
+    def selected(self) -> Selected | None:
+        """How much of the best value is expected to be luck, and the honest one; None where that is not known."""
+        settings, ranked = self.plan.settings, self.ranked
+        if self.how.minimize_too is not None or not ranked or self.plan.on_test:
+            return None
+        found = self.configurations
+        jobs = [one.jobs for one in found] if found else [[row] for row in ranked]
+        name = names.reported_by(settings.objective)
+        reported = [row.metrics[name] for row in jobs[0] if name in row.metrics]
+        images = int(jobs[0][0].metrics.get(names.REPORT_IMAGES, 0))
+        scores = [{row.values.get(names.SEED, ""): row.objective for row in each} for each in jobs]
+        images_of = self.plan.validated_on, reported, images
+        return selected.of(scores, settings.objective, settings.direction, *images_of)
 
     @property
     def failed(self) -> list[Row]:

@@ -219,6 +219,7 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
                 loader,
                 each.data.limit,
                 each.data.validation,
+                each.data.reporting,
                 dataclasses.asdict(each.model),
                 dataclasses.asdict(each.augment),
             ],

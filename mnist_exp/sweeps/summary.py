@@ -232,12 +232,17 @@ def _result(outcome: Outcome, concluded: Mapping[str, str]) -> dict[str, str]:
         rows["verdict"] = _in_short(concluded[names.VERDICT], outcome)
     elif close := outcome.within_chance:
         rows["chance"] = close
+    if selected := outcome.selected:
+        rows["luck"] = selected.luck
+        rows |= {"honest": selected.honest} if selected.honest else {}
     return rows
 
 
 def _in_short(verdict: str, outcome: Outcome) -> str:
     """Return the first of the conclusions that the line of the best configuration does not say already."""
     first, *others = verdict.splitlines()
+    said = outcome.selected.sentences if outcome.selected else []  # They have lines of their own.
+    others = [sentence for sentence in others if sentence not in said]
     if not others or not outcome.configurations:
         return " ".join([first, *others])
     more = len(others) - 1
@@ -269,6 +274,9 @@ def metrics(outcome: Outcome) -> dict[str, float]:
     found[names.EPOCHS_SPENT] = float(_spent_epochs(outcome))
     found[names.EPOCHS_SAVED] = float(_saved_epochs(outcome))
     found[names.COMPUTE_TIME_S] = sum(row.seconds for row in outcome.rows)
+    if selected := outcome.selected:
+        found[names.EXPECTED_OPTIMISM] = selected.expected_optimism
+        found |= {names.BEST_REPORTED: selected.reported} if selected.reported is not None else {}
     return found | ({names.BEST_OBJECTIVE: outcome.ranked[0].objective} if outcome.ranked else {})
 
 
@@ -305,7 +313,12 @@ def _conclude(history: SweepHistory, outcome: Outcome) -> dict[str, str]:
     ranked = outcome.ranked
     stored = history.these([row.run_id for row in ranked if row.run_id])
     return conclusion.tags(
-        ranked, stored, outcome.objective, outcome.plan.settings.direction, outcome.plan.space.raced_from
+        ranked,
+        stored,
+        outcome.objective,
+        outcome.plan.settings.direction,
+        outcome.plan.space.raced_from,
+        outcome.selected,
     )
 
 

@@ -77,7 +77,7 @@ PARAMS: dict[str, Param] = {}
 
 _BEGIN, _END = "begin of a run", "end of a run"
 _SWEEP = "begin of a sweep, on its parent run"
-_VAL, _TEST = "val_", "test_"
+_VAL, _TEST, _REPORT = "val_", "test_", "report_"
 _OF_CLASSES = "the task is one of classes or labels"
 _A_TIME, _A_SHARE, _A_COUNT = "seconds", "share, 0 to 1", "count"
 
@@ -271,6 +271,14 @@ PLANNED_JOBS = _tag(
     "mnist_exp.planned_jobs", "How many jobs the sweep is to have.", _SWEEP, _A_COUNT, "the run is a sweep"
 )
 STUDY = _tag("mnist_exp.study", "The name of the Optuna study.", _SWEEP, only_if="the sweep is a search")
+SELECTED = _tag(
+    "mnist_exp.selected",
+    "Of the best of several configurations: by what it was chosen, how much of that is expected to be luck, and its "
+    "value on the images of data.reporting with the 95 % interval.",
+    "end of a sweep, on its parent run",
+    "JSON",
+    only_if="its objective is an accuracy, or there are several seeds",
+)
 RACED_FROM = _tag(
     "mnist_exp.raced_from_seed",
     "The first seed of a search that races its points over seeds: it chooses, the others compare.",
@@ -412,6 +420,18 @@ TEST_ACCURACY = _metric(
 )
 
 
+_OF_REPORT = "of the images that nothing was selected on"
+_IF_REPORT = "data.reporting sets images aside, and it was not stopped early"
+_metric(f"{_REPORT}loss", f"The mean loss {_OF_REPORT}.", "end", "nats", more_is_better=False, only_if=_IF_REPORT)
+_metric(
+    f"{_REPORT}accuracy",
+    f"The share {_OF_REPORT} that are classified correctly.",
+    "end",
+    _A_SHARE,
+    more_is_better=True,
+    only_if=_IF_REPORT,
+)
+REPORT_IMAGES = _metric(f"{_REPORT}images", f"The number {_OF_REPORT}.", "end", _A_COUNT, only_if=_IF_REPORT)
 _ADDED = "the task or the group metrics has it"
 # Of predictions, by task and by the presets of the group `metrics`; the module `metrics` defines them.
 for _name, _meaning, _unit, _more in (
@@ -427,6 +447,7 @@ for _name, _meaning, _unit, _more in (
 ):
     _metric(f"{_VAL}{_name}", f"{_meaning}, of the validation images.", "epoch", _unit, _more, only_if=_ADDED)
     _metric(f"{_TEST}{_name}", f"{_meaning}, of the test images.", "end", _unit, _more, only_if=_ADDED)
+    _metric(f"{_REPORT}{_name}", f"{_meaning}, {_OF_REPORT}.", "end", _unit, _more, only_if=f"{_ADDED}; data.reporting")
 _metric(
     "mae",
     "The mean absolute error of the training images.",
@@ -447,6 +468,20 @@ _JOBS = {
 }
 for _outcome, _words in _JOBS.items():
     _metric(f"jobs_{_outcome}", f"How many jobs {_words}.", "sweep", _A_COUNT)
+EXPECTED_OPTIMISM = _metric(
+    "expected_optimism",
+    "How far the best objective is expected to lie on the better side of the true one, as it is the best of many.",
+    "sweep",
+    "that of the objective",
+    only_if="its objective is an accuracy, or there are several seeds",
+)
+BEST_REPORTED = _metric(
+    "best_reported",
+    "What the best job, or configuration, has on the images that nothing was selected on.",
+    "sweep",
+    "that of the objective",
+    only_if="data.reporting sets images aside",
+)
 EPOCHS_SPENT = _metric("epochs_spent", "How many epochs all jobs were trained.", "sweep", _A_COUNT)
 EPOCHS_SAVED = _metric("epochs_saved", "How many planned epochs were saved by stopping early.", "sweep", _A_COUNT)
 COMPUTE_TIME_S = _metric(
@@ -501,6 +536,7 @@ SELECTED_BY = _param("objective", "The name of the metric that selects.")
 DIRECTION = _param("direction", "Whether more or less of the objective is better: maximize or minimize.")
 DATA_NAME = _param("data.name", "The name of the data set.")
 VALIDATION = _param("data.validation", "How many images, or which share, are held out for validation.")
+REPORTING = _param("data.reporting", "How many images, or which share, only report on what was chosen.")
 MODEL_TARGET = _param("model._target_", "The function that builds the model.")
 PLANNED_EPOCHS = _param("trainer.epochs", "How many epochs the run trains at the most.")
 SAMPLER = _param("sweep.sampler", "How a search chooses the values of its trials.", "the run is a search")
@@ -515,6 +551,16 @@ def resumption(number: int) -> str:
 def tested(name: str) -> str:
     """Return the name of a metric of the test set."""
     return f"{_TEST}{name}"
+
+
+def reported(name: str) -> str:
+    """Return the name of a metric of the images that nothing was selected on."""
+    return f"{_REPORT}{name}"
+
+
+def reported_by(objective: str) -> str:
+    """Return the metric of the images that nothing was selected on that goes with an objective."""
+    return reported(objective.removeprefix(_VAL))
 
 
 def tested_by(objective: str, known: Iterable[str]) -> str:

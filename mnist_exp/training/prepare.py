@@ -8,6 +8,7 @@ import keras
 from mnist_exp import data
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Dataset, Split
+from mnist_exp.data.lazy import Examples, rows
 from mnist_exp.tasks.task import Array
 from mnist_exp.training import build, kept_graph, loss, own_callbacks, testing
 from mnist_exp.training.build import Models
@@ -64,9 +65,17 @@ class Training:
 
     def test(self) -> tuple[Array, dict[str, float]]:
         """Return the predictions for the test images, float32 (n, outputs), and each metric of them by its name."""
-        models, goal, dataset = self.models, self.models.goal, self.dataset
+        return self._tested(self.dataset.x_test, self.dataset.y_test)
+
+    def report(self) -> dict[str, float]:
+        """Return each metric of the images that nothing was selected on; empty where there are none."""
+        if not len(aside := self.split.reported):
+            return {}
+        return self._tested(rows(self.dataset.x_train, aside), self.dataset.y_train[aside])[1]
+
+    def _tested(self, x: Examples, y: Array) -> tuple[Array, dict[str, float]]:
+        models, goal = self.models, self.models.goal
         twin = kept_graph.traced(models.training_model) if goal.is_raw else None
-        x, y = dataset.x_test, dataset.y_test
         return testing.test(models.inference_model, twin, goal.tested_by, goal.task, self.scores, x, y)
 
     def _validated(self) -> Metrics:

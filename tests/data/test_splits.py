@@ -210,6 +210,54 @@ def test_groups_are_never_torn_apart(groups, images, share, seed):
         assert "whole groups stay together" in found.told[0]
 
 
+@pytest.mark.parametrize(("limit", "reporting", "count"), [(None, 0.1, 400), (1000, 0.2, 200), (None, 300, 300)])
+def test_images_to_report_on_are_the_same_for_every_seed_and_in_no_other_part(data, limit, reporting, count):
+    first, second = (split(data, limit=limit, validation=0.1, seed=s, reporting=reporting) for s in (1, 2))
+    np.testing.assert_array_equal(first.reported, second.reported)
+    assert not np.array_equal(first.held_out, second.held_out)
+    for each in (first, second):
+        assert len(each.reported) == count
+        assert len(each.held_out) == (limit or 4000) / 10, "a share of all that are used"
+        parts = np.concatenate([each.trained, each.held_out, each.reported])
+        assert len(np.unique(parts)) == len(parts) == (limit or 4000)
+        np.testing.assert_array_equal(positions(each.x_train), each.trained)
+    shares = np.bincount(data.y_train[first.reported]) / np.bincount(data.y_train)
+    assert np.ptp(shares) < 0.03, "each class by its share"
+
+
+@pytest.mark.parametrize("validation", ["own", 0.1])
+def test_without_images_to_report_on_a_split_is_as_it_was(data, validation):
+    given = Source((data.x_train, data.y_train), (data.x_test, data.y_test), place="a test",
+                   validation=(data.x_test, data.y_test))  # fmt: skip
+    brings = from_source("digits", given, Classification())
+    now = split(brings, limit=2000, validation=validation, seed=3, reporting=500)
+    assert len(now.reported) == 500
+    assert now.validated_on == ("own" if validation == "own" else "held out")
+    assert len(split(brings, limit=2000, validation=validation, seed=3).reported) == 0
+
+
+@pytest.mark.parametrize(
+    ("validation", "reporting", "words"),
+    [
+        ("test", 0.1, "data.reporting=0.1 is for the honest value .* data.validation=test may choose nothing"),
+        (0.1, 4000, "data.reporting=4000 would set aside 4,000 of 4,000 training images"),
+        (2000, 2000, "data.validation=2000 would hold out 2,000 of 2,000 training images"),
+    ],
+)
+def test_images_to_report_on_need_others_to_select_on(data, validation, reporting, words):
+    with pytest.raises(DataError, match=words):
+        split(data, limit=None, validation=validation, seed=1, reporting=reporting)
+
+
+def test_groups_of_the_images_to_report_on_are_whole():
+    groups = np.arange(600) // 6
+    train, test = ((np.zeros((n, 4, 4), np.uint8), np.arange(n) % 3) for n in (600, 3))
+    source = Source(train, test, place="a test", groups=groups)
+    found = split(from_source("g", source, Classification()), limit=None, validation=0.1, seed=1, reporting=0.2)
+    parts = [set(groups[part]) for part in (found.trained, found.held_out, found.reported)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 100
+
+
 def test_groups_that_cannot_be_are_told():
     with pytest.raises(DataError, match="all training images are of one group, '5'"):
         small([0, 1], groups=np.array([5, 5]))

@@ -144,6 +144,7 @@ def test_new_option_at_its_default_is_no_difference():
 
 def test_options_that_recorded_runs_lack_get_their_defaults():
     assert defaults_since() == {
+        "data.reporting": None,
         "data.standardize": False,
         "trainer.backend": "tensorflow",
         "trainer.devices": 1,
