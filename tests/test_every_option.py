@@ -254,6 +254,7 @@ ELSEWHERE = {
     "sweep.together": ("training/test_vectorized.py", "test_sweep_trains_in_groups_with_a_whole_run_each"),
     "sweep.zip": (_SWEEP, "test_points_and_zip"),
     "sweep.points": (_SWEEP, "test_points_and_zip"),
+    "sweep.where": ("sweeps/test_choices.py", "test_choice_has_values_of_its_own_for_an_option_of_all"),
     "sweep.start_from": ("sweeps/test_start.py", "test_results_of_a_grid_and_of_a_search_are_known"),
     "sweep.try_first": ("sweeps/test_start.py", "test_points_outside_the_space_are_refused_by_name"),
     "sweep.reuse": ("sweeps/test_identity.py", "test_search_without_reuse_gets_a_new_study"),

@@ -186,6 +186,8 @@ def _describe(override: Override, error: Exception, loader: ConfigLoader, config
         if value is not None and now != value:
             return f"{written} is not allowed: {key} is {show(now)}, which ~{key} alone would remove"
         return f"{written} is not allowed: {key}={show(now)} cannot be removed"
+    if isinstance(value, dict) and "Sweep(" in repr(value):
+        return f'{written} is not allowed: inside of {{…}} several values are a text, in quotes: "interval(0,0.3)"'
     if isinstance(value, dict) and (inner := _unknown_inside(key, value, config)):
         return inner
     return f"{key}={show(value)} is not allowed: {reason(error)}"

@@ -31,6 +31,11 @@ Reporting = Annotated[
 Points = Annotated[
     list[dict[str, Any]], Field(min_length=1), Allowed("a list of combinations: [{model.filters: 16, seed: 1}, …]")
 ]
+Where = Annotated[
+    dict[str, dict[str, dict[str, Any]]],
+    Field(min_length=1),
+    Allowed("the values that a choice has for itself: {model: {mlp: {model.dropout: 'interval(0,0.3)'}}}"),
+]
 FirstPoints = Annotated[
     Literal["defaults"] | Annotated[list[Literal["defaults"] | dict[str, Any]], Field(min_length=1)],
     Allowed("defaults, or a list of points: [defaults, {model.filters: 16, model.dropout: 0.1}, …]"),
@@ -134,6 +139,7 @@ class SweepSettings:
     together: Count = 1
     zip: bool = False
     points: Points | None = None
+    where: Where | None = None
     start_from: RunIds | None = None
     try_first: FirstPoints | None = None
     reuse: bool | Literal["any"] = True

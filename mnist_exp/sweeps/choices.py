@@ -107,7 +107,7 @@ def hints(space: Space, every: Sequence[Combination]) -> Iterator[str]:
     for option, when in limited:
         if when is None or option.startswith("+"):
             continue
-        others = [each.choices for each in every if not when.holds(each.choices) and each.takes(option)]
+        others = [each.choices for each in every if not each.has(option) and each.takes(option)]
         if names := dict.fromkeys(words_of({group: each[group] for group in when.groups}) for each in others):
             yield (
                 f"{option} applies to {when.words} only, though {' and '.join(names)} could take it too: "
@@ -123,7 +123,12 @@ def rows(space: Space, *, are_counted: bool) -> dict[str, str]:
         are_counted: whether to say how many jobs each choice has.
     """
     short = short_names(space.keys)
-    limited = [f"{short[axis.key]} to {axis.when.words}" for axis in space.axes if axis.when is not None]
+    keys = [axis.key for axis in space.axes]
+    limited = [
+        f"{short[axis.key]}{f' {axis.words}' * (keys.count(axis.key) > 1)} to {axis.when.words}"
+        for axis in space.axes
+        if axis.when is not None
+    ]
     limited += [f"{redact(text)} to {when.words}" for text, when in space.partly]
     if not limited:
         return {}

@@ -143,7 +143,7 @@ def _with_choices(
     with compose.composer(config_dir) as loader:
         points = PointComposer(loader, config)
         every = choices.combinations(space, loader, points)
-        if not every:
+        if not every and how.where is None:
             return space
         space = own_lists.added(space, every, points.with_hydra(space.fixed), arguments, how)
         space = choices.conditioned(space, every)

@@ -11,8 +11,9 @@ from mnist_exp.composition.compose import composer
 from mnist_exp.composition.overrides import read_all
 from mnist_exp.composition.points import PointComposer
 from mnist_exp.config.schema import SweepSettings
+from mnist_exp.errors import SettingsError
 from mnist_exp.search.parsing import parse
-from mnist_exp.sweeps import choices
+from mnist_exp.sweeps import choices, own_lists
 
 CHECKED = ["-m", "data=mnist_5k", "data.validation=50", "sweep.dry_run=true"]
 
@@ -153,3 +154,44 @@ def test_screen_says_what_applies_to_which_jobs():
         re.M,
     )
     assert "\n6 jobs, 6 to do" in "".join(running.out)
+
+
+def with_lists(*words, **how):
+    with composer(None) as loader:
+        points = PointComposer(loader)
+        settings = SweepSettings(**how)
+        space = parse({}, words, settings, loader)
+        every = choices.combinations(space, loader, points)
+        space = own_lists.added(space, every, points.with_hydra(space.fixed), words, settings)
+        return choices.conditioned(space, every)
+
+
+def test_choice_has_values_of_its_own_for_an_option_of_all():
+    where = {"model": {"mlp": {"model.dropout": "0,0.1"}, "cnn": {"model.kernel_size": 3}}}
+    space = with_lists("model=cnn,mlp,lenet5", "model.dropout=0.3,0.5", where=where)
+    assert [" ".join(job) for job in space.grid()] == [
+        *(f"model=cnn model.dropout={dropout} model.kernel_size=3" for dropout in (0.3, 0.5)),
+        *(f"model=mlp model.dropout={dropout}" for dropout in (0, 0.1)),
+        *(f"model=lenet5 model.dropout={dropout}" for dropout in (0.3, 0.5)),
+    ]
+
+
+def test_each_choice_has_an_interval_of_its_own_in_a_study():
+    where = {"model": {"mlp": {"model.dropout": "interval(0,0.3)"}, "cnn": {"model.dropout": "interval(0,0.7)"}}}
+    space = with_lists("model=cnn,mlp,lenet5", where=where)
+    assert space.words == "model cnn,mlp,lenet5 × dropout 0.0…0.7 (model=cnn) × dropout 0.0…0.3 (model=mlp)"
+    assert [axis.parameter for axis in space.axes][1:] == ["model.dropout (model=cnn)", "model.dropout (model=mlp)"]
+    assert space.keys == ("model", "model.dropout")
+
+
+@pytest.mark.parametrize(
+    "where, told",
+    [
+        ({"model": {"mpl": {"model.dropout": "0,0.1"}}}, "sweep.where: model=mpl is not swept over: did you mean mlp?"),
+        ({"augment": {"none": {"seed": "1,2"}}}, "sweep.where: augment is not swept over: give it several choices"),
+        ({"model": {"mlp": {"model.dropout": "interval(1,0)"}}}, "its start 1.0 must be below its end 0.0"),
+    ],
+)
+def test_values_of_no_choice_and_empty_intervals_are_refused(where, told):
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        with_lists("model=cnn,mlp", where=where)
