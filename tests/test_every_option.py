@@ -245,6 +245,8 @@ ELSEWHERE = {
     "sweep.sampler": (_STUDY, "test_each_sampler_stays_inside_the_space"),
     "sweep.n_trials": (_SWEEP, "test_search_prunes_continues_and_is_shared"),
     "sweep.timeout_s": (_SWEEP, "test_search_starts_no_trial_after_its_time"),
+    "sweep.budget_epochs": ("sweeps/test_budget.py", "test_budget_of_epochs_ends_a_search_and_more_goes_on"),
+    "sweep.budget_s": ("search/test_budget.py", "test_seconds_of_all_trials_count"),
     "sweep.seed": (_STUDY, "test_another_seed_draws_other_trials"),
     "sweep.pruner": (_STUDY, "test_pruners_are_made_from_the_settings"),
     "sweep.prune_after": (_STUDY, "test_pruners_stop_no_trial_before_its_first_epochs"),

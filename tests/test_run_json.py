@@ -134,7 +134,7 @@ def test_nobody_who_reads_is_no_fault():
 
 
 def test_dry_run_lists_the_jobs_that_are_planned():
-    document, told = command("-m", *SMALL, HELD, "model.dropout=0.3,0.5", "sweep.dry_run=true")
+    document, told = command("-m", *SMALL, HELD, "model.dropout=0.3,0.5", "sweep.dry_run=jobs")
     assert (document["status"], document["run_id"], document["best"]) == ("PLANNED", None, None)
     assert [(job["options"], job["outcome"]) for job in document["jobs"]] == [
         ({"model.dropout": 0.3}, "left"),

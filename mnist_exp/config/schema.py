@@ -130,6 +130,8 @@ class SweepSettings:
     sampler: Literal["tpe", "random", "qmc", "cmaes", "nsgaii", "gp"] | None = None
     n_trials: Count = 20
     timeout_s: Positive | None = None
+    budget_epochs: Count | None = None
+    budget_s: Positive | None = None
     seed: Seed = 0
     pruner: Literal["none", "asha", "hyperband", "median"] = "none"
     prune_after: Count = 1
@@ -148,7 +150,7 @@ class SweepSettings:
     max_failure_rate: Share | None = None
     job_timeout_s: Positive | None = None
     seeds: Count = 1
-    dry_run: bool = False
+    dry_run: bool | Literal["jobs"] = False
 
 
 @dataclass(frozen=True)

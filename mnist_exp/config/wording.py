@@ -90,3 +90,18 @@ def short_name(name: str) -> str:
     """Return a name for a terminal, cut to 60 characters, with invisible and control characters escaped."""
     plain = printable(name[:_LONGEST])
     return plain if len(name) <= _LONGEST else f"{plain}…"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with the unit that suits it: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with the unit that suits it: 12 kB, 3.4 MB, 1.2 GB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return plural(count, "byte")

@@ -36,7 +36,7 @@ from mnist_exp.runtime import retries
 from mnist_exp.runtime.reasons import reason
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import attributes
+from mnist_exp.search import attributes, budget
 from mnist_exp.search.space import label, values_of
 from mnist_exp.tracking import names, store
 
@@ -264,6 +264,8 @@ class Attempt:
         def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
             value, seconds = metrics[settings.objective], metrics[names.EPOCH_TIME_S] * self.trained_together
             self.out.write("epoch", epoch=epoch, objective=value, seconds=seconds)
+            if self.trial is not None:
+                budget.note_epoch(self.trial, seconds)
             return not (self.trial is not None and self._is_hopeless(epoch, epochs, value))
 
         def wants_model(objective: float) -> bool:

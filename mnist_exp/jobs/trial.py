@@ -1,5 +1,7 @@
 """One trial of a search: asked of the study as the job starts, so that it knows all results so far."""
 
+import functools
+import time
 from typing import TYPE_CHECKING
 
 from mnist_exp.jobs import events
@@ -28,6 +30,12 @@ def begun_key(job: int) -> str:
     return f"trial-{job}"
 
 
+def _is_over(assignment: Assignment) -> bool:
+    """Tell whether no further trial may start, whatever is left of the budget."""
+    late = assignment.deadline is not None and time.time() > assignment.deadline
+    return late or events.is_given_up(assignment.folder)
+
+
 def _run(assignment: Assignment, search: Study, opened: "optuna.Study", out: events.Writer) -> float:
     from optuna.trial import TrialState
 
@@ -35,7 +43,7 @@ def _run(assignment: Assignment, search: Study, opened: "optuna.Study", out: eve
     if (lost := events.begun(assignment.folder, job)) is not None:
         # This job was started before, and its machine is gone: whoever asks next goes on with that trial.
         search.give_back(opened, int(lost))
-    claimed = search.claim(opened)
+    claimed = search.claim(opened, functools.partial(_is_over, assignment))
     if claimed is None:
         out.write("skipped")
         return NO_RESULT

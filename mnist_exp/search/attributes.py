@@ -12,6 +12,7 @@ INTERRUPTED, NUMBER = "mnist_exp.interrupted", "mnist_exp.number"
 FROM = "mnist_exp.from_sweep"  # Of a result of an earlier sweep: its run there.
 FIRST = "mnist_exp.try_first"  # The values that were to be tried first, of the trial that was queued for them.
 SEED = "mnist_exp.seed"  # Of a trial that tries a point with another seed than the first.
+SPENT = "mnist_exp.spent"  # Of a trial: epochs that it trained itself, and their seconds.
 FIXED = "fixed_params"  # Optuna's own, of a trial whose values were queued.
 
 

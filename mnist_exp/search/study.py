@@ -17,7 +17,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import distributions, next_trial, seeds, storage
+from mnist_exp.search import budget, distributions, next_trial, seeds, storage
 from mnist_exp.search.attributes import (
     FIXED,
     FROM,
@@ -40,6 +40,7 @@ from mnist_exp.tracking import names, run_folder
 if TYPE_CHECKING:
     import optuna
 
+_LOOK_S = 1.0
 _OWNER_IS_RECORDED_S = 60.0  # A process records itself as the owner of its trial within this time.
 
 
@@ -94,7 +95,7 @@ class Study:
                 study_name=self.name,
                 storage=kept,
                 sampler=self._sampler(),
-                pruner=_pruner(self.settings, self.epochs),
+                pruner=pruner(self.settings, self.epochs),
                 directions=list(self.directions),
                 load_if_exists=True,
             )
@@ -128,15 +129,27 @@ class Study:
         started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and counts(t)]
         return max(self.settings.n_trials - len(started), 0)
 
-    def claim(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]] | None":
+    def claim(
+        self, study: "optuna.Study", is_over: Callable[[], bool] = lambda: False
+    ) -> "tuple[optuna.Trial, list[str]] | None":
         """Start the next trial in this process.
 
         Several processes may see that one trial is left, and each starts one. No storage can count and start a trial in
         one step, but every storage numbers its trials: a process whose number is too high gives its trial up again.
 
-        Returns: the trial and its overrides; None if all trials have been started.
+        Args:
+            study: opened.
+            is_over: asked while this waits for other trials, whether it shall no longer.
+        Returns: the trial and its overrides; None if all trials have been started, or the budget is spent.
         """
         while True:
+            now = budget.state(study.get_trials(deepcopy=False), self.settings, self.epochs)
+            if now == "over" or (now == "wait" and is_over()):
+                return None
+            if now == "wait":
+                if not self.requeue_dead(study):
+                    time.sleep(_LOOK_S)
+                continue
             trial = next_trial.begin(self._situation(study, has_room=self.left(study) > 0))
             if trial is None:
                 if self.requeue_dead(study):
@@ -146,6 +159,9 @@ class Study:
             *before, kept = study.get_trials(deepcopy=False)[: trial.number + 1]
             if seeds.is_taken(before, kept):
                 self.interrupt(study, kept, again=False)
+                continue
+            if budget.state(before, self.settings, self.epochs) != "open":
+                self.interrupt(study, kept)  # Another process was quicker; it is for whoever comes next.
                 continue
             if sum(counts(earlier) for earlier in before) < self.settings.n_trials:
                 return trial, overrides
@@ -293,7 +309,8 @@ def importances(study: "optuna.Study") -> dict[str, float]:
         return {}
 
 
-def _pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner":
+def pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner":
+    """Return Optuna's pruner of a search; `epochs` are those of its longest trial."""
     from optuna import pruners
 
     first = settings.prune_after

@@ -6,7 +6,8 @@ from typing import Any
 
 from mnist_exp.config.nested import flatten
 from mnist_exp.experiment import as_data
-from mnist_exp.sweeps import leaderboard, summary
+from mnist_exp.pricing.price import Price
+from mnist_exp.sweeps import leaderboard, spending, summary
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.configurations import Configuration
 from mnist_exp.sweeps.leaderboard import Row
@@ -39,13 +40,16 @@ def recorded(call: SweepCall, outcome: Outcome, status: str, parent: ParentRun |
     return written.stored(outcome.parent)
 
 
-def of_sweep(run: StoredRun, outcome: Outcome, errors: Sequence[str] = ()) -> dict[str, Any]:
+def of_sweep(
+    run: StoredRun, outcome: Outcome, errors: Sequence[str] = (), price: Price | None = None
+) -> dict[str, Any]:
     """Return a sweep with its jobs, in the order of its leaderboard.
 
     Args:
         run: its parent run as it is recorded, or would be.
         outcome: of it.
         errors: why it is not finished; empty if all went well.
+        price: of what is left, of a sweep that was only looked at.
     """
     settings = outcome.plan.settings
     best = outcome.ranked[0] if outcome.ranked else None
@@ -61,6 +65,8 @@ def of_sweep(run: StoredRun, outcome: Outcome, errors: Sequence[str] = ()) -> di
         "best": jobs[0] if best is not None else None,
         "chance": outcome.within_chance,
         "selected": dataclasses.asdict(selected) if (selected := outcome.selected) else None,
+        "budget": None if (spent := spending.of(outcome)) is None else spent.as_data(),
+        "price": None if price is None else price.as_data(),
     }
     return as_data.document("sweep", run, found)
 

@@ -135,6 +135,14 @@ class SweepHistory:
         """Return the runs with these ids."""
         return self._search(Wanted(run_ids=run_ids)) if run_ids else []
 
+    def finished(self, most: int) -> list[StoredRun]:
+        """Return the newest runs that are FINISHED and no sweeps."""
+        return self._search(Wanted(names.JOB_KEY, status="FINISHED", most=most))
+
+    def sweeps(self, most: int) -> list[StoredRun]:
+        """Return the parent runs of the newest sweeps that are FINISHED."""
+        return self._search(Wanted(names.SWEEP, status="FINISHED", most=most))
+
     def children(self, parent: str) -> list[StoredRun]:
         """Return the runs of a sweep's jobs, newest first.
 

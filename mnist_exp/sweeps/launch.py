@@ -111,7 +111,7 @@ def launching(make_launcher: Callable[[Task], Launcher], call: SweepCall, *, at_
         yield Launch(task, launcher)
         return
     launcher.workers.job_timeout_s = call.how.job_timeout_s
-    launcher.workers.work = _work(call)
+    launcher.workers.work = work_of(call)
     if at_once:
         launcher.workers.start()
     try:
@@ -120,7 +120,8 @@ def launching(make_launcher: Callable[[Task], Launcher], call: SweepCall, *, at_
         launcher.workers.stop()
 
 
-def _work(call: SweepCall) -> Work:
+def work_of(call: SweepCall) -> Work:
+    """Return what the workers of a sweep are for."""
     trainer, plan = call.plan.settings.trainer, call.plan
     return Work(
         jobs=call.how.n_trials if call.study else len(plan.jobs),

@@ -1,5 +1,6 @@
 """The plan of a sweep: all its jobs, composed and checked before the first one starts."""
 
+import contextlib
 import dataclasses
 import json
 import operator
@@ -56,6 +57,25 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One job as it is composed, and the data that it uses, for its price.
+
+    Args:
+        settings: of it.
+        data_sha256: digest of its data.
+        trained_on: number of images that it is trained on.
+        validated_on: number of images that it is validated on.
+        tested_on: number of images that it is tested on.
+    """
+
+    settings: Settings
+    data_sha256: str
+    trained_on: int
+    validated_on: int
+    tested_on: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a sweep is going to run.
 
@@ -72,6 +92,7 @@ class Plan:
         alone: what a command of its own needs, beside a job's overrides, to be the same experiment.
         files: SHA-256 of each file that a builder of any job reads, with the option that names it.
         data_bytes: that the largest data set of the jobs has in memory.
+        samples: of a grid, each of `jobs`, where that was asked for; of a search, the corners of its space.
     """
 
     space: Space
@@ -86,6 +107,7 @@ class Plan:
     alone: Alone = field(default_factory=Alone)
     files: tuple[str, ...] = ()
     data_bytes: int = 0
+    samples: tuple[Sample, ...] = ()
 
 
 def make(
@@ -95,6 +117,7 @@ def make(
     *,
     is_search: bool,
     together: bool = False,
+    keep: bool = False,
 ) -> Plan:
     """Make the plan of a sweep: load the data, and check every job of a grid, or every corner of a search space.
 
@@ -104,6 +127,7 @@ def make(
         sweep: the configuration of the sweep, with what the section `hydra` has in all its jobs.
         is_search: whether the sweep is a search; else a grid.
         together: whether to find out which jobs can be trained together.
+        keep: whether to keep the settings of each job, which take much memory where there are many.
     Raises: SettingsError: jobs have mistakes; each mistake is named once, with the first job that has it.
     """
     points = list(space.corners() if is_search else space.grid())
@@ -122,11 +146,14 @@ def make(
         )
     data = _check_data(settings, points, space)
     jobs: dict[str, Planned] = {}
+    samples: dict[str, Sample] = {}
     hide = redact_many()
     for number, (overrides, each, of_it) in enumerate(zip(points, settings, data, strict=True)):
         key = job_key(each, of_it.sha256)
         command = provenance.command_of(alone.overrides(overrides, number), config_dir, hide)
         if key not in jobs:
+            if keep:
+                samples[key] = Sample(each, of_it.sha256, of_it.trained_on, of_it.validated_on, of_it.tested_on)
             facts = label(overrides, space.keys), key, number, each.trainer.epochs, command
             program, why = None, None
             if together:
@@ -146,6 +173,7 @@ def make(
         alone,
         tuple(sorted(files)),
         max(each.data_bytes for each in data),
+        tuple(samples.values()),
     )
 
 
@@ -194,11 +222,13 @@ def _check_same(settings: Sequence[Settings]) -> None:
 
 
 class _Data(NamedTuple):
-    """Of one job's data: digest, number of validation images, whether these are the test images, bytes in memory."""
+    """Of one job's data: digest, how many images of each kind, whether validation is on the test images, bytes."""
 
     sha256: str
+    trained_on: int
     validated_on: int
     is_on_test: bool
+    tested_on: int
     data_bytes: int
 
 
@@ -209,7 +239,7 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
     """
     checked: list[_Data] = []
     loaded: dict[str, Dataset] = {}
-    validated_on: dict[str, tuple[int, bool]] = {}
+    counts: dict[str, tuple[int, int, bool]] = {}
     refused: set[str] = set()  # Not tried again: another try would fail too, and may wait for a network.
     problems: dict[str, str] = {}
     for each, overrides in zip(settings, points, strict=True):
@@ -228,9 +258,9 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
         if loader in refused:
             continue
         try:
-            if uses not in validated_on:
+            if uses not in counts:
                 loaded[loader], split = preflight.load_data(each, loaded.get(loader))
-                validated_on[uses] = len(split.y_val), split.validated_on_test
+                counts[uses] = len(split.y_train), len(split.y_val), split.validated_on_test
         except SettingsError as error:
             if loader not in loaded:
                 refused.add(loader)
@@ -239,7 +269,34 @@ def _check_data(settings: Sequence[Settings], points: Sequence[Sequence[str]], s
                 problems.setdefault(problem, f"{name}: {problem}" if name else problem)
             continue
         data = loaded[loader]
-        checked.append(_Data(data.sha256, *validated_on[uses], data.bytes_in_memory))
+        checked.append(_Data(data.sha256, *counts[uses], len(data.y_test), data.bytes_in_memory))
     if problems:
         raise SettingsError(list(problems.values()))
     return checked
+
+
+def sampled(points: Sequence[Sequence[str]], space: Space, config_dir: str | None, sweep: DictConfig) -> list[Sample]:
+    """Return points of a space as jobs; those that have a mistake are left out.
+
+    Args:
+        points: overrides of each.
+        space: that they are of.
+        config_dir: the user's folder with configuration groups; None if there is none.
+        sweep: the configuration of the sweep.
+    """
+    found: list[tuple[Sequence[str], Settings]] = []
+    with compose.composer(config_dir) as loader:
+        composer = PointComposer(loader, sweep)
+        for number, overrides in enumerate(points):
+            with contextlib.suppress(SettingsError):
+                settings, problems = composer.check(overrides, number)
+                if settings is not None and not problems:
+                    found.append((overrides, settings))
+    try:
+        data = _check_data([each for _, each in found], [overrides for overrides, _ in found], space)
+    except SettingsError:
+        return []
+    return [
+        Sample(each, of_it.sha256, of_it.trained_on, of_it.validated_on, of_it.tested_on)
+        for (_, each), of_it in zip(found, data, strict=True)
+    ]

@@ -14,6 +14,7 @@ from typing import Any
 from rich.live import Live
 from rich.text import Text
 
+from mnist_exp.config.wording import duration
 from mnist_exp.jobs import events
 from mnist_exp.runtime import notebooks
 from mnist_exp.runtime.terminal import Screen
@@ -235,10 +236,3 @@ class Progress:
         if not self._said_time_left and not self._screen.is_live and self._shown is None:
             self._said_time_left = True
             self._screen.out.print(f"time left{self._time_left().removesuffix(' left')}")
-
-
-def duration(seconds: float) -> str:
-    """Return a time with the unit that suits it: 40 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

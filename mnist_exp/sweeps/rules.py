@@ -27,6 +27,8 @@ _OF_A_SEARCH = (
     "pruner",
     "minimize_too",
     "timeout_s",
+    "budget_epochs",
+    "budget_s",
     "n_trials",
     "seed",
     "prune_after",

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from mnist_exp.config import wording
 from mnist_exp.config.schema import Settings, SweepSettings
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.experiment import own_code, recall
 from mnist_exp.experiment.summary import board
 from mnist_exp.jobs.crew import Crew
+from mnist_exp.pricing.price import Price
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.sweeps import choices, conclusion, configurations, description, leaderboard
@@ -20,6 +22,7 @@ from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.plan import Plan
+from mnist_exp.sweeps.spending import of as spending_of
 from mnist_exp.tracking import names, runs, tracker
 from mnist_exp.tracking.runs import StoredRun
 
@@ -56,6 +59,8 @@ def announce(
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         rows["search"] = f"{how.sampler or 'tpe'}, seed {how.seed}{pruner}; study {outcome.study.name}"
         rows |= start or {}
+    if (spending := spending_of(outcome)) is not None:
+        rows["budget"] = f"{spending.words} spent so far"
     if crew is not None and left:
         rows["run on"] = crew.words
     if outcome.parent:
@@ -127,6 +132,7 @@ def show_jobs(
         how: the options `sweep.*`.
         start: what a search starts with, as `Start.words` has it.
     """
+    nothing_run = f"nothing was run (sweep.dry_run={wording.text(how.dry_run)})"
     if not rows:
         pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         search = {
@@ -134,7 +140,7 @@ def show_jobs(
             **choices.rows(plan.space, are_counted=False),
             "by": f"{how.sampler or 'tpe'}, seed {how.seed}, {how.n_trials} trials{pruner}",
             **(start or {}),
-            "checked": "the corners of the space; nothing was run (sweep.dry_run=true)",
+            "checked": f"the corners of the space; {nothing_run}",
         }
         screen.table(search)
         return
@@ -152,7 +158,23 @@ def show_jobs(
     ]
     screen.columns(["job", "what differs", "state", "run"], lines, left=("what differs", "state", "run"))
     left = sum(row.outcome == "left" for row in rows)
-    screen.out.print(f"\n{len(rows)} job{'s' * (len(rows) != 1)}, {left} to do; nothing was run (sweep.dry_run=true)")
+    screen.out.print(f"\n{len(rows)} job{'s' * (len(rows) != 1)}, {left} to do; {nothing_run}")
+
+
+def show_price(screen: Screen, price: Price) -> None:
+    """Print what the jobs that are left will cost.
+
+    Args:
+        screen: to print on.
+        price: of them.
+    """
+    screen.out.print()
+    screen.table(price.words)
+    if not price.disk.fits:
+        disk = price.disk
+        fix = "tracking.keep_models=best:5 keeps the best models only" if disk.bytes_of_models else "free some"
+        needed, free = wording.size(disk.bytes_kept + disk.bytes_meanwhile), wording.size(disk.free or 0)
+        screen.warn(f"these jobs will not fit on the disk: they take {needed}, and {free} are free: {fix}")
 
 
 def _why(row: Row) -> str:
@@ -178,7 +200,12 @@ def show(
             screen.out.print(f"* done by other code: {own_code.words(marked)}")
         screen.out.print()
     rows = _result(outcome, concluded)
-    if outcome.count("left") or outcome.count("killed"):
+    spending = spending_of(outcome)
+    if spending is not None:
+        rows["budget"] = f"{spending.words} spent"
+    if spending is not None and spending.ended:
+        rows["rest"] = spending.fix
+    elif outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "run the same command again to finish"
     if outcome.study is not None and ranked:
         rows["study"] = outcome.study.how_to_look

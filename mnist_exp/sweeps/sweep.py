@@ -32,6 +32,7 @@ from mnist_exp.sweeps import (
     finished,
     own_lists,
     plan,
+    priced,
     recovery,
     reuse,
     rules,
@@ -43,7 +44,7 @@ from mnist_exp.sweeps import (
 )
 from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
 from mnist_exp.sweeps.history import SweepHistory
-from mnist_exp.sweeps.launch import Launch, launching
+from mnist_exp.sweeps.launch import Launch, launching, work_of
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.parent_run import ParentRun, find_running, open_parent
@@ -79,11 +80,7 @@ def sweep(
     with env_override(_variables(config)), hydra_section.resolving(copy.deepcopy(config)):
         call = _check(params, arguments, config, loader)
         if call.how.dry_run:
-            rows = [] if call.study else call.rows_of_grid(_peek(call))
-            summary.show_jobs(call.screen, rows, call.plan, call.how, call.start.words)
-            if on_end is not None:
-                outcome = Outcome(call.plan, call.how, rows, None, call.study)
-                on_end(as_data.of_sweep(as_data.recorded(call, outcome, as_data.PLANNED, None, time.time()), outcome))
+            _show_plan(call, config, on_end)
             return None
         backends.choose(
             call.plan.settings.trainer.backend
@@ -93,6 +90,21 @@ def sweep(
             launching(make_launcher, call, at_once=not finished.seems(call)) as launch,
         ):
             return _run(call, launch, hears)
+
+
+def _show_plan(call: SweepCall, config: DictConfig, on_end: Listener | None) -> None:
+    """Show what would be done, and what that would cost."""
+    rows = [] if call.study else call.rows_of_grid(_peek(call))
+    summary.show_jobs(call.screen, rows, call.plan, call.how, call.start.words)
+    price = None
+    if call.how.dry_run is True:
+        price = priced.of_sweep(call, rows, config, work_of(call))
+        if price is not None:
+            summary.show_price(call.screen, price)
+    if on_end is not None:
+        outcome = Outcome(call.plan, call.how, rows, None, call.study)
+        run = as_data.recorded(call, outcome, as_data.PLANNED, None, time.time())
+        on_end(as_data.of_sweep(run, outcome, price=price))
 
 
 def _variables(config: DictConfig) -> dict[str, str]:
@@ -115,7 +127,9 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     space = seeds.added(space, how.seeds, config.get("seed"), is_search=is_search)
     if is_search:
         rules.warn_of_sampler(how, space, screen)
-    made = plan.make(space, config_dir, config, is_search=is_search, together=how.together > 1)
+    made = plan.make(
+        space, config_dir, config, is_search=is_search, together=how.together > 1, keep=how.dry_run is True
+    )
     if made.settings.tracking.store == "mlflow":  # Before the workers start.
         store.check(store.locate(made.settings.tracking.uri))
     rules.check_together(how, made.settings)

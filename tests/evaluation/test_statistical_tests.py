@@ -279,3 +279,23 @@ def test_all_pairs_are_compared():
     groups = [named([float(i), i + 0.5]) for i in range(4)]
     assert list(compare_all(groups)) == list(itertools.combinations(range(4), 2))
     assert compare_all(groups[:1]) == {}
+
+
+@pytest.mark.parametrize(
+    ("effect", "seeds", "level", "expected"),
+    [(5.49, 2, 0.05, 0.45758), (3.1, 5, 0.005, 0.78480), (8, 2, 0.05, 0.62528)],
+)
+def test_power_is_known_where_scipys_noncentral_t_is_not(effect, seeds, level, expected):
+    assert statistical_tests.power(effect, seeds, PAIRED, level) == pytest.approx(expected, abs=1e-4)
+    assert statistical_tests.seeds_needed(effect, PAIRED, level) == {2: 3, 5: 6}[seeds]
+
+
+def test_power_never_falls_as_a_difference_grows():
+    for test in (PAIRED, WELCH):
+        for seeds in (2, 3, 50):
+            powers = [
+                statistical_tests.power(effect, seeds, test, LEVEL / 45) for effect in np.geomspace(0.01, 100, 99)
+            ]
+            assert powers == sorted(powers)
+            assert 0 < powers[0] < 0.01
+            assert powers[-1] > 0.99 or seeds == 2

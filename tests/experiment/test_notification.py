@@ -176,7 +176,7 @@ def test_sweep_is_told_once_as_a_whole(alone):
     (document,) = told()
     assert (document["schema"], document["status"]) == ("mnist_exp.sweep/1", "FINISHED")
     assert [job["outcome"] for job in document["jobs"]] == ["done", "done"]
-    run(*words, "sweep.dry_run=true")
+    run(*words, "sweep.dry_run=jobs")
     assert len(told()) == 1
     _, _, jobs = recorded()
     assert not any("notify" in job.data.tags["mnist_exp.command"] for job in jobs)

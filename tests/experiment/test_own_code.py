@@ -84,7 +84,7 @@ def test_job_of_a_grid_is_run_again_when_its_own_code_was_changed():
     assert "to do   0, 2 done already" in sweep("model.units=2,3")
 
     factor(2)
-    assert "1  units=2       to do: beside.py was changed since" in sweep("model.units=2,3", "sweep.dry_run=true")
+    assert "1  units=2       to do: beside.py was changed since" in sweep("model.units=2,3", "sweep.dry_run=jobs")
     text = sweep("model.units=2,3", "sweep.reuse=any")
     assert "to do   0, 2 done already" in text
     assert "2 jobs are counted, though done by other code: beside.py was changed since" in text
@@ -168,7 +168,7 @@ def test_resume_warns_of_changed_code_and_its_result_counts_for_no_sweep():
     )
     (run,) = runs("attributes.status = 'FINISHED'")
     assert "acme/parts.py was changed since" in run.data.tags["mnist_exp.resumption.1"]
-    planned = sweep("trainer.epochs=60", "model.units=2,3", "sweep.dry_run=true")
+    planned = sweep("trainer.epochs=60", "model.units=2,3", "sweep.dry_run=jobs")
     assert "1  units=2       to do: acme/parts.py was changed since" in planned
 
 
@@ -180,15 +180,15 @@ def test_interrupted_job_begins_anew_when_its_code_was_changed():
     running.end_with(143)
     begun = [run.info.run_id for run in runs("attributes.status = 'KILLED'") if "mnist_exp.job_key" in run.data.tags]
     assert begun
-    text = sweep("trainer.epochs=4000", "model.units=2,3", "sweep.dry_run=true")
+    text = sweep("trainer.epochs=4000", "model.units=2,3", "sweep.dry_run=jobs")
     assert "begun" in text
     assert "was changed" not in text
     Path("acme/parts.py").write_text(FILES["acme/parts.py"] + "LATER = 1\n")
-    text = sweep("trainer.epochs=4000", "model.units=2,3", "sweep.dry_run=true")
+    text = sweep("trainer.epochs=4000", "model.units=2,3", "sweep.dry_run=jobs")
     assert "to do: acme/parts.py was changed since" in text
     assert "begun" not in text
     assert "begun: acme/parts.py was changed since" in sweep(
-        "trainer.epochs=4000", "model.units=2,3", "sweep.dry_run=true", "sweep.reuse=any"
+        "trainer.epochs=4000", "model.units=2,3", "sweep.dry_run=jobs", "sweep.reuse=any"
     )
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mnist_exp.config.wording import duration
 from mnist_exp.jobs import events
 from mnist_exp.sweeps import figures
 from mnist_exp.sweeps.leaderboard import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
-from mnist_exp.sweeps.progress import duration
 
 NAN = math.nan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from real_runs import Running
 
-SWEEP = ["-m", "--config-dir=own", "data=mnist_5k", "data.validation=50", "sweep.dry_run=true"]
+SWEEP = ["-m", "--config-dir=own", "data=mnist_5k", "data.validation=50", "sweep.dry_run=jobs"]
 A = "hydra: {sweeper: {params: {model.dropout: '0.1,0.2'}}}\nmodel: {filters: 4}\n"
 B = "defaults:\n  - override /model: mlp\nhydra: {sweeper: {params: {optimizer.learning_rate: '0.01,0.1'}}}\n"
 

@@ -194,7 +194,7 @@ def test_finished_grid_is_recorded_anew_where_its_record_is_not_what_it_should_b
 
 def test_dry_run_shows_the_jobs_of_a_larger_sweep(swept):
     arguments, _, _, _, children = swept
-    shown = sweep(*arguments, "model.filters=1,2,4", "sweep.dry_run=true").stdout
+    shown = sweep(*arguments, "model.filters=1,2,4", "sweep.dry_run=jobs").stdout
     assert "6 jobs, 2 to do; nothing was run" in shown
     for name, run in children.items():
         assert re.search(rf"{re.escape(name)} +done +{run.info.run_id}", shown)
@@ -215,12 +215,12 @@ def test_larger_sweep_reuses_the_jobs_of_a_smaller_one(swept):
 
 def test_dry_run_of_a_search_shows_its_own_options(alone):
     asked = ["sweep=search", "sweep.n_trials=7", "sweep.sampler=random", "sweep.seed=3", "sweep.pruner=none"]
-    shown = sweep("data=mnist_5k", "data.validation=100", *asked, "sweep.dry_run=true").stdout
+    shown = sweep("data=mnist_5k", "data.validation=100", *asked, "sweep.dry_run=jobs").stdout
     assert "by       random, seed 3, 7 trials\n" in shown
 
 
 def test_dry_run_creates_no_store(alone):
-    sweep(*SMALL, "model.filters=1,2", "sweep.dry_run=true")
+    sweep(*SMALL, "model.filters=1,2", "sweep.dry_run=jobs")
     assert not Path("mlflow.db").exists()
     assert not Path("mlruns").exists()
 

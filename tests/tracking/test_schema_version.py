@@ -18,7 +18,7 @@ RUN = "a" * 32
 COMMANDS = {
     "run": SMALL,
     "run -m": ["-m", *SMALL, "seed=1,2"],
-    "run -m, to look only": ["-m", *SMALL, "seed=1,2", "sweep.dry_run=true"],
+    "run -m, to look only": ["-m", *SMALL, "seed=1,2", "sweep.dry_run=jobs"],
     "run, to resume": [f"resume={RUN}"],
     "rerun": [RUN],
     "deliver": [],
