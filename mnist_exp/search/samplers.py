@@ -12,6 +12,7 @@ from optuna import Study, samplers
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from mnist_exp.search.few_trials import FewTrials
 from mnist_exp.tracking import store
 
 
@@ -30,10 +31,11 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
     def __init__(self, name: str, seed: int, *, is_conditional: bool = False) -> None:
         self._name, self._seed, self._is_conditional = name, seed, is_conditional
         self._made: tuple[int, samplers.BaseSampler] | None = None
+        self._seen: tuple[int, FewTrials] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Call the sampler of this trial."""
-        return dict(self._for(trial).infer_relative_search_space(study, trial))
+        return dict(self._for(trial).infer_relative_search_space(self._few(study, trial), trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -42,13 +44,13 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
         # It takes half a second, at the end of which others see what was drawn: two that draw meanwhile draw the same.
         one_by_one = store.lock(f"gp {study.study_name}") if self._name == "gp" else contextlib.nullcontext()
         with one_by_one:
-            return dict(self._for(trial).sample_relative(study, trial, search_space))
+            return dict(self._for(trial).sample_relative(self._few(study, trial), trial, search_space))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Call the sampler of this trial."""
-        return self._for(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self._for(trial).sample_independent(self._few(study, trial), trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Call the sampler of this trial."""
@@ -57,6 +59,14 @@ class SeededSampler(samplers.BaseSampler):  # type: ignore[misc]
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Call the sampler of this trial."""
         self._for(trial).after_trial(study, trial, state, values)
+
+    def _few(self, study: Study, trial: FrozenTrial) -> Any:
+        """Return the study as TPE sees it, which goes through all trials at every ask."""
+        if self._name != "tpe" or len(study.directions) > 1:
+            return study
+        if self._seen is None or self._seen[0] != trial.number:
+            self._seen = trial.number, FewTrials(study)
+        return self._seen[1]
 
     def _for(self, trial: FrozenTrial) -> samplers.BaseSampler:
         if self._made is None or self._made[0] != trial.number:

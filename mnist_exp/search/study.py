@@ -287,8 +287,9 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
     """
     import optuna
 
+    params, seed = trial.params, trial.user_attrs.get(SEED)  # Copied each time that they are asked for.
     for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
-        is_same = other.params == trial.params and other.user_attrs.get(SEED) == trial.user_attrs.get(SEED)
+        is_same = other.params == params and other.user_attrs.get(SEED) == seed
         if is_same and FROM not in other.user_attrs:
             note_run(trial, other.user_attrs.get(RUN))
             return list(other.values)
