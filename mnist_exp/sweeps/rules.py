@@ -14,6 +14,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import Space, short_names
+from mnist_exp.tracking import names
 
 _OURS = "hydra_plugins.mnist_exp_plugins."
 _SLURM_IS_EARLY_S = 60
@@ -99,6 +100,15 @@ def warn_of_sampler(how: SweepSettings, space: Space, screen: Screen) -> None:
         screen.warn(
             f"sweep.sampler={how.sampler} draws {', '.join(limited)} at random, for it learns only of options that all "
             "trials have: sweep.sampler=tpe learns of these too"
+        )
+
+
+def warn_of_lucky_seed(space: Space, screen: Screen) -> None:
+    """Warn of a search that searches the seed, with others or alone."""
+    if any(axis.key == names.SEED for axis in space.axes):
+        screen.warn(
+            "a search over seed chooses the luckiest one, which is no better for new images: leave seed out, and let "
+            "sweep.seeds=5 try promising points with several"
         )
 
 

@@ -124,6 +124,8 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     rules.check(how, space, config.hydra.launcher)
     rules.warn_of_unused(how, screen)
     is_search = rules.is_search(how, space)
+    if is_search:
+        rules.warn_of_lucky_seed(space, screen)
     space = seeds.added(space, how.seeds, config.get("seed"), is_search=is_search)
     if is_search:
         rules.warn_of_sampler(how, space, screen)

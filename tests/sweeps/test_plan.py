@@ -374,6 +374,13 @@ def test_option_of_a_pruner_without_one_is_told(capsys):
     assert capsys.readouterr().err == "warning: sweep.prune_after=5 has no effect without sweep.pruner\n"
 
 
+def test_search_over_the_seed_is_told_that_it_chooses_luck(capsys):
+    rules.warn_of_lucky_seed(parse({}, ["seed=range(1,9)", "model.filters=2,4"], SweepSettings()), Screen())
+    assert "chooses the luckiest one" in capsys.readouterr().err
+    rules.warn_of_lucky_seed(parse({}, ["seed=3", "model.filters=2,4"], SweepSettings()), Screen())
+    assert capsys.readouterr().err == ""
+
+
 def test_gaussian_process_asks_for_its_library_before_the_first_trial(monkeypatch, capsys):
     how = SweepSettings(sampler="gp", pruner="asha")
     space, launcher = parse({}, ["seed=range(1,9)"], how), OmegaConf.create({"_target_": "joblib"})

@@ -28,13 +28,13 @@ def recorded(tmp_path_factory):
     """Records of a run, an evaluation, a rerun, a grid and a search: parent runs, runs, and the steps of one run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("names"))
-        small = [*SMALL, "data.validation=0.2", "trainer.epochs=2", "model.pool_size=4"]
+        small = [*SMALL, "data.validation=0.2", "data.reporting=0.2", "trainer.epochs=2", "model.pool_size=4"]
         real_runs.run(*small, "tracking.register_as=digits")
         run_id = real_runs.only_run().info.run_id
         Running("mnist_exp.evaluate", run_id, "--log").end_with(0)
         Running("mnist_exp.rerun", run_id).end_with(0)
         real_runs.run("-m", *small, "seed=1,2", "tracking.keep_models=best:2")
-        real_runs.run("-m", *small, "model.dropout=interval(0.1,0.4)", "sweep.n_trials=1")
+        real_runs.run("-m", *small, "model.dropout=interval(0.1,0.4)", "sweep.n_trials=1", "sweep.seeds=2")
         client, parents, runs = real_runs.recorded()
         steps = {metric: client.get_metric_history(run_id, metric) for metric in client.get_run(run_id).data.metrics}
         return parents, runs, {metric: {point.step for point in points} for metric, points in steps.items()}
@@ -59,7 +59,13 @@ def test_tags_of_the_table_are_exactly_those_set(recorded):
     found = {tag for run in [*parents, *runs] for tag in run.data.tags if not tag.startswith(OF_MLFLOW)}
     assert missing(found, names.TAGS) == []
     happens_here = {"mnist_exp.registered", "mnist_exp.rerun_of", "mnist_exp.sweep", "mnist_exp.study"}
-    happens_here |= {"mnist_exp.point", "mlflow.parentRunId", "mlflow.note.content"}
+    happens_here |= {
+        "mnist_exp.selected",
+        "mnist_exp.raced_from_seed",
+        "mnist_exp.point",
+        "mlflow.parentRunId",
+        "mlflow.note.content",
+    }
     assert unused(found, [name for name, tag in names.TAGS.items() if not tag.only_if or name in happens_here]) == []
     always = [name for name, tag in names.TAGS.items() if not tag.only_if and "sweep" not in tag.when]
     assert {tag for run in runs for tag in always if tag not in run.data.tags} == set()
