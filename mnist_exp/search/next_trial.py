@@ -61,7 +61,7 @@ def another_seed(now: Situation) -> "optuna.Trial | None":
     if not now.has_room or not now.seeds:
         return None
     # One may wait already, whose process was stopped before it began.
-    while waiting := seeds.waiting(now.study) or seeds.queued(now.study, now.seeds, now.settings.n_trials):
+    while waiting := seeds.waiting(now.study) or seeds.queued(now.study, now.seeds, now.settings):
         if (trial := _taken(now, waiting)) is not None:
             return trial
     return None

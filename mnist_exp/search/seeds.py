@@ -3,7 +3,8 @@
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from mnist_exp.search import attributes
+from mnist_exp.config.schema import SweepSettings
+from mnist_exp.search import attributes, budget
 from mnist_exp.search.race import Race
 
 if TYPE_CHECKING:
@@ -18,19 +19,20 @@ def waiting(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
     return next((trial for trial in found if attributes.SEED in trial.user_attrs), None)
 
 
-def queued(study: "optuna.Study", seeds: Sequence[int], budget: int) -> "optuna.trial.FrozenTrial | None":
+def queued(study: "optuna.Study", seeds: Sequence[int], how: SweepSettings) -> "optuna.trial.FrozenTrial | None":
     """Queue the next step of the race, and return its trial; None if a new point is due.
 
     Args:
         study: opened.
         seeds: that a point may be tried with, in this order.
-        budget: trials of the search, those of the race among them.
+        how: the options `sweep.*`.
     """
     trials = study.get_trials(deepcopy=False)
     if any(trial.state.name == "WAITING" and attributes.SEED not in trial.user_attrs for trial in trials):
         return None  # A point that was asked for goes before the race.
     begun = sum(trial.state.name != "WAITING" and attributes.counts(trial) for trial in trials)
-    step = of_study(study, seeds).next(budget, budget - begun)
+    total = max(_total(trials, how), begun)
+    step = of_study(study, seeds).next(total, total - begun)
     if step is None:
         return None
     point, seed = step
@@ -83,6 +85,17 @@ def is_taken(earlier: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial
         and point_of(other) == point_of(trial)
         for other in earlier
     )
+
+
+def _total(trials: "Sequence[optuna.trial.FrozenTrial]", how: SweepSettings) -> int:
+    """Return how many trials there will be, as far as those tell that have ended and spent of the budget."""
+    ended = sum(trial.state.is_finished() and attributes.counts(trial) for trial in trials)
+    spent = budget.spent(trials)
+    totals = [how.n_trials]
+    for limit, of in ((how.budget_epochs, spent.epochs), (how.budget_s, spent.seconds)):
+        if limit is not None and of > 0:
+            totals.append(int(ended * limit / of))
+    return min(totals)
 
 
 def _values(trials: "Sequence[optuna.trial.FrozenTrial]", point: Hashable) -> dict[str, object]:

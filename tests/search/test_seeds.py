@@ -8,14 +8,15 @@ from optuna.trial import TrialState
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search import attributes, study
+from mnist_exp.search import budget as spending
 from mnist_exp.search.parsing import parse
 from mnist_exp.search.study import Study
 
 SEEDS = (7, 8, 9)
 
 
-def search(folder, n_trials=12, seeds=SEEDS):
-    how = SweepSettings(n_trials=n_trials, sampler="random", seeds=len(seeds))
+def search(folder, n_trials=12, seeds=SEEDS, **budget):
+    how = SweepSettings(n_trials=n_trials, sampler="random", seeds=len(seeds), **budget)
     axes = parse({}, ("model.dropout=interval(0,0.7)",), how).axes
     return Study("s", str(folder / "s.journal"), axes, how, ("maximize",), 5, Path("unfinished"), (), seeds)
 
@@ -93,3 +94,16 @@ def test_yesterdays_search_goes_on_with_more_seeds(tmp_path):
     assert len(work(search(tmp_path, n_trials=4, seeds=()))) == 4
     taken = work(search(tmp_path, n_trials=8))
     assert [seed for _, seed in taken].count("seed=7") == 0
+
+
+def test_race_begins_in_time_for_a_budget_of_epochs(tmp_path):
+    searched = search(tmp_path, n_trials=100, budget_epochs=60)
+    opened, taken = searched.open(), []
+    while (claimed := searched.claim(opened)) is not None:
+        trial, overrides = claimed
+        taken.append(overrides[-1])
+        for _ in range(5):
+            spending.note_epoch(trial, 1.0)
+        opened.tell(trial, trial.params["model.dropout"])
+    assert len(taken) == 12
+    assert taken.count("seed=9") == 2, "the final has all seeds"
