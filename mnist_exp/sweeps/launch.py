@@ -75,7 +75,8 @@ class Launch:
         settings = call.plan.settings
         direction, objective = settings.direction, settings.objective
         heard = on_failure, on_done, is_store_lost
-        progress = Progress(call.folder, call.screen, rows, to_run, direction, objective, *heard)
+        budget = call.how.budget_epochs
+        progress = Progress(call.folder, call.screen, rows, to_run, direction, objective, *heard, budget)
 
         def note_lost(group: int, error: object) -> None:
             for job in numbered[group]:

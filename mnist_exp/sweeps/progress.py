@@ -39,6 +39,7 @@ class Progress:
         on_failure: called with the row of each job that fails, before its line is printed.
         on_done: called with the row of each job that is done.
         is_store_lost: called where a job could not begin its record; tells whether the whole sweep is to stop for that.
+        budget_epochs: that all jobs may train; None sets no limit.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Progress:
         on_failure: Callable[[Row], None],
         on_done: Callable[[Row], None],
         is_store_lost: Callable[[], bool],
+        budget_epochs: int | None = None,
     ) -> None:
         self.rows = list(rows)
+        self._budget_epochs = budget_epochs
         self._jobs = {number: self.rows[position] for number, position in enumerate(to_run)}
         self._open = {id(row) for row in self.rows if row.outcome in _OPEN}  # Jobs that have not ended.
         self._reader = events.Reader(folder)
@@ -230,6 +233,8 @@ class Progress:
         usual = sum(known) / len(known) if known else 1.0
         epochs = float(sum(row.planned_epochs - row.epochs for row in running))
         epochs += sum(row.planned_epochs or usual for row in self.rows if row.outcome == "left")
+        if self._budget_epochs is not None:
+            epochs = min(epochs, max(self._budget_epochs - sum(row.epochs for row in self.rows), 0))
         return epochs * sum(self._epoch_s) / len(self._epoch_s) / max(len(running), 1)
 
     def _say_time_left(self) -> None:

@@ -168,7 +168,6 @@ def show_price(screen: Screen, price: Price) -> None:
         screen: to print on.
         price: of them.
     """
-    screen.out.print()
     screen.table(price.words)
     if not price.disk.fits:
         disk = price.disk

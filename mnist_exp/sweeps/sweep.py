@@ -98,6 +98,8 @@ def _show_plan(call: SweepCall, config: DictConfig, on_end: Listener | None) -> 
     summary.show_jobs(call.screen, rows, call.plan, call.how, call.start.words)
     price = None
     if call.how.dry_run is True:
+        if rows:
+            call.screen.out.print()
         price = priced.of_sweep(call, rows, config, work_of(call))
         if price is not None:
             summary.show_price(call.screen, price)

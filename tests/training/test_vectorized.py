@@ -22,6 +22,8 @@ from mnist_exp.jobs import events, group
 from mnist_exp.jobs.assignment import Assignment
 from mnist_exp.jobs.attempt import Attempt
 from mnist_exp.sweeps import grouping, rules
+from mnist_exp.training import digests
+from mnist_exp.training.checkpoints import Position
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 DATA = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "trainer.batch_size=64"]  # the last batch is smaller
@@ -302,6 +304,13 @@ def test_sweep_trains_in_groups_with_a_whole_run_each():
     again = Running("mnist_exp.rerun", first.info.run_id)
     again.end_with(0)
     assert "to the last bit, in every epoch" in again.text()
+    client = client_of()
+    (repeated,) = client.search_runs([first.info.experiment_id], f"tags.`mnist_exp.rerun_of` = '{first.info.run_id}'")
+    files = [Path(run.info.artifact_uri.removeprefix("file://")) / digests.FILE for run in (first, repeated)]
+    old, new = (digests.parse(file.read_text(), str(file)) for file in files)
+    # Within an epoch the weights of those that are trained together are not in their models.
+    assert [moment.position for moment in old.moments] == [Position(), Position(1), Position(2)]
+    assert digests.parting(old, new).equal_at == Position(2)
 
 
 @needs_jax
