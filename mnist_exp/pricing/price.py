@@ -22,6 +22,7 @@ _MOST_SCALED = 2.0  # by which a model may be larger or smaller than those that 
 _AROUND_S = 2.5  # of a job before and after its training, where no earlier run tells
 _START_S = 6.0  # until a worker can build its first model, where that was not measured
 _LEAST_RUNS = 2
+_BUSY = 1.5  # threads for each CPU
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Price:
         problem: why not; empty if it was.
         disk: that takes.
         distinguishable: the smallest difference that it could tell apart.
+        load: how many threads were ready to run for each CPU before anything was measured; None if that is not known.
     """
 
     jobs: int
@@ -70,6 +72,7 @@ class Price:
     problem: str
     disk: Disk
     distinguishable: Distinguishable
+    load: float | None = None
 
     def as_data(self) -> dict[str, Any]:
         """Return it as values that JSON has."""
@@ -88,6 +91,7 @@ class Price:
                 "compute_s": round(time.compute_s, 1),
                 "basis": time.basis,
                 "runs": time.runs,
+                "load": None if self.load is None else round(self.load, 2),
             },
             "disk": {
                 "bytes": disk.bytes_kept,
@@ -119,6 +123,10 @@ class Price:
             between = f"{duration(time.low)} to {duration(time.high)}"
             rows["time"] = f"about {duration(time.seconds)} by {workers} (likely {between})"
             rows["from"] = time.basis
+            if self.load is not None and self.load > _BUSY:
+                rows["but"] = (
+                    f"this machine is busy with {self.load:.1f} threads for each CPU: while it is, times are longer"
+                )
         rows["disk"] = _disk_words(self.disk)
         rows["tells"] = f"differences from {self.distinguishable.words}"
         if self.distinguishable.difference is None:

@@ -37,6 +37,11 @@ def free_memory(root: Path = _ROOT) -> int:
     return max(min([psutil.virtual_memory().available, *left]), 0)
 
 
+def load() -> float | None:
+    """Return how many threads are ready to run for each CPU, in the last minute; None where that is not known."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else None
+
+
 def gpus() -> list[str]:
     """Return the GPUs that this process may use, without starting a GPU library."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -14,7 +14,7 @@ from mnist_exp.pricing import difference, disk, price, pruned
 from mnist_exp.pricing.earlier import MOST_RUNS
 from mnist_exp.pricing.likeness import Job
 from mnist_exp.pricing.price import Price
-from mnist_exp.runtime import retries
+from mnist_exp.runtime import machine, retries
 from mnist_exp.search import budget, storage
 from mnist_exp.search.budget import Spent
 from mnist_exp.sweeps import plan
@@ -38,6 +38,7 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
         config: of the sweep.
         work: that its workers are for.
     """
+    load = machine.load()  # Before steps are measured, which are a load themselves.
     runs, searches = _earlier(call)
     spent = Spent()
     if call.study is None:
@@ -79,6 +80,7 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
         problem,
         disk.look(whole, what.sizes, runs, count, call.tracking),
         _distinguishable(call, jobs, runs),
+        load,
     )
 
 

@@ -8,20 +8,17 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from mnist_exp.config import wording
-from mnist_exp.config.schema import Settings, SweepSettings
+from mnist_exp.config.schema import Settings
 from mnist_exp.evaluation import statistical_tests
 from mnist_exp.experiment import own_code, recall
 from mnist_exp.experiment.summary import board
 from mnist_exp.jobs.crew import Crew
-from mnist_exp.pricing.price import Price
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import study
 from mnist_exp.sweeps import choices, conclusion, configurations, description, leaderboard
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.outcome import Outcome
-from mnist_exp.sweeps.plan import Plan
 from mnist_exp.sweeps.spending import of as spending_of
 from mnist_exp.tracking import names, runs, tracker
 from mnist_exp.tracking.runs import StoredRun
@@ -118,66 +115,6 @@ def warn_of_changed(screen: Screen, rows: Sequence[Row], earlier: Sequence[Store
             f"{jobs} done by code of your own that an earlier version of mnist_exp did not record: if it was changed "
             "since, run everything again with sweep.reuse=false"
         )
-
-
-def show_jobs(
-    screen: Screen, rows: Sequence[Row], plan: Plan, how: SweepSettings, start: Mapping[str, str] | None = None
-) -> None:
-    """Print the table of jobs for `sweep.dry_run`; of a search, which has no jobs beforehand, its space.
-
-    Args:
-        screen: to print on.
-        rows: one for each job; empty for a search.
-        plan: of the sweep.
-        how: the options `sweep.*`.
-        start: what a search starts with, as `Start.words` has it.
-    """
-    nothing_run = f"nothing was run (sweep.dry_run={wording.text(how.dry_run)})"
-    if not rows:
-        pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
-        search = {
-            "search": plan.space.words,
-            **choices.rows(plan.space, are_counted=False),
-            "by": f"{how.sampler or 'tpe'}, seed {how.seed}, {how.n_trials} trials{pruner}",
-            **(start or {}),
-            "checked": f"the corners of the space; {nothing_run}",
-        }
-        screen.table(search)
-        return
-    if told := choices.rows(plan.space, are_counted=True):
-        screen.table(told)
-    states = {"left": "to do"}
-    lines = [
-        [
-            str(number),
-            row.name or "-",
-            ("begun" if row.begun else states.get(row.outcome, row.outcome)) + _why(row),
-            row.run_id or "-",
-        ]
-        for number, row in enumerate(rows, start=1)
-    ]
-    screen.columns(["job", "what differs", "state", "run"], lines, left=("what differs", "state", "run"))
-    left = sum(row.outcome == "left" for row in rows)
-    screen.out.print(f"\n{len(rows)} job{'s' * (len(rows) != 1)}, {left} to do; {nothing_run}")
-
-
-def show_price(screen: Screen, price: Price) -> None:
-    """Print what the jobs that are left will cost.
-
-    Args:
-        screen: to print on.
-        price: of them.
-    """
-    screen.table(price.words)
-    if not price.disk.fits:
-        disk = price.disk
-        fix = "tracking.keep_models=best:5 keeps the best models only" if disk.bytes_of_models else "free some"
-        needed, free = wording.size(disk.bytes_kept + disk.bytes_meanwhile), wording.size(disk.free or 0)
-        screen.warn(f"these jobs will not fit on the disk: they take {needed}, and {free} are free: {fix}")
-
-
-def _why(row: Row) -> str:
-    return f": {own_code.words(row.changed)}" if row.changed else ""
 
 
 def show(

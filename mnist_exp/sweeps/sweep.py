@@ -32,6 +32,7 @@ from mnist_exp.sweeps import (
     finished,
     own_lists,
     plan,
+    preview,
     priced,
     recovery,
     reuse,
@@ -95,14 +96,14 @@ def sweep(
 def _show_plan(call: SweepCall, config: DictConfig, on_end: Listener | None) -> None:
     """Show what would be done, and what that would cost."""
     rows = [] if call.study else call.rows_of_grid(_peek(call))
-    summary.show_jobs(call.screen, rows, call.plan, call.how, call.start.words)
+    preview.show_jobs(call.screen, rows, call.plan, call.how, call.start.words)
     price = None
     if call.how.dry_run is True:
         if rows:
             call.screen.out.print()
         price = priced.of_sweep(call, rows, config, work_of(call))
         if price is not None:
-            summary.show_price(call.screen, price)
+            preview.show_price(call.screen, price)
     if on_end is not None:
         outcome = Outcome(call.plan, call.how, rows, None, call.study)
         run = as_data.recorded(call, outcome, as_data.PLANNED, None, time.time())
