@@ -559,6 +559,22 @@ def test_another_component_is_named_without_its_arguments():
     assert {"model.hidden_units", "model.dropout"} <= set(grouping.differing)
 
 
+def test_options_that_a_component_has_alone_are_all_named():
+    cnn = [{"model.filters": n, "model.kernel_size": 5, "model.dropout": n / 10} for n in (4, 8)]
+    mlp = [
+        {"model._target_": "mnist_exp.models.mlp", "model.hidden_units": f"[{n}]", "model.dropout": n / 10}
+        for n in (2, 3)
+    ]
+    grouping = group([made(n, params) for n, params in enumerate([*cnn, *mlp])], ACCURACY)
+    assert grouping.keys == ["model._target_", "model.filters", "model.dropout", "model.hidden_units"]
+    assert {each.label for each in grouping.groups} == {
+        "model=cnn filters=4 dropout=0.4",
+        "model=cnn filters=8 dropout=0.8",
+        "model=mlp dropout=0.2 hidden_units=[2]",
+        "model=mlp dropout=0.3 hidden_units=[3]",
+    }
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(

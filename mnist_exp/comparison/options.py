@@ -40,7 +40,7 @@ def differences(options: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def naming(options: Sequence[Mapping[str, str]], differing: Sequence[str]) -> list[str]:
-    """Return the options that are needed to distinguish the groups.
+    """Return the options that distinguish the groups.
 
     If a component differs, as the model, its arguments differ too. Of these only the ones that differ between groups
     with the same component are needed.
@@ -49,12 +49,13 @@ def naming(options: Sequence[Mapping[str, str]], differing: Sequence[str]) -> li
         options: the options of each run.
         differing: the options that differ, as `differences` returns them.
     """
-    kept = [key for key in differing if key.endswith(f".{TARGET}")]
-    for key in differing:
-        follows = f"{key.split('.')[0]}.{TARGET}" in kept
-        if key not in kept and (not follows or _differs_within_groups(options, kept, key)):
-            kept.append(key)
-    return [key for key in differing if key in kept]
+    chosen = [key for key in differing if key.endswith(f".{TARGET}")]
+
+    def is_needed(key: str) -> bool:
+        follows = f"{key.split('.', maxsplit=1)[0]}.{TARGET}" in chosen
+        return not follows or key in chosen or _differs_within_groups(options, chosen, key)
+
+    return list(filter(is_needed, differing))
 
 
 def names_of(keys: Sequence[str]) -> dict[str, str]:
@@ -116,11 +117,11 @@ def _usual(groups: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return usual if len(set(differing)) == len(groups) else {}
 
 
-def _differs_within_groups(options: Sequence[Mapping[str, str]], kept: Sequence[str], key: str) -> bool:
-    """Return whether an option still differs between runs that agree in the options kept so far."""
+def _differs_within_groups(options: Sequence[Mapping[str, str]], chosen: Sequence[str], key: str) -> bool:
+    """Return whether an option differs between runs that have the same components."""
     seen: dict[tuple[str, ...], str] = {}
     for each in options:
-        group, value = tuple(each.get(k, ABSENT) for k in kept), each.get(key, ABSENT)
+        group, value = tuple(each.get(k, ABSENT) for k in chosen), each.get(key, ABSENT)
         if seen.setdefault(group, value) != value:
             return True
     return False

@@ -175,6 +175,24 @@ def test_a_mark_on_an_axis_keeps_the_runs_that_pass_there(look):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("count_of_values", [3, 20], ids=["places", "numbers"])
+def test_runs_without_an_option_pass_at_the_foot_of_its_axis(look, tmp_path, count_of_values):
+    runs = [run(n + 16, str(n + 2), "0.3", 1) for n in range(count_of_values)]
+    for each in (others := [run(n + 64, "2", dropout, 1) for n, dropout in enumerate(DROPOUTS)]):
+        each.params["model._target_"] = "mnist_exp.models.mlp"
+        del each.params["model.filters"]
+    shown = look(written(tmp_path, [*runs, *others]))
+    box = chart(shown, "parallel")
+    at = box["x"] + 64 + (box["width"] - 140) / 3  # Of the second axis, behind that of the model.
+    foot = box["y"] + box["height"] - 24
+    drag(shown, (at, foot - 20), (at, foot + 2)) if count_of_values > 12 else drag(shown, (at, foot - 50), (at, foot))
+    until(shown, "!document.getElementById('clear').disabled")
+    assert count(shown) == 3
+    assert set(column(shown, "model._target_")) == {"mnist_exp.models.mlp"}
+    assert set(column(shown, "model.filters")) == {"–"}
+
+
+@pytest.mark.slow
 def test_a_scatter_of_any_columns_keeps_what_is_in_a_rectangle(look):
     shown = look()
     chart(shown, "scatter")

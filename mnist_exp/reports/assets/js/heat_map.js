@@ -80,7 +80,7 @@ class HeatMap {
     const levels = this.#runs.levels(name);
     if (levels.length <= HeatMap.mostValues || !this.#runs.isNumber(name)) {
       const places = new Map(levels.map((value, place) => [value, place]));
-      return { names: levels.map(String), place: (value) => places.get(value) ?? -1 };
+      return { names: levels.map((value) => this.#runs.label(name, value)), place: (value) => places.get(value) ?? -1 };
     }
     const [at, count] = [scaled(levels), 10];
     const place = (value) => value === null ? -1 : Math.min(Math.floor(at(value) * count), count - 1);

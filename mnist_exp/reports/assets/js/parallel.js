@@ -62,32 +62,49 @@ class ParallelView {
     };
   }
 
-  // Numbers of many values have an axis of their own scale, all others one place for each value. The labels of the first
-  // axis are left of it, where no line is; those of the others lie on a ground of their own.
+  // Numbers of many values have an axis of their own scale, all others one place for each value. Runs to which an option
+  // does not apply pass at its foot, by "–". The labels of the first axis are left of it, where no line is; those of the
+  // others lie on a ground of their own.
   #axis(name, isFirst = false) {
     const { text, ground } = theme.colours;
     const levels = this.#runs.levels(name);
+    const absent = this.#isAbsent(name);
     const label = { color: text, fontSize: 11, backgroundColor: ground, padding: [1, 3], borderRadius: 3, margin: isFirst ? -10 : 10, align: isFirst ? "right" : "left", formatter: (value) => shortened(typeof value === "number" ? shortLabel(value) : value, 12) };
     const isMetric = this.#runs.columns.get(name).kind === "metric";
     if (!this.#runs.isNumber(name) || (levels.length <= 12 && !isMetric)) {
       // A value that comes later has its place at the end, so that marks stay true.
       const known = this.#levels.get(name) ?? [];
-      this.#levels.set(name, [...known, ...levels.filter((value) => !known.includes(value))]);
-      const texts = this.#levels.get(name).map((value) => typeof value === "number" ? shortLabel(value) : String(value));
+      this.#levels.set(name, [...known, ...[...(absent ? [null] : []), ...levels].filter((value) => !known.includes(value))]);
+      const texts = this.#levels.get(name).map((value) => typeof value === "number" ? shortLabel(value) : value === null ? "–" : this.#runs.label(name, value));
       const every = Math.ceil(texts.length / 14);
       // Of places, not of categories: there a mark would reach to the end of a category that it only touches.
       return { type: "value", min: -0.5, max: texts.length - 0.5, interval: 0.5, axisTick: { show: false },
         axisLabel: { ...label, formatter: (at) => Number.isInteger(at) && at % every === 0 ? shortened(texts[at] ?? "", 12) : "" } };
     }
     this.#levels.delete(name);
+    if (absent) {
+      const foot = this.#foot(levels);
+      const told = { ...label, showMinLabel: true, formatter: (value) => value === foot ? "–" : value < levels[0] ? "" : shortLabel(value) };
+      return { type: isWide(levels) ? "log" : "value", min: foot, max: levels.at(-1), axisLabel: told };
+    }
     return isWide(levels) ? { type: "log", min: levels[0], max: levels.at(-1), axisLabel: { ...label, showMinLabel: true } }
       : { type: "value", scale: true, axisLabel: label };
+  }
+
+  // Whether an option applies to some of the runs only.
+  #isAbsent(name) { return this.#runs.columns.get(name).kind === "option" && this.#runs.values(name).some((value) => value === null); }
+
+  // Below the least number, as far as an eighth of the axis.
+  #foot(levels) {
+    const [low, high] = [levels[0], levels.at(-1)];
+    return isWide(levels) ? low / (high / low) ** 0.15 : low - 0.15 * (high - low || 1);
   }
 
   #placesOn(name) {
     this.#axis(name);
     const levels = this.#levels.get(name);
-    if (!levels) return (value) => value ?? "-";
+    const foot = !levels && this.#isAbsent(name) ? this.#foot(this.#runs.levels(name)) : "-";
+    if (!levels) return (value) => value ?? foot;
     const places = new Map(levels.map((value, place) => [value, place]));
     return (value) => places.get(value) ?? "-";
   }

@@ -44,6 +44,13 @@ class Runs {
       : String(a).localeCompare(String(b), undefined, { numeric: true }));
   }
 
+  // A value on an axis: of a component the last part of its dotted name, if that is enough: `cnn` for `mnist_exp.models.cnn`.
+  label(name, value) {
+    if (!name.endsWith("_target_")) return String(value);
+    const last = (text) => String(text).split(".").at(-1);
+    return this.levels(name).filter((other) => last(other) === last(value)).length > 1 ? String(value) : last(value);
+  }
+
   // A short text that tells which run it is.
   name(run) { return `${this.text("configuration", run)}, seed ${this.text("seed", run)}`; }
 

@@ -64,13 +64,13 @@ class ScatterView {
 
   #axis(name, nameGap) {
     const look = { ...axisLook(this.#runs.title(name)), nameGap };
-    if (!this.#runs.isNumber(name)) return { ...look, type: "category", data: this.#runs.levels(name).map(String) };
+    if (!this.#runs.isNumber(name)) return { ...look, type: "category", data: this.#runs.levels(name).map((value) => this.#runs.label(name, value)) };
     return isWide(this.#runs.levels(name)) ? { ...look, type: "log" } : { ...look, type: "value", scale: true };
   }
 
   #place(name, run) {
     const value = this.#runs.value(name, run);
-    return this.#runs.isNumber(name) ? value : String(value);
+    return this.#runs.isNumber(name) ? value : this.#runs.label(name, value);
   }
 
   // Numbers stand at their value, texts at their place.
