@@ -48,9 +48,10 @@ _TWICE = "random, twice the epochs"
 
 @dataclass(frozen=True)
 class _Search:
-    """One search to replay."""
+    """One search to replay; `seeds` are those of the table, which may have had fewer when it was replayed before."""
 
     table: str
+    seeds: int
     workers: int
     method: str
     repeat: int
@@ -118,15 +119,20 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.peers, options.folder = options.peers.resolve(), options.folder.resolve()
-    options.tables = options.tables or sorted(path.stem for path in options.folder.glob("*.npz"))
+    recorded = sorted(path.stem for path in options.folder.glob("*.npz"))
+    plain = [name for name in recorded if len(curve_tables.load(name, options.folder).parts) == 1]
+    options.tables = options.tables or plain
+    for name in options.tables:
+        if name not in plain:
+            parser.error(f"{name} cannot be replayed: no table of one part in {options.folder}; there are {plain}")
     return options
 
 
 def methods(budget: int) -> dict[str, tuple[str, replay_methods.Maker]]:
     """Return all methods, each with the package that it needs."""
     own = replay_methods.our_methods(budget) | replay_methods.optuna_methods()
-    methods = {name: ("optuna", maker) for name, maker in own.items()} | replay_peers.peer_methods(budget)
-    return methods | {_TWICE: methods["Optuna random"]}
+    found = {name: ("optuna", maker) for name, maker in own.items()} | replay_peers.peer_methods(budget)
+    return found | {_TWICE: found["Optuna random"]}
 
 
 def _searches(options: argparse.Namespace) -> Iterator[_Search]:
@@ -136,11 +142,13 @@ def _searches(options: argparse.Namespace) -> Iterator[_Search]:
             print(f"{name} is left out: no {package} in {options.peers}", file=sys.stderr)
         elif any(word in name for word in options.methods):
             names.append(name)
+    tables = {name: curve_tables.load(name, options.folder) for name in options.tables}
     for name, repeat, table, workers in itertools.product(
         names, range(options.repeats), options.tables, options.workers
     ):
-        if repeat < options.slow_repeats or not any(word in name for word in _SLOW):
-            yield _Search(table, workers, name, repeat, options.budget)
+        is_due = repeat < options.slow_repeats or not any(word in name for word in _SLOW)
+        if is_due and (name != replay_methods.RACED or tables[table].seeds > 1):
+            yield _Search(table, tables[table].seeds, workers, name, repeat, options.budget)
 
 
 def _prepare(peers: str, folder: str) -> None:
@@ -172,7 +180,7 @@ def _kept(file: Path | None) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 
 def _key(record: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(record[name] for name in ("table", "workers", "method", "repeat", "budget"))
+    return tuple(record[name] for name in ("table", "seeds", "workers", "method", "repeat", "budget"))
 
 
 if __name__ == "__main__":
