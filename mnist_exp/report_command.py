@@ -12,7 +12,7 @@ from mnist_exp import commands
 from mnist_exp.comparison.groups import Grouping
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import RunError, SettingsError
-from mnist_exp.reports import api, as_data, html
+from mnist_exp.reports import api, as_data, html, mattered
 from mnist_exp.reports.page import Content
 from mnist_exp.runtime import imports, local_server
 from mnist_exp.runtime.terminal import Screen
@@ -70,7 +70,8 @@ def report(options: argparse.Namespace) -> int:
         if not options.json:
             screen.table({"logged": f"to run {log_to.run_id}, under {ARTIFACTS}/"})
     if options.json:
-        said = as_data.of(made.title, grouping, made.verdict, made.cautions, str(folder / html.FILE))
+        page, found = str(folder / html.FILE), mattered.of(selected)
+        said = as_data.of(made.title, grouping, made.verdict, made.cautions, page, found)
         print(json.dumps(said.to_dict(), ensure_ascii=False))
     return commands.DONE
 
@@ -117,7 +118,7 @@ def _show(screen: Screen, grouping: Grouping, made: Content, folder: Path) -> No
         screen.out.print(f"not compared: run {run_id} {reason}", markup=False)
     if len(left) > _MOST_SHOWN:
         screen.out.print(f"… and {len(left) - _MOST_SHOWN} more runs that are not compared; the page has all")
-    for sentence in made.verdict:
+    for sentence in [*made.verdict, *(made.mattered.sentences if made.mattered is not None else ())]:
         screen.out.print(sentence, markup=False)
     screen.out.print()
     screen.table({"report": str(folder / html.FILE)})

@@ -10,7 +10,7 @@ from mnist_exp.comparison.metric import choose_metric
 from mnist_exp.config import arguments
 from mnist_exp.config.schema import TrackingSettings
 from mnist_exp.errors import RunError, SettingsError, first_line
-from mnist_exp.reports import as_data, html, selection
+from mnist_exp.reports import as_data, html, mattered, selection
 from mnist_exp.reports.as_data import Report
 from mnist_exp.reports.selection import Selection
 from mnist_exp.tracking import references
@@ -62,10 +62,12 @@ def report(
         from mnist_exp.reports import content
 
         said = content.conclusions(selected, grouping, paired_models.compare(grouping))
-        return as_data.of(content.title(selected), grouping, said, verdict.cautions(grouping))
+        return as_data.of(
+            content.title(selected), grouping, said, verdict.cautions(grouping), mattered=mattered.of(selected)
+        )
     folder = Path(output)
     _, made = write(folder, selected, grouping)
-    return as_data.of(made.title, grouping, made.verdict, made.cautions, str(folder / html.FILE))
+    return as_data.of(made.title, grouping, made.verdict, made.cautions, str(folder / html.FILE), mattered.of(selected))
 
 
 def compared(

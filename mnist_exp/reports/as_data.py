@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mnist_exp.analysis.mattered import Mattered
 from mnist_exp.comparison import groups
 from mnist_exp.comparison.groups import Group, Grouping
 from mnist_exp.config import wording
@@ -117,6 +118,7 @@ class Report:
         families: the largest first.
         left_out: the runs that are not compared.
         page: where the page was written; None if none was.
+        mattered: what mattered in the sweep; None where that is not known, or several sweeps were chosen.
     """
 
     title: str
@@ -126,6 +128,7 @@ class Report:
     families: tuple[Family, ...]
     left_out: tuple[LeftOut, ...]
     page: str | None = None
+    mattered: Mattered | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as values that JSON has, without secrets: `report --json` prints the same."""
@@ -157,7 +160,12 @@ class Report:
 
 
 def of(
-    title: str, grouping: Grouping, verdict: Sequence[str], cautions: Sequence[str], page: str | None = None
+    title: str,
+    grouping: Grouping,
+    verdict: Sequence[str],
+    cautions: Sequence[str],
+    page: str | None = None,
+    mattered: Mattered | None = None,
 ) -> Report:
     """Return what may be concluded from runs.
 
@@ -167,6 +175,7 @@ def of(
         verdict: the conclusions, in sentences.
         cautions: how to read the numbers, in sentences.
         page: where the page was written.
+        mattered: what mattered in the sweep.
     """
     return Report(
         title=title,
@@ -176,6 +185,7 @@ def of(
         families=tuple(map(_family, grouping.families)),
         left_out=tuple(LeftOut(left.run.run_id, left.reason) for left in grouping.left_out),
         page=page,
+        mattered=mattered,
     )
 
 

@@ -11,7 +11,7 @@ from mnist_exp.comparison.selected import from_json
 from mnist_exp.config.nested import flatten
 from mnist_exp.errors import SettingsError, plural
 from mnist_exp.experiment import provenance
-from mnist_exp.reports import page_data, tables
+from mnist_exp.reports import mattered, page_data, tables
 from mnist_exp.reports.curves import Histories
 from mnist_exp.reports.page import Content
 from mnist_exp.reports.selection import Selection
@@ -62,6 +62,7 @@ def of(
         command=provenance.command(),
         data=page_data.of(grouping, several, histories, pictures),
         figures=figures,
+        mattered=mattered.section(selected, found) if (found := mattered.of(selected)) is not None else None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mnist_exp.reports import html
 from mnist_exp.reports.figures import NAMES
+from mnist_exp.reports.mattered import Section
 from mnist_exp.reports.tables import Table
 
 _TEMPLATE = "page.html.j2"
@@ -37,6 +38,7 @@ class Content:
         command: the command that made the page.
         data: what the table and the charts show: see `page_data`.
         figures: file names of the figures that stand for the charts where no program may run.
+        mattered: what mattered in the sweep; None where that is not known.
     """
 
     title: str
@@ -50,6 +52,7 @@ class Content:
     command: str
     data: Mapping[str, Any] = field(default_factory=dict)
     figures: Sequence[str] = ()
+    mattered: Section | None = None
 
 
 def write(folder: Path, content: Content) -> None:

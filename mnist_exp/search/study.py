@@ -296,20 +296,6 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
     return None
 
 
-def importances(study: "optuna.Study") -> dict[str, float]:
-    """Return the share of the objective's variance that each option explains; empty if there are too few trials.
-
-    Source: Hutter, Hoos & Leyton-Brown 2014, fANOVA, as Optuna computes it.
-    """
-    import optuna
-
-    try:
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
-    except (ValueError, RuntimeError):
-        return {}
-
-
 def pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner":
     """Return Optuna's pruner of a search; `epochs` are those of its longest trial."""
     from optuna import pruners

@@ -7,7 +7,7 @@ from typing import Any
 from mnist_exp.config.nested import flatten
 from mnist_exp.experiment import as_data
 from mnist_exp.pricing.price import Price
-from mnist_exp.sweeps import leaderboard, spending, summary
+from mnist_exp.sweeps import leaderboard, record, spending
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.configurations import Configuration
 from mnist_exp.sweeps.leaderboard import Row
@@ -35,7 +35,7 @@ def recorded(call: SweepCall, outcome: Outcome, status: str, parent: ParentRun |
     written = Written(call.tracking)
     name, params, tags = facts(call)
     written.begin(name, flatten(params), tags, round(began_s * 1000))
-    written.metrics |= summary.metrics(outcome)
+    written.metrics |= record.metrics(outcome)
     written.end(status)
     return written.stored(outcome.parent)
 
@@ -64,6 +64,7 @@ def of_sweep(
         "jobs": jobs,
         "best": jobs[0] if best is not None else None,
         "chance": outcome.within_chance,
+        "mattered": None if outcome.mattered is None else dataclasses.asdict(outcome.mattered),
         "selected": dataclasses.asdict(selected) if (selected := outcome.selected) else None,
         "budget": None if (spent := spending.of(outcome)) is None else spent.as_data(),
         "price": None if price is None else price.as_data(),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class SweepCall:
         words: of its command line.
         code: of a search, digest of the user's own code, if it is other code than that of an earlier search.
         start: what a search starts with.
+        defaults: the value of each swept option without the sweep.
     """
 
     how: SweepSettings
@@ -49,6 +50,7 @@ class SweepCall:
     words: tuple[str, ...] = ()
     code: str = ""
     start: Start = field(default_factory=Start)
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def key(self) -> str:

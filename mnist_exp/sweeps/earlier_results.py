@@ -19,6 +19,7 @@ from mnist_exp.experiment.job_key import WITHOUT_EFFECT, defaults_since
 from mnist_exp.search import given
 from mnist_exp.search.given import Known
 from mnist_exp.search.space import Axis
+from mnist_exp.sweeps.defaults import chosen
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.tracking import names, plain, references, runs
 from mnist_exp.tracking.runs import StoredRun
@@ -156,9 +157,3 @@ def _differences(earlier: Sequence[StoredRun], here: Mapping[str, str], searched
         if plain.typed(there) != plain.typed(now):
             found[name] = f"{there} (here {now})"
     return found
-
-
-def chosen(config: DictConfig, group: str) -> str | None:
-    """Return what is chosen of a group; None if it is an option, not a group."""
-    choice = config.hydra.runtime.choices.get(group)
-    return None if choice is None else str(choice)

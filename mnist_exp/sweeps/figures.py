@@ -1,4 +1,4 @@
-"""Figures of a sweep: heat map, objective against each option, learning curves, importances and Pareto front."""
+"""Figures of a sweep: heat map, learning curves and Pareto front; those of what mattered are in `option_figures`."""
 
 import math
 import warnings
@@ -8,22 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from mnist_exp.search.space import number, short_names
+from mnist_exp.analysis.mattered import Mattered
+from mnist_exp.search.space import short_names
+from mnist_exp.sweeps import option_figures
+from mnist_exp.sweeps.against import LONGEST_TICK, name_ticks, shorten
 from mnist_exp.sweeps.leaderboard import Row, grid_options, in_order, pareto, varied
 
 _MOST_LABELS = 12
 _MOST_CELLS = 15
-_LONGEST_NUMBER = 8
-_MOST_TICKS = 8
-_MOST_TEXTS = 12
-_LONGEST_TICK = 20
 _LONGEST_LABEL = 40
-_WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
 
 
 def draw_all(
@@ -33,7 +30,7 @@ def draw_all(
     objective: str,
     direction: str,
     curves: Sequence[tuple[str, Sequence[float]]],
-    importances: Mapping[str, float],
+    found: Mattered | None,
     minimized: str | None,
 ) -> None:
     """Write the figures that can be drawn from the results of a sweep.
@@ -45,7 +42,7 @@ def draw_all(
         objective: name of the objective.
         direction: maximize or minimize.
         curves: for each job its name and its objective in every epoch.
-        importances: for each option the share of the objective's variance that it explains; empty if unknown.
+        found: what mattered; None if that is not known.
         minimized: name of the metric that is minimized as a second objective; None if there is none.
     """
     warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn; the tables have the text.
@@ -55,13 +52,15 @@ def draw_all(
     if (options := grid_options(done, keys)) is not None:
         heat_map(done, *options, objective, direction, names).savefig(folder / "heat_map.png")
     if differing:
-        against_each(done, differing, objective, names).savefig(folder / "objective_by_option.png")
+        dependences = found.dependences if found is not None else ()
+        drawn = option_figures.by_option(done, differing, objective, names, dependences)
+        drawn.savefig(folder / "objective_by_option.png")
     if curves:
         learning_curves(curves, objective, direction).savefig(folder / "learning_curves.png")
-    if importances:
-        # Other sweeps that share the study may have searched more options.
-        shares = {names.get(key, key): share for key, share in importances.items()}
-        importance(shares).savefig(folder / "importance.png")
+    if found is not None:
+        option_figures.importance(found, names).savefig(folder / "importance.png")
+        if found.curve is not None:
+            option_figures.best_so_far(found.curve, objective).savefig(folder / "best_so_far.png")
     if minimized and done:
         front(done, objective, direction, minimized).savefig(folder / "pareto_front.png")
 
@@ -90,8 +89,8 @@ def heat_map(
     axes = figure.add_subplot()
     image = axes.imshow(means, cmap="viridis" if direction == "maximize" else "viridis_r", aspect="auto")
     figure.colorbar(image, label=objective)
-    _name_ticks(axes, range(len(x)), x)
-    axes.set_yticks(range(len(y)), [_shorten(value, _LONGEST_TICK) for value in y], parse_math=False)
+    name_ticks(axes, range(len(x)), x)
+    axes.set_yticks(range(len(y)), [shorten(value, LONGEST_TICK) for value in y], parse_math=False)
     note = f", mean of up to {several} runs" if several > 1 else ""
     axes.set(xlabel=names[across], ylabel=names[down], title=f"{objective}{note}")
     low, high = np.nanmin(means), np.nanmax(means)
@@ -105,19 +104,6 @@ def heat_map(
     best = np.nanargmax(means) if direction == "maximize" else np.nanargmin(means)
     i, j = np.unravel_index(best, means.shape)
     axes.add_patch(Rectangle((float(j) - 0.5, float(i) - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=2))
-    return figure
-
-
-def against_each(rows: Sequence[Row], keys: Sequence[str], objective: str, names: Mapping[str, str]) -> Figure:
-    """Draw the objective against each swept option: a point for each job, a line through the mean of each value."""
-    columns = min(len(keys), 3)
-    lines = -(-len(keys) // columns)
-    figure = Figure(figsize=(4 * columns, 3.2 * lines), layout="constrained")
-    for place, key in enumerate(keys, start=1):
-        axes = figure.add_subplot(lines, columns, place)
-        _against(axes, rows, key)
-        axes.set(xlabel=names[key], ylabel=objective if place % columns == 1 or columns == 1 else "")
-        axes.grid(alpha=0.3)
     return figure
 
 
@@ -136,7 +122,7 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: st
             marker="o",
             markersize=3,
             # Matplotlib leaves a label that begins with an underscore, such as _target_=…, out of the legend.
-            label=" " + _shorten(name, _LONGEST_LABEL).replace("$", r"\$") if named else None,
+            label=" " + shorten(name, _LONGEST_LABEL).replace("$", r"\$") if named else None,
             color=colours[rank] if named else "0.75",
             linewidth=1.4 if named else 0.7,
             zorder=3 if named else 1,
@@ -153,17 +139,6 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], objective: st
     axes.grid(alpha=0.3)
     if len(order) > 1:
         figure.legend(loc="outside right center", fontsize=8, frameon=False)
-    return figure
-
-
-def importance(shares: Mapping[str, float]) -> Figure:
-    """Draw the share of the objective's variance that each option explains."""
-    figure = Figure(figsize=(6, 1 + 0.45 * len(shares)), layout="constrained")
-    axes = figure.add_subplot()
-    names = sorted(shares, key=lambda name: shares[name])
-    bars = axes.barh(names, [shares[name] for name in names])
-    axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set(xlabel="share of the variance explained (fANOVA)", xlim=(0, 1.1))
     return figure
 
 
@@ -189,36 +164,3 @@ def _shown_range(values: npt.NDArray[np.float64], direction: str) -> tuple[float
         return (tenth if tenth - low > high - tenth else low), high
     tenth = float(np.quantile(values, 0.9))
     return low, (tenth if high - tenth > tenth - low else high)
-
-
-def _against(axes: Axes, rows: Sequence[Row], key: str) -> None:
-    values = in_order([row.values[key] for row in rows if key in row.values])
-    numbers = [n for n in map(number, values) if n is not None]
-    are_numbers = len(numbers) == len(values)
-    place = dict(zip(values, numbers if are_numbers else map(float, range(len(values))), strict=True))
-    x = [place[row.values[key]] for row in rows if key in row.values]
-    y = [row.objective for row in rows if key in row.values]
-    axes.scatter(x, y, s=16, alpha=0.6)
-    if len(values) < len(x):
-        means = [np.mean([b for a, b in zip(x, y, strict=True) if a == place[value]]) for value in values]
-        axes.plot(list(place.values()), means, color="C1", linewidth=1.2, label="mean")
-        axes.legend(fontsize=8)
-    if are_numbers and min(numbers) > 0 and max(numbers) >= _WIDE * min(numbers):
-        axes.set_xscale("log")
-    # A search's numbers, 0.005057020226496487, would write over each other.
-    if not are_numbers or (len(values) <= _MOST_TICKS and all(len(value) <= _LONGEST_NUMBER for value in values)):
-        every = math.ceil(len(values) / _MOST_TEXTS)
-        _name_ticks(axes, list(place.values())[::every], values[::every])
-        axes.minorticks_off()
-
-
-def _name_ticks(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
-    shown = [_shorten(name, _LONGEST_TICK) for name in names]
-    axes.set_xticks(places, shown, parse_math=False)
-    if max(map(len, shown)) > _LONGEST_TICK // 2:
-        for label in axes.get_xticklabels():
-            label.set(rotation=35, ha="right", rotation_mode="anchor")
-
-
-def _shorten(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest // 2 - 1]}…{text[-(longest // 2) :]}"

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from mnist_exp.analysis import stored
 from mnist_exp.errors import SettingsError
 from mnist_exp.runtime.redaction import redact_record
 from mnist_exp.sweeps import description, leaderboard
@@ -14,7 +15,7 @@ from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.outcome import Outcome
 from mnist_exp.sweeps.parent_run import ParentRun, facts
-from mnist_exp.tracking import names, sqlite_runs, store
+from mnist_exp.tracking import names, run_files, sqlite_runs, store
 from mnist_exp.tracking.runs import StoredRun
 
 # They say how the jobs were run, which have not run again, or older versions have not recorded them; and the note is
@@ -47,6 +48,8 @@ def find(call: SweepCall, history: SweepHistory, earlier: Sequence[StoredRun]) -
     tags |= {names.NOTE: note} if note else {}
     if not redact_record(tags).items() <= run.tags.items() or _lines(run, outcome) != _lines_of(outcome):
         return None
+    if stored.FILE not in run_files.names(run.uri, run.run_id):
+        return None  # Nor this.
     return ParentRun(call, history, earlier, run.run_id, is_new=False, is_ours=False, concluded=concluded)
 
 

@@ -1,14 +1,17 @@
 """A sweep and its results so far."""
 
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mnist_exp.analysis.mattered import Mattered
 from mnist_exp.comparison import selected
 from mnist_exp.comparison.selected import Selected
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search.study import Study
-from mnist_exp.sweeps import configurations, leaderboard
+from mnist_exp.sweeps import configurations, leaderboard, mattered
 from mnist_exp.sweeps.configurations import Configuration
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.plan import Plan
@@ -29,6 +32,8 @@ class Outcome:
         parent: id of the parent run; None if the sweep is not recorded.
         study: of a search; None for a grid.
         opened: Optuna's study of a search, opened; None for a grid.
+        defaults: the value of each swept option without the sweep.
+        look_up_mattered: returns what mattered, where that is recorded already; else None.
     """
 
     plan: Plan
@@ -37,6 +42,20 @@ class Outcome:
     parent: str | None
     study: Study | None = None
     opened: "optuna.Study | None" = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    look_up_mattered: Callable[[], Mattered | None] | None = None
+
+    @functools.cached_property
+    def mattered(self) -> Mattered | None:
+        """What mattered. Ask at the end: None if the sweep did not end, with two objectives, or for too few jobs."""
+        # A search may end before all its trials, by its time or its budget.
+        is_over = not self.count("killed") and (self.study is not None or not self.count("left"))
+        if not is_over or self.how.minimize_too is not None:
+            return None
+        if self.look_up_mattered is not None:
+            return self.look_up_mattered()
+        sampler = (self.how.sampler or "tpe") if self.study is not None else None
+        return mattered.of(self.plan, self.rows, sampler=sampler, defaults=self.defaults)
 
     @property
     def objective(self) -> str:

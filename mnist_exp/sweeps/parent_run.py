@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mnist_exp.analysis import stored
+from mnist_exp.analysis.mattered import Mattered
 from mnist_exp.config.nested import flatten
-from mnist_exp.errors import BusyError, TrackingError
+from mnist_exp.errors import BusyError, SettingsError, TrackingError
 from mnist_exp.experiment import own_code, provenance
-from mnist_exp.sweeps import kept_models, reuse, summary
+from mnist_exp.sweeps import kept_models, record, reuse
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.kept_models import KeptModels
@@ -50,6 +52,12 @@ class ParentRun:
     def models(self) -> KeptModels | None:
         """What keeps the best models of the sweep; None where all stay."""
         return kept_models.opened(self.call, self.history, self.run_id, self.earlier)
+
+    def look_up_mattered(self) -> Mattered | None:
+        """Return what mattered, as the run has it already; None if that is nothing, or damaged."""
+        with contextlib.suppress(SettingsError):
+            return stored.of_run(self.history.uri, self.run_id)
+        return None
 
     @contextlib.contextmanager
     def heartbeat(self) -> Iterator[None]:
@@ -98,8 +106,8 @@ class ParentRun:
             return {}
         concluded: dict[str, str] = {}
 
-        def record() -> None:
-            concluded.update(summary.record(self.history, outcome))
+        def write() -> None:
+            concluded.update(record.write(self.history, outcome))
 
         def end() -> None:
             now = self.history.get(self.run_id)
@@ -110,7 +118,7 @@ class ParentRun:
 
         settle = functools.partial(self._settle, outcome)
         view = functools.partial(self._open_view, outcome)
-        steps: list[Callable[[], None]] = [settle, record, view, end]
+        steps: list[Callable[[], None]] = [settle, write, view, end]
         if self.models is not None:
             steps.insert(1, self.models.settle)
         for step in steps:

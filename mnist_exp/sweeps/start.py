@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mnist_exp.config import wording
 from mnist_exp.config.schema import SweepSettings
@@ -12,8 +12,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.search import given
 from mnist_exp.search.given import Known
 from mnist_exp.search.space import Axis, brief, short_names
-from mnist_exp.sweeps import earlier_results
-from mnist_exp.sweeps.earlier_results import chosen
+from mnist_exp.sweeps import defaults, earlier_results
 from mnist_exp.sweeps.plan import Plan
 from mnist_exp.tracking import store
 
@@ -127,15 +126,7 @@ def _defaults(axes: Sequence[Axis], config: DictConfig) -> dict[str, Any]:
     """Return the value of each searched option in the configuration as it is without the search."""
     found: dict[str, Any] = {}
     for axis in axes:
-        if not axis.applies({key: wording.text(value) for key, value in found.items()}):
-            continue
-        if (choice := chosen(config, axis.key)) is not None:
-            found[axis.key] = choice
-        elif not axis.prefix.startswith("+"):  # Such an option is in no configuration: the sampler draws it.
-            found[axis.key] = _value(config, axis.key)
+        # An option that is added is in no configuration: the sampler draws it.
+        if axis.applies({key: wording.text(value) for key, value in found.items()}) and not axis.prefix.startswith("+"):
+            found[axis.key] = defaults.value(config, axis.key)
     return found
-
-
-def _value(config: DictConfig, key: str) -> Any:
-    value = OmegaConf.select(config, key)
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

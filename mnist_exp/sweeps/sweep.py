@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,11 +30,13 @@ from mnist_exp.search.space import Space
 from mnist_exp.sweeps import (
     as_data,
     choices,
+    defaults,
     finished,
     own_lists,
     plan,
     preview,
     priced,
+    record,
     recovery,
     reuse,
     rules,
@@ -146,8 +149,9 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     # Each call has its own folder: the one that Hydra names may have been used before.
     folder = Path(str(config.hydra.sweep.dir)).resolve() / "events" / f"{time.time_ns():x}"
     study = make_study(made, how) if is_search else None
+    of_options = defaults.words(config, made.space.keys)
     given = start.read(how, made, config) if is_search else Start()
-    return SweepCall(how, made, study, config_dir, folder, screen, tuple(arguments), start=given)
+    return SweepCall(how, made, study, config_dir, folder, screen, tuple(arguments), start=given, defaults=of_options)
 
 
 def _with_choices(
@@ -195,7 +199,9 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
     summary.warn_of_reused(call.screen, rows, earlier, call.plan.settings)
     summary.warn_of_changed(call.screen, rows, earlier)
     parent_id = parent.run_id if parent is not None else None
-    outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened)
+    outcome = Outcome(call.plan, call.how, rows, parent_id, study, opened, call.defaults)
+    if parent is not None and parent.concluded is not None:
+        outcome = dataclasses.replace(outcome, look_up_mattered=parent.look_up_mattered)
     summary.announce(call.screen, outcome, call.tracking.experiment, launch.crew, call.start.words)
 
     lost = ""  # Why the store cannot be used any more.
@@ -240,7 +246,7 @@ def _figures_prepared(
 ) -> contextlib.AbstractContextManager[None]:
     if parent is None:
         return contextlib.nullcontext()
-    return summary.figures_prepared(outcome, launch.crew.count if launch.crew is not None else 1)
+    return record.figures_prepared(outcome, launch.crew.count if launch.crew is not None else 1)
 
 
 def _open_record(call: SweepCall, history: SweepHistory) -> tuple[list[StoredRun], ParentRun]:

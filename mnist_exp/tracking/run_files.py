@@ -55,6 +55,11 @@ def read_leaderboard(uri: str, run_id: str) -> str:
     return _text(uri, run_id, "leaderboard.csv", _LARGEST_BOARD)
 
 
+def read_text(uri: str, run_id: str, name: str, largest: int) -> str:
+    """Return a file of a run, unchecked. Raises: SettingsError: there is none, or it is larger than that, in bytes."""
+    return _text(uri, run_id, name, largest)
+
+
 def read_own_code(uri: str, run_id: str) -> str:
     """Return the list of the user's own modules that took part. Raises: SettingsError: the run has none."""
     return _text(uri, run_id, "own_code.txt", _LARGEST_FILE)

@@ -516,23 +516,6 @@ def test_study_continues_with_wider_intervals_or_more_options():
     assert len(search("model.dropout=interval(0,0.7)").open().trials) == 9
 
 
-def test_importances_are_shares_or_empty_for_few_trials():
-    searched = search("a=interval(0,1)", "b=interval(0,1)", sampler="random")
-    opened = searched.open()
-    assert study.importances(opened) == {}
-    for _ in range(20):
-        trial, _ = searched.ask(opened)
-        opened.tell(trial, trial.params["a"])
-    found = study.importances(opened)
-    assert sum(found.values()) == pytest.approx(1)
-    assert found["a"] > 0.9
-    assert study.importances(searched.open()) == found, "as often as it is asked"
-    flat = search("a=interval(0,1)", name="flat").open()
-    for _ in range(5):
-        flat.tell(search("a=interval(0,1)", name="flat").ask(flat)[0], 1.0)
-    assert all(share == share for share in study.importances(flat).values())
-
-
 def test_journal_file_is_beside_the_store_of_the_runs(tmp_path):
     assert default(tmp_path / "mlflow.db", "x") == str(tmp_path / "studies" / "x.journal")
     assert default(None, "x") == str(Path.cwd() / "studies" / "x.journal")

@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mnist_exp.analysis import mattered
+from mnist_exp.analysis.mattered import Request
+from mnist_exp.analysis.observations import Observation
 from mnist_exp.config.wording import duration
 from mnist_exp.jobs import events
-from mnist_exp.sweeps import figures
+from mnist_exp.sweeps import figures, option_figures
 from mnist_exp.sweeps.leaderboard import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
 
 NAN = math.nan
@@ -189,6 +192,11 @@ def is_picture(file):
         return opened.format == "PNG" and min(opened.size) > 150
 
 
+def looked_at(rows):
+    runs = [Observation(each.values, each.objective) for each in rows if each.outcome == "done"]
+    return mattered.of(Request(runs, maximize=True))
+
+
 TURNED = ("plain", "only NaN", "endless curves")
 
 
@@ -199,13 +207,13 @@ TURNED = ("plain", "only NaN", "endless curves")
 )
 def test_every_figure_is_drawn_from_any_set_of_jobs(name, direction, alone):
     rows, curves = MATERIAL[name]
-    figures.draw_all(alone, rows, KEYS, "val_accuracy", direction, curves, {"m.a": 0.3, "m.b": 0.7}, "parameters")
+    figures.draw_all(alone, rows, KEYS, "val_accuracy", direction, curves, looked_at(rows), "parameters")
     drawn = {file.name for file in alone.iterdir()}
     assert all(is_picture(alone / name) for name in drawn)
 
     done = [each for each in rows if each.outcome == "done" and not math.isnan(each.objective)]
     varied = [key for key in KEYS if len({each.values.get(key) for each in done}) > 1]
-    expected = {"importance.png"}
+    expected = {"importance.png"} if looked_at(rows) is not None else set()
     expected |= {"objective_by_option.png"} if varied else set()
     expected |= {"learning_curves.png"} if curves else set()
     expected |= {"pareto_front.png"} if done else set()
@@ -214,25 +222,24 @@ def test_every_figure_is_drawn_from_any_set_of_jobs(name, direction, alone):
 
 
 def test_figures_without_data_are_not_drawn(alone):
-    figures.draw_all(alone, grid(["1", "2"], ["3"]), KEYS, "loss", "minimize", [], {}, None)
+    figures.draw_all(alone, grid(["1", "2"], ["3"]), KEYS, "loss", "minimize", [], None, None)
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png"}
 
 
 def test_seed_is_no_axis_of_the_heat_map(alone):
     cells = [{"m.a": a, "m.b": b, "seed": seed} for a in "12" for b in "34" for seed in "567"]
     figures.draw_all(
-        alone, [row(0.1, values=cell) for cell in cells], [*KEYS, "seed"], "loss", "minimize", [], {}, None
+        alone, [row(0.1, values=cell) for cell in cells], [*KEYS, "seed"], "loss", "minimize", [], None, None
     )
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png", "heat_map.png"}
 
 
 @pytest.mark.slow
 @pytest.mark.new_store
-def test_many_options_and_those_of_other_sweeps_are_drawn(alone):
+def test_many_options_are_drawn(alone):
     keys = [f"m.k{i}" for i in range(12)]
-    rows = [row(0.1 * i, values={key: str(i * j) for j, key in enumerate(keys)}) for i in range(10)]
-    shares = dict.fromkeys([*keys, "of.another"], 0.05)
-    figures.draw_all(alone, rows, keys, "loss", "minimize", [], shares, None)
+    rows = [row(0.1 * i, values={key: str(i * j) for j, key in enumerate(keys)}) for i in range(20)]
+    figures.draw_all(alone, rows, keys, "loss", "minimize", [], looked_at(rows), None)
     assert {file.name for file in alone.iterdir()} == {"objective_by_option.png", "importance.png"}
 
 
@@ -265,15 +272,15 @@ def test_learning_curves_name_the_best_jobs_in_order():
 def test_wide_range_of_numbers_gets_a_logarithmic_axis():
     names = {"m.a": "a", "m.b": "b"}
     rows = grid(["0.001", "0.01", "0.1"], ["1", "2", "3"])
-    wide, narrow = figures.against_each(rows, KEYS, "loss", names).axes
+    wide, narrow = option_figures.by_option(rows, KEYS, "loss", names).axes
     assert (wide.get_xscale(), narrow.get_xscale()) == ("log", "linear")
-    (zero,) = figures.against_each(grid(["0", "1", "100"], ["1"]), ["m.a"], "loss", names).axes
+    (zero,) = option_figures.by_option(grid(["0", "1", "100"], ["1"]), ["m.a"], "loss", names).axes
     assert zero.get_xscale() == "linear"
 
 
 def test_long_numbers_of_a_search_do_not_write_over_each_other():
     rows = grid(["0.005057020226496487", "0.0001689077669930", "0.05484"], ["1", "2"])
-    figure = figures.against_each(rows, KEYS, "loss", {"m.a": "a", "m.b": "b"})
+    figure = option_figures.by_option(rows, KEYS, "loss", {"m.a": "a", "m.b": "b"})
     figure.draw_without_rendering()
     long, short = [[text.get_text() for text in axes.get_xticklabels()] for axes in figure.axes]
     assert not any("5057" in text for text in long)
@@ -283,7 +290,7 @@ def test_long_numbers_of_a_search_do_not_write_over_each_other():
 def test_drawing_gives_no_warning(alone, recwarn):
     warnings.simplefilter("always")
     rows, curves = MATERIAL["foreign texts"]
-    figures.draw_all(alone, rows, KEYS, "loss", "minimize", curves, {}, "parameters")
+    figures.draw_all(alone, rows, KEYS, "loss", "minimize", curves, None, "parameters")
     assert not list(recwarn)
 
 
