@@ -163,6 +163,7 @@ REFUSED = {"direction": ("minimize", "direction=minimize does not fit objective=
 # ---- What has its effect elsewhere: the test that shows it.
 
 _LOADERS, _SWEEP, _STUDY = "data/test_loaders.py", "sweeps/test_sweep.py", "search/test_study.py"
+_KEPT = "search/test_kept.py"
 _OF_ARRAYS = (
     *((name, "path", "test_it_is_read_as_it_is_distributed") for name in ("npy", "hdf5", "mat", "cifar")),
     *((name, "shape", "test_the_shape_of_one_example_can_be_said") for name in ("npy", "hdf5", "mat")),
@@ -249,6 +250,8 @@ ELSEWHERE = {
     "sweep.budget_s": ("search/test_budget.py", "test_seconds_of_all_trials_count"),
     "sweep.seed": (_STUDY, "test_another_seed_draws_other_trials"),
     "sweep.pruner": (_STUDY, "test_pruners_are_made_from_the_settings"),
+    "sweep.keep_paused": (_KEPT, "test_as_many_paused_trials_keep_their_checkpoint_as_asked_for"),
+    "sweep.finish_best": (_KEPT, "test_the_best_see_all_epochs_after_the_search"),
     "sweep.prune_after": (_STUDY, "test_pruners_stop_no_trial_before_its_first_epochs"),
     "sweep.minimize_too": (_SWEEP, "test_search_for_two_objectives_draws_the_pareto_front"),
     "sweep.storage": ("faults/test_working_folder.py", "test_search_keeps_one_study_where_it_was_started"),

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from mnist_exp.config import own_tags
 from mnist_exp.config.components import Component
-from mnist_exp.config.fields import Allowed, Count, Positive, Share
+from mnist_exp.config.fields import Allowed, Count, Positive, Share, Whole
 from mnist_exp.config.own_tags import OwnTags
 from mnist_exp.config.signatures import REQUIRED, Parameter
 from mnist_exp.runtime.backends import Backend
@@ -135,6 +135,8 @@ class SweepSettings:
     seed: Seed = 0
     pruner: Literal["none", "asha", "hyperband", "median"] = "none"
     prune_after: Count = 1
+    keep_paused: Whole = 20
+    finish_best: Whole = 0
     minimize_too: Literal["parameters", "fit_time_s"] | None = None
     storage: str | None = None
     study: str | None = None

@@ -21,7 +21,7 @@ from mnist_exp.experiment import own_code, provenance
 from mnist_exp.experiment.as_data import Listener
 from mnist_exp.experiment.job_key import code_sha256, job_key
 from mnist_exp.experiment.provenance import Commit
-from mnist_exp.experiment.resume import Resumption
+from mnist_exp.experiment.resume import Origin, Resumption
 from mnist_exp.numpy_model import agreement
 from mnist_exp.runtime import imports, processes, retries
 from mnist_exp.runtime.redaction import redact
@@ -48,11 +48,13 @@ class Job:
         wants_model: asked with the objective whether the model is to be recorded, where a sweep keeps its best ones
             only.
         resumption: the interrupted run to resume; None begins a new run.
+        origin: a run of fewer epochs from whose end a new run starts; None starts with the first epoch.
         patience_s: seconds to wait at the end for a store that does not answer.
         claimed: the run is created in this context, which raises an error if another process has the job.
         on_end: called with what came of the run, as `as_data.of_run` has it, once its record is closed.
         shares_graph: whether it is one of several that this process does one after the other, and nobody keeps their
             models.
+        keeps_checkpoint: whether a checkpoint of where the training ended stays, since its search may go on from there.
         commit: returns the commit of the code that runs; the jobs of a sweep in one process run the same.
     """
 
@@ -65,15 +67,23 @@ class Job:
     on_end: Listener | None = None
     wants_model: Callable[[float], bool] | None = None
     resumption: Resumption | None = None
+    origin: Origin | None = None
     patience_s: float = retries.PATIENCE_S
     claimed: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     commit: Callable[[], Commit | None] = provenance.commit
     shares_graph: bool = False
+    keeps_checkpoint: bool = False
 
     @property
     def start(self) -> Checkpoint | None:
         """The checkpoint to start from; None starts with the first epoch."""
-        return self.resumption.checkpoint if self.resumption else None
+        kept = self.resumption.checkpoint if self.resumption else None
+        return kept or (self.origin.checkpoint if self.origin else None)
+
+    @property
+    def epochs_done(self) -> list[dict[str, float]]:
+        """The metrics of each epoch that is done before it starts."""
+        return self.start.epochs() if self.start else []
 
     @property
     def own_code(self) -> Mapping[str, str] | None:
@@ -100,6 +110,8 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
     }
     if files := input_files.all_of(settings):
         tags[names.INPUT_FILES] = json.dumps({name: file.sha256 for name, file in files.items()})
+    if job.origin is not None:
+        tags[names.STARTED_FROM] = job.origin.run_id
     if settings.tracking.description:
         tags[names.NOTE] = settings.tracking.description
     if dataset.fallback:
@@ -133,9 +145,8 @@ def begin(record: Tracker, settings: Settings, dataset: Dataset, job: Job) -> No
             (folder / f"uncommitted{suffix}.diff").write_text(commit.diff, encoding="utf-8")
         record.log_files(folder)
     record.log_data(dataset)
-    if job.resumption is not None:
-        for epoch, metrics in enumerate(job.resumption.epochs(), start=1):
-            record.log_metrics(metrics, step=epoch)
+    for epoch, metrics in enumerate(job.epochs_done, start=1):
+        record.log_metrics(metrics, step=epoch)
 
 
 @functools.lru_cache(maxsize=1)

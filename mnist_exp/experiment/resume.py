@@ -20,7 +20,7 @@ from mnist_exp.config.wording import show
 from mnist_exp.data import Dataset
 from mnist_exp.errors import BusyError, SettingsError
 from mnist_exp.experiment import own_code, provenance, recall
-from mnist_exp.experiment.job_key import result_config
+from mnist_exp.experiment.job_key import job_key, result_config
 from mnist_exp.runtime import processes
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names, references, run_folder
@@ -40,6 +40,7 @@ class Resumption:
         number: of this resumption, from 1.
         changes: what is different now: options, versions, machine, code.
         own_code: the user's own modules that took part until now, and their digests; None if that is not known.
+        promotions: the epochs at which its search had paused it and let it go on, as `1,3`.
     """
 
     folder: RunFolder
@@ -47,6 +48,7 @@ class Resumption:
     number: int
     changes: tuple[str, ...] = ()
     own_code: Mapping[str, str] | None = None
+    promotions: str = ""
 
     @property
     def run_id(self) -> str:
@@ -63,6 +65,15 @@ class Resumption:
         """Number of epochs that are done."""
         return self.checkpoint.position.epoch if self.checkpoint else 0
 
+    def promoted(self, epoch: int) -> "Resumption":
+        """Return it for a run that goes on though its search had paused it after an epoch; not if it did so later."""
+        kept = self.checkpoint
+        if kept is not None and kept.position == Position(epoch):
+            kept = kept.to_go_on()
+        before = [each for each in self.promotions.split(",") if each]
+        promotions = ",".join(dict.fromkeys([*before, str(epoch)]))
+        return dataclasses.replace(self, checkpoint=kept, promotions=promotions)
+
     def tags(self) -> dict[str, str]:
         """Return the tags that record it."""
         commit = provenance.commit()
@@ -73,13 +84,12 @@ class Resumption:
             "git_commit": commit.sha if commit else "none",
             "changes": list(self.changes),
         }
-        return {names.RESUMED: str(self.number), names.resumption(self.number): json.dumps(facts)}
+        promoted = {names.PROMOTED: self.promotions} if self.promotions else {}
+        return {names.RESUMED: str(self.number), names.resumption(self.number): json.dumps(facts), **promoted}
 
     def epochs(self) -> Iterator[dict[str, float]]:
         """Yield the metrics of each epoch that is done."""
-        history = self.checkpoint.facts["history"] if self.checkpoint else {}
-        for values in zip(*history.values(), strict=True):
-            yield dict(zip(history, values, strict=True))
+        return iter(self.checkpoint.epochs() if self.checkpoint else ())
 
 
 @contextlib.contextmanager
@@ -116,7 +126,7 @@ def opened(
     with claimed(folder):
         run = references.find(tracking, run_id)
         if run.status == "FINISHED":
-            folder.remove()  # Its process ended before it could remove it.
+            folder.finish()  # Its process ended before it could remove it.
         _check_resumable(run, screen)
         before, wanted = run.config(), tracking
         tracking = dataclasses.replace(tracking, experiment=run.experiment, register_as=_name(tracking, before))
@@ -167,9 +177,52 @@ def _name(tracking: TrackingSettings, before: Mapping[str, Any]) -> Any:
     return tracking.register_as or (then.get("register_as") if isinstance(then, dict) else None)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Another run, of the same job but for fewer epochs, from whose end a new run starts.
+
+    Args:
+        run_id: of the other run.
+        checkpoint: of its end.
+    """
+
+    run_id: str
+    checkpoint: Checkpoint
+
+
+def origin(run_id: str, settings: Settings, data_sha256: str, screen: Screen) -> Origin | None:
+    """Return what a run starts from that goes on where a run of fewer epochs has ended; None if it must begin anew.
+
+    Args:
+        run_id: of the run of fewer epochs.
+        settings: of the new run.
+        data_sha256: digest of its data.
+        screen: shows what is different now, or why it begins anew.
+    """
+    run = references.find(settings.tracking, run_id)
+    epochs = int(run.params.get(names.PLANNED_EPOCHS, 0))
+    trainer = dataclasses.replace(settings.trainer, epochs=epochs)
+    if (
+        epochs >= settings.trainer.epochs
+        or job_key(dataclasses.replace(settings, trainer=trainer), data_sha256) != run.key
+    ):
+        screen.warn(f"run {run_id} is not this experiment with fewer epochs: it begins anew")
+        return None
+    differences = recall.drift(run, settings)
+    if recall.CODE_UNKNOWN in differences or own_code.Changes().since(run):
+        screen.warn(f"run {run_id} was made by other code: it begins anew")
+        return None
+    checkpoint, _ = checkpoints.load(run_folder.folder_of(settings.tracking, run_id).path)
+    for change in differences if checkpoint is not None else ():
+        screen.warn(f"{change}: what goes on from a shorter run may differ from a whole one in the last digits")
+    return None if checkpoint is None else Origin(run_id, checkpoint.to_go_on())
+
+
 @contextlib.contextmanager
-def of_job(run_id: str | None, key: str, settings: Settings, screen: Screen) -> Iterator[Resumption | None]:
-    """Yield where an interrupted job of a sweep continues; None if it must begin again.
+def of_job(
+    run_id: str | None, key: str, settings: Settings, screen: Screen, paused_at: int | None = None
+) -> Iterator[Resumption | None]:
+    """Yield where an interrupted or paused job of a sweep continues; None if it must begin again.
 
     That is so if this machine has nothing of it, if the code has changed, if it has another job key, as in a study that
     several searches share, or if another process works on it.
@@ -179,6 +232,7 @@ def of_job(run_id: str | None, key: str, settings: Settings, screen: Screen) -> 
         key: of the job.
         settings: of the job.
         screen: shows what is different now.
+        paused_at: the epoch at which a search had paused it, which lets it go on now; None if it had not.
     """
     with contextlib.ExitStack() as held:
         resumption = None
@@ -186,12 +240,14 @@ def of_job(run_id: str | None, key: str, settings: Settings, screen: Screen) -> 
             with contextlib.suppress(SettingsError):  # Another process works on it.
                 held.enter_context(claimed(folder))
                 resumption = _job_again(folder, key, settings, screen)
+                if resumption is not None and paused_at is not None:
+                    resumption = resumption.promoted(paused_at)
         yield resumption
 
 
 def _job_again(folder: RunFolder, key: str, settings: Settings, screen: Screen) -> Resumption | None:
     run = references.find(settings.tracking, folder.path.name)
-    if run.status == "FINISHED" or run.key != key:
+    if (run.status == "FINISHED" and not run.is_pruned) or run.key != key:
         return None
     differences = recall.drift(run, settings)
     files = own_code.Changes().since(run)
@@ -246,7 +302,7 @@ def from_checkpoint(folder: RunFolder, run: StoredRun, screen: Screen, changes: 
         )
     number = int(run.tags.get(names.RESUMED, 0)) + 1
     before = own_code.of_run(run) if checkpoint is not None else None  # Else nothing was trained by it.
-    return Resumption(folder, checkpoint, number, tuple(changes), before)
+    return Resumption(folder, checkpoint, number, tuple(changes), before, run.tags.get(names.PROMOTED, ""))
 
 
 def _refuse_unkept(folder: RunFolder, run: StoredRun, screen: Screen) -> NoReturn:
@@ -267,6 +323,11 @@ def _check_resumable(run: StoredRun, screen: Screen) -> None:
         raise SettingsError(f"resume={run.run_id} is a sweep, which goes on when it is started again: {again}")
     if names.JOB_KEY not in run.tags:
         raise SettingsError(f"resume={run.run_id} is not a run of mnist_exp")
+    if run.status == "FINISHED" and run.is_pruned:
+        raise SettingsError(
+            f"resume={run.run_id} was stopped by its search, which goes on with it if it deserves that: issue the "
+            f"search again; to train it to its end, begin a new run: {again}"
+        )
     if run.status == "FINISHED":
         raise SettingsError(
             f"resume={run.run_id} is FINISHED: there is nothing to go on with; repeat it with "

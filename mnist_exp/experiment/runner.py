@@ -24,6 +24,7 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.tracking import names
 from mnist_exp.tracking.mlflow_writes import TrainedModel
 from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
+from mnist_exp.training import checkpoints
 from mnist_exp.training.checkpoints import CheckpointPolicy
 from mnist_exp.training.digests import Digests
 
@@ -158,8 +159,7 @@ class Run:
     epochs: list[dict[str, float]] = field(default_factory=list, init=False)  # The metrics of those that are done.
 
     def __post_init__(self) -> None:
-        if self.job.resumption is not None:
-            self.epochs = list(self.job.resumption.epochs())
+        self.epochs = self.job.epochs_done
 
     @property
     def parameters(self) -> int:
@@ -181,7 +181,8 @@ class Run:
         policy = None
         if self.tracker.folder is not None:
             every = self.settings.trainer.checkpoint_every
-            policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn)
+            kept = self.job.keeps_checkpoint
+            policy = CheckpointPolicy(self.tracker.folder.path, every, self.job.start, self.screen.warn, kept)
         if self.tracker.run_id is not None:
             name = self.job.name or record.run_name(self.settings)
             own_callbacks.place(self.training.own.values(), self.tracker.run_id, name)
@@ -235,6 +236,10 @@ class Run:
             record.results(tracker, history, self.dataset, outputs, fitted.digests)
             if tracker.run_id is not None:
                 self._measure_trust(model)
+        if tracker.folder is not None:
+            tracker.folder.keep(wanted=self.job.keeps_checkpoint)
+            if self.job.keeps_checkpoint:
+                checkpoints.keep_last(tracker.folder.path)
         latest = {name: values[-1] for name, values in history.items()} | metrics
         facts = latest, history, model, pruned, sha256, fitted.digests
         self.result = Result(tracker.run_id, metrics[names.OBJECTIVE], *facts)

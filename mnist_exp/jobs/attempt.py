@@ -38,6 +38,7 @@ from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import attributes, budget
 from mnist_exp.search.space import label, values_of
+from mnist_exp.search.study import Study
 from mnist_exp.tracking import names, store
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Attempt:
         trained_together: how many train at once, and share the seconds.
 
     Attributes:
-        outcome: done, pruned, failed, killed, or `no store` if its run could not begin, once it is over.
+        outcome: done, paused, pruned, failed, killed, or `no store` if its run could not begin, once it is over.
         objective: of its run; NaN where there is none.
         second_objective: of a search for two; NaN where there is none.
     """
@@ -92,6 +93,8 @@ class Attempt:
                 self.assignment.alone.overrides(self.overrides, self._number), self.assignment.config_dir
             ),
         }
+        if self.trial is not None:
+            self._facts |= {"trial": self._number, "promoted": attributes.promoted_at(self.trial)}
 
     def compose(self) -> Settings:
         """Return its settings, composed here and not by Hydra. Raises: SettingsError: with every problem."""
@@ -113,6 +116,10 @@ class Attempt:
         if self.trial is not None:
             return attributes.number(self.trial)
         return int(self._planned.get("number", self.out.job))
+
+    @property
+    def _search(self) -> "Study | None":
+        return self.assignment.study if self.trial is not None else None
 
     @property
     def _planned(self) -> Mapping[str, Any]:
@@ -160,12 +167,13 @@ class Attempt:
             own = events.begun(self.assignment.folder, self._key)
             wanted = settings.tracking, self._key, own, self._earlier(events.DONE_BEFORE) or ()
             sharing.check(*wanted, reuse=self.assignment.reuse)
-            interrupted = own or self._earlier(events.INTERRUPTED)
+            interrupted, paused_at = own or self._earlier(events.INTERRUPTED), None
             if self.trial is not None:
-                interrupted = interrupted or attributes.begun_run(self.trial) or self._awaited
-            resumption = ending.enter_context(resume.of_job(interrupted, self._key, settings, screen))
+                paused_at, begun = attributes.promoted_at(self.trial), attributes.begun_run(self.trial)
+                interrupted = begun if paused_at else interrupted or begun or self._awaited
+            resumption = ending.enter_context(resume.of_job(interrupted, self._key, settings, screen, paused_at))
             claimed = functools.partial(sharing.claimed, *wanted, reuse=self.assignment.reuse)
-            job = dataclasses.replace(self._job(settings, resumption), claimed=claimed)
+            job = dataclasses.replace(self._job(settings, resumption, screen), claimed=claimed)
             opened = ending.enter_context(runner.open_run(settings, screen, job))
             self._ending = ending.pop_all()
         if (idle := self.assignment.idle) is not None and not self.assignment.groups:
@@ -206,7 +214,10 @@ class Attempt:
             self.out.write("failed", reason=reason(error), traceback=trace, own_code=own, **self._facts)
 
     def _report_result(self, result: Result) -> None:
-        self.outcome = "pruned" if result.pruned else "done"
+        pauses = self._search is not None and self._search.rungs is not None
+        self.outcome = ("paused" if pauses else "pruned") if result.pruned else "done"
+        if self.outcome == "paused":  # Another trial of the same values would be a run of its own.
+            events.forget_begun(self.assignment.folder, self._key)
         self._note_values(result.objective, result.metrics)
         epochs = len(result.history[names.LOSS])
         # The launching process keeps those of thousands of jobs.
@@ -247,10 +258,15 @@ class Attempt:
         epochs = int(earlier["metrics"].get(names.EPOCHS, 0))
         self.out.write("done", objective=self.objective, epochs=epochs, reused=True, **(self._facts | earlier))
 
-    def _job(self, settings: Settings, resumption: Resumption | None) -> Job:
+    def _job(self, settings: Settings, resumption: Resumption | None, screen: Screen) -> Job:
+        sha256, origin = _dataset(self.assignment.sweep_id, settings).sha256, None
+        if self.trial is not None and (run_id := self.trial.user_attrs.get(attributes.STARTS)) is not None:
+            origin = resume.origin(run_id, settings, sha256, screen)
         facts, parent, epochs = self._facts, self.assignment.parent, settings.trainer.epochs
-        if resumption is not None and self.trial is not None and self._is_judged:
-            for epoch, metrics in enumerate(resumption.epochs(), start=1):
+        start = (resumption.checkpoint if resumption else None) or (origin.checkpoint if origin else None)
+        done = start.epochs() if start else []
+        if self.trial is not None and self._is_judged:
+            for epoch, metrics in enumerate(done, start=1):
                 self.trial.report(metrics[settings.objective], epoch)
 
         def on_start(run_id: str | None) -> None:
@@ -259,7 +275,7 @@ class Attempt:
             facts["run_id"] = run_id
             if run_id is not None:
                 events.note_begun(self.assignment.folder, self._key, run_id)
-            self.out.write("started", of=epochs, done=resumption.done if resumption else 0, **facts)
+            self.out.write("started", of=epochs, done=len(done), **facts)
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> bool:
             value, seconds = metrics[settings.objective], metrics[names.EPOCH_TIME_S] * self.trained_together
@@ -284,7 +300,9 @@ class Attempt:
             on_epoch=on_epoch,
             wants_model=wants_model if settings.tracking.best_models else None,
             resumption=resumption,
+            origin=origin,
             shares_graph=True,
+            keeps_checkpoint=self._search is not None and self._search.keeps_checkpoints,
             commit=functools.partial(_commit, self.assignment.sweep_id),
         )
 
@@ -307,6 +325,8 @@ class Attempt:
         if not self._is_judged:
             return False
         self.trial.report(value, epoch)
+        if attributes.FINISHES in self.trial.user_attrs:
+            return False
         # After the last epoch there is nothing left to save.
         return epoch < epochs and self.trial.should_prune()
 

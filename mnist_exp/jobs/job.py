@@ -1,11 +1,7 @@
 """One job of a sweep, in whatever process a launcher starts it: what Hydra calls for each point or trial."""
 
-import contextlib
-import functools
-import gc
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +12,7 @@ from mnist_exp.composition import hydra_section
 from mnist_exp.jobs import events, group, trial
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.attempt import NO_RESULT, Attempt
+from mnist_exp.jobs.collection import collected
 from mnist_exp.runtime import signals, start_folder
 
 
@@ -52,36 +49,17 @@ def run_job(assignment: Assignment, config: DictConfig) -> float:
         for attempt in attempts:
             attempt.out.write("skipped")
         return NO_RESULT
-    with _collected():
-        objective = _run(assignment, attempts, config)
-    signals.check()  # It came while the job's end was recorded.
-    return objective
+    return _run(assignment, attempts, config)
 
 
 def _run(assignment: Assignment, attempts: Sequence[Attempt], config: DictConfig) -> float:
     if assignment.study is not None:
         # It composes anew: in Hydra's configuration, what follows a searched option has its value already.
         return trial.run(assignment, assignment.study, attempts[0].out)
-    if len(attempts) > 1:
-        group.run(attempts)
-        return NO_RESULT
-    return attempts[0].run(lambda: attempts[0].check(config))
-
-
-@contextlib.contextmanager
-def _collected() -> Iterator[None]:
-    """Give the memory of a job back before the next one."""
-    try:
-        yield
-    finally:
-        if "keras" in sys.modules:
-            from mnist_exp.training import setup
-
-            setup.forget()
-            _freeze_once()
-
-
-@functools.cache
-def _freeze_once() -> None:
-    """Let later collections pass over what the first job made and left: a third of their time."""
-    gc.freeze()
+    with collected():
+        if len(attempts) > 1:
+            group.run(attempts)
+        else:
+            attempts[0].run(lambda: attempts[0].check(config))
+    signals.check()  # It came while the job's end was recorded.
+    return NO_RESULT if len(attempts) > 1 else attempts[0].objective

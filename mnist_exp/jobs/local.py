@@ -205,7 +205,7 @@ def _lost(error: BaseException) -> JobLostError:
     import pebble
 
     if isinstance(error, TimeoutError):
-        return JobLostError("it took longer than sweep.job_timeout_s")
+        return JobLostError(worker.LATE)
     if isinstance(error, pebble.ProcessExpired):
         code = error.exitcode or 0
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"

@@ -28,6 +28,7 @@ from mnist_exp.runtime import threads
 from mnist_exp.runtime.redacted_output import redacted_output
 from mnist_exp.runtime.signals import Terminated, end_on_signals
 
+LATE = "it took longer than sweep.job_timeout_s"
 # Seconds that a job has to record that it was killed.
 GRACE_S = 10.0
 # Environment variables that a job needs: where data and records are, and how to reach them.
@@ -220,7 +221,7 @@ def run_within(seconds: float | None, job: int, overrides: list[str], task: Hydr
     except Terminated:
         if not late.is_set():
             raise
-        return failed_return("it took longer than sweep.job_timeout_s")
+        return failed_return(LATE)
 
 
 def failed_return(reason: str) -> JobReturn:

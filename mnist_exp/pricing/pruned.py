@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search.study import pruner
+from mnist_exp.search.pruners import pruner
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 

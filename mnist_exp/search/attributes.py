@@ -13,6 +13,11 @@ FROM = "mnist_exp.from_sweep"  # Of a result of an earlier sweep: its run there.
 FIRST = "mnist_exp.try_first"  # The values that were to be tried first, of the trial that was queued for them.
 SEED = "mnist_exp.seed"  # Of a trial that tries a point with another seed than the first.
 SPENT = "mnist_exp.spent"  # Of a trial: epochs that it trained itself, and their seconds.
+PROMOTED = "mnist_exp.promoted"  # The epoch at which the trial had been paused that this one goes on with.
+LOST = "mnist_exp.lost"  # How many processes in a row have died at it while its search went on, and its epochs then.
+FINISHES = "mnist_exp.finishes"  # Of a promoted trial that goes on to its last epoch, whatever others come to.
+STARTS = "mnist_exp.starts_from"  # The run, of a search of fewer epochs, that the run of this trial starts from.
+CARRIED = (PROMOTED, LOST, SEED, FINISHES, STARTS)  # A trial that goes on with an interrupted one has them too.
 FIXED = "fixed_params"  # Optuna's own, of a trial whose values were queued.
 
 
@@ -43,9 +48,20 @@ def is_interrupted(trial: "optuna.trial.FrozenTrial") -> bool:
     return bool(trial.user_attrs.get(INTERRUPTED))
 
 
+def promoted_at(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> int | None:
+    """Return the epoch from which a promoted trial goes on; None if it is not promoted."""
+    found = trial.user_attrs.get(PROMOTED)
+    return None if found is None else int(found)
+
+
+def is_promoted(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> bool:
+    """Tell whether a trial goes on, or went on, with one that was paused."""
+    return PROMOTED in trial.user_attrs and INTERRUPTED not in trial.user_attrs
+
+
 def counts(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> bool:
-    """Tell whether a trial is one of `sweep.n_trials`."""
-    return INTERRUPTED not in trial.user_attrs and FROM not in trial.user_attrs
+    """Tell whether a trial is one of `sweep.n_trials`: what goes on with a paused one was counted when it began."""
+    return not any(name in trial.user_attrs for name in (INTERRUPTED, PROMOTED, FROM))
 
 
 def goes_on(trial: "optuna.trial.FrozenTrial") -> bool:

@@ -7,14 +7,19 @@ see: it gives one of them back.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
+from mnist_exp.runtime import processes
 from mnist_exp.search import attributes, distributions, seeds
+from mnist_exp.search.rungs import Rungs
 from mnist_exp.search.space import Axis
 
 if TYPE_CHECKING:
     import optuna
+
+    from mnist_exp.search.pausing import Group
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Situation:
         axes: the options that are searched.
         settings: the options `sweep.*`.
         has_room: whether one more trial may be started. What does not count as one more (`Study.left`) need not ask.
+        is_full: whether no further trial will ever be started.
+        rungs: where trials are paused; None if they are not.
+        unfinished: the folder of all unfinished runs.
         seeds: that a point may be tried with, in this order; empty if there is one only.
     """
 
@@ -33,6 +41,9 @@ class Situation:
     axes: tuple[Axis, ...]
     settings: SweepSettings
     has_room: bool
+    is_full: bool
+    rungs: Rungs | None
+    unfinished: Path
     seeds: tuple[int, ...] = ()
 
 
@@ -48,12 +59,33 @@ def interrupted(now: Situation) -> "optuna.Trial | None":
     """Go on with a trial whose process was stopped or has died."""
     from optuna.trial import TrialState
 
-    if not now.has_room:
-        return None
     for waiting in now.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        if attributes.goes_on(waiting) and (trial := _taken(now, waiting)) is not None:
+        may_begin = now.has_room or not attributes.counts(waiting)
+        if attributes.goes_on(waiting) and may_begin and (trial := _taken(now, waiting)) is not None:
             return trial
     return None
+
+
+def paused(now: Situation) -> "optuna.Trial | None":
+    """Go on with a paused trial that deserves it, and whose checkpoint this machine has."""
+    if now.rungs is None:
+        return None
+    from mnist_exp.search import pausing
+
+    found = pausing.promotable(now.study, now.rungs, now.unfinished, may_be_last=now.is_full)
+    return _promoted(now, found[0]) if found else None
+
+
+def finishing(now: Situation) -> "optuna.Trial | None":
+    """Go on to the last epoch with a paused trial that is among the best, once the search is over."""
+    count = now.settings.finish_best
+    if not count or not now.is_full:
+        return None
+    from mnist_exp.search import pausing
+
+    maximizes = now.study.directions[0].name == "MAXIMIZE"
+    found = pausing.to_finish(now.study, count, now.unfinished, maximizes=maximizes)
+    return _promoted(now, found[0], finishes=True) if found else None
 
 
 def another_seed(now: Situation) -> "optuna.Trial | None":
@@ -76,15 +108,36 @@ def new_point(now: Situation) -> "optuna.Trial | None":
     return trial
 
 
-def _taken(now: Situation, waiting: "optuna.trial.FrozenTrial") -> "optuna.Trial | None":
-    """Start a trial that waits, with the values that it has; None if another process was quicker.
+def _promoted(now: Situation, group: "Group", *, finishes: bool = False) -> "optuna.Trial":
+    """Start a trial that goes on with a paused one."""
+    import optuna
 
-    Optuna's `ask` starts the first that waits, whichever that is.
-    """
+    before, study = group.latest, now.study
+    kept = {attributes.SEED: before.user_attrs[attributes.SEED]} if attributes.SEED in before.user_attrs else {}
+    template = optuna.trial.create_trial(
+        state=optuna.trial.TrialState.RUNNING,
+        params=before.params,
+        distributions=before.distributions,
+        user_attrs={
+            **kept,
+            **({attributes.FINISHES: True} if finishes else {}),
+            attributes.NUMBER: group.standing.number,
+            attributes.RESUMES: group.run_id,
+            attributes.PROMOTED: group.standing.epoch,
+            attributes.PROCESS: processes.identify(),
+        },
+    )
+    # Optuna has no public way to do it all at once. Without attributes, nobody would know what it goes on with.
+    return optuna.Trial(study, study._storage.create_new_trial(study._study_id, template_trial=template))
+
+
+def _taken(now: Situation, waiting: "optuna.trial.FrozenTrial") -> "optuna.Trial | None":
+    """Start a trial that waits, with the values that it has; None if another process was quicker."""
     import optuna
 
     study = now.study
     try:
+        # Optuna's `ask` starts the first that waits, whichever that is.
         if not study._storage.set_trial_state_values(waiting._trial_id, state=optuna.trial.TrialState.RUNNING):
             return None
     except optuna.exceptions.UpdateFinishedTrialError:
@@ -94,4 +147,10 @@ def _taken(now: Situation, waiting: "optuna.trial.FrozenTrial") -> "optuna.Trial
     return trial
 
 
-STEPS: "Sequence[Callable[[Situation], optuna.Trial | None]]" = (interrupted, another_seed, new_point)
+STEPS: "Sequence[Callable[[Situation], optuna.Trial | None]]" = (
+    interrupted,
+    paused,
+    another_seed,
+    new_point,
+    finishing,
+)

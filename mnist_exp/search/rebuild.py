@@ -64,7 +64,7 @@ def add_trials(search: Study, opened: "optuna.Study", runs: Sequence[StoredRun],
     interrupted = {run.key: run.run_id for run in runs if run.status == "KILLED" and run.key not in ended}
     count = 0
     for run in runs:
-        params = _params(search, run)
+        params = params_of(search, run)
         if run.run_id in known or run.status not in counted or params is None:
             continue
         if run.status != "KILLED":
@@ -77,7 +77,7 @@ def add_trials(search: Study, opened: "optuna.Study", runs: Sequence[StoredRun],
 
 def _is_of(search: Study, run: StoredRun, trial: "optuna.trial.FrozenTrial") -> bool:
     seed = {name: value for name, value in trial.user_attrs.items() if name == SEED}
-    return _params(search, run) == trial.params and _seed(search, run) == seed
+    return params_of(search, run) == trial.params and _seed(search, run) == seed
 
 
 def _seed(search: Study, run: StoredRun) -> dict[str, int]:
@@ -87,7 +87,7 @@ def _seed(search: Study, run: StoredRun) -> dict[str, int]:
     return {SEED: int(written)} if is_another else {}
 
 
-def _params(search: Study, run: StoredRun) -> dict[str, Any] | None:
+def params_of(search: Study, run: StoredRun) -> dict[str, Any] | None:
     """Return the params of a trial with the values of a run; None if it lacks one."""
     try:
         values = json.loads(run.tags.get(names.POINT, "{}"))

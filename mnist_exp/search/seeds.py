@@ -51,7 +51,7 @@ def of_study(study: "optuna.Study", seeds: Sequence[int]) -> Race:
     begun: set[tuple[Hashable, int]] = set()
     lost: set[tuple[Hashable, int]] = set()
     for trial in study.get_trials(deepcopy=False):
-        if not attributes.counts(trial):
+        if not attributes.counts(trial) and not attributes.is_promoted(trial):
             continue
         seed, point = seed_of(trial, seeds), point_of(trial)
         if trial.state.name == "COMPLETE":
@@ -79,11 +79,15 @@ def point_of(trial: "optuna.trial.FrozenTrial") -> Hashable:
 def is_taken(earlier: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial.FrozenTrial") -> bool:
     """Tell whether an earlier trial tries the same point with the same other seed: another process was quicker."""
     seed = trial.user_attrs.get(attributes.SEED)
-    return seed is not None and any(
-        other.user_attrs.get(attributes.SEED) == seed
-        and attributes.counts(other)
-        and point_of(other) == point_of(trial)
-        for other in earlier
+    return (
+        seed is not None
+        and attributes.counts(trial)
+        and any(
+            other.user_attrs.get(attributes.SEED) == seed
+            and attributes.counts(other)
+            and point_of(other) == point_of(trial)
+            for other in earlier
+        )
     )
 
 

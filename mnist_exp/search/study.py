@@ -4,10 +4,11 @@ A job asks when it starts, not when it is launched. So any Hydra launcher can ru
 free worker starts the next trial at once, which takes all results so far into account.
 """
 
+import contextlib
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,23 +18,30 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import budget, distributions, next_trial, seeds, storage
+from mnist_exp.search import budget, distributions, next_trial, pruners, seeds, storage
 from mnist_exp.search.attributes import (
+    CARRIED,
     FIXED,
     FROM,
     INTERRUPTED,
+    LOST,
     NUMBER,
     PROCESS,
     RESUMES,
     RUN,
     SEED,
+    begun_run,
     counts,
+    goes_on,
+    is_interrupted,
     note,
     note_run,
     number,
+    promoted_at,
 )
 from mnist_exp.search.conditions import Condition
 from mnist_exp.search.next_trial import Situation
+from mnist_exp.search.rungs import Rungs
 from mnist_exp.search.space import Axis
 from mnist_exp.tracking import names, run_folder
 
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     import optuna
 
 _LOOK_S = 1.0
+_MOST_LOST = 3  # A trial fails after so many processes, and one more, have died at it before it came a step further.
 _OWNER_IS_RECORDED_S = 60.0  # A process records itself as the owner of its trial within this time.
 
 
@@ -95,7 +104,7 @@ class Study:
                 study_name=self.name,
                 storage=kept,
                 sampler=self._sampler(),
-                pruner=pruner(self.settings, self.epochs),
+                pruner=self._pruner(),
                 directions=list(self.directions),
                 load_if_exists=True,
             )
@@ -106,10 +115,12 @@ class Study:
         return study
 
     def _sampler(self) -> "optuna.samplers.BaseSampler":
+        from mnist_exp.search.one_result import OneResultEach
         from mnist_exp.search.samplers import SeededSampler
 
         is_conditional = any(axis.when is not None for axis in self.axes)
-        return SeededSampler(self.settings.sampler or "tpe", self.settings.seed, is_conditional=is_conditional)
+        drawn = SeededSampler(self.settings.sampler or "tpe", self.settings.seed, is_conditional=is_conditional)
+        return OneResultEach(drawn) if self.settings.pruner == "asha" else drawn
 
     @property
     def how_to_look(self) -> str:
@@ -129,18 +140,37 @@ class Study:
         started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and counts(t)]
         return max(self.settings.n_trials - len(started), 0)
 
-    def claim(
-        self, study: "optuna.Study", is_over: Callable[[], bool] = lambda: False
-    ) -> "tuple[optuna.Trial, list[str]] | None":
-        """Start the next trial in this process.
+    @property
+    def rungs(self) -> Rungs | None:
+        """Where trials are paused, to go on when they turn out to deserve it; None if what is stopped stays stopped."""
+        if self.settings.pruner != "asha" or not self.settings.keep_paused:
+            return None
+        return Rungs(self.settings.prune_after, self.epochs, self.maximizes)
 
-        Several processes may see that one trial is left, and each starts one. No storage can count and start a trial in
-        one step, but every storage numbers its trials: a process whose number is too high gives its trial up again.
+    @property
+    def maximizes(self) -> bool:
+        """Whether a larger objective is better."""
+        return self.directions[0] == "maximize"
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether checkpoints of trials that have ended are kept, some of them: see `kept`."""
+        return self.rungs is not None or self.settings.finish_best > 0
+
+    def claim(
+        self, study: "optuna.Study", is_over: Callable[[], bool] = lambda: False, *, new: bool = True
+    ) -> "tuple[optuna.Trial, list[str]] | None":
+        """Start the next trial in this process, or go on with one.
+
+        Several processes may see that one trial is left, or that one is to go on, and each starts it. No storage can
+        look and start a trial in one step, but every storage numbers its trials: a process whose number is too high
+        gives its trial up again.
 
         Args:
             study: opened.
             is_over: asked while this waits for other trials, whether it shall no longer.
-        Returns: the trial and its overrides; None if all trials have been started, or the budget is spent.
+            new: whether it may be one more trial; else only one that goes on with an earlier one.
+        Returns: the trial and its overrides; None if there is nothing to do now, or the budget is spent.
         """
         while True:
             now = budget.state(study.get_trials(deepcopy=False), self.settings, self.epochs)
@@ -150,9 +180,10 @@ class Study:
                 if not self.requeue_dead(study):
                     time.sleep(_LOOK_S)
                 continue
-            trial = next_trial.begin(self._situation(study, has_room=self.left(study) > 0))
+            left = self.left(study)
+            trial = next_trial.begin(self._situation(study, has_room=new and left > 0, is_full=left == 0))
             if trial is None:
-                if self.requeue_dead(study):
+                if self.requeue_dead(study, is_going_on=True):
                     continue
                 return None
             overrides = self._owned(trial)
@@ -163,18 +194,39 @@ class Study:
             if budget.state(before, self.settings, self.epochs) != "open":
                 self.interrupt(study, kept)  # Another process was quicker; it is for whoever comes next.
                 continue
-            if sum(counts(earlier) for earlier in before) < self.settings.n_trials:
+            if not self._is_too_many(before, kept):
                 return trial, overrides
-            self.interrupt(study, kept, again=FIXED in kept.system_attrs)
+            self.interrupt(study, kept, again=FIXED in kept.system_attrs and counts(kept))
+
+    def _is_too_many(self, before: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial.FrozenTrial") -> bool:
+        """Tell whether other processes were quicker.
+
+        Args:
+            before: all trials of lower numbers.
+            trial: that this process has started.
+        """
+        if (epoch := promoted_at(trial)) is None:
+            return sum(map(counts, before)) >= self.settings.n_trials
+        if not run_folder.is_kept(self.unfinished / str(begun_run(trial))) and FIXED not in trial.system_attrs:
+            return True  # Its checkpoint was just removed.
+        same = [each for each in before if number(each) == number(trial) and not is_interrupted(each)]
+        # One that ended where it began had no process any more that could go on with it.
+        begun = [each for each in same if each.state.name != "PRUNED" or (each.last_step or 0) > epoch]
+        return any(promoted_at(each) == epoch for each in begun)
 
     def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
         """Start a trial in this process, however many there are, and return it with its overrides."""
-        trial = next_trial.begin(self._situation(study, has_room=True))
+        trial = next_trial.begin(self._situation(study, has_room=True, is_full=False))
         assert trial is not None
         return trial, self._owned(trial)
 
-    def _situation(self, study: "optuna.Study", *, has_room: bool) -> Situation:
-        return Situation(study, self.axes, self.settings, has_room, self.seeds)
+    def _pruner(self) -> "optuna.pruners.BasePruner":
+        from mnist_exp.search.pausing import PausingPruner
+
+        return pruners.pruner(self.settings, self.epochs) if self.rungs is None else PausingPruner(self.rungs)
+
+    def _situation(self, study: "optuna.Study", *, has_room: bool, is_full: bool) -> Situation:
+        return Situation(study, self.axes, self.settings, has_room, is_full, self.rungs, self.unfinished, self.seeds)
 
     def _owned(self, trial: "optuna.Trial") -> list[str]:
         """Record this process as the owner of a trial, and return the overrides of the trial."""
@@ -185,11 +237,26 @@ class Study:
         seed = [f"{names.SEED}={seeds.seed_of(trial, self.seeds)}"] if self.seeds else []
         return [*shared, *(axis.override(value) for axis, value in found), *seed]
 
-    def requeue_dead(self, study: "optuna.Study") -> int:
-        """Queue the trials of dead processes again, and return how many there were."""
+    def requeue_dead(self, study: "optuna.Study", *, is_going_on: bool = False) -> int:
+        """Queue the trials of dead processes again, and return how many there were.
+
+        Args:
+            study: opened.
+            is_going_on: whether the search runs meanwhile. Then what kills its process again and again, as a model that
+                is too large for this machine, fails at last.
+        """
+        import optuna
+
         dead = self.dead_trials(study)
         for trial in dead:
-            self.interrupt(study, trial)
+            before, epoch = trial.user_attrs.get(LOST, (0, 0))
+            reached = trial.last_step or 0
+            losses = 1 if reached > epoch else before + 1
+            if is_going_on and losses > _MOST_LOST:
+                with contextlib.suppress(RuntimeError, ValueError):  # Another process was quicker.
+                    study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                continue
+            self.interrupt(study, trial, lost=(losses, reached) if is_going_on else None)
         return len(dead)
 
     def dead_trials(self, study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
@@ -204,6 +271,26 @@ class Study:
             if has_no_owner or processes.is_gone(owner) or self._is_silent(trial):
                 dead.append(trial)
         return dead
+
+    def is_spent(self, study: "optuna.Study") -> bool:
+        """Tell whether the budget is spent, so that no trial may start or go on."""
+        return budget.state(study.get_trials(deepcopy=False), self.settings, self.epochs) == "over"
+
+    def to_go_on(self, study: "optuna.Study") -> int:
+        """Return how many trials this machine can go on with now: interrupted ones, and paused ones that deserve it."""
+        trials = study.get_trials(deepcopy=False)
+        if self.is_spent(study):
+            return 0
+        waiting = [t for t in trials if t.state.name == "WAITING" and goes_on(t)]
+        if not self.keeps_checkpoints:
+            return len(waiting)
+        from mnist_exp.search import pausing
+
+        is_full, rungs, count = self.left(study) == 0, self.rungs, self.settings.finish_best
+        paused = pausing.promotable(study, rungs, self.unfinished, may_be_last=is_full) if rungs is not None else []
+        if not paused and is_full and count:
+            paused = pausing.to_finish(study, count, self.unfinished, maximizes=self.maximizes)
+        return len(waiting) + len(paused)
 
     def give_back(self, study: "optuna.Study", number: int) -> None:
         """Queue a trial again whose machine is lost, unless the trial has ended.
@@ -230,7 +317,12 @@ class Study:
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
 
     def interrupt(
-        self, study: "optuna.Study", trial: "optuna.Trial | optuna.trial.FrozenTrial", *, again: bool = True
+        self,
+        study: "optuna.Study",
+        trial: "optuna.Trial | optuna.trial.FrozenTrial",
+        *,
+        again: bool = True,
+        lost: tuple[int, int] | None = None,
     ) -> None:
         """End a trial without a result.
 
@@ -238,6 +330,7 @@ class Study:
             study: opened.
             trial: of it.
             again: whether the next process tries its values again, and resumes its run.
+            lost: how many processes in a row have died at it while the search went on, and its epochs since then.
         """
         import optuna
 
@@ -248,9 +341,11 @@ class Study:
             return
         if again:
             run = trial.user_attrs.get(RUN) or trial.user_attrs.get(RESUMES)
-            attributes = {NUMBER: number(trial)} | ({RESUMES: run} if run else {})
-            attributes |= {name: value for name, value in trial.user_attrs.items() if name == SEED}
-            study.enqueue_trial(dict(trial.params), user_attrs=attributes)
+            carried = {name: trial.user_attrs[name] for name in CARRIED if name in trial.user_attrs}
+            carried |= {LOST: lost} if lost else {}
+            study.enqueue_trial(
+                dict(trial.params), user_attrs=carried | {NUMBER: number(trial)} | ({RESUMES: run} if run else {})
+            )
 
     def _is_silent(self, trial: "optuna.trial.FrozenTrial") -> bool:
         run = trial.user_attrs.get(RUN)
@@ -294,17 +389,3 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
             note_run(trial, other.user_attrs.get(RUN))
             return list(other.values)
     return None
-
-
-def pruner(settings: SweepSettings, epochs: int) -> "optuna.pruners.BasePruner":
-    """Return Optuna's pruner of a search; `epochs` are those of its longest trial."""
-    from optuna import pruners
-
-    first = settings.prune_after
-    if settings.pruner == "asha":
-        return pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=3)
-    if settings.pruner == "hyperband":
-        return pruners.HyperbandPruner(min_resource=first, max_resource=epochs, reduction_factor=3)
-    if settings.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=first)
-    return pruners.NopPruner()

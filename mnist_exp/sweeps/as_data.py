@@ -94,6 +94,7 @@ def _job(row: Row) -> dict[str, Any]:
         "epochs": row.epochs,
         "duration_s": row.seconds,
         "reused": row.reused,
+        "promoted_at": list(row.promotions),
         "error": row.reason or None,
         "command": row.command,
     }

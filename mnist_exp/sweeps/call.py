@@ -39,6 +39,7 @@ class SweepCall:
         code: of a search, digest of the user's own code, if it is other code than that of an earlier search.
         start: what a search starts with.
         defaults: the value of each swept option without the sweep.
+        finishes: of a search that goes on with the best trials of one of fewer epochs: the parent run of that.
     """
 
     how: SweepSettings
@@ -51,6 +52,7 @@ class SweepCall:
     code: str = ""
     start: Start = field(default_factory=Start)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    finishes: str = ""
 
     @functools.cached_property
     def key(self) -> str:

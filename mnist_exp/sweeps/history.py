@@ -159,6 +159,10 @@ class SweepHistory:
         parents = self._search(Wanted(names.SWEEP, (sweep_key,)))
         return next((run for run in parents if run.lives), parents[0] if parents else None)
 
+    def parents(self, sweep_keys: Collection[str]) -> list[StoredRun]:
+        """Return the parent runs of sweeps with these keys, newest first."""
+        return self._search(Wanted(names.SWEEP, sweep_keys)) if sweep_keys else []
+
     def yield_to_other_parent(self, sweep_key: str, own: str) -> StoredRun | None:
         """Keep one parent run if two machines have begun the same sweep at the same time.
 

@@ -13,7 +13,8 @@ _ALWAYS = ("sampler", "pruner", "prune_after", "seed", "minimize_too", "study")
 # These say how long and how a sweep runs, or which jobs a grid has. The jobs of a grid have keys of their own.
 _WITHOUT_EFFECT = (
     "n_trials", "timeout_s", "budget_epochs", "budget_s", "storage", "together", "zip", "points", "where", "reuse",
-    "retry_failed", "fail_fast", "max_failure_rate", "job_timeout_s", "dry_run", "seeds",
+    "retry_failed", "fail_fast", "max_failure_rate", "job_timeout_s", "dry_run", "seeds", "keep_paused",
+    "finish_best",
 )  # fmt: skip
 
 

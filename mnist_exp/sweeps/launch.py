@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hydra.plugins.launcher import Launcher
 
 from mnist_exp.config.nested import digest
-from mnist_exp.jobs import events
+from mnist_exp.jobs import events, worker
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.crew import Crew, Work
 from mnist_exp.jobs.job import Task
@@ -42,7 +42,7 @@ class Launch:
     def run(
         self,
         call: SweepCall,
-        rows: Sequence[Row],
+        rows: list[Row],
         todo: Sequence[Row],
         earlier: Sequence[StoredRun],
         parent: str | None,
@@ -56,7 +56,7 @@ class Launch:
         Args:
             call: of the sweep.
             rows: one for each job of the sweep.
-            todo: those of the jobs to run.
+            todo: those of the jobs to run; of a search also such that only go on with trials, and are not in `rows`.
             earlier: earlier runs of the experiment.
             parent: id of the parent run; None if the sweep is not recorded.
             until: time after which no job starts, seconds since 1970; None sets no limit.
@@ -70,17 +70,18 @@ class Launch:
         numbered = _numbered(groups)
         self.task.assignment = _assignment(call, parent, until, numbered, self.crew)
         _write_known(call, todo, earlier)
-        positions = {id(row): position for position, row in enumerate(rows)}
-        to_run = [positions[id(row)] for group in groups for row in group]
+        to_run = [row for group in groups for row in group]
         settings = call.plan.settings
         direction, objective = settings.direction, settings.objective
         heard = on_failure, on_done, is_store_lost
-        budget = call.how.budget_epochs
-        progress = Progress(call.folder, call.screen, rows, to_run, direction, objective, *heard, budget)
+        budget, goes_on = call.how.budget_epochs, call.study is not None
+        progress = Progress(
+            call.folder, call.screen, rows, to_run, direction, objective, *heard, budget, goes_on=goes_on
+        )
 
         def note_lost(group: int, error: object) -> None:
             for job in numbered[group]:
-                progress.mark_lost(job.number, str(error))
+                progress.mark_lost(job.number, str(error), is_late=worker.LATE in str(error))
 
         if isinstance(self.launcher, WorkersLauncher):
             workers = self.launcher.workers

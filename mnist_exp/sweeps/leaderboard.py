@@ -11,7 +11,8 @@ from mnist_exp.experiment import own_code
 from mnist_exp.search.space import brief, number, short_names
 from mnist_exp.tracking import names
 
-OUTCOMES = ("done", "repeated", "pruned", "failed", "killed", "left")
+OUTCOMES = ("done", "repeated", "paused", "pruned", "failed", "killed", "left")
+STOPPED = ("paused", "pruned")  # Runs of a search that did not get all epochs.
 MOST_SHOWN = 20
 _MOST_EMPTY = 4  # cells of a heat map for each job
 
@@ -25,8 +26,8 @@ class Row:
         values: the swept options and their values, as written on the command line.
         overrides: all overrides of the job.
         command: the command that runs this job alone.
-        outcome: done, repeated (a trial with the same values as an earlier one), pruned, failed, killed, left (not
-            started) or running.
+        outcome: done, repeated (a trial with the same values as an earlier one), paused (stopped early, and may go on),
+            pruned (stopped early), failed, killed, left (not started) or running.
         run_id: id of its MLflow run; None if it has none.
         objective: value of the objective; NaN if there is none.
         metrics: metrics at the end of the run.
@@ -41,6 +42,8 @@ class Row:
         held_by: id of the run with which another process is at the job; else empty.
         changed: own files that were changed since its earlier run, which counts all the same with `sweep.reuse=any`.
         has_model: whether it recorded its model as it ended, unless `tracking.keep_models` is all.
+        trial: of a search: its number, once that is known.
+        promotions: the epochs at which its search had paused it and let it go on.
         own_code: of a job that failed: the own modules that it had imported, as `own_code.to_text` has them.
     """
 
@@ -64,6 +67,8 @@ class Row:
     changed: Sequence[str] = ()
     own_code: str = ""
     has_model: bool = False
+    trial: int | None = None
+    promotions: tuple[int, ...] = ()
 
     @property
     def by_other_code(self) -> str:
@@ -111,14 +116,17 @@ def table(
         minimized: name of the second objective; None if there is none.
     """
     short, tested = short_names(keys), tested_by(rows, objective)
+    promoted = [names.EPOCHS, "promoted at"] if any(row.promotions for row in rows[:MOST_SHOWN]) else [names.EPOCHS]
     head = ["rank", *(short[key] for key in keys), objective, *([minimized] if minimized else [])]
     lines = []
     for rank, row in enumerate(rows[:MOST_SHOWN], start=1):
         figures = [f"{row.objective:.4f}", *([f"{row.metrics.get(minimized, math.nan):.6g}"] if minimized else [])]
-        figures += [f"{row.metrics.get(tested, math.nan):.4f}", str(row.epochs), f"{row.seconds:.1f} s"]
+        figures += [f"{row.metrics.get(tested, math.nan):.4f}", str(row.epochs)]
+        figures += [", ".join(map(str, row.promotions))] if len(promoted) > 1 else []
+        figures.append(f"{row.seconds:.1f} s")
         figures.append((row.run_id or "-") + " *" * bool(row.by_other_code))
         lines.append([str(rank), *(brief(row.values.get(key, "")) for key in keys), *figures])
-    return [*head, tested, names.EPOCHS, "time", "run"], lines
+    return [*head, tested, *promoted, "time", "run"], lines
 
 
 def tested_by(rows: Sequence[Row], objective: str) -> str:
@@ -137,10 +145,11 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
     """
     tested = tested_by(rows, objective)
     first = ["rank", *keys, "outcome", objective, tested, names.EPOCHS, "seconds", "run_id"]
+    promoted = ["promoted_at"] if any(row.promotions for row in rows) else []
     metrics = sorted({name for row in rows for name in row.metrics} - {names.OBJECTIVE, names.BEST_EPOCH, *first})
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
-        writer.writerow([*first, *metrics, "reason"])
+        writer.writerow([*first, *promoted, *metrics, "reason"])
         rank = 0
         for row in rows:
             rank += row.outcome == "done"
@@ -154,6 +163,7 @@ def write_csv(file: Path, rows: Sequence[Row], keys: Sequence[str], objective: s
                     row.epochs,
                     f"{row.seconds:.1f}",
                     row.run_id or "",
+                    *([" ".join(map(str, row.promotions))] if promoted else []),
                     *(cell(row.metrics.get(name, math.nan)) for name in metrics),
                     row.reason or row.by_other_code,
                 ]

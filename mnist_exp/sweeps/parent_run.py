@@ -228,6 +228,7 @@ def facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
     if study is not None:
         params |= {names.SAMPLER: call.how.sampler or "tpe", names.PRUNER: call.how.pruner}
         tags[names.STUDY] = study.name
+        tags |= {names.FINISHES: call.finishes} if call.finishes else {}
         if plan.space.raced_from:
             tags[names.RACED_FROM] = plan.space.raced_from
     return plan.run_name or f"sweep {plan.space.words}"[:200], params, tags

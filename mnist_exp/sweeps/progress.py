@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mnist_exp.config.wording import duration
+from mnist_exp.errors import plural
 from mnist_exp.jobs import events
 from mnist_exp.runtime import notebooks
 from mnist_exp.runtime.terminal import Screen
@@ -23,7 +24,15 @@ from mnist_exp.sweeps.leaderboard import OUTCOMES, Row
 _PERIOD_S = 0.2
 _REST = 20  # The pause is this many times the last reading: many jobs or a slow disk must not take the whole CPU.
 _OPEN = ("left", "running")
-_STYLES = {"done": "green", "pruned": "yellow", "failed": "bold red", "killed": "red"}
+_STYLES = {
+    "done": "green",
+    "paused": "yellow",
+    "promoted": "cyan",
+    "pruned": "yellow",
+    "failed": "bold red",
+    "killed": "red",
+    "lost": "red",
+}
 
 
 class Progress:
@@ -32,39 +41,45 @@ class Progress:
     Args:
         folder: where the jobs write their events.
         screen: to print on.
-        rows: one for each job, reused jobs too.
-        to_run: positions in `rows` of the jobs that are launched; the n-th is job number n.
+        rows: one for each job, reused jobs too; a trial that another process has begun is added to them.
+        to_run: the rows of the jobs that are launched; the n-th is job number n. A job of a search may do several
+            trials, one of which takes its row; one that is not in `rows` only goes on with what is there.
         direction: maximize or minimize.
         objective: name of the objective.
         on_failure: called with the row of each job that fails, before its line is printed.
         on_done: called with the row of each job that is done.
         is_store_lost: called where a job could not begin its record; tells whether the whole sweep is to stop for that.
         budget_epochs: that all jobs may train; None sets no limit.
+        goes_on: whether another process goes on with a job whose process has died, as those of a search do.
     """
 
     def __init__(
         self,
         folder: Path,
         screen: Screen,
-        rows: Sequence[Row],
-        to_run: Sequence[int],
+        rows: list[Row],
+        to_run: Sequence[Row],
         direction: str,
         objective: str,
         on_failure: Callable[[Row], None],
         on_done: Callable[[Row], None],
         is_store_lost: Callable[[], bool],
         budget_epochs: int | None = None,
+        goes_on: bool = False,
     ) -> None:
-        self.rows = list(rows)
+        self.rows = rows
         self._budget_epochs = budget_epochs
-        self._jobs = {number: self.rows[position] for number, position in enumerate(to_run)}
+        self._jobs = dict(enumerate(to_run))
+        self._slots = dict(self._jobs)
+        self._lost: set[int] = set()  # Rows of trials whose process has died, and that another one may go on with.
         self._open = {id(row) for row in self.rows if row.outcome in _OPEN}  # Jobs that have not ended.
         self._reader = events.Reader(folder)
         self._screen, self._on_failure, self._on_done = screen, on_failure, on_done
-        self._is_store_lost = is_store_lost
+        self._is_store_lost, self._goes_on = is_store_lost, goes_on
         self._maximizes, self._objective = direction == "maximize", objective
         self._epoch_s: deque[float] = deque(maxlen=50)
         self._began: dict[int, float] = {}
+        self._before_s: dict[int, float] = {}  # What the trial of a job took until it was paused.
         self._said_time_left = False
         self._said = ""
         self._warned: set[str] = set()
@@ -96,6 +111,8 @@ class Progress:
         if self._live is not None:
             self._live.stop()
         for number, row in self._jobs.items():
+            if kind is None and id(row) in self._lost:
+                continue  # Its sweep looks after it.
             # No more events will come: the job's process was stopped, or the job was cancelled before it started.
             was_cancelled = kind is None and row.outcome == "left" and number not in self._skipped
             if row.outcome in ("running", "killed") or was_cancelled:
@@ -109,17 +126,21 @@ class Progress:
             self._said = text
             self._shown.show(f"<pre>{html.escape(text)}</pre>", text)
 
-    def mark_lost(self, number: int, reason: str) -> None:
-        """Mark a job failed whose process ended before the job did.
+    def mark_lost(self, number: int, reason: str, *, is_late: bool = False) -> None:
+        """Mark a job failed whose process ended before the job did; with a trial of a search another process goes on.
 
         Args:
             number: of the job.
             reason: why the process ended.
+            is_late: whether it took too long, so that nobody goes on with it.
         """
         self._read(surely=True)
         with self._lock:
             row = self._jobs[number]
-            if row.outcome in ("left", "running", "killed"):
+            if self._goes_on and not is_late:
+                if row.outcome in ("left", "running", "killed") and id(row) not in self._lost:
+                    self._lose(row, reason)
+            elif row.outcome in ("left", "running", "killed"):
                 self._end(number, row, {"event": "failed", "reason": reason})
 
     def _follow(self) -> None:
@@ -137,7 +158,7 @@ class Progress:
 
     def _take(self, event: dict[str, Any]) -> None:
         number, kind = int(event["job"]), event["event"]
-        row = self._jobs[number]
+        row = self._row(number, event)
         if kind == "warning":
             if event["text"] not in self._warned:
                 self._warned.add(event["text"])
@@ -148,9 +169,14 @@ class Progress:
             self._say_time_left()
         elif kind == "started":
             self._began[number] = event["time"]
+            self._before_s[number] = row.seconds if row.outcome == "paused" else 0.0
             row.outcome, row.planned_epochs, row.epochs = "running", event["of"], event["done"]
-            self._open.add(id(row))  # It may have ended before, on a machine that was lost.
+            self._open.add(id(row))  # It may have ended before: on a machine that was lost, or paused.
+            self._lost.discard(id(row))
             self._describe(row, event)
+            if (epoch := event.get("promoted")) is not None and epoch not in row.promotions:
+                row.promotions = (*row.promotions, epoch)
+                self._say("promoted", row, f"from {plural(epoch, 'epoch')}")
         elif kind == "repeated":
             row.outcome, row.name = "repeated", event["name"]
             self._open.discard(id(row))
@@ -167,6 +193,32 @@ class Progress:
             self._describe(row, event)
             self._end(number, row, event)
 
+    def _row(self, number: int, event: dict[str, Any]) -> Row:
+        """Return the row that an event of a job is about: of a search that of the trial, whoever began it."""
+        row, trial = self._jobs[number], event.get("trial")
+        if trial is None or row.trial == trial:
+            return row
+        run_id = event.get("run_id")
+        known = [each for each in self.rows if each.trial == trial or (run_id is not None and each.run_id == run_id)]
+        own = [each for each in self.rows if each is self._slots[number]]
+        free = [each for each in (*own, *self.rows) if each.trial is None and each.outcome == "left"]
+        if not known and (event.get("promoted") is not None or not free):  # Of another process that shares the search.
+            known = [Row("")]
+            self.rows.append(known[0])
+            self._open.add(id(known[0]))
+        found = known[0] if known else free[0]
+        found.trial, self._jobs[number] = trial, found
+        return found
+
+    def _lose(self, row: Row, reason: str) -> None:
+        """Note that a process has died at a trial."""
+        # Of one that has not begun its run, nobody knows which trial it was at.
+        row.outcome, row.reason = ("left" if row.trial is None else "killed"), reason
+        self._lost.add(id(row))
+        if row.trial is not None:
+            self._open.discard(id(row))
+        self._say("lost", row, f"{reason}; another worker goes on with it")
+
     def _describe(self, row: Row, event: dict[str, Any]) -> None:
         row.name, row.values = event["name"], event["values"]
         row.command, row.run_id = event["command"], event.get("run_id")
@@ -177,7 +229,7 @@ class Progress:
         row.metrics = event.get("metrics", {})
         row.epochs = event.get("epochs", row.epochs)
         now = event.get("time", time.time())
-        row.seconds = now - self._began.get(number, now)
+        row.seconds = now - self._began.get(number, now) + self._before_s.get(number, 0.0)
         row.reason = event.get("reason", "")
         row.reused = event.get("reused", False)
         row.traceback = event.get("traceback", "")
@@ -189,18 +241,22 @@ class Progress:
         elif row.outcome == "done":
             self._on_done(row)
         self._open.discard(id(row))
-        ended = len(self.rows) - len(self._open)
-        run = f"   run {row.run_id}" if row.run_id else ""
         if row.outcome == "failed":
             result = row.reason
         elif row.outcome == "killed":
             result = "interrupted"
         else:
-            plural = "s" * (row.epochs != 1)
-            result = f"{self._objective} {row.objective:.4f}   {row.epochs} epoch{plural}   {row.seconds:.1f} s"
-        line = Text(f"{row.outcome:<6}", style=_STYLES[row.outcome])
+            epochs = plural(row.epochs, "epoch")
+            result = f"{self._objective} {row.objective:.4f}   {epochs}   {row.seconds:.1f} s"
+        self._say(row.outcome, row, result)
+
+    def _say(self, word: str, row: Row, text: str) -> None:
+        """Print a line about a job."""
+        ended = len(self.rows) - len(self._open)
+        run = f"   run {row.run_id}" if row.run_id else ""
+        line = Text(f"{word:<6}", style=_STYLES[word])
         line.append(
-            f" {ended:>{len(str(len(self.rows)))}}/{len(self.rows)}   {row.name}   {result}{run}", style="default"
+            f" {ended:>{len(str(len(self.rows)))}}/{len(self.rows)}   {row.name}   {text}{run}", style="default"
         )
         self._screen.out.print(line)
 

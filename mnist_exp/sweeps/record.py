@@ -98,8 +98,8 @@ def _draw(folder: Path, history: SweepHistory, outcome: Outcome) -> None:
     from mnist_exp.sweeps import figures
 
     settings = outcome.plan.settings
-    with_run = [row for row in outcome.rows if row.run_id and row.outcome in ("done", "pruned")]
-    best_first = [*outcome.ranked, *(row for row in with_run if row.outcome == "pruned")][:_MOST_CURVES]
+    with_run = [row for row in outcome.rows if row.run_id and row.outcome in ("done", *leaderboard.STOPPED)]
+    best_first = [*outcome.ranked, *(row for row in with_run if row.outcome in leaderboard.STOPPED)][:_MOST_CURVES]
     curves_of = runs.metric_histories(history.uri, [row.run_id for row in best_first if row.run_id], settings.objective)
     curves = [(row.name, list(curves_of[row.run_id].values())) for row in best_first if row.run_id]
     figures.draw_all(
@@ -136,4 +136,4 @@ def spent_epochs(outcome: Outcome) -> int:
 
 def saved_epochs(outcome: Outcome) -> int:
     """Return how many epochs pruning has saved."""
-    return sum(max(row.planned_epochs - row.epochs, 0) for row in outcome.rows if row.outcome == "pruned")
+    return sum(max(row.planned_epochs - row.epochs, 0) for row in outcome.rows if row.outcome in leaderboard.STOPPED)

@@ -137,4 +137,7 @@ def take_result(row: Row, run: StoredRun) -> None:
     row.objective = run.metrics.get(names.OBJECTIVE, math.nan)
     row.outcome = "pruned" if run.is_pruned else "done" if run.is_done else "failed"
     row.reason = run.tags.get(names.FAILURE, "" if row.outcome != "failed" else "see its traceback.txt")
+    row.promotions = tuple(int(each) for each in run.tags.get(names.PROMOTED, "").split(",") if each.isdecimal())
+    if row.promotions:  # From its start to its end it was paused.
+        row.seconds = run.metrics.get(names.FIT_TIME_S, row.seconds)
     row.epochs = int(run.metrics.get(names.EPOCHS, 0))

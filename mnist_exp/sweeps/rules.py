@@ -33,6 +33,8 @@ _OF_A_SEARCH = (
     "n_trials",
     "seed",
     "prune_after",
+    "keep_paused",
+    "finish_best",
     "storage",
     "study",
     "start_from",
@@ -85,6 +87,8 @@ def warn_of_unused(how: SweepSettings, screen: Screen) -> None:
     """Warn of an option that another one makes useless; no mistake, for a preset may set it."""
     if how.prune_after != SweepSettings.prune_after and how.pruner == "none":
         screen.warn(f"sweep.prune_after={how.prune_after} has no effect without sweep.pruner")
+    if how.keep_paused != SweepSettings.keep_paused and how.pruner != "asha":
+        screen.warn(f"sweep.keep_paused={how.keep_paused} has no effect without sweep.pruner=asha")
     if how.sampler == "gp" and how.pruner != "none":
         screen.warn(
             f"sweep.sampler=gp learns nothing from a trial that sweep.pruner={how.pruner} stops: sweep.sampler=tpe "
@@ -203,6 +207,20 @@ def _of_a_search(how: SweepSettings, space: Space) -> list[str]:
         problems.append(f"sweep.pruner={how.pruner} cannot judge trials by two objectives: give only one of the two")
     if how.minimize_too and how.seeds > 1:
         problems.append(f"sweep.seeds={how.seeds} cannot rank points by two objectives: give only one of the two")
+    if how.finish_best and how.minimize_too:
+        problems.append(
+            f"sweep.finish_best={how.finish_best} goes by one objective, and sweep.minimize_too={how.minimize_too} "
+            "adds another: give only one of the two"
+        )
+    if how.finish_best and how.seeds > 1:
+        problems.append(
+            f"sweep.finish_best={how.finish_best} goes by single runs, and sweep.seeds={how.seeds} by means: give only "
+            "one of the two"
+        )
+    if how.finish_best and "trainer.epochs" in space.keys:
+        problems.append(
+            f"sweep.finish_best={how.finish_best} goes on up to trainer.epochs, which is searched: give it one value"
+        )
     if how.minimize_too and how.sampler == "cmaes":
         problems.append("sweep.sampler=cmaes cannot search for two objectives: take tpe, random, qmc, nsgaii or gp")
     # Optuna imports it for the eleventh trial. Not imported here: that takes 2 s and 200 MB.

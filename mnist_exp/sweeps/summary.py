@@ -32,7 +32,7 @@ def announce(
         start: what a search starts with, as `Start.words` has it.
     """
     total, left = len(outcome.rows), outcome.count("left")
-    before = [f"{outcome.count(kind)} {kind}" for kind in ("done", "pruned", "failed") if outcome.count(kind)]
+    before = [f"{outcome.count(kind)} {kind}" for kind in ("done", "paused", "pruned", "failed") if outcome.count(kind)]
     word = "trial" if outcome.study else "job"
     jobs = f"{total} {word}{'s' * (total != 1)}: {outcome.plan.space.words}"
     if outcome.plan.repeated:
@@ -44,7 +44,7 @@ def announce(
     rows["to do"] = ", ".join(to_do)
     if outcome.study:
         how = outcome.how
-        pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
+        pruner = "" if outcome.study.settings.pruner == "none" else f", pruned by {how.pruner}"
         rows["search"] = f"{how.sampler or 'tpe'}, seed {how.seed}{pruner}; study {outcome.study.name}"
         rows |= start or {}
     if (spending := spending_of(outcome)) is not None:
@@ -109,7 +109,12 @@ def warn_of_changed(screen: Screen, rows: Sequence[Row], earlier: Sequence[Store
 
 
 def show(
-    screen: Screen, outcome: Outcome, experiment: str, history: SweepHistory | None, concluded: Mapping[str, str]
+    screen: Screen,
+    outcome: Outcome,
+    experiment: str,
+    history: SweepHistory | None,
+    concluded: Mapping[str, str],
+    kept: str = "",
 ) -> None:
     """Print the leaderboard, the number of jobs by outcome, and the commands of the best job and of failed jobs.
 
@@ -119,6 +124,7 @@ def show(
         experiment: name of the MLflow experiment.
         history: of the experiment; None if the sweep is not recorded.
         concluded: the tags of the conclusion; see `conclusion.tags`.
+        kept: what is kept on disk of trials that have ended, in words.
     """
     ranked = outcome.ranked
     if ranked:
@@ -134,6 +140,8 @@ def show(
         rows["rest"] = spending.fix
     elif outcome.count("left") or outcome.count("killed"):
         rows["rest"] = "run the same command again to finish"
+    if kept:
+        rows["kept"] = kept
     if outcome.study is not None and ranked:
         rows["study"] = outcome.study.how_to_look
     if outcome.parent and history is not None:
@@ -173,6 +181,8 @@ def _result(outcome: Outcome, concluded: Mapping[str, str]) -> dict[str, str]:
     counts = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
     reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)
     rows = {"sweep": ", ".join(counts) + (f"; {reused} of them done before" if reused else "")}
+    if promoted := sum(bool(row.promotions) for row in outcome.rows):
+        rows["sweep"] += f"; {promoted} promoted after a pause"
     if saved := record.saved_epochs(outcome):
         rows["saved"] = f"{saved} of {saved + record.spent_epochs(outcome)} epochs, by pruning"
     if means := outcome.configurations:

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import env_override
@@ -18,7 +18,7 @@ from mnist_exp.composition import compose, hydra_section, swept_choices
 from mnist_exp.composition.points import PointComposer
 from mnist_exp.config.parse import sweep_settings
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.errors import RunError
+from mnist_exp.errors import RunError, first_line
 from mnist_exp.experiment import notification
 from mnist_exp.experiment.as_data import Listener
 from mnist_exp.jobs.job import Task
@@ -27,12 +27,15 @@ from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search import storage
 from mnist_exp.search.parsing import parse
 from mnist_exp.search.space import Space
+from mnist_exp.search.study import Study
 from mnist_exp.sweeps import (
     as_data,
     choices,
     defaults,
+    finish,
     finished,
     own_lists,
+    paused_trials,
     plan,
     preview,
     priced,
@@ -55,6 +58,9 @@ from mnist_exp.sweeps.parent_run import ParentRun, find_running, open_parent
 from mnist_exp.sweeps.start import Start
 from mnist_exp.tracking import backlog, store
 from mnist_exp.tracking.runs import StoredRun
+
+if TYPE_CHECKING:
+    import optuna
 
 
 def sweep(
@@ -176,17 +182,9 @@ def _with_choices(
 
 
 def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | None:
-    study, history, began_s = call.study, None, time.time()
-    # Before MLflow is imported: a storage that cannot be used is told at once.
-    opened = recovery.open_study(call, study) if study is not None else None
-    if call.tracking.store == "mlflow":
-        backlog.upload_waiting(call.tracking, call.screen.warn)
-        history = SweepHistory(call.tracking)
-        call = of_this_code(call, history)
-    if opened is not None and call.study is not None and call.study is not study:
-        storage.close(opened)
-        study = call.study
-        opened = recovery.open_study(call, study)
+    began_s = time.time()
+    call, opened, history = _opened(call)
+    study = call.study
     earlier, parent = _open_record(call, history) if history is not None else ([], None)
     if study is None or opened is None:
         rows = call.rows_of_grid(earlier)
@@ -195,6 +193,8 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
         call.start.give(study.axes, opened, store.locate(call.tracking.uri))
         study.requeue_dead(opened)
         rows = parent.finished_trials() if parent is not None else []
+        paused_trials.mark(study, rows)
+        rows += paused_trials.begun(study, opened)
         rows += [Row("", planned_epochs=study.epochs) for _ in range(study.left(opened))]
     summary.warn_of_reused(call.screen, rows, earlier, call.plan.settings)
     summary.warn_of_changed(call.screen, rows, earlier)
@@ -204,20 +204,22 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
         outcome = dataclasses.replace(outcome, look_up_mattered=parent.look_up_mattered)
     summary.announce(call.screen, outcome, call.tracking.experiment, launch.crew, call.start.words)
 
-    lost = ""  # Why the store cannot be used any more.
+    lost = kept = ""  # Why the store cannot be used any more.
     status = "KILLED"
     try:
         with parent.heartbeat() if parent is not None else contextlib.nullcontext():
-            if outcome.count("left"):
+            if outcome.count("left") or (study is not None and opened is not None and study.to_go_on(opened)):
                 with _figures_prepared(outcome, launch, parent):
-                    lost = turns.run(call, launch, rows, earlier, parent)
+                    lost = turns.run(call, launch, rows, earlier, parent, opened)
         status = "FAILED" if outcome.failed else "KILLED" if outcome.count("killed") else "FINISHED"
         tidy.remove_superseded(call.tracking, rows, earlier)
     finally:
         with signals.held():  # A second Ctrl-C must not leave the parent run, or the person, without the outcome.
+            if study is not None and opened is not None:
+                kept = _settled(call, study, opened, rows)
             concluded = parent.close(outcome, status) if parent is not None and not lost else {}
             history = parent.history if parent else None
-            summary.show(call.screen, outcome, call.tracking.experiment, history, concluded)
+            summary.show(call.screen, outcome, call.tracking.experiment, history, concluded, kept)
             if on_end is not None:
                 run = as_data.recorded(call, outcome, status, None if lost else parent, began_s)
                 problem = "interrupted" if signals.is_asked() else _problem(outcome, lost)
@@ -226,6 +228,31 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
     if problem := _problem(outcome, lost):
         raise RunError(problem)
     return outcome.ranked[0].objective if outcome.ranked else None
+
+
+def _opened(call: SweepCall) -> "tuple[SweepCall, optuna.Study | None, SweepHistory | None]":
+    """Return the call as it is to be done, the study of its search, and the runs of its experiment."""
+    study, history = call.study, None
+    # Before MLflow is imported: a storage that cannot be used is told at once.
+    opened = recovery.open_study(call, study) if study is not None else None
+    if call.tracking.store == "mlflow":
+        backlog.upload_waiting(call.tracking, call.screen.warn)
+        history = SweepHistory(call.tracking)
+        call = of_this_code(call, history)
+    if opened is not None and call.study is not None and call.study is not study:
+        storage.close(opened)
+        opened = recovery.open_study(call, call.study)
+    if opened is not None and history is not None:
+        call = finish.begun(call, opened, history)
+    return call, opened, history
+
+
+def _settled(call: SweepCall, study: Study, opened: "optuna.Study", rows: list[Row]) -> str:
+    try:
+        return paused_trials.settle(study, opened, rows)
+    except Exception as error:  # As of a database that is away: the same command again does it.
+        call.screen.warn(f"checkpoints of paused trials stay as they are: {first_line(error)}")
+        return ""
 
 
 def _problem(outcome: Outcome, lost: str) -> str:

@@ -5,10 +5,12 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mnist_exp.errors import SettingsError, TrackingError, plural
 from mnist_exp.jobs import events, sharing
 from mnist_exp.runtime import backends, threads
+from mnist_exp.search.study import Study
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch
@@ -17,9 +19,20 @@ from mnist_exp.sweeps.parent_run import ParentRun
 from mnist_exp.tracking import store
 from mnist_exp.tracking.runs import StoredRun
 
+if TYPE_CHECKING:
+    import optuna
+
+
+_MOST_TURNS = 100  # of a search whose processes die before they have begun anything
+
 
 def run(
-    call: SweepCall, launch: Launch, rows: Sequence[Row], earlier: Sequence[StoredRun], parent: ParentRun | None
+    call: SweepCall,
+    launch: Launch,
+    rows: list[Row],
+    earlier: Sequence[StoredRun],
+    parent: ParentRun | None,
+    opened: "optuna.Study | None" = None,
 ) -> str:
     """Run the jobs that are left, and write their results into their rows.
 
@@ -29,11 +42,14 @@ def run(
         rows: one for each job of the sweep.
         earlier: earlier runs of the experiment.
         parent: run of the sweep; None if it is not recorded.
+        opened: study of a search; None for a grid.
     Returns: why this process cannot use the store any more, so that no further job was started; else empty.
     """
     lost: list[str] = []
     until = time.time() + call.how.timeout_s if call.how.timeout_s else None
     todo = [row for row in rows if row.outcome == "left"]
+    if call.study is not None and opened is not None:
+        todo = todo or _going_on(call.study, opened, launch, rows)
     numbers = itertools.count(1)
     is_announced = False
 
@@ -73,6 +89,13 @@ def run(
             launch.go_on_with(count)
             if not run_some(some):
                 return lost[0] if lost else ""
+        if call.study is not None and opened is not None:
+            is_late = until is not None and time.time() > until
+            todo = [] if is_late else _going_on(call.study, opened, launch, rows)
+            if todo and next(numbers) < _MOST_TURNS:
+                continue
+            _end_lost(rows, parent)
+            break
         held = [row for row in rows if row.held_by]
         if not held or parent is None:
             break
@@ -84,6 +107,26 @@ def run(
         earlier = parent.history.jobs(call.job_keys)
         todo = _renewed(call, held, earlier)
     return lost[0] if lost else ""
+
+
+def _going_on(search: Study, opened: "optuna.Study", launch: Launch, rows: Sequence[Row]) -> list[Row]:
+    """Return rows for the jobs that a search still needs; what only goes on with trials needs no row of its own."""
+    search.requeue_dead(opened, is_going_on=True)
+    if search.is_spent(opened):
+        return []
+    at_a_time = launch.crew.count if launch.crew is not None else 1
+    # Jobs that went on with the trials of others have begun none of their own.
+    left = [row for row in rows if row.outcome == "left"][: search.left(opened)]
+    return left or [Row("") for _ in range(min(search.to_go_on(opened), at_a_time))]
+
+
+def _end_lost(rows: Sequence[Row], parent: ParentRun | None) -> None:
+    """Let the trials fail whose process has died, and with which nobody could go on."""
+    for row in rows:
+        if row.outcome in ("killed", "left") and row.reason:
+            row.outcome = "failed"
+            if parent is not None:
+                parent.record_failure(row)
 
 
 def _by_threads(

@@ -88,7 +88,7 @@ def tidy(settings: TrackingSettings, finished: Callable[[Sequence[str]], Contain
         settings: name the folder of unfinished runs.
         finished: returns which of some runs are FINISHED, by their ids.
     """
-    folders = list(run_folder.folders(settings))
+    folders = [folder for folder in run_folder.folders(settings) if not run_folder.is_kept(folder.path)]
     ended = finished([folder.path.name for folder in folders])
     for folder in folders:
         if folder.path.name in ended and not len(Spool(folder.spool)):
@@ -139,7 +139,7 @@ def _upload(folder: RunFolder, uri: str) -> tuple[UploadResult, str]:
             uploader.reason = first_line(error)
         status = "" if len(uploader.spool) else _status(uri, run_id)
         if status == "FINISHED":
-            folder.remove()
+            folder.finish()
         return UploadResult(run_id, uploader.uploaded, len(uploader.spool), uploader.reason, status), why
     finally:
         folder.release()

@@ -236,6 +236,27 @@ PRUNED = _tag("pruned", "A sweep stopped the run early.", _END, "true", only_if=
 RESUMED = _tag(
     "mnist_exp.resumed", "How often the run was resumed.", "at each resumption", _A_COUNT, only_if="it was resumed"
 )
+PROMOTED = _tag(
+    "mnist_exp.promoted",
+    "The epochs at which its search had paused the run and let it go on.",
+    "at each promotion",
+    "numbers with commas",
+    only_if="it was promoted",
+)
+STARTED_FROM = _tag(
+    "mnist_exp.started_from",
+    "The run of a search of fewer epochs from whose checkpoint the run started.",
+    "start",
+    "a run id",
+    only_if="`sweep.finish_best` goes on with that search",
+)
+FINISHES = _tag(
+    "mnist_exp.finishes",
+    "The parent run of the search of fewer epochs whose best trials go on.",
+    "start",
+    "a run id",
+    only_if="`sweep.finish_best` goes on with that search",
+)
 _RESUMPTION = "mnist_exp.resumption."
 _tag(
     f"{_RESUMPTION}NUMBER",
@@ -461,6 +482,7 @@ _metric(
 _JOBS = {
     "done": "are done",
     "repeated": "had the values of an earlier trial and reused its result",
+    "paused": "were stopped early and may go on",
     "pruned": "were stopped early",
     "failed": "failed",
     "killed": "were interrupted",

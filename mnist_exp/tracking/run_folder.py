@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _LOCK, _OWNER, _SWEEPS = "lock", "owner", "sweeps"
+_KEPT = "kept"
 
 
 class RunFolder:
@@ -76,10 +77,29 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
 
+    def keep(self, *, wanted: bool) -> None:
+        """Let the folder stay when the run is FINISHED, for its search may go on with it; or let it go then."""
+        if wanted:
+            (self.path / _KEPT).touch()
+        else:
+            (self.path / _KEPT).unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Remove the folder of a run that is FINISHED, unless it is to be kept."""
+        if is_kept(self.path):
+            self.release()
+        else:
+            self.remove()
+
     def _owner(self) -> str:
         with contextlib.suppress(OSError):
             return (self.path / _OWNER).read_text(encoding="utf-8")
         return "unknown"
+
+
+def is_kept(path: Path) -> bool:
+    """Tell whether the folder of a run, of this path, is kept for its search, though the run is FINISHED."""
+    return (path / _KEPT).exists()
 
 
 def root(settings: TrackingSettings) -> Path:

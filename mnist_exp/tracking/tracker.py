@@ -220,9 +220,12 @@ class MlflowTracker(Tracker):
             run = client.get_run(self.run_id)
             for metric in run.data.metrics:
                 self._recorded |= {(metric, point.step) for point in client.get_metric_history(self.run_id, metric)}
-            if names.FAILURE in run.data.tags:
-                client.delete_tag(self.run_id, names.FAILURE)  # The traceback stays; a FINISHED run has not failed.
             client.update_run(self.run_id, status="RUNNING")
+            # After the status: without its tag, a run that a search has paused would look like one that is done. The
+            # traceback of a failure stays.
+            for tag in (names.FAILURE, names.PRUNED):
+                if tag in run.data.tags:
+                    client.delete_tag(self.run_id, tag)
             experiment = client.get_experiment(run.info.experiment_id)
             self.how_to_look = how_to_look(self._settings, ui_view.page(client, experiment, view))
             return run
@@ -293,7 +296,7 @@ class MlflowTracker(Tracker):
             self._send("registration", {"name": self._settings.register_as})
 
     def end(self, status: str, patience_s: float = 0.0) -> None:
-        """Close the run; its folder stays if it is not FINISHED. Raises: UploadError: records wait in it."""
+        """Close the run; its folder stays if it is not FINISHED, or kept. Raises: UploadError: records wait in it."""
         super().end(status)
         if self._uploader is None or self.folder is None:
             return
@@ -311,7 +314,7 @@ class MlflowTracker(Tracker):
             # What a signal ends has no time to ask the store.
             self._is_delivered = is_delivered and status != "KILLED"
             if is_delivered and status == "FINISHED":
-                self.folder.remove()
+                self.folder.finish()
                 self._read_registration()
                 query_statistics.refresh(self._uri)
             elif status == "FINISHED" and not signals.is_asked():

@@ -116,9 +116,14 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             return
         self._position, self._running, self._own_state = Position(epoch + 1), {}, None
         every = self._policy.every if self._policy else None
-        if signals.is_asked() or (every is not None and ((epoch + 1) % every == 0 or self.model.stop_training)):
+        is_last = self.model.stop_training or epoch + 1 == (self.params or {}).get("epochs")
+        is_wanted = is_last and self._policy is not None and self._policy.at_end
+        if signals.is_asked() or is_wanted or self._is_time(every, epoch):
             self.save()
         signals.check()
+
+    def _is_time(self, every: int | None, epoch: int) -> bool:
+        return every is not None and ((epoch + 1) % every == 0 or bool(self.model.stop_training))
 
     def on_train_end(self, logs: Any = None) -> None:
         """Note how long the training took."""
@@ -153,6 +158,7 @@ class Checkpointing(keras.callbacks.Callback):  # type: ignore[misc]
             "callbacks": known,
             "own_callbacks": own,
             "is_over": bool(self.model.stop_training),
+            "is_over_anyway": self._metrics.was_stopping or any(getattr(c, "stopped_epoch", 0) for c in self._others),
             "seconds": self._elapsed(),
             "digests": self._digests.as_data(),
         }

@@ -57,6 +57,16 @@ class Checkpoint:
     arrays: Arrays
     facts: dict[str, Any]
 
+    def epochs(self) -> list[dict[str, float]]:
+        """Return the metrics of each epoch that is done."""
+        history = self.facts["history"]
+        return [dict(zip(history, values, strict=True)) for values in zip(*history.values(), strict=True)]
+
+    def to_go_on(self) -> "Checkpoint":
+        """Return it as if nobody but the training itself had ended the training there."""
+        is_over = self.facts.get("is_over_anyway", False)
+        return Checkpoint(self.position, self.arrays, self.facts | {"is_over": is_over, "is_refused": False})
+
 
 @dataclass(frozen=True)
 class CheckpointPolicy:
@@ -67,12 +77,14 @@ class CheckpointPolicy:
         every: epochs between two checkpoints; None saves one only when a signal ends the training.
         start: to start from; None starts with the first epoch.
         warn: called with the reason if one could not be written; the training continues.
+        at_end: whether one is saved where the training ends, whatever `every` says: somebody may go on with it.
     """
 
     folder: Path
     every: int | None
     start: Checkpoint | None
     warn: Callable[[str], None]
+    at_end: bool = False
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -114,6 +126,12 @@ def load(folder: Path) -> tuple[Checkpoint | None, list[Path]]:
             return checkpoint, damaged
         damaged.append(file)
     return None, damaged
+
+
+def keep_last(folder: Path) -> None:
+    """Remove all checkpoints of a folder but the newest: its training is not under way."""
+    for file in _files(folder)[1:]:
+        file.unlink(missing_ok=True)
 
 
 def remove(folder: Path) -> None:

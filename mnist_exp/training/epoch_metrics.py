@@ -44,6 +44,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         self.history: dict[str, list[float]] = {}
         self.diverged: str | None = None
         self.stopped_by_callback = False
+        self.was_stopping = False  # Whether a callback of the user's own stopped the training at the last epoch.
         self._epoch = 0
         self._images, self._steps, self._on_epoch, self._on_step = images, steps, on_epoch, on_step
         self._scores, self._then = scores, then
@@ -104,6 +105,7 @@ class EpochMetrics(keras.callbacks.Callback):  # type: ignore[misc]
         for name, value in metrics.items():
             self.history.setdefault(name, []).append(value)
         spoilt = not_finite(self.model)
+        self.was_stopping = bool(self.model.stop_training)
         if not self._on_epoch(epoch + 1, metrics):
             self.stopped_by_callback = self.model.stop_training = True
         if spoilt is not None:

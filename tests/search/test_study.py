@@ -19,6 +19,8 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
 from mnist_exp.search import attributes, distributions, storage, study
 from mnist_exp.search.parsing import parse
+from mnist_exp.search.pausing import PausingPruner
+from mnist_exp.search.rungs import Rungs
 from mnist_exp.search.space import Interval, number
 from mnist_exp.search.storage import default
 from mnist_exp.search.study import Study
@@ -379,7 +381,12 @@ def test_failed_trials_are_not_reused():
     ("how", "kind", "facts"),
     [
         ({}, NopPruner, {}),
-        ({"pruner": "asha", "prune_after": 2}, SuccessiveHalvingPruner, {"_min_resource": 2, "_reduction_factor": 3}),
+        ({"pruner": "asha", "prune_after": 2}, PausingPruner, {"_rungs": Rungs(2, 9, maximizes=True)}),
+        (
+            {"pruner": "asha", "prune_after": 2, "keep_paused": 0},
+            SuccessiveHalvingPruner,
+            {"_min_resource": 2, "_reduction_factor": 3},
+        ),
         (
             {"pruner": "hyperband", "prune_after": 2},
             HyperbandPruner,

@@ -15,11 +15,21 @@ PACKAGE = Path(mnist_exp.__file__).parent
 OF_MLFLOW = ("mlflow.user", "mlflow.source.", "mlflow.log-model.")
 # In Optuna's storage, not in MLflow.
 OF_TRIALS = {
-    "mnist_exp.run_id",
-    "mnist_exp.interrupted",
-    "mnist_exp.goes_on_with",
-    "mnist_exp.number",
-    "mnist_exp.seed",
+    f"mnist_exp.{name}"
+    for name in (
+        "run_id",
+        "interrupted",
+        "goes_on_with",
+        "number",
+        "seed",
+        "promoted",
+        "lost",
+        "starts_from",
+        "finishes",
+        "from_sweep",
+        "try_first",
+        "spent",
+    )
 }
 
 
