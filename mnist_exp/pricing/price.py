@@ -22,6 +22,7 @@ _MOST_SCALED = 2.0  # by which a model may be larger or smaller than those that 
 _AROUND_S = 2.5  # of a job before and after its training, where no earlier run tells
 _START_S = 6.0  # until a worker can build its first model, where that was not measured
 _LEAST_RUNS = 2
+_ELSEWHERE = "the workers are on other machines, of which nothing is known here"
 _BUSY = 1.5  # threads for each CPU
 
 
@@ -164,8 +165,9 @@ def known(jobs: Sequence[Job], runs: Sequence[StoredRun], crew: Crew | None, tel
         crew: the workers on this machine; None where they are elsewhere, and nothing is known of them.
         tell: called with a sentence before anything is measured, which takes its time.
     """
-    workers = crew.count if crew is not None else 1
-    thread_count = crew.threads if crew is not None else None
+    if crew is None:
+        return Known({**earlier.look(jobs, runs, 0).sizes}, None, problem=_ELSEWHERE)
+    workers, thread_count = crew.count, crew.threads
     each = jobs[0].settings.trainer.threads or thread_count or threads.told() or threads.usable_cpus()
     found = earlier.look(jobs, runs, each)
     sizes = dict(found.sizes)
@@ -227,6 +229,8 @@ def _of_runs(seen: Sequence[Seen], rates: Rates, operations: Sequence[float]) ->
 
 
 def _disk_words(disk: Disk) -> str:
+    if not disk.bytes_kept:
+        return "none: nothing is recorded"
     how = "as in earlier runs" if disk.is_measured else "by their parameters"
     words = f"{size(disk.bytes_kept)}, of which {size(disk.bytes_of_models)} models ({how})"
     words += f", and meanwhile {size(disk.bytes_meanwhile)} of checkpoints"

@@ -67,9 +67,6 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
         if left_s < time.compute_s:
             share, why = share * left_s / time.compute_s, "within sweep.budget_s"
             time = price.time_of(whole, share, what, count)
-    problem = what.problem
-    if workers is None:
-        time, problem = None, "the workers are on other machines, of which nothing is known here"
     return Price(
         len(whole),
         epochs,
@@ -77,7 +74,7 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
         why,
         count,
         time,
-        problem,
+        what.problem,
         disk.look(whole, what.sizes, runs, count, call.tracking),
         _distinguishable(call, jobs, runs),
         load,
