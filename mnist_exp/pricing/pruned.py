@@ -7,6 +7,7 @@ import numpy as np
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search.pruners import pruner
+from mnist_exp.search.rungs import Rungs, Standing
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -29,7 +30,7 @@ def share_of_earlier(searches: Sequence[StoredRun], how: SweepSettings) -> float
     return statistics.fmean(shares) if shares else None
 
 
-def share_played(how: SweepSettings, epochs: int) -> float:
+def share_played(how: SweepSettings, epochs: int, rungs: Rungs | None = None) -> float:
     """Return the share of the epochs that the pruner itself grants to made-up trials, whose order is known early.
 
     Each has a true value; what is seen of it after an epoch is less and less by chance.
@@ -37,6 +38,7 @@ def share_played(how: SweepSettings, epochs: int) -> float:
     Args:
         how: the options `sweep.*`.
         epochs: of a trial.
+        rungs: at which trials are paused, to be promoted later; None where those that are stopped do not go on.
     """
     import optuna
 
@@ -44,6 +46,8 @@ def share_played(how: SweepSettings, epochs: int) -> float:
         return 1.0
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials, most = min(how.n_trials, _MOST_TRIALS), min(epochs, _MOST_EPOCHS)
+    if rungs is not None:
+        return statistics.fmean(_spent_at(rungs, how, trials, play) for play in range(_PLAYS)) / (trials * epochs)
     return statistics.fmean(_spent(how, trials, most, play) for play in range(_PLAYS)) / (trials * most)
 
 
@@ -64,3 +68,34 @@ def _spent(how: SweepSettings, trials: int, most: int, play: int) -> int:
         else:
             study.tell(trial, float(value))
     return spent
+
+
+def _spent_at(rungs: Rungs, how: SweepSettings, trials: int, play: int) -> int:
+    """Return the epochs of trials that are paused and promoted, one at a time, as a free worker decides it."""
+    draw = np.random.default_rng(play)
+    sign = 1 if rungs.maximizes else -1
+    worth = sign * draw.normal(size=trials)
+    known: dict[int, Standing] = {}
+
+    def train(number: int) -> None:
+        """Train a trial up to where it is paused, or to its end."""
+        values = dict(known[number].values) if number in known else {}
+        known[number] = Standing(number, values)
+        for epoch in [*(each for each in rungs.at if each > known[number].epoch), rungs.epochs]:
+            values[epoch] = float(worth[number] + draw.normal() * _NOISE / epoch**0.5)
+            if not rungs.runs_on([*known.values()], number, epoch):
+                known[number] = Standing(number, values, is_paused=True)
+                return
+        known[number] = Standing(number, values, is_done=True)
+
+    new = iter(range(trials))
+    while True:
+        waiting = rungs.promotable([*known.values()])
+        number = waiting[0].number if waiting else next(new, None)
+        if number is None and (last := rungs.promotable([*known.values()], is_last=True)):
+            number = last[0].number
+        if number is None:
+            break
+        train(number)
+    paused = rungs.nearest_first([*known.values()])[: how.finish_best]
+    return sum(trial.epoch for trial in known.values()) + sum(rungs.epochs - trial.epoch for trial in paused)

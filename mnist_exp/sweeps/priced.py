@@ -145,7 +145,9 @@ def _share(call: SweepCall, searches: Sequence[StoredRun]) -> tuple[float, str]:
         share = pruned.share_of_earlier(searches, how)
         if share is not None:
             return share, f"with {how.pruner}, as in earlier searches"
-        return pruned.share_played(how, settings.trainer.epochs), f"with {how.pruner}, as it does with made-up curves"
+        return pruned.share_played(
+            how, settings.trainer.epochs, call.study.rungs
+        ), f"with {how.pruner}, as it does with made-up curves"
     return 1.0, ""
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.pricing import pruned
+from mnist_exp.search.rungs import Rungs
 from mnist_exp.tracking.runs import StoredRun
 
 
@@ -25,6 +26,17 @@ def test_earlier_searches_with_the_same_pruner_tell_it():
 def test_made_up_curves_are_pruned_by_the_pruner_itself(pruner, least, most):
     share = pruned.share_played(SweepSettings(pruner=pruner, n_trials=20), 9)
     assert least <= share <= most
+
+
+def test_paused_trials_are_promoted_and_the_best_finished():
+    how = SweepSettings(pruner="asha", n_trials=27)
+    rungs = Rungs(1, 9, maximizes=True)
+    share = pruned.share_played(how, 9, rungs)
+    # 27 trials have an epoch, 9 of them two more, 3 of these six more; some go on though in the end they are not best.
+    least = (27 + 9 * 2 + 3 * 6) / (27 * 9)
+    assert least <= share < 2 * least
+    assert pruned.share_played(how, 9, Rungs(1, 9, maximizes=False)) == pytest.approx(share, rel=0.3)
+    assert pruned.share_played(SweepSettings(pruner="asha", n_trials=27, finish_best=5), 9, rungs) > share
 
 
 def test_what_every_trial_gets_is_never_less():
