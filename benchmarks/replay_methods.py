@@ -19,7 +19,9 @@ from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search import distributions, race
 from mnist_exp.search import seeds as raced_seeds
 from mnist_exp.search import study as search_study
+from mnist_exp.search.attributes import begun_run
 from mnist_exp.search.space import Axis, Interval
+from mnist_exp.tracking.run_folder import RunFolder
 
 _MOST_TRIALS = 1_000_000
 _MOST_REPEATS = 1000  # Points in a row that were tried before; then the search has nothing more to try.
@@ -77,22 +79,36 @@ class Ours:
             seeds=self._seeds,
         )
         self._opened = self._search.open()
+        self._of_run: dict[str, Training] = {}
 
     def start(self) -> Training | None:
-        """Claim a trial; one whose values are known costs nothing, as in a job."""
+        """Claim a trial, new or promoted; one whose values are known costs nothing, as in a job."""
         for _ in range(_MOST_REPEATS):
             claimed = self._search.claim(self._opened)
             if claimed is None:
                 return None
             trial, overrides = claimed
+            if (run := begun_run(trial)) is not None:
+                training = self._of_run[run]
+                training.key = trial
+                return training
             value = search_study.known(self._opened, trial)
             if value is None:
-                written = dict(text.split("=", 1) for text in overrides)
-                training = self._trainings.begin(self._cell(written), trial)
-                training.seed = int(written.get("seed", training.seed))
-                return training
+                return self._begun(trial, dict(text.split("=", 1) for text in overrides))
             self._opened.tell(trial, value)
         return None
+
+    def _begun(self, trial: optuna.Trial, written: Mapping[str, str]) -> Training:
+        training = self._trainings.begin(self._cell(written), trial)
+        training.seed = int(written.get("seed", training.seed))
+        run = f"run-{trial.number}"
+        self._of_run[run] = training
+        search_study.note_run(trial, run)
+        # In place of the checkpoint from which a job would go on.
+        folder = RunFolder(self._folder / run)
+        folder.path.mkdir()
+        folder.keep(wanted=True)
+        return training
 
     def report(self, training: Training, value: float) -> bool:
         """Report an epoch, as the callback of a job does, and tell the end."""
@@ -216,7 +232,8 @@ def our_methods(budget: int = 0) -> dict[str, Maker]:
         "mnist_exp": maker(),
         RACED: raced(3),
         "mnist_exp, asha": maker(pruner="asha"),
-        "mnist_exp, asha after 2": maker(pruner="asha", prune_after=2),
+        "mnist_exp, asha after 3": maker(pruner="asha", prune_after=3),
+        "mnist_exp, asha without promotion": maker(pruner="asha", keep_paused=0),
         "mnist_exp, hyperband": maker(pruner="hyperband"),
         "mnist_exp, median": maker(pruner="median"),
         "mnist_exp, gp": maker(sampler="gp"),
