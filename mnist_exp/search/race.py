@@ -49,7 +49,8 @@ class Race:
         """
         first = self.seeds[0]
         begun = sum(first in values for values in self.done.values()) + self._count(self.open, first)
-        if begun + self._count(self.lost, first) < math.ceil(budget / 2) or left > self._needed(begun + 1):
+        new = budget - left - sum(map(self._begun, self.seeds[1:]))  # Also those that repeat a point.
+        if new < math.ceil(budget / 2) or left > self._needed(begun + 1):
             return None
         return self._promoted(begun) or self._ahead()
 

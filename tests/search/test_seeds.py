@@ -107,3 +107,16 @@ def test_race_begins_in_time_for_a_budget_of_epochs(tmp_path):
         opened.tell(trial, trial.params["model.dropout"])
     assert len(taken) == 12
     assert taken.count("seed=9") == 2, "the final has all seeds"
+
+
+def test_few_points_that_a_sampler_repeats_are_raced_all_the_same(tmp_path):
+    how = SweepSettings(n_trials=16, sampler="random", seeds=3)
+    axes = parse({}, ("model.filters=8,16",), how).axes
+    searched = Study("s", str(tmp_path / "s.journal"), axes, how, ("maximize",), 5, Path("unfinished"), (), SEEDS)
+    opened, seeds = searched.open(), Counter()
+    while (claimed := searched.claim(opened)) is not None:
+        trial, overrides = claimed
+        seeds[tuple(overrides)] += 1
+        opened.tell(trial, float(overrides[0][-1]))
+    assert len(seeds) == 6
+    assert all(count == 1 for (_, seed), count in seeds.items() if seed != "seed=7")
