@@ -193,7 +193,7 @@ def known(jobs: Sequence[Job], runs: Sequence[StoredRun], crew: Crew | None, tel
     return Known(sizes | dict(tried.sizes), rates, basis, 0, tried.start_s)
 
 
-def time_of(jobs: Sequence[Job], share: float, what: Known, workers: int) -> Time | None:
+def time_of(jobs: Sequence[Job], share: float, what: Known, workers: int, load: float | None = None) -> Time | None:
     """Return how long jobs take; None where nothing tells it.
 
     Args:
@@ -201,6 +201,7 @@ def time_of(jobs: Sequence[Job], share: float, what: Known, workers: int) -> Tim
         share: of their epochs that they are likely to have.
         what: is known of them.
         workers: that train them.
+        load: threads that are ready to run for each CPU now. Earlier runs may have had their CPUs for themselves.
     """
     if what.rates is None or not what.sizes:
         return None
@@ -217,7 +218,8 @@ def time_of(jobs: Sequence[Job], share: float, what: Known, workers: int) -> Tim
     total = what.start_s + makespan(each, workers)
     spread = what.rates.spread
     factor = _UNSURE if what.runs == 0 else max(_SURE, 1 + 2 * spread if spread is not None else _SURE)
-    return Time(total, total / factor, total * factor, sum(each), what.basis, what.runs)
+    busy = load if what.runs and load is not None and load > _BUSY else 1.0
+    return Time(total, total / factor, total * factor * busy, sum(each), what.basis, what.runs)
 
 
 def _of_runs(seen: Sequence[Seen], rates: Rates, operations: Sequence[float]) -> str:

@@ -61,12 +61,12 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
     planned = sum(job.epochs for job in whole)
     share, why = _share(call, searches)
     epochs, share, why = _within_budget(call.how, spent, jobs, planned, share, why)
-    time = price.time_of(whole, share, what, count)
+    time = price.time_of(whole, share, what, count, load)
     if time is not None and call.how.budget_s is not None:
         left_s = max(call.how.budget_s - spent.seconds, 0.0)
         if left_s < time.compute_s:
             share, why = share * left_s / time.compute_s, "within sweep.budget_s"
-            time = price.time_of(whole, share, what, count)
+            time = price.time_of(whole, share, what, count, load)
     return Price(
         len(whole),
         epochs,

@@ -84,6 +84,8 @@ def test_likely_epochs_share_the_time_among_the_workers():
     assert time.compute_s == pytest.approx(4 * 18.0)
     assert time.low < time.seconds < time.high
     assert price.time_of([job()] * 4, 0.5, what, 2).compute_s == pytest.approx(2 * 18.0)
+    busy = price.time_of([job()] * 4, 1.0, what, 2, load=4.0)
+    assert (busy.seconds, busy.high) == pytest.approx((time.seconds, 4 * time.high))
 
 
 def test_workers_elsewhere_have_no_time():
