@@ -26,7 +26,8 @@ class Request:
         runs: that are done, in the order in which they began.
         maximize: whether more of the objective is better.
         images: number of images that an accuracy was measured on; None where the objective is no accuracy.
-        sampler: of a search; None for a grid.
+        trials: of a search, the objective of each trial in order, None for one that was pruned; empty for a grid.
+        is_random: whether these trials were drawn independently of each other.
         defaults: the value of each swept option without the sweep; None where they are not known.
         logarithmic: options that were drawn on a logarithmic scale; None finds out by their values.
     """
@@ -34,7 +35,8 @@ class Request:
     runs: Sequence[Observation]
     maximize: bool
     images: int | None = None
-    sampler: str | None = None
+    trials: Sequence[float | None] = ()
+    is_random: bool = False
     defaults: Mapping[str, str] | None = None
     logarithmic: Collection[str] | None = None
 
@@ -87,10 +89,13 @@ def of(asked: Request) -> Mattered | None:
             found = replace(inner, effects=own, dependences=shown, path=(), no_path="")
         else:
             found = replace(found, effects=[*found.effects, *own], dependences=[*found.dependences, *shown])
-    if found is None or asked.sampler is None:
+    reached = [objective for objective in asked.trials if objective is not None and math.isfinite(objective)]
+    if found is None or not reached:
         return found
-    objectives = [run.objective for run in runs]
-    how = {"maximize": asked.maximize, "is_random": asked.sampler == "random"}
+    # What was pruned would hardly have been the best: it counts as the poorest.
+    worst = min(reached) if asked.maximize else max(reached)
+    objectives = [worst if each is None or not math.isfinite(each) else each for each in asked.trials]
+    how = {"maximize": asked.maximize, "is_random": asked.is_random}
     more = tuning_curve.more(objectives, _MORE, **how) if len(objectives) > _MORE else None
     return replace(found, curve=tuning_curve.curve(objectives, **how), more=more)
 

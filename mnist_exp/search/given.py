@@ -12,7 +12,7 @@ from mnist_exp.composition.overrides import read
 from mnist_exp.config import wording
 from mnist_exp.errors import SettingsError
 from mnist_exp.search import distributions
-from mnist_exp.search.attributes import FIRST, FROM, INTERRUPTED, note
+from mnist_exp.search.attributes import FIRST, FROM, INTERRUPTED, RUN, note
 from mnist_exp.search.space import Axis
 
 if TYPE_CHECKING:
@@ -99,6 +99,11 @@ def queue_first(study: "optuna.Study", points: Sequence[Mapping[str, Any]]) -> N
                 note(study, later, INTERRUPTED, True)
                 # Optuna's `tell` refuses a trial that waits.
                 study._storage.set_trial_state_values(later._trial_id, state=TrialState.FAIL)
+
+
+def queued_runs(study: "optuna.Study") -> set[str | None]:
+    """Return the runs of the points that were to be tried first."""
+    return {trial.user_attrs.get(RUN) for trial in study.get_trials(deepcopy=False) if FIRST in trial.user_attrs}
 
 
 def _parsed(axis: Axis, text: str) -> Any:

@@ -1,7 +1,7 @@
 """What mattered in a sweep, from its jobs; and the files that its parent run gets of that."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mnist_exp.analysis import mattered, stored
@@ -13,7 +13,14 @@ from mnist_exp.sweeps.plan import Plan
 from mnist_exp.tracking import names
 
 
-def of(plan: Plan, rows: Sequence[Row], *, sampler: str | None, defaults: Mapping[str, str]) -> Mattered | None:
+def of(
+    plan: Plan,
+    rows: Sequence[Row],
+    *,
+    sampler: str | None,
+    defaults: Mapping[str, str],
+    queued: Collection[str | None] = (),
+) -> Mattered | None:
     """Return what mattered in a sweep; None if there are too few jobs to tell.
 
     Args:
@@ -21,6 +28,7 @@ def of(plan: Plan, rows: Sequence[Row], *, sampler: str | None, defaults: Mappin
         rows: its jobs.
         sampler: of a search; None for a grid.
         defaults: the value of each swept option without the sweep.
+        queued: runs of trials that no sampler drew.
     """
     keys = [key for key in plan.space.keys if key != names.SEED]
     runs = [
@@ -35,11 +43,27 @@ def of(plan: Plan, rows: Sequence[Row], *, sampler: str | None, defaults: Mappin
             runs,
             maximize=settings.direction == "maximize",
             images=plan.validated_on if settings.objective == names.VAL_ACCURACY else None,
-            sampler=sampler,
+            trials=_trials(rows, keys, queued, is_random=sampler == "random") if sampler is not None else (),
+            is_random=sampler == "random",
             defaults={key: _as_tried(value, tried[key]) for key, value in defaults.items() if tried.get(key)},
             logarithmic={axis.key for axis in plan.space.axes if _is_logarithmic(axis)},
         )
     )
+
+
+def _trials(
+    rows: Sequence[Row], keys: Sequence[str], queued: Collection[str | None], *, is_random: bool
+) -> list[float | None]:
+    """Return the objective of each trial; where they are to be independent, of each point that was drawn once."""
+    found: list[float | None] = []
+    seen = set()
+    for row in rows:
+        point = tuple(row.values.get(key) for key in keys)
+        if row.outcome not in ("done", "pruned") or (is_random and (row.run_id in queued or point in seen)):
+            continue
+        seen.add(point)
+        found.append(row.objective if row.outcome == "done" else None)
+    return found
 
 
 def write(folder: Path, found: Mattered | None) -> None:

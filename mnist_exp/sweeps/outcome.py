@@ -10,6 +10,7 @@ from mnist_exp.analysis.mattered import Mattered
 from mnist_exp.comparison import selected
 from mnist_exp.comparison.selected import Selected
 from mnist_exp.config.schema import SweepSettings
+from mnist_exp.search import given
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps import configurations, leaderboard, mattered
 from mnist_exp.sweeps.configurations import Configuration
@@ -55,7 +56,8 @@ class Outcome:
         if self.look_up_mattered is not None:
             return self.look_up_mattered()
         sampler = (self.how.sampler or "tpe") if self.study is not None else None
-        return mattered.of(self.plan, self.rows, sampler=sampler, defaults=self.defaults)
+        queued = given.queued_runs(self.opened) if self.opened is not None else ()
+        return mattered.of(self.plan, self.rows, sampler=sampler, defaults=self.defaults, queued=queued)
 
     @property
     def objective(self) -> str:

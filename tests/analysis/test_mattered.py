@@ -39,8 +39,9 @@ def drawn(count, seed=1, std=STD, function=truth):
     ]
 
 
-def look(runs, **options):
-    return mattered.of(Request(runs, maximize=True, **options))
+def look(runs, sampler=None, **options):
+    trials = [run.objective for run in runs] if sampler else ()
+    return mattered.of(Request(runs, maximize=True, trials=trials, is_random=sampler == "random", **options))
 
 
 def shares(found):

@@ -118,8 +118,11 @@ def test_parent_run_names_the_best_job_and_its_command(swept):
         "jobs_failed": 0,
         "epochs_spent": 8,
     }
-    for name in ("heat_map", "objective_by_option", "learning_curves"):
+    for name in ("heat_map", "objective_by_option", "learning_curves", "importance"):
         assert (artifacts(parent) / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    mattered = json.loads((artifacts(parent) / "what_mattered.json").read_text())
+    assert (mattered["method"], mattered["runs"]) == ("measured", 4)
+    assert re.search(r"^mattered +\w", out, re.MULTILINE)
     assert rows[0]["run_id"] in out
     assert "4 done" in out
     assert len(re.findall(r"^done +\d/4 ", out, re.MULTILINE)) == 4
@@ -316,7 +319,23 @@ def test_search_prunes_continues_and_is_shared(alone):
     points = [json.dumps(json.loads(run.data.tags["mnist_exp.point"])) for run in found]
     assert 12 <= len(points) <= 13  # Both may take the last one.
     assert len(set(points)) == len(points)
-    assert (artifacts(parent) / "importance.png").exists()
+    assert (artifacts(parent) / "what_mattered.json").exists()
+
+
+@pytest.mark.slow
+def test_random_search_says_what_mattered_and_what_more_would_bring(alone):
+    words = [*SMALL, "model.dropout=interval(0,0.7)", "optimizer.learning_rate=tag(log,interval(1e-4,1e-2))"]
+    out = sweep(
+        *words, "trainer.epochs=1", "sweep.sampler=random", "sweep.n_trials=12", "sweep.try_first=defaults"
+    ).stdout
+    assert re.search(r"^mattered +.*by a forest of 12 runs", out, re.MULTILINE)
+    assert re.search(r"^more +10 more trials like these find a better one with a probability of 48%", out, re.MULTILINE)
+    _, (parent,), _ = recorded()
+    for name in ("importance.png", "objective_by_option.png", "best_so_far.png", "importance.csv"):
+        assert (artifacts(parent) / name).exists()
+    mattered = json.loads((artifacts(parent) / "what_mattered.json").read_text())
+    assert len(mattered["curve"]["median"]) == 11, "one was queued"
+    assert mattered["path"] or mattered["no_path"]
 
 
 @pytest.mark.slow
