@@ -16,25 +16,31 @@ from mnist_exp.training.prepare import prepare
 _TIMES = ("epoch_time_s", "images_per_s")
 
 
-def sitting(settings, dataset, folder, stop_at=None):
-    """Train to the end, or until a signal comes at a step of an epoch; return models, history and warnings."""
+def sitting(settings, dataset, folder, stop_at=None, pause_at=None):
+    """Train to the end, or until a signal comes at a step of an epoch, or until a search pauses it after an epoch.
+
+    Returns: models, history and warnings.
+    """
     split = data.split(dataset, limit=settings.data.limit, validation=settings.data.validation, seed=settings.seed)
     setup.set_up(settings.seed, settings.trainer)
     training = prepare(settings, dataset, split)
     start, _ = checkpoints.load(folder)
     if start is not None:
         check_fits(training.models.training_model, start)
+        start = start.to_go_on() if start.facts["is_refused"] else start
     epochs, messages = [start.position.epoch if start else 0], []
 
     def on_epoch(epoch, metrics):
         epochs[0] = epoch
-        return True
+        return epoch != pause_at
 
     def on_step(step, metrics):
         if (epochs[0], step) == stop_at:
             signals._asked.append(signal.SIGTERM)
 
-    policy = CheckpointPolicy(folder, settings.trainer.checkpoint_every, start, messages.append)
+    policy = CheckpointPolicy(
+        folder, settings.trainer.checkpoint_every, start, messages.append, at_end=pause_at is not None
+    )
     try:
         fitted = fit(training.request(on_epoch, policy), on_step)
     finally:

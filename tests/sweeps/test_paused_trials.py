@@ -41,7 +41,8 @@ def test_promoted_trials_equal_those_trained_without_a_stop(searched, tmp_path):
 
 def test_after_the_search_the_checkpoints_of_its_best_stay_and_the_best_go_on(searched, tmp_path):
     folder, document = searched
-    best = [job["run_id"] for job in document["jobs"][:3]]
+    ended = sorted(document["jobs"], key=lambda job: -job["objective"])  # Stopped or not.
+    best = [job["run_id"] for job in ended[:3]]
     assert {path.name for path in (folder / "unfinished").iterdir() if path.name != "sweeps"} == set(best)
     words = ("sweep.n_trials=9", "trainer.epochs=5", "sweep.finish_best=2")
     told = search(folder, *words)

@@ -37,8 +37,8 @@ def full_precision():
     keras.config.set_dtype_policy("float32")
 
 
-def sitting(overrides, dataset, folder, stop_at=None):
-    return sittings.sitting(compose([*SMALL, *overrides]), dataset, folder, stop_at)
+def sitting(overrides, dataset, folder, stop_at=None, pause_at=None):
+    return sittings.sitting(compose([*SMALL, *overrides]), dataset, folder, stop_at, pause_at)
 
 
 # Together, or with options; each choice by itself is in tests/test_every_choice.py.
@@ -63,6 +63,23 @@ KINDS = {
     "schedule-free in float16": ["optimizer=schedule_free_adamw", "trainer.precision=mixed_float16"],
     "a checkpoint every other epoch": ["trainer.checkpoint_every=2"],
 }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_that_a_search_pauses_goes_on_as_if_it_had_not_been(kind, dataset, tmp_path):
+    whole = sitting(KINDS[kind], dataset, tmp_path / "whole")
+    for epoch in (1, 2):
+        _, paused, _ = sitting(KINDS[kind], dataset, tmp_path / "cut", pause_at=epoch)
+        assert (paused.stopped_by_callback, len(paused.history["loss"])) == (True, epoch)
+    assert_same(sitting(KINDS[kind], dataset, tmp_path / "cut"), whole)
+
+
+def test_training_that_stops_early_where_a_search_pauses_it_is_over(dataset, tmp_path):
+    stops = ["trainer.early_stopping_patience=1", "optimizer.learning_rate=0", "trainer.epochs=5"]
+    whole = sitting(stops, dataset, tmp_path / "whole")
+    assert len(whole[1].history["loss"]) == 2
+    sitting(stops, dataset, tmp_path / "cut", pause_at=2)
+    assert_same(sitting(stops, dataset, tmp_path / "cut"), whole)
 
 
 @pytest.mark.parametrize("stop_at", [(0, 1), (0, 5), (1, 3), (2, 5)])
