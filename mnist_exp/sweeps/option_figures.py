@@ -68,9 +68,17 @@ def best_so_far(curve: Curve, objective: str) -> Figure:
     axes = figure.add_subplot()
     axes.step(curve.trials, curve.best, where="post", color="C0", label="best so far")
     if curve.median:
-        low, high = ([float("nan") if end is None else end for end in ends] for ends in (curve.low, curve.high))
+        known = [*curve.best, *curve.median, *(end for end in (*curve.low, *curve.high) if end is not None)]
+        margin = 0.05 * (max(known) - min(known)) or 0.01
+        # Where the band has no end it goes on beyond the picture.
+        bottom, top = min(known) - margin, max(known) + margin
+        axes.set_ylim(bottom, top)
+        low = [bottom if end is None else end for end in curve.low]
+        high = [top if end is None else end for end in curve.high]
         axes.plot(curve.trials, curve.median, color="C1", linewidth=1.2, label="median of so many trials, drawn anew")
-        axes.fill_between(curve.trials, low, high, color="C1", alpha=0.2, label="its 95 % band")
+        axes.fill_between(
+            curve.trials, low, high, color="C1", alpha=0.2, label="its 95 % band; at the edge: without an end"
+        )
     axes.set(xlabel="trials", ylabel=objective)
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)

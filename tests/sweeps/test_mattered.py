@@ -6,11 +6,11 @@ import math
 import pytest
 from hydra import compose as hydra_compose
 
-from mnist_exp.analysis import stored
+from mnist_exp.analysis import stored, tuning_curve
 from mnist_exp.composition.compose import composer
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search.parsing import parse
-from mnist_exp.sweeps import defaults, mattered, plan
+from mnist_exp.sweeps import defaults, mattered, option_figures, plan
 from mnist_exp.sweeps.leaderboard import Row
 
 SMALL = ["data=mnist_5k", "data.limit=200", "data.validation=0.1"]
@@ -95,3 +95,13 @@ def test_files_of_the_parent_run_have_it(grid, tmp_path):
     (tmp_path / "none").mkdir()
     mattered.write(tmp_path / "none", None)
     assert [file.name for file in (tmp_path / "none").iterdir()] == [stored.FILE]
+
+
+def test_band_without_an_end_reaches_the_edge_of_the_picture():
+    curve = tuning_curve.curve([0.1, 0.3, 0.2, 0.25], maximize=True, is_random=True)
+    assert curve.high[-1] is None
+    (axes,) = option_figures.best_so_far(curve, "val_accuracy").axes
+    (band,) = axes.collections
+    corners = band.get_paths()[0].vertices
+    assert corners[:, 1].max() == pytest.approx(axes.get_ylim()[1])
+    assert corners[:, 0].max() == 4
