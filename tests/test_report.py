@@ -32,7 +32,7 @@ from mnist_exp.comparison.groups import group
 from mnist_exp.comparison.metric import Metric as Compared
 from mnist_exp.comparison.metric import choose_metric
 from mnist_exp.errors import SettingsError
-from mnist_exp.reports import content, selection
+from mnist_exp.reports import content, figures, selection
 from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
@@ -557,6 +557,17 @@ def test_another_component_is_named_without_its_arguments():
     grouping = group([made(1, cnn), made(2, mlp), made(3, cnn | {"model.filters": 16})], ACCURACY)
     assert {each.label for each in grouping.groups} == {"model=cnn filters=32", "model=cnn filters=16", "model=mlp"}
     assert {"model.hidden_units", "model.dropout"} <= set(grouping.differing)
+
+
+def test_configurations_without_an_option_are_drawn_at_the_foot_of_its_axis():
+    cnn = [made(n, {"model.filters": n, "model.dropout": n / 10}, objective=n / 20) for n in (8, 10, 4)]
+    mlp = {"model._target_": "mnist_exp.models.mlp", "model.dropout": 0.2}
+    grouping = group([*cnn, made(1, mlp)], ACCURACY)
+    drawn = figures.parallel_coordinates(grouping.families[0], grouping)
+    lines = drawn.axes[0].collections[0].get_segments()
+    place = grouping.keys.index("model.filters")
+    assert [round(float(line[place][1]), 3) for line in lines] == [0.15, 0.575, 1.0, 0.0], "the worst first"
+    assert "–" in [text.get_text() for text in drawn.axes[0].texts]
 
 
 def test_options_that_a_component_has_alone_are_all_named():

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mnist_exp.comparison.groups import Family, Group, Grouping
 from mnist_exp.comparison.metric import Metric
-from mnist_exp.comparison.options import shown
+from mnist_exp.comparison.options import ABSENT, shown
 from mnist_exp.search.space import number
 from mnist_exp.sweeps import figures
 from mnist_exp.sweeps.leaderboard import Row, in_order
@@ -36,6 +36,7 @@ _MOST_AXES = 8
 _MOST_TICKS = 12
 _LONGEST = 64  # characters of a label
 _WIDE = 8  # An axis is logarithmic if its largest value is this many times the smallest.
+_FOOT = 0.15  # of an axis, below its least value
 _DPI = 110
 _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
 _MARKERS = "osD^v<>Pph"
@@ -235,8 +236,11 @@ def _draw_curves(
 
 
 def _scale(axes: Axes, place: int, key: str, values: Sequence[str]) -> list[float]:
-    """Return the position of each value on an axis from 0 to 1, and write the values beside the axis."""
-    distinct = in_order(values)
+    """Return the position of each value on an axis from 0 to 1, and write the values beside the axis.
+
+    Where an option does not apply, its place is at the foot.
+    """
+    distinct = in_order([value for value in values if value != ABSENT])
     numbers = [number(value) for value in distinct]
     points = np.arange(len(distinct), dtype=float)
     if None not in numbers and len(distinct) > _MOST_TICKS:  # Few values are easier to read with equal spacing.
@@ -244,8 +248,12 @@ def _scale(axes: Axes, place: int, key: str, values: Sequence[str]) -> list[floa
         if points.min() > 0 and points.max() >= _WIDE * points.min():
             points = np.log(points)
     low, high = points.min(), points.max()
-    at = dict(zip(distinct, (points - low) / (high - low) if high > low else points * 0 + 0.5, strict=True))
+    heights = (points - low) / (high - low) if high > low else points * 0 + 0.5
     named = distinct if len(distinct) <= _MOST_TICKS else [distinct[0], distinct[len(distinct) // 2], distinct[-1]]
+    if ABSENT in values:
+        heights = _FOOT + (1 - _FOOT) * heights
+        named = [ABSENT, *named]
+    at = dict(zip(distinct, heights, strict=True)) | {ABSENT: 0.0}
     for value in named:
         text = _short(shown(key, value), 16)
         axes.text(place - 0.04, at[value], text, ha="right", va="center", fontsize=8, parse_math=False, bbox=_BOX)
