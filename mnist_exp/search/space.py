@@ -128,6 +128,14 @@ class Space:
         return [each for number, each in enumerate(found) if each not in found[:number]]
 
     @property
+    def limited(self) -> list[tuple[str, ...]]:
+        """The options that apply with some choices only: those that apply together, each such set once."""
+        applying = [{axis.key for axis in others} for _, others in self._decided()]
+        common = set.intersection(*applying) if applying else set()
+        order = [key for key in self.keys if key not in common]
+        return [each for each in dict.fromkeys(tuple(k for k in order if k in keys) for keys in applying) if each]
+
+    @property
     def size(self) -> int:
         """The number of combinations."""
         return sum(math.prod(len(axis.values) for axis in others) for _, others in self._decided())

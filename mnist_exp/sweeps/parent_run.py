@@ -141,9 +141,9 @@ class ParentRun:
         replaced = any(row.changed and not row.reused for row in outcome.rows)
         are_ours = others.isdisjoint(ids) and not replaced
         which = ui_view.children(self.run_id) if are_ours else ui_view.among(list(dict.fromkeys(ids)))
+        limited = plan.space.limited
         # The first job may lack an option that applies to some only.
-        limited = [axis.key for axis in plan.space.axes if axis.when is not None]
-        params = dict.fromkeys(limited) | flatten(settings.to_config())
+        params = dict.fromkeys(key for keys in limited for key in keys) | flatten(settings.to_config())
         found = {run.run_id: run for run in self.earlier}
         if names.SEED in plan.space.keys:  # Then it shows configurations, and which there are.
             found |= {run.run_id: run for run in self.history.these([each for each in ids if each not in found])}
@@ -156,6 +156,7 @@ class ParentRun:
             settings.direction,
             self.call.how.minimize_too,
             configurations,
+            limited,
         )
         self.history.open_view(view)
 

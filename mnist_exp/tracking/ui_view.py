@@ -33,6 +33,7 @@ _WIDTHS_PX = {names.BEST_CONFIGURATION: 250, names.BEST_INTERVAL: 150, names.VER
 _places: dict[tuple[str, str, str], tuple[str, str]] = {}
 _MOST_NAMED = 300  # runs: MLflow keeps 20,000 characters
 _MOST_FOLDED = 4000  # characters of the names of folded groups; the others are shown unfolded
+_MOST_FURTHER = 6  # charts of options that some jobs lack
 _MOST_ADDED = 4  # metrics that the user chose
 
 
@@ -47,6 +48,7 @@ class View:
         condition: a filter in MLflow's syntax; empty for all runs.
         name: of the view in MLflow's menu; None leaves it out of the menu, which can hold 40 views.
         charted: params that the charts plot against the metric; if empty, MLflow chooses the charts.
+        further: params of a chart each, which some runs lack: MLflow leaves out a run that lacks one of a chart's.
         groups: params whose equal values make one row, with the means of its runs; empty for a row for each run.
         folded: the values of these params in each group that is shown without its runs.
     """
@@ -57,6 +59,7 @@ class View:
     condition: str = ""
     name: str | None = None
     charted: tuple[str, ...] = ()
+    further: tuple[tuple[str, ...], ...] = ()
     groups: tuple[str, ...] = ()
     folded: tuple[tuple[str, ...], ...] = ()
 
@@ -79,7 +82,7 @@ class View:
             "columnWidths": {name: _width(name) for name in self.columns},
         }
         if self.charted:
-            state |= _charts(self.metric, self.charted)
+            state |= _charts(self.metric, self.charted, self.further)
         if self.groups:
             keys = [{"mode": "param", "groupByData": name} for name in self.groups]
             state["groupBy"] = {"aggregateFunction": "average", "groupByKeys": keys}
@@ -134,6 +137,7 @@ def of_sweeps() -> View:
 def of_jobs(
     condition: str, swept: Sequence[str], params: Collection[str], objective: str, direction: str,
     minimized: str | None = None, configurations: Collection[Mapping[str, str]] = (),
+    limited: Sequence[Sequence[str]] = (),
 ) -> View:  # fmt: skip
     """Return the view of a sweep's jobs; over several seeds, with a row for each configuration.
 
@@ -145,6 +149,7 @@ def of_jobs(
         direction: of the objective.
         minimized: a second objective.
         configurations: the params of the jobs, if it is known which groups there are.
+        limited: swept options that some jobs lack, those together that the same jobs have.
     """
     recorded = [next((p for p in (key, f"{key}.name", f"{key}._target_") if p in params), None) for key in swept]
     shown = _distinct(param for param in recorded if param is not None)
@@ -154,9 +159,13 @@ def of_jobs(
     columns = [_metric(objective), *map(_param, varied), *map(_metric, (*outcome, names.PARAMETERS))]
     columns += [_param(name) for name in shown if name == names.SEED]
     folded = _distinct(tuple(own.get(name, "null") for name in groups) for own in configurations) if groups else ()
+    some = {name for each in limited for name in each}
+    charted = tuple(name for name in varied if name not in some)
+    further = tuple((*charted, *each) for each in limited[:_MOST_FURTHER])
     return View(
-        objective, direction, _distinct(columns), condition, charted=varied or shown, groups=groups, folded=folded
-    )
+        objective, direction, _distinct(columns), condition, charted=charted or shown, further=further, groups=groups,
+        folded=folded,
+    )  # fmt: skip
 
 
 def _chosen_metrics(params: Collection[str]) -> list[str]:
@@ -295,7 +304,7 @@ def _distinct(values: Iterable[Value]) -> tuple[Value, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _charts(metric: str, params: Sequence[str]) -> dict[str, Any]:
+def _charts(metric: str, params: Sequence[str], further: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Return MLflow's charts: each job as a line through its options to its metric, and the curves of the best ten."""
     common = {"metricSectionId": "sweep", "deleted": False, "isGenerated": False}
     across = {"type": "PARALLEL", "uuid": "across", "showAllRuns": True}
@@ -304,6 +313,10 @@ def _charts(metric: str, params: Sequence[str]) -> dict[str, Any]:
         "compareRunCharts": [
             common | across | {"selectedParams": list(params), "selectedMetrics": [metric]},
             common | curves,
+            *(
+                common | across | {"uuid": f"across {n}", "selectedParams": list(each), "selectedMetrics": [metric]}
+                for n, each in enumerate(further, start=1)
+            ),
         ],
         "compareRunSections": [
             {

@@ -89,3 +89,5 @@ def test_words_and_sizes_say_to_what_an_option_applies():
     assert space.words_of["model.filters"] == "8,16 (model=cnn)"
     assert (space.size, space.decisions) == (6, [{"model": "cnn"}, {"model": "mlp"}])
     assert [space.size_with(each) for each in space.decisions] == [4, 2]
+    assert space.limited == [("model.filters",)]
+    assert Space((), space.axes[2:]).limited == []

@@ -51,6 +51,10 @@ def test_jobs_show_what_is_swept_as_it_is_recorded():
     across, curves = state["compareRunCharts"]
     assert across["selectedParams"] == ["optimizer._target_", "model.filters", "data.name"]
     assert across["selectedMetrics"] == [curves["metricKey"]] == ["val_accuracy"]
+    limited = [("model.filters",)]
+    some = json.loads(ui_view.of_jobs("", sorted(PARAMS), PARAMS, "loss", "minimize", limited=limited).state)
+    first, _, further = [chart.get("selectedParams", []) for chart in some["compareRunCharts"]]
+    assert "model.filters" not in first and further == [*first, "model.filters"], "MLflow leaves out runs without it"
     assert "compareRunCharts" not in json.loads(of_jobs(swept=()).state)
 
 
