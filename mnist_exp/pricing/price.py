@@ -15,8 +15,8 @@ from mnist_exp.pricing.rates import Rates, Seen, Size, makespan
 from mnist_exp.runtime import threads
 from mnist_exp.tracking.runs import StoredRun
 
-# By how much estimates may be off, from earlier runs and from steps measured now. In five sweeps, on a machine whose
-# load went up and down meanwhile, the estimate was 0.55 to 1.34 of what they took.
+# By how much estimates may be off, from earlier runs and from steps measured now, where the load stays as it is. On two
+# CPUs with 8 to 16 threads to run each, which went up and down, sweeps took 0.7 to 1.8 times what steps had told.
 _SURE, _UNSURE = 1.5, 1.8
 _MOST_SCALED = 2.0  # by which a model may be larger or smaller than those that earlier runs tell of
 _AROUND_S = 2.5  # of a job before and after its training, where no earlier run tells
