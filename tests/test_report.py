@@ -27,6 +27,9 @@ from real_browser import free_port, page, serving, until
 
 import mnist_exp
 from mnist_exp import report_command as report
+from mnist_exp.analysis import mattered, stored
+from mnist_exp.analysis.mattered import Request
+from mnist_exp.analysis.observations import Observation
 from mnist_exp.comparison import options, verdict
 from mnist_exp.comparison.groups import group
 from mnist_exp.comparison.metric import Metric as Compared
@@ -302,6 +305,25 @@ def test_json_has_the_conclusions_and_holds_to_its_schema(here, capfd):
     assert len(family["comparisons"]) == 6
     assert {each["is_significant"] for each in family["comparisons"]} == {True, False}
     assert len(content["left_out"]) == 5
+
+
+def test_page_says_what_mattered_as_the_sweep_recorded_it(here, capfd):
+    runs = [Observation({"model.dropout": d, "model.filters": f}, 0.9 + 0.01 * (f == "4")) for d in "12" for f in "248"]
+    found = mattered.of(
+        Request(runs, maximize=True, images=1000, defaults={"model.dropout": "1", "model.filters": "2"})
+    )
+    client().log_text(here[2], stored.text(found), stored.FILE)
+    text = page_after(capfd, "--sweep", here[2])
+    assert "What mattered: " in text and "From the defaults: defaults 0.9000 → filters=4 +0.0100 → best 0.9100." in text
+    assert "on 1,000 images; seeds add to it" in text
+    told = json.loads(call(capfd, "--sweep", here[2], "--output", "data", "--json").out)
+    schema = resources.files("mnist_exp.results").joinpath("schemas", "report-1.json").read_text("utf-8")
+    jsonschema.validate(told, json.loads(schema))
+    assert told["mattered"]["path"][-1] == {"option": "model.filters", "value": "4", "objective": pytest.approx(0.91)}
+    assert mnist_exp.report(here[2]).mattered.runs == 6
+    client().log_text(here[2], '{"method": "someone else\'s"}', stored.FILE)
+    assert "What mattered" not in page_after(capfd, "--sweep", here[2]), "the rest of the page stands without it"
+    client().log_text(here[2], "null", stored.FILE)
 
 
 def test_report_in_python_is_what_the_command_prints(here, capfd):

@@ -19,6 +19,7 @@ _PICTURES = {
     "of the other options with its band.",
     "best_so_far.png": "The best so far; of trials drawn at random also the band of the best of so many, drawn anew.",
 }
+_BEGINNINGS = {"mattered": "What mattered", "path": "From the defaults", "more": "More trials"}
 _MOST_EFFECTS = 15
 
 
@@ -51,8 +52,7 @@ def of(selected: Selection) -> Mattered | None:
 def section(selected: Selection, found: Mattered) -> Section:
     """Return what mattered as a part of the page."""
     assert selected.parent is not None
-    told = words.lines(found)
-    sentences = [f"{line[0].upper()}{line[1:]}." for line in told.values()]
+    sentences = [f"{_BEGINNINGS[name]}: {line}." for name, line in words.lines(found).items()]
     if found.no_path:
         sentences.append(f"There is no path from the defaults: {found.no_path}.")
     small = {name: pictures.small(selected.parent, name) for name in _PICTURES}
