@@ -183,7 +183,7 @@ def real_sweeps(count: int, folder: Path) -> None:
     print(f"real sweeps from end to end that claim a winner: {found} of {count}")
 
 
-def _value(true, noise: float, chance, point: int, _: int) -> float:
+def _value_of(true, noise: float, chance, point: int, _: int) -> float:
     return true[point] + noise * chance.normal()
 
 
@@ -195,7 +195,7 @@ def regret(chance, searches: int = 2000) -> None:
         rows = []
         for _ in range(searches):
             true = chance.normal(size=20)
-            value = functools.partial(_value, true, noise, chance)
+            value = functools.partial(_value_of, true, noise, chance)
             single = true[np.argmax([value(point, 0) for point in range(20)])]
             done = search(value, 20, 20, 1, chance)
             most = max(len(v) for v in done.values())
