@@ -41,7 +41,7 @@ def settle(search: Study, opened: "optuna.Study", rows: Iterable[Row]) -> str:
         rows: of all trials; what was stopped early and cannot go on is called pruned from now on.
     Returns: what is kept and what for, in words; empty if nothing is.
     """
-    if not search.keeps_checkpoints:
+    if not search.unfinished.is_dir():  # Also without `sweep.keep_paused`, which an earlier call may have had.
         return ""
     groups = pausing.groups(opened.get_trials(deepcopy=False))
     is_over = not search.left(opened) and not any(group.is_open for group in groups) and not search.to_go_on(opened)

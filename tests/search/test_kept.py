@@ -10,6 +10,7 @@ from mnist_exp.search import attributes, kept, pausing
 from mnist_exp.search.parsing import parse
 from mnist_exp.search.storage import close
 from mnist_exp.search.study import Study
+from mnist_exp.sweeps import paused_trials
 from mnist_exp.tracking.run_folder import RunFolder
 
 
@@ -175,3 +176,12 @@ def test_the_best_see_all_epochs_after_the_search(pruner):
     others = [number for number in range(12) if number not in best]
     assert any(epochs[number] < 9 for number in others)
     assert sum(attributes.FINISHES in trial.user_attrs for trial in opened.trials) <= 4
+
+
+def test_same_search_without_kept_checkpoints_removes_those_of_before():
+    searched = search(n_trials=12)
+    opened, _ = all_trained(searched, QUALITIES)
+    assert paused_trials.settle(searched, opened, []).startswith("3 checkpoints (0.0 MB in ")
+    assert len(here(searched)) == kept.BEST
+    assert paused_trials.settle(search(n_trials=12, keep_paused=0), opened, []) == ""
+    assert here(searched) == []
