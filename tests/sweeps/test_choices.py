@@ -195,3 +195,15 @@ def test_each_choice_has_an_interval_of_its_own_in_a_study():
 def test_values_of_no_choice_and_empty_intervals_are_refused(where, told):
     with pytest.raises(SettingsError, match=re.escape(told)):
         with_lists("model=cnn,mlp", where=where)
+
+
+@pytest.mark.slow
+def test_points_to_try_first_have_what_applies_to_them():
+    words = ["model=cnn,mlp", "model.filters=int(interval(4,64))", "model.hidden_units=[64],[8]"]
+    running = Running(
+        "mnist_exp.run", *CHECKED, *words, "sweep.try_first=[defaults,{model: mlp, model.hidden_units: [8]}]"
+    )
+    running.end_with(0)
+    assert re.search(r"^first +model=cnn filters=32, model=mlp hidden_units=\[8\]$", "".join(running.out), re.M)
+    told = Running("mnist_exp.run", *CHECKED, *words, "sweep.try_first=[{model: mlp, model.filters: 8}]").end_with(2)
+    assert "sweep.try_first, point 1: model.filters applies to model=cnn only: choose that in the same point" in told
