@@ -10,7 +10,12 @@ from curve_tables import Table
 POINTS = 100.0  # Accuracies are shares; regrets are told in points of a percent.
 CLOSE = 0.05
 AT = (50, 100, 200, 400, 800)
-HEAD = ["method", "searches", "epochs to 0.05 points", "by value seen", *(f"{at}" for at in AT), "final choice", "mean"]
+
+
+def head(budget: int) -> list[str]:
+    """Return the names of the columns; `budget` is the number of epochs of a search."""
+    at = [f"{epochs}" for epochs in AT if epochs <= budget]
+    return ["method", "searches", "epochs to 0.05 points", "by value seen", *at, "final choice", "mean"]
 
 
 def lines(table: Table, outcomes: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[str]]:
@@ -67,7 +72,11 @@ def _row(table: Table, name: str, outcomes: Sequence[Mapping[str, Any]]) -> tupl
     # A method with twice the epochs is shown as if it had trained two for one.
     factor = max(1, outcomes[0].get("times", 1))
     reached = [[of(table, each) / factor for each in outcomes] for of in (epochs_until_close, epochs_until_seen)]
-    at = [[regret_at(table, each, epochs * factor) for each in outcomes] for epochs in AT]
+    at = [
+        [regret_at(table, each, epochs * factor) for each in outcomes]
+        for epochs in AT
+        if epochs <= outcomes[0]["budget"]
+    ]
     cells = [f"{len(outcomes)}", *(_quartiles(each, 0) for each in reached), *(_quartiles(each, 2) for each in at)]
     return float(np.median(final)) + float(np.mean(final)) * 1e-6, [
         *cells,

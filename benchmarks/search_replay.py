@@ -1,7 +1,7 @@
 """Compare searches on recorded curves: each method sees values as they would have come, and nothing is trained.
 
-    make bench ARGS=search-replay                                # few repeats, minutes
-    make bench ARGS="search-replay --repeats 100"                # hours
+    make bench ARGS=search-replay                                # 400 epochs a search, few repeats
+    make bench ARGS="search-replay --repeats 100 --budget 800"   # hours
     python benchmarks/search_replay.py --tables digits --workers 4 --methods mnist_exp --repeats 20
 
 A table (benchmarks/curves, recorded by record_curves.py) holds the curves of all combinations of some levels, with
@@ -41,7 +41,7 @@ import replay_peers
 import replay_simulation
 import replay_summary
 
-_BUDGET = 800
+_BUDGET = 400
 _SLOW = ("GP", "gp", "SMAC3")  # Those that take a second an ask, and get fewer repeats by default.
 _TWICE = "random, twice the epochs"
 
@@ -89,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for method in dict.fromkeys(search.method for search in asked)
         }
         print(f"\n{name}, {len(table.cells)} cells × {table.seeds} seeds × {table.epochs} epochs, {workers} workers\n")
-        for line in [replay_summary.HEAD, ["---"] * 2 + ["---:"] * (len(replay_summary.HEAD) - 2)]:
+        head = replay_summary.head(options.budget)
+        for line in [head, ["---"] * 2 + ["---:"] * (len(head) - 2)]:
             print(f"| {' | '.join(line)} |")
         for line in replay_summary.lines(table, outcomes):
             print(f"| {' | '.join(line)} |")
