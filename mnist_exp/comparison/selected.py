@@ -25,8 +25,9 @@ class Selected:
         metric: by which it was chosen.
         value: of it, a mean over seeds where it has several.
         of: how many configurations it is the best of.
-        expected_optimism: how far its value is expected to lie on the better side of the true one.
-        by: whose chance that is: `seeds`, by the spread over seeds; `images`, by the number of validation images.
+        expected_optimism: how far its value is expected to lie on the better side of the true one; by images at most.
+        by: whose chance that is: `seeds`, by the spread over seeds; `images`, by the number of validation images, as if
+            each job had images of its own.
         validation_images: how many there are.
         reported: its value on the images that nothing was selected on; None if none were set aside.
         interval: of that, 95 %; None where no interval is known.
@@ -51,6 +52,10 @@ class Selected:
         why = "by their spread over seeds" if self.by == SEEDS else f"by {self.validation_images:,} images each"
         part = figure(self.expected_optimism)
         part = f"about {part}" if self.expected_optimism >= _LEAST else "next to nothing"
+        if (
+            self.by == IMAGES and self.expected_optimism >= _LEAST
+        ):  # The jobs share these images, and are alike on them.
+            part = f"at most {part}"
         return f"{part} of {self.metric} {figure(self.value)} is expected to be luck: it is {of}, {why}"
 
     @property

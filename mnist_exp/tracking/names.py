@@ -492,7 +492,8 @@ for _outcome, _words in _JOBS.items():
     _metric(f"jobs_{_outcome}", f"How many jobs {_words}.", "sweep", _A_COUNT)
 EXPECTED_OPTIMISM = _metric(
     "expected_optimism",
-    "How far the best objective is expected to lie on the better side of the true one, as it is the best of many.",
+    "How far the best objective is expected to lie on the better side of the true one, as the best of many; at most, "
+    "where it comes from the number of validation images, which all jobs share.",
     "sweep",
     "that of the objective",
     only_if="its objective is an accuracy, or there are several seeds",

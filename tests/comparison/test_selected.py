@@ -12,7 +12,7 @@ def test_luck_of_single_jobs_comes_from_the_number_of_validation_images():
     assert found.by == "images"
     assert 0.004 < found.expected_optimism < 0.013
     assert found.luck == (
-        f"about {found.expected_optimism:.4f} of val_accuracy 0.9500 is expected to be luck: "
+        f"at most about {found.expected_optimism:.4f} of val_accuracy 0.9500 is expected to be luck: "
         "it is the best of 5 values, by 500 images each"
     )
     assert found.honest == ""
