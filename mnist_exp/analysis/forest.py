@@ -90,8 +90,10 @@ class Forest:
         return forest.fit(x, self.observations.objectives)
 
     def _variances(self, x: Floats) -> dict[tuple[int, ...], float]:
+        """Return the variance of each effect in a small forest: of its mean over the trees, for chance cancels out."""
         splits = [self._split(tree) for tree in self._fitted(x, _TREES_OF_A_TEST).estimators_]
-        return {cells: float(np.mean([split.variance[cells] for split in splits])) for cells in splits[0].variance}
+        means = {cells: np.mean([split.part[cells] for split in splits], axis=0) for cells in splits[0].part}
+        return {cells: float(np.square(mean).mean()) for cells, mean in means.items()}
 
     def _by_chance(self) -> dict[tuple[int, ...], list[float]]:
         """Return the variances of each effect in forests for which one of its options was shuffled among the runs."""

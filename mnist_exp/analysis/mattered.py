@@ -30,6 +30,7 @@ class Request:
         is_random: whether these trials were drawn independently of each other.
         defaults: the value of each swept option without the sweep; None where they are not known.
         logarithmic: options that were drawn on a logarithmic scale; None finds out by their values.
+        drawn: options that were drawn from intervals.
     """
 
     runs: Sequence[Observation]
@@ -39,6 +40,7 @@ class Request:
     is_random: bool = False
     defaults: Mapping[str, str] | None = None
     logarithmic: Collection[str] | None = None
+    drawn: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def of(asked: Request) -> Mattered | None:
 
 def _look(runs: Sequence[Observation], keys: tuple[str, ...], asked: Request) -> Mattered | None:
     """Return what can be said of options that all of some runs have; None if they are too few."""
-    observations = Observations(runs, keys, asked.logarithmic)
+    observations = Observations(runs, keys, asked.logarithmic, asked.drawn)
     if not keys or len(observations.points) < _LEAST_POINTS:
         return None
     yardstick = noise.over_seeds(observations)

@@ -35,11 +35,13 @@ class Observations:
         runs: at least one.
         keys: the options to look at; each run has a value of each.
         logarithmic: those that were drawn on a logarithmic scale; None finds out by their values.
+        drawn: those that were drawn from intervals.
     """
 
     runs: Sequence[Observation]
     keys: tuple[str, ...]
     logarithmic: Collection[str] | None = None
+    drawn: Collection[str] = ()
 
     @cached_property
     def objectives(self) -> Floats:
@@ -62,6 +64,8 @@ class Observations:
     @property
     def is_full(self) -> bool:
         """Whether every combination of the values was tried, as a grid does."""
+        if any(key in self.drawn for key in self.keys):
+            return False
         return len(self.points) == math.prod(len(self.levels(key)) for key in self.keys)
 
     def covers(self, key: str, value: str) -> bool:

@@ -47,6 +47,7 @@ def of(
             is_random=sampler == "random",
             defaults={key: _as_tried(value, tried[key]) for key, value in defaults.items() if tried.get(key)},
             logarithmic={axis.key for axis in plan.space.axes if _is_logarithmic(axis)},
+            drawn={axis.key for axis in plan.space.axes if axis.is_continuous},
         )
     )
 

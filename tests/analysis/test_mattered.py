@@ -89,6 +89,15 @@ def test_chance_alone_is_called_chance(make):
     assert words.importance(found).startswith("no option more than chance")
 
 
+def test_plain_effect_is_not_called_chance():
+    random = np.random.default_rng(0)
+    for runs in ([(float(a), 0.9 + 0.01 * a + 0.001 * random.normal()) for a in random.random(20)] for _ in range(3)):
+        (effect,) = look(
+            [Observation({"m.a": repr(a)}, value) for a, value in runs], logarithmic=(), drawn=["m.a"]
+        ).effects
+        assert effect.is_noise is False
+
+
 @pytest.mark.slow
 def test_effects_of_chance_are_rarely_called_real():
     def real(runs):
