@@ -101,7 +101,12 @@ def _best(call: SweepCall, children: Sequence[StoredRun], earlier: int) -> list[
     sign = -1 if call.plan.settings.direction == "maximize" else 1
     ended = [run for run in children if run.status == "FINISHED" and names.OBJECTIVE in run.metrics]
     of_it = [run for run in ended if run.params.get(names.PLANNED_EPOCHS) == str(earlier)]
-    return sorted(of_it, key=lambda run: (sign * run.metrics[names.OBJECTIVE], run.started_ms))
+
+    def worth(run: StoredRun) -> tuple[float, bool, int]:  # Of equal ones, one that can go on comes first.
+        here = call.study is not None and pausing.is_kept(call.study.unfinished, run.run_id)
+        return sign * run.metrics[names.OBJECTIVE], not here, run.started_ms
+
+    return sorted(of_it, key=worth)
 
 
 def _queue(study: Study, opened: "optuna.Study", chosen: Sequence[StoredRun], uri: str) -> list[str]:
