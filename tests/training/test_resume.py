@@ -75,7 +75,7 @@ def test_training_that_a_search_pauses_goes_on_as_if_it_had_not_been(kind, datas
 
 
 def test_training_that_stops_early_where_a_search_pauses_it_is_over(dataset, tmp_path):
-    stops = ["trainer.early_stopping_patience=1", "optimizer.learning_rate=0", "trainer.epochs=5"]
+    stops = ["trainer.early_stopping_patience=1", "optimizer.learning_rate=1e-9", "trainer.epochs=5"]
     whole = sitting(stops, dataset, tmp_path / "whole")
     assert len(whole[1].history["loss"]) == 2
     sitting(stops, dataset, tmp_path / "cut", pause_at=2)
