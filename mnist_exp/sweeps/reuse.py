@@ -62,7 +62,9 @@ def rows_of_search(children: Sequence[StoredRun], keys: Sequence[str], changes: 
     for child in reversed(children):
         if child.status not in ("FINISHED", "FAILED"):
             continue
-        values = {names.SEED: child.params.get(names.SEED, "")} | json.loads(child.tags.get(names.POINT, "{}"))
+        values = json.loads(child.tags.get(names.POINT, "{}"))
+        if names.SEED in child.params:  # A search that did not race seeds then has it in no point.
+            values = {names.SEED: child.params[names.SEED], **values}
         row = Row(
             label([f"{key}={values[key]}" for key in keys if key in values], keys),
             {key: values[key] for key in keys if key in values},
