@@ -1,6 +1,6 @@
 """The paused trials of a search, as its sweep sees them: which may go on, and what is kept of them on disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +21,21 @@ def mark(search: Study, rows: Iterable[Row]) -> None:
             row.outcome = "paused" if may_go_on else "pruned"
 
 
-def begun(search: Study, opened: "optuna.Study") -> list[Row]:
-    """Return a row for each trial that was interrupted after its promotion, and waits to be gone on with."""
+def begun(search: Study, opened: "optuna.Study", rows: Sequence[Row]) -> list[Row]:
+    """Return a row for each trial that was interrupted after its promotion, and waits to be gone on with.
+
+    Args:
+        search: whose trials they are.
+        opened: its study.
+        rows: those that there are: the run of one that was stopped as it was promoted is still what it was before.
+    """
+    known = {row.run_id for row in rows}
     groups = pausing.groups(opened.get_trials(deepcopy=False))
     waiting = [group for group in groups if group.is_open and group.latest.state.name == "WAITING"]
     return [
         Row("", run_id=group.run_id, planned_epochs=search.epochs, begun=True, trial=group.standing.number)
         for group in waiting
-        if not attributes.counts(group.latest)
+        if not attributes.counts(group.latest) and group.run_id not in known
     ]
 
 

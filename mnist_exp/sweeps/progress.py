@@ -110,7 +110,8 @@ class Progress:
         self._read(surely=True)
         if self._live is not None:
             self._live.stop()
-        for number, row in self._jobs.items():
+        # Of two jobs that were at one trial, one after the other, the last.
+        for number, row in {id(row): (number, row) for number, row in self._jobs.items()}.values():
             if kind is None and id(row) in self._lost:
                 continue  # Its sweep looks after it.
             # No more events will come: the job's process was stopped, or the job was cancelled before it started.

@@ -194,7 +194,7 @@ def _run(call: SweepCall, launch: Launch, on_end: Listener | None) -> float | No
         study.requeue_dead(opened)
         rows = parent.finished_trials() if parent is not None else []
         paused_trials.mark(study, rows)
-        rows += paused_trials.begun(study, opened)
+        rows += paused_trials.begun(study, opened, rows)
         rows += [Row("", planned_epochs=study.epochs) for _ in range(study.left(opened))]
     summary.warn_of_reused(call.screen, rows, earlier, call.plan.settings)
     summary.warn_of_changed(call.screen, rows, earlier)

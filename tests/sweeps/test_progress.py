@@ -93,3 +93,16 @@ def test_job_that_dies_before_it_has_a_trial_leaves_its_row_to_others(told):
         rows, list(rows), (0, "lost", {}), (1, "started", of(0, "a" * 32)), (1, "done", ended(0, "a" * 32, 9))
     )
     assert sorted(row.outcome for row in rows) == ["done", "left"]
+
+
+def test_trial_that_two_jobs_were_at_is_told_once(told):
+    rows = [Row(""), Row("")]
+    _, text = told(
+        rows,
+        list(rows),
+        (0, "started", of(0, "a" * 32)),
+        (0, "paused", ended(0, "a" * 32, 1)),
+        (1, "started", of(0, "a" * 32, promoted=1)),
+        (1, "killed", of(0, "a" * 32, promoted=1)),
+    )
+    assert text.count("interrupted") == 1
