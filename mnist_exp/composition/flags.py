@@ -22,6 +22,7 @@ _UNSUPPORTED = ("config_path", "config_name", "experimental_rerun")
 AS_DATA = "--json"
 _VERSION = "--version"
 _SHOWING = ("help", "hydra_help", "version", "cfg", "info", "shell_completion")  # Flags with which nothing is run.
+_OF_SWEEPS = re.compile(r"[+~]*sweep\.")
 _OVERRIDE = re.compile(r"[+~]*[A-Za-z_][^=]*=.")
 
 
@@ -62,6 +63,8 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         for word in options.overrides
         if word in flags
     ]
+    if not options.multirun and not shows:
+        problems += problems_of_one_run(options.overrides, "add -m")
     if options.package is not None and not options.cfg:
         problems.append(f"--package={show(options.package)} needs --cfg job, --cfg hydra or --cfg all")
     if problems:
@@ -84,6 +87,16 @@ def wants_data(words: Sequence[str]) -> bool:
 def without_data(words: Sequence[str]) -> list[str]:
     """Return a command line as Hydra knows it, without the flag of ours, however often it was given."""
     return [word for word in words if word != AS_DATA]
+
+
+def problems_of_one_run(words: Sequence[str], fix: str) -> list[str]:
+    """Return a sentence for each option of sweeps that was given for one run, which does not have it.
+
+    Args:
+        words: overrides, as far as they are right.
+        fix: what makes it a sweep.
+    """
+    return [f"{show(word)} is for sweeps: {fix}, or leave it out" for word in words if _OF_SWEEPS.match(word)]
 
 
 def problems_in_call(words: Sequence[str], called: str) -> list[str]:

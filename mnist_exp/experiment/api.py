@@ -31,7 +31,7 @@ def run(what: Settings | str | Sequence[str] = (), *, config_dir: str | Path | N
     if isinstance(what, Settings):
         return runner.run(what)
     given = arguments.texts("what", what, f"settings from `compose`, or {arguments.OVERRIDES}")
-    if problems := flags.problems_in_call(given, "run"):
+    if problems := flags.problems_in_call(given, "run") + flags.problems_of_one_run(given, "call sweep()"):
         raise SettingsError(problems)
     with arguments.named(config_dir="config_dir"), composed(given, config_dir) as (config, words):
         if config.get("resume") is None:

@@ -4,15 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from optuna import Study
-from optuna.pruners import BasePruner
-from optuna.trial import FrozenTrial, TrialState
+from typing import TYPE_CHECKING
 
 from mnist_exp.search import attributes
 from mnist_exp.search.attributes import FINISHES
 from mnist_exp.search.rungs import Rungs, Standing
 from mnist_exp.tracking import run_folder
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,16 @@ class Group:
         standing: how far it is.
     """
 
-    trials: Sequence[FrozenTrial]
+    trials: "Sequence[FrozenTrial]"
     standing: Standing
 
     @property
-    def begun(self) -> list[FrozenTrial]:
+    def begun(self) -> "list[FrozenTrial]":
         """Those of its trials that were not interrupted."""
         return [each for each in self.trials if not attributes.is_interrupted(each)]
 
     @property
-    def latest(self) -> FrozenTrial:
+    def latest(self) -> "FrozenTrial":
         """The trial that says what has become of it: the last that was not interrupted."""
         return (self.begun or self.trials)[-1]
 
@@ -56,7 +57,7 @@ class Group:
         return found
 
 
-def groups(trials: Sequence[FrozenTrial]) -> list[Group]:
+def groups(trials: "Sequence[FrozenTrial]") -> list[Group]:
     """Return the trials of a search by their number.
 
     Args:
@@ -71,13 +72,13 @@ def groups(trials: Sequence[FrozenTrial]) -> list[Group]:
     for number, each in by_number.items():
         values = {step: value for trial in each for step, value in trial.intermediate_values.items()}
         group = Group(each, Standing(number, values))
-        state = group.latest.state
-        standing = Standing(number, values, state == TrialState.PRUNED, state == TrialState.COMPLETE)
+        state = group.latest.state.name
+        standing = Standing(number, values, state == "PRUNED", state == "COMPLETE")
         found.append(Group(each, standing))
     return found
 
 
-def promotable(study: Study, rungs: Rungs, unfinished: Path, *, may_be_last: bool) -> list[Group]:
+def promotable(study: "optuna.Study", rungs: Rungs, unfinished: Path, *, may_be_last: bool) -> list[Group]:
     """Return the paused trials that deserve to go on, and can on this machine: what is to be done first comes first.
 
     Args:
@@ -97,7 +98,7 @@ def promotable(study: Study, rungs: Rungs, unfinished: Path, *, may_be_last: boo
     return [found[trial.number] for trial in chosen]
 
 
-def to_finish(study: Study, count: int, unfinished: Path, *, maximizes: bool) -> list[Group]:
+def to_finish(study: "optuna.Study", count: int, unfinished: Path, *, maximizes: bool) -> list[Group]:
     """Return the paused trials among the best of a search that is over, which are to see all epochs after all.
 
     Args:
@@ -125,24 +126,3 @@ def best(known: Sequence[Group], *, maximizes: bool) -> list[Group]:
 def is_kept(unfinished: Path, run_id: str | None) -> bool:
     """Tell whether this machine has what a paused trial goes on from."""
     return run_id is not None and run_folder.is_kept(unfinished / run_id)
-
-
-class PausingPruner(BasePruner):  # type: ignore[misc]
-    """Stops a trial at a rung, unless it is among the best third there.
-
-    Optuna's SuccessiveHalvingPruner kills such a trial for good, also where it deserves more once others came.
-
-    Args:
-        rungs: of the search.
-    """
-
-    def __init__(self, rungs: Rungs) -> None:
-        self._rungs = rungs
-
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Tell whether a trial is to be paused after its last epoch."""
-        epoch = trial.last_step
-        if epoch not in self._rungs.at:
-            return False
-        standings = [group.standing for group in groups(study.get_trials(deepcopy=False))]
-        return not self._rungs.runs_on(standings, attributes.number(trial), epoch)

@@ -1,4 +1,4 @@
-"""Optuna's pruners, as the options of a sweep name them; `pausing` has the one that pauses."""
+"""Optuna's pruners, as the options of a sweep name them; `pausing_pruner` has the one that pauses."""
 
 from typing import TYPE_CHECKING
 

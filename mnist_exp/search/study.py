@@ -221,7 +221,7 @@ class Study:
         return trial, self._owned(trial)
 
     def _pruner(self) -> "optuna.pruners.BasePruner":
-        from mnist_exp.search.pausing import PausingPruner
+        from mnist_exp.search.pausing_pruner import PausingPruner
 
         return pruners.pruner(self.settings, self.epochs) if self.rungs is None else PausingPruner(self.rungs)
 

@@ -109,6 +109,7 @@ MISTAKES = {
     "unknown choice in a sweep": ("-m model=cnn,mlpp", "job 2 of 2: model=mlpp does not exist", "model=mlp"),
     "pruner without a search": ("-m model.filters=1,2 sweep.pruner=asha", "sweep.pruner=asha needs a search"),
     "time limit of a grid": ("-m model.filters=1,2 sweep.timeout_s=9", "sweep.timeout_s=9.0 needs a search"),
+    "option of sweeps without -m": ("sweep.dry_run=true", "sweep.dry_run=true is for sweeps: add -m, or leave it out"),
     "interval the wrong way": ("-m model.dropout=interval(0.5,0.1)", "its start 0.5 must be below its end 0.1"),
     "end of an interval": (
         "-m model.dropout=interval(0.1,1.5) data.validation=0.1",

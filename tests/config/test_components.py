@@ -234,7 +234,7 @@ CHOSEN = {
     },
     "mnist_exp.data.loaders.image_folder": {"path": "???"},
 }
-DATA_OPTIONS = {"name", "limit", "validation", "standardize", "trusted_modules"}
+DATA_OPTIONS = {"name", "limit", "validation", "reporting", "standardize", "trusted_modules"}
 FILES = sorted(CONF.glob("*/*.yaml"))
 BUILDER_FILES = [file for file in FILES if file.parent.name in KINDS]
 

@@ -19,7 +19,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.runtime import processes
 from mnist_exp.search import attributes, distributions, storage, study
 from mnist_exp.search.parsing import parse
-from mnist_exp.search.pausing import PausingPruner
+from mnist_exp.search.pausing_pruner import PausingPruner
 from mnist_exp.search.rungs import Rungs
 from mnist_exp.search.space import Interval, number
 from mnist_exp.search.storage import default
