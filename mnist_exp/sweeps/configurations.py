@@ -61,8 +61,8 @@ def by_mean(rows: Sequence[Row], keys: Sequence[str], direction: str, *, is_race
         rows: jobs that are done.
         keys: the swept options.
         direction: maximize or minimize.
-        is_raced: whether a search raced the seeds. Then those in the final come first: the others have fewer seeds, and
-            the best of many single values is a lucky one.
+        is_raced: whether a search raced the seeds. Then those in the final come first, compared on the seeds that all
+            of these have: the others have fewer, and the best of many single values is a lucky one.
     """
     jobs: dict[tuple[str | None, ...], list[Row]] = {}
     others = [key for key in keys if key != names.SEED]
@@ -75,8 +75,13 @@ def by_mean(rows: Sequence[Row], keys: Sequence[str], direction: str, *, is_race
         for texts, in_order in ((texts, sorted(same, key=_seed)) for texts, same in jobs.items())
     ]
     sign = -1 if direction == "maximize" else 1
-    most = seeds_of_final([len(one.jobs) for one in found]) if is_raced else 0
-    return sorted(found, key=lambda one: (len(one.jobs) < most, sign * one.mean, tuple(one.values.values())))
+    shared = seeds_of_final([len(one.jobs) for one in found]) if is_raced else None
+
+    def rank(one: Configuration) -> tuple[bool, float, tuple[str, ...]]:
+        compared = fmean(job.objective for job in one.jobs[:shared])
+        return shared is not None and len(one.jobs) < shared, sign * compared, tuple(one.values.values())
+
+    return sorted(found, key=rank)
 
 
 def table(

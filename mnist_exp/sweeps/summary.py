@@ -166,8 +166,11 @@ def _show_leaderboard(screen: Screen, outcome: Outcome) -> None:
     if ranked := outcome.configurations:
         screen.columns(*configurations.table(ranked, keys, outcome.objective))
         more, where = len(ranked) - leaderboard.MOST_SHOWN, "each job is in leaderboard.csv of the parent run"
+        means = "means over the seeds"
+        if outcome.plan.space.seeds:
+            means += ", ranked on those that all of the final have"
         if outcome.parent:
-            screen.out.print(f"… and {more} more; {where}" if more > 0 else f"means over the seeds; {where}")
+            screen.out.print(f"… and {more} more; {where}" if more > 0 else f"{means}; {where}")
         return
     jobs = outcome.ranked
     screen.columns(*leaderboard.table(jobs, keys, outcome.objective, outcome.how.minimize_too))

@@ -40,6 +40,16 @@ def test_the_final_of_a_race_comes_before_luckier_points_with_fewer_seeds():
     assert configurations.by_mean(rows, KEYS, "maximize")[0].values["model.filters"] == "4", "a grid: by mean alone"
 
 
+def test_race_without_a_final_compares_on_the_seed_that_all_have():
+    alone = job("4", "1", 0.93)
+    rows = [alone, job("8", "1", 0.94), job("8", "2", 0.9), job("8", "3", 0.91)]
+    raced = configurations.by_mean(rows, KEYS, "maximize", is_raced=True)
+    assert [one.values["model.filters"] for one in raced] == ["8", "4"]
+    assert raced[0].mean < raced[1].mean, "a lucky single value is no reason to come first"
+    rows[1] = job("8", "1", 0.92)
+    assert configurations.by_mean(rows, KEYS, "maximize", is_raced=True)[0].jobs == [alone]
+
+
 @pytest.mark.parametrize(
     ("keys", "rows"),
     [
