@@ -212,8 +212,8 @@ def seeds_needed(effect: float, test: str, level: float = LEVEL) -> int | None:
 def power(effect: float, seeds: int, test: str, level: float = LEVEL) -> float:
     """Return the power of a test: the probability that it finds a difference of this size.
 
-    By the noncentral F distribution of t²: statsmodels asks scipy for the noncentral t distribution, which is NaN in
-    places where that is not (scipy 1.17.1: `nct.sf(12.7, 1, 7.6)`).
+    By the noncentral F distribution of t²: statsmodels asks scipy for both tails of the noncentral t distribution, of
+    which the far one is NaN in places (findings/scipy-noncentral-t-has-holes.sh).
 
     Args:
         effect: difference divided by the standard deviation, as in `seeds_needed`.
