@@ -18,7 +18,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import budget, distributions, next_trial, pruners, seeds, storage
+from mnist_exp.search import budget, distributions, next_trial, pausing, pruners, seeds, storage
 from mnist_exp.search.attributes import (
     CARRIED,
     FIXED,
@@ -207,7 +207,7 @@ class Study:
         """
         if (epoch := promoted_at(trial)) is None:
             return sum(map(counts, before)) >= self.settings.n_trials
-        if not run_folder.is_kept(self.unfinished / str(begun_run(trial))) and FIXED not in trial.system_attrs:
+        if not pausing.is_kept(self.unfinished, begun_run(trial)) and FIXED not in trial.system_attrs:
             return True  # Its checkpoint was just removed.
         same = [each for each in before if number(each) == number(trial) and not is_interrupted(each)]
         # One that ended where it began had no process any more that could go on with it.
@@ -284,8 +284,6 @@ class Study:
         waiting = [t for t in trials if t.state.name == "WAITING" and goes_on(t)]
         if not self.keeps_checkpoints:
             return len(waiting)
-        from mnist_exp.search import pausing
-
         is_full, rungs, count = self.left(study) == 0, self.rungs, self.settings.finish_best
         paused = pausing.promotable(study, rungs, self.unfinished, may_be_last=is_full) if rungs is not None else []
         if not paused and is_full and count:

@@ -1,29 +1,14 @@
 """A search ends when its budget is spent, says so, and goes on with more."""
 
-import json
-import subprocess
-import sys
-from importlib import resources
-
-import jsonschema
 import pytest
+from sweeps_as_data import sweep_as_data
 
 SMALL = ["data=mnist_5k", "data.limit=300", "data.validation=0.2", "model.dense_units=8", "trainer.epochs=2"]
 SEARCH = ["model.dropout=interval(0,0.7)", "sweep.sampler=random", "sweep.n_trials=9"]
-SCHEMA = json.loads(resources.files("mnist_exp.results").joinpath("schemas", "sweep-1.json").read_text("utf-8"))
 
 
 def sweep(*words, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "mnist_exp.run", "-m", "--json", *SMALL, *words],
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    document = json.loads(done.stdout)
-    jsonschema.validate(document, SCHEMA)
-    return document, done.stderr
+    return sweep_as_data(*SMALL, *words, code=code)
 
 
 @pytest.mark.slow

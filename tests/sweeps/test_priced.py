@@ -1,31 +1,17 @@
 """A sweep tells its price before it starts: epochs, time, disk, and the smallest difference that it could tell."""
 
-import json
-import subprocess
-import sys
-from importlib import resources
 from pathlib import Path
 
-import jsonschema
 import pytest
+from sweeps_as_data import sweep_as_data
 
 pytestmark = pytest.mark.slow
 
 SMALL = ["data=mnist_5k", "data.limit=600", "data.validation=0.2", "model.dense_units=8", "trainer.epochs=2"]
-SCHEMA = json.loads(resources.files("mnist_exp.results").joinpath("schemas", "sweep-1.json").read_text("utf-8"))
 
 
 def sweep(*words, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "mnist_exp.run", "-m", "--json", *SMALL, *words],
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    document = json.loads(done.stdout)
-    jsonschema.validate(document, SCHEMA)
-    return document, done.stderr
+    return sweep_as_data(*SMALL, *words, code=code)
 
 
 def test_price_is_measured_at_first_and_then_known_of_earlier_runs(tmp_path, monkeypatch):
