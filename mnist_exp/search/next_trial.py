@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.runtime import processes
-from mnist_exp.search import attributes, distributions, seeds
+from mnist_exp.search import attributes, distributions, pausing, seeds
+from mnist_exp.search.pausing import Group
 from mnist_exp.search.rungs import Rungs
 from mnist_exp.search.space import Axis
 
 if TYPE_CHECKING:
     import optuna
-
-    from mnist_exp.search.pausing import Group
 
 
 @dataclass(frozen=True)
@@ -68,24 +67,19 @@ def interrupted(now: Situation) -> "optuna.Trial | None":
 
 def paused(now: Situation) -> "optuna.Trial | None":
     """Go on with a paused trial that deserves it, and whose checkpoint this machine has."""
-    if now.rungs is None:
-        return None
-    from mnist_exp.search import pausing
-
-    found = pausing.promotable(now.study, now.rungs, now.unfinished, may_be_last=now.is_full)
+    found = _deserving(now)
     return _promoted(now, found[0]) if found else None
 
 
 def finishing(now: Situation) -> "optuna.Trial | None":
     """Go on to the last epoch with a paused trial that is among the best, once the search is over."""
-    count = now.settings.finish_best
-    if not count or not now.is_full:
-        return None
-    from mnist_exp.search import pausing
-
-    maximizes = now.study.directions[0].name == "MAXIMIZE"
-    found = pausing.to_finish(now.study, count, now.unfinished, maximizes=maximizes)
+    found = _to_finish(now)
     return _promoted(now, found[0], finishes=True) if found else None
+
+
+def paused_to_go_on(now: Situation) -> int:
+    """Return how many paused trials this machine can go on with now."""
+    return len(_deserving(now) or _to_finish(now))
 
 
 def another_seed(now: Situation) -> "optuna.Trial | None":
@@ -108,7 +102,23 @@ def new_point(now: Situation) -> "optuna.Trial | None":
     return trial
 
 
-def _promoted(now: Situation, group: "Group", *, finishes: bool = False) -> "optuna.Trial":
+def _deserving(now: Situation) -> list[Group]:
+    """Return the paused trials that deserve to go on, the first to go on first."""
+    if now.rungs is None:
+        return []
+    return pausing.promotable(now.study, now.rungs, now.unfinished, may_be_last=now.is_full)
+
+
+def _to_finish(now: Situation) -> list[Group]:
+    """Return the paused trials among the best of a search that is over, the best first."""
+    count = now.settings.finish_best
+    if not count or not now.is_full:
+        return []
+    maximizes = now.study.directions[0].name == "MAXIMIZE"
+    return pausing.to_finish(now.study, count, now.unfinished, maximizes=maximizes)
+
+
+def _promoted(now: Situation, group: Group, *, finishes: bool = False) -> "optuna.Trial":
     """Start a trial that goes on with a paused one."""
     import optuna
 

@@ -282,13 +282,8 @@ class Study:
         if self.is_spent(study):
             return 0
         waiting = [t for t in trials if t.state.name == "WAITING" and goes_on(t)]
-        if not self.keeps_checkpoints:
-            return len(waiting)
-        is_full, rungs, count = self.left(study) == 0, self.rungs, self.settings.finish_best
-        paused = pausing.promotable(study, rungs, self.unfinished, may_be_last=is_full) if rungs is not None else []
-        if not paused and is_full and count:
-            paused = pausing.to_finish(study, count, self.unfinished, maximizes=self.maximizes)
-        return len(waiting) + len(paused)
+        now = self._situation(study, has_room=False, is_full=self.left(study) == 0)
+        return len(waiting) + next_trial.paused_to_go_on(now)
 
     def give_back(self, study: "optuna.Study", number: int) -> None:
         """Queue a trial again whose machine is lost, unless the trial has ended.
