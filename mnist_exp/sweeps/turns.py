@@ -59,9 +59,9 @@ def run(
         turn = dataclasses.replace(call, folder=call.folder.with_name(f"{call.folder.name}-{next(numbers)}"))
 
         def on_failure(row: Row) -> None:
+            _give_up_if_too_many(turn, rows)  # Before it is recorded, which takes seconds: jobs would begin meanwhile.
             if parent is not None:
                 parent.record_failure(row)
-            _give_up_if_too_many(turn, rows)
 
         if parent is not None and parent.models is not None:
             parent.models.follow(turn.folder)
