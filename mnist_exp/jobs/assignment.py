@@ -42,6 +42,7 @@ class Assignment:
         run_name: `tracking.run_name` where it is the same in all jobs, which is the name of the sweep.
         alone: what a command of its own needs, beside a job's overrides, to be the same experiment.
         idle: the CPUs that no worker uses, if there are any.
+        most_failures: how many of these jobs may fail, and others still begin; None for any number.
     """
 
     sweep_id: str
@@ -58,3 +59,4 @@ class Assignment:
     run_name: str | None = None
     alone: Alone = field(default_factory=Alone)
     idle: Idle | None = None
+    most_failures: int | None = None

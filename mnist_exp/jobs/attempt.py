@@ -207,6 +207,7 @@ class Attempt:
                 self.out.write("no store", reason=first_line(error), **self._facts)
                 return
             self.outcome = "failed"
+            events.note_failed(self.assignment.folder, self.out.job, self.assignment.most_failures)
             if self._key:
                 events.forget_begun(self.assignment.folder, self._key)
             trace = "" if isinstance(error, MnistExpError) else traceback.format_exc()

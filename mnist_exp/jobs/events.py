@@ -16,7 +16,7 @@ from typing import Any
 from mnist_exp.runtime.redaction import redact
 
 DONE, DONE_BEFORE, INTERRUPTED, PLANNED = "done", "done before", "interrupted", "planned"
-_STOP, _BEGUN, _BAR = "stop", "begun", "models"
+_STOP, _BEGUN, _BAR, _FAILED = "stop", "begun", "models", "failed"
 _EVENTS = ".jsonl"
 
 
@@ -135,6 +135,25 @@ def forget_begun(folder: Path, key: str) -> None:
 def give_up(folder: Path, reason: str) -> None:
     """Ask the jobs that have not started to leave at once."""
     (folder / _STOP).write_text(redact(reason), encoding="utf-8")
+
+
+def note_failed(folder: Path, job: int, most: int | None) -> None:
+    """Note that a job failed, and give up if these are too many.
+
+    The job does it itself: until its sweep has read of the failure, the next job would have begun.
+
+    Args:
+        folder: of the sweep.
+        job: its number.
+        most: how many may fail; None for any number.
+    """
+    if most is None:
+        return
+    failed = folder / _FAILED
+    failed.mkdir(parents=True, exist_ok=True)
+    (failed / str(job)).touch()
+    if (count := sum(1 for _ in failed.iterdir())) > most:
+        give_up(folder, f"{count} jobs failed")
 
 
 def is_given_up(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from hydra.plugins.launcher import Launcher
 
 from mnist_exp.config.nested import digest
+from mnist_exp.config.schema import SweepSettings
 from mnist_exp.jobs import events, worker
 from mnist_exp.jobs.assignment import Assignment, NumberedJob
 from mnist_exp.jobs.crew import Crew, Work
@@ -68,7 +70,7 @@ class Launch:
             todo = order.largest_first(todo)
         groups = _groups(call, todo)
         numbered = _numbered(groups)
-        self.task.assignment = _assignment(call, parent, until, numbered, self.crew)
+        self.task.assignment = _assignment(call, parent, until, numbered, self.crew, failures_left(call.how, rows))
         _write_known(call, todo, earlier)
         to_run = [row for group in groups for row in group]
         settings = call.plan.settings
@@ -163,6 +165,7 @@ def _assignment(
     until: float | None,
     numbered: tuple[tuple[NumberedJob, ...], ...],
     crew: Crew | None,
+    most_failures: int | None,
 ) -> Assignment:
     how, plan = call.how, call.plan
     return Assignment(
@@ -180,7 +183,21 @@ def _assignment(
         run_name=plan.run_name,
         alone=plan.alone,
         idle=crew.idle if crew is not None else None,
+        most_failures=most_failures,
     )
+
+
+def failures_left(how: SweepSettings, rows: Sequence[Row]) -> int | None:
+    """Return how many jobs may still fail before no further one starts, below 0 if too many did; None for any number.
+
+    Args:
+        how: the options `sweep.*`.
+        rows: one for each job of the sweep.
+    """
+    if not how.fail_fast and how.max_failure_rate is None:
+        return None
+    most = 0 if how.fail_fast else math.floor((how.max_failure_rate or 0.0) * len(rows))
+    return most - sum(row.outcome == "failed" and not row.reused for row in rows)
 
 
 def _write_known(call: SweepCall, todo: Sequence[Row], earlier: Sequence[StoredRun]) -> None:

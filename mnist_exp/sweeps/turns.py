@@ -13,7 +13,7 @@ from mnist_exp.runtime import backends, threads
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps.call import SweepCall
 from mnist_exp.sweeps.history import SweepHistory
-from mnist_exp.sweeps.launch import Launch
+from mnist_exp.sweeps.launch import Launch, failures_left
 from mnist_exp.sweeps.leaderboard import Row
 from mnist_exp.sweeps.parent_run import ParentRun
 from mnist_exp.tracking import store
@@ -179,7 +179,8 @@ def _renewed(call: SweepCall, held: Sequence[Row], earlier: Sequence[StoredRun])
 
 
 def _give_up_if_too_many(call: SweepCall, rows: Sequence[Row]) -> None:
-    failures = sum(row.outcome == "failed" and not row.reused for row in rows)
-    rate = call.how.max_failure_rate
-    if call.how.fail_fast or (rate is not None and failures > rate * len(rows)):
+    """Give up for jobs whose process has died: others note it themselves."""
+    left = failures_left(call.how, rows)
+    if left is not None and left < 0:
+        failures = sum(row.outcome == "failed" and not row.reused for row in rows)
         events.give_up(call.folder, f"{failures} jobs failed")
