@@ -14,12 +14,14 @@ import optuna
 from curve_tables import Table
 from optuna.distributions import BaseDistribution, IntDistribution
 from replay_simulation import Method, Training, Trainings
+from replay_space import PART, Parameter, Space
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.search import distributions, race
 from mnist_exp.search import seeds as raced_seeds
 from mnist_exp.search import study as search_study
 from mnist_exp.search.attributes import begun_run
+from mnist_exp.search.conditions import Condition
 from mnist_exp.search.space import Axis, Interval
 from mnist_exp.tracking.run_folder import RunFolder
 
@@ -27,11 +29,6 @@ _MOST_TRIALS = 1_000_000
 _MOST_REPEATS = 1000  # Points in a row that were tried before; then the search has nothing more to try.
 RACED = "mnist_exp, seeds=3"  # Needs a table of several seeds.
 Maker = Callable[[Table, int], Method]
-
-
-def is_ordered(levels: list[Any]) -> bool:
-    """Return whether the levels are numbers, which a sampler takes in their order."""
-    return all(isinstance(level, int | float) for level in levels)
 
 
 class Perfect:
@@ -63,7 +60,7 @@ class Ours:
     """
 
     def __init__(self, table: Table, seed: int, **settings: Any) -> None:
-        self._trainings, self._levels, self._epochs = Trainings(table, seed), table.parts[0], table.epochs
+        self._trainings, self._space, self._epochs = Trainings(table, seed), Space(table), table.epochs
         self._folder = Path(tempfile.mkdtemp(prefix="replay-", dir=_fast_folder()))
         how = SweepSettings(seed=seed, **({"sampler": "tpe", "n_trials": _MOST_TRIALS} | settings))
         order = np.random.default_rng([seed, 1]).permutation(table.seeds)[: how.seeds]
@@ -71,7 +68,7 @@ class Ours:
         self._search = search_study.Study(
             "replay",
             str(self._folder / "study.journal"),
-            tuple(_axis(name, values) for name, values in self._levels.items()),
+            tuple(map(_axis, self._space.parameters)),
             how,
             ("maximize",),
             table.epochs,
@@ -99,7 +96,7 @@ class Ours:
         return None
 
     def _begun(self, trial: optuna.Trial, written: Mapping[str, str]) -> Training:
-        training = self._trainings.begin(self._cell(written), trial)
+        training = self._trainings.begin(self._space.cell(written), trial)
         training.seed = int(written.get("seed", training.seed))
         run = f"run-{trial.number}"
         self._of_run[run] = training
@@ -123,7 +120,7 @@ class Ours:
 
     def choose(self) -> int | None:
         """Return the leaderboard's first: the best of the trials that ended, or the best mean of the race's final."""
-        cell = self._best_of_final() if self._seeds else _best_of(self._opened, self._levels, self._trainings.table)
+        cell = self._best_of_final() if self._seeds else _best_of(self._opened, self._space)
         shutil.rmtree(self._folder, ignore_errors=True)
         return cell
 
@@ -137,11 +134,7 @@ class Ours:
         means = {point: fmean(values.values()) for point, values in done.items() if len(values) >= needed}
         if not means:
             return None
-        return _cell_of(dict(max(means, key=means.__getitem__)), self._levels, self._trainings.table)
-
-    def _cell(self, written: Mapping[str, str]) -> int:
-        values = {name: int(written[name]) if is_ordered(of) else written[name] for name, of in self._levels.items()}
-        return _cell_of(values, self._levels, self._trainings.table)
+        return self._space.cell(dict(max(means, key=means.__getitem__)))
 
 
 class Optuna:
@@ -161,7 +154,7 @@ class Optuna:
         sampler: optuna.samplers.BaseSampler,
         pruner: optuna.pruners.BasePruner | None = None,
     ) -> None:
-        self._trainings, self._levels = Trainings(table, seed), table.parts[0]
+        self._trainings, self._space = Trainings(table, seed), Space(table)
         self._study = optuna.create_study(
             direction="maximize", sampler=sampler, pruner=pruner or optuna.pruners.NopPruner()
         )
@@ -170,13 +163,13 @@ class Optuna:
     def start(self) -> Training | None:
         """Ask for a trial."""
         trial = self._study.ask()
-        at = {}
-        for name, levels in self._levels.items():
-            if is_ordered(levels):
-                at[name] = trial.suggest_int(name, 0, len(levels) - 1)
-            else:
-                at[name] = levels.index(trial.suggest_categorical(name, levels))
-        return self._trainings.begin(self._trainings.table.cell(0, at), trial)
+
+        def suggest(one: Parameter) -> Any:
+            if one.is_ordered:
+                return trial.suggest_int(one.name, 0, one.last)
+            return trial.suggest_categorical(one.name, one.texts)
+
+        return self._trainings.begin(self._space.cell(self._space.draw(suggest)), trial)
 
     def report(self, training: Training, value: float) -> bool:
         """Report an epoch, and tell the end."""
@@ -191,12 +184,11 @@ class Optuna:
 
     def fill(self, points: list[dict[str, Any]], curves: np.ndarray) -> None:
         """Let the study have so many ended trials."""
-        last = {name: len(levels) - 1 for name, levels in self._levels.items()}
-        _fill(self._study, points, curves, {name: IntDistribution(0, end) for name, end in last.items()})
+        _fill(self._study, points, curves, {one.name: IntDistribution(0, one.last) for one in self._space.parameters})
 
     def choose(self) -> int | None:
         """Return `best_trial`: of those that were trained to the end."""
-        return _best_of(self._study, self._levels, self._trainings.table)
+        return _best_of(self._study, self._space)
 
 
 def optuna_methods() -> dict[str, Maker]:
@@ -251,12 +243,13 @@ def be_quiet() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module="optuna")
 
 
-def _axis(name: str, levels: list[Any]) -> Axis:
-    """Return the axis of an option: the indices of its levels if they are ordered, `range(0,5)`, else a list."""
-    if is_ordered(levels):
-        last = len(levels) - 1
-        return Axis(name, name, tuple(map(str, range(len(levels)))), Interval(0, last, 1))
-    return Axis(name, name, tuple(map(str, levels)))
+def _axis(parameter: Parameter) -> Axis:
+    """Return the axis of a parameter: the indices of its levels if they are ordered, `range(0,5)`, else a list."""
+    when = Condition((PART,), tuple((part,) for part in parameter.parts)) if parameter.parts else None
+    if parameter.is_ordered:
+        values = tuple(map(str, range(len(parameter.levels))))
+        return Axis(parameter.name, parameter.name, values, Interval(0, parameter.last, 1), when=when)
+    return Axis(parameter.name, parameter.name, tuple(parameter.texts), when=when)
 
 
 def _fill(
@@ -273,18 +266,11 @@ def _fill(
     )
 
 
-def _best_of(study: optuna.Study, levels: Mapping[str, list[Any]], table: Table) -> int | None:
+def _best_of(study: optuna.Study, space: Space) -> int | None:
     try:
-        return _cell_of(study.best_trial.params, levels, table)
+        return space.cell(study.best_trial.params)
     except ValueError:  # None has ended.
         return None
-
-
-def _cell_of(values: Mapping[str, Any], levels: Mapping[str, list[Any]], table: Table) -> int:
-    at = {
-        name: values[name] if is_ordered(of) else list(map(str, of)).index(values[name]) for name, of in levels.items()
-    }
-    return table.cell(0, at)
 
 
 def _fast_folder() -> str | None:

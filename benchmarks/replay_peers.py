@@ -4,6 +4,7 @@ KerasTuner's oracle, Ray's scheduler and SMAC's facade decide what is trained, a
 them what their workers do.
 """
 
+import contextlib
 import logging
 import shutil
 import sys
@@ -16,8 +17,9 @@ from typing import Any
 
 import numpy as np
 from curve_tables import Table
-from replay_methods import Maker, is_ordered
+from replay_methods import Maker
 from replay_simulation import Training, Trainings
+from replay_space import PART, Parameter, Space
 
 
 class KerasTuner:
@@ -29,12 +31,14 @@ class KerasTuner:
     def __init__(self, table: Table, seed: int) -> None:
         import keras_tuner
 
+        self._trainings, self._space = Trainings(table, seed), Space(table)
         space = keras_tuner.HyperParameters()
-        for name, levels in table.parts[0].items():
-            if is_ordered(levels):
-                space.Int(name, 0, len(levels) - 1)
-            else:
-                space.Choice(name, levels)
+        for one in self._space.parameters:
+            with space.conditional_scope(PART, list(one.parts)) if one.parts else contextlib.nullcontext():
+                if one.is_ordered:
+                    space.Int(one.name, 0, one.last)
+                else:
+                    space.Choice(one.name, one.texts)
         self._folder = tempfile.mkdtemp(prefix="replay-")
         # A seed of 0 would be drawn anew.
         self._oracle = keras_tuner.oracles.HyperbandOracle(
@@ -47,7 +51,6 @@ class KerasTuner:
         self._oracle.verbose = 0
         # Nothing is written: each trial would be saved twice an epoch.
         self._oracle.save = self._oracle._save_trial = lambda *_: None
-        self._trainings, self._levels = Trainings(table, seed), table.parts[0]
         self._of: dict[str, Training] = {}
         self._number = 0
 
@@ -61,7 +64,7 @@ class KerasTuner:
         if earlier := values.get("tuner/trial_id"):
             training = self._of[earlier]
         else:
-            training = self._trainings.begin(self._cell(values))
+            training = self._trainings.begin(self._space.cell(values))
         training.key = trial
         self._of[trial.trial_id] = training
         return training
@@ -80,14 +83,7 @@ class KerasTuner:
         """Return `get_best_trials(1)`."""
         shutil.rmtree(self._folder, ignore_errors=True)
         best = self._oracle.get_best_trials(1)
-        return self._cell(best[0].hyperparameters.values) if best else None
-
-    def _cell(self, values: dict[str, Any]) -> int:
-        at = {
-            name: int(values[name]) if is_ordered(levels) else levels.index(values[name])
-            for name, levels in self._levels.items()
-        }
-        return self._trainings.table.cell(0, at)
+        return self._space.cell(best[0].hyperparameters.values) if best else None
 
 
 class RayAsha:
@@ -96,9 +92,10 @@ class RayAsha:
     def __init__(self, table: Table, seed: int) -> None:
         from ray import tune
 
+        self._space = Space(table)
         self._domains = {
-            name: tune.randint(0, len(levels)) if is_ordered(levels) else tune.choice(list(range(len(levels))))
-            for name, levels in table.parts[0].items()
+            one.name: tune.randint(0, len(one.levels)) if one.is_ordered else tune.choice(one.texts)
+            for one in self._space.parameters
         }
         self._drawn = np.random.RandomState(seed)
         self._scheduler = tune.schedulers.AsyncHyperBandScheduler(metric="val_accuracy", mode="max", max_t=table.epochs)
@@ -107,11 +104,15 @@ class RayAsha:
 
     def start(self) -> Training:
         """Draw a point, and add its trial to the scheduler."""
-        at = {name: int(domain.sample(random_state=self._drawn)) for name, domain in self._domains.items()}
+
+        def sample(one: Parameter) -> Any:
+            return self._domains[one.name].sample(random_state=self._drawn)
+
+        values = self._space.draw(sample)
         self._number += 1
         trial = types.SimpleNamespace(trial_id=str(self._number))
         self._scheduler.on_trial_add(None, trial)
-        return self._trainings.begin(self._trainings.table.cell(0, at), trial)
+        return self._trainings.begin(self._space.cell(values), trial)
 
     def report(self, training: Training, value: float) -> bool:
         """Ask the scheduler whether the trial goes on."""
@@ -141,13 +142,16 @@ class Smac:
 
     def __init__(self, table: Table, seed: int, facade: str, trials: int) -> None:
         import smac
-        from ConfigSpace import Categorical, ConfigurationSpace, Integer
+        from ConfigSpace import Categorical, ConfigurationSpace, InCondition, Integer
 
         logging.getLogger("smac").setLevel(logging.ERROR)
+        self._trainings, self._space = Trainings(table, seed), Space(table)
         space = ConfigurationSpace(seed=seed)
-        for name, levels in table.parts[0].items():
-            is_number = is_ordered(levels)
-            space.add(Integer(name, (0, len(levels) - 1)) if is_number else Categorical(name, levels))
+        for one in self._space.parameters:
+            space.add(Integer(one.name, (0, one.last)) if one.is_ordered else Categorical(one.name, one.texts))
+        for one in self._space.parameters:
+            if one.parts:
+                space.add(InCondition(space[one.name], space[PART], list(one.parts)))
         self._folder = tempfile.mkdtemp(prefix="replay-")
         budgets = {"min_budget": 1, "max_budget": table.epochs} if facade == "MultiFidelityFacade" else {}
         scenario = smac.Scenario(
@@ -155,7 +159,6 @@ class Smac:
         )
         # It is never called: the replay asks and tells.
         self._smac = getattr(smac, facade)(scenario, _never_called, overwrite=True, logging_level=40)
-        self._trainings, self._levels = Trainings(table, seed), table.parts[0]
         self._epochs, self._of = table.epochs, dict[Any, Training]()
 
     def start(self) -> Training | None:
@@ -166,7 +169,7 @@ class Smac:
             return None
         training = self._of.get(info.config)
         if training is None:
-            training = self._of[info.config] = self._trainings.begin(self._cell(info.config))
+            training = self._of[info.config] = self._trainings.begin(self._space.cell(dict(info.config)))
         training.key = info
         return training
 
@@ -193,14 +196,7 @@ class Smac:
         """Return the incumbent."""
         incumbents = self._smac.intensifier.get_incumbents()
         shutil.rmtree(self._folder, ignore_errors=True)
-        return self._cell(incumbents[0]) if incumbents else None
-
-    def _cell(self, config: Any) -> int:
-        at = {
-            name: int(config[name]) if is_ordered(levels) else levels.index(config[name])
-            for name, levels in self._levels.items()
-        }
-        return self._trainings.table.cell(0, at)
+        return self._space.cell(dict(incumbents[0])) if incumbents else None
 
 
 def peer_methods(budget: int) -> dict[str, tuple[str, Maker]]:

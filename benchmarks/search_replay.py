@@ -121,11 +121,10 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.peers, options.folder = options.peers.resolve(), options.folder.resolve()
     recorded = sorted(path.stem for path in options.folder.glob("*.npz"))
-    plain = [name for name in recorded if len(curve_tables.load(name, options.folder).parts) == 1]
-    options.tables = options.tables or plain
+    options.tables = options.tables or recorded
     for name in options.tables:
-        if name not in plain:
-            parser.error(f"{name} cannot be replayed: no table of one part in {options.folder}; there are {plain}")
+        if name not in recorded:
+            parser.error(f"{name} cannot be replayed: {options.folder} has {', '.join(recorded) or 'no table'}")
     return options
 
 

@@ -20,10 +20,11 @@ def replay(monkeypatch):
     import replay_methods
     import replay_peers
     import replay_simulation
+    import replay_space
     import replay_summary
 
     replay_methods.be_quiet()
-    modules = (curve_tables, replay_methods, replay_peers, replay_simulation, replay_summary)
+    modules = (curve_tables, replay_methods, replay_peers, replay_simulation, replay_space, replay_summary)
     return type("Replay", (), {module.__name__: module for module in modules})
 
 
@@ -31,12 +32,29 @@ def replay(monkeypatch):
 def table(replay):
     """A table whose curves are made up: 3 × 5 × 2 cells, of which one is clearly the best."""
     part = replay.curve_tables.Part({"filters": (4, 8, 16), "rate": (0.1, 0.2, 0.3, 0.4, 0.5), "rule": ("a", "b")})
-    cells, options = replay.curve_tables.of_parts([part])
+    return made_up(replay, [part], [2, 3, 1])
+
+
+@pytest.fixture
+def conditional(replay):
+    """A table of two parts: the rate has the same levels in both, the dropout has not, and the rest is of one only."""
+    of_cnn = {"rate": (0.1, 0.2), "filters": (4, 8, 16), "dropout": (0.0, 0.5)}
+    of_mlp = {"rate": (0.1, 0.2), "units": ([32], [64, 64]), "dropout": (0.0, 0.2, 0.4)}
+    parts = [replay.curve_tables.Part(of_cnn, ("model=cnn", "x=1")), replay.curve_tables.Part(of_mlp, ("model=mlp",))]
+    return made_up(replay, parts, [1, 2, 1, 1])
+
+
+def made_up(replay, parts, best):
+    """Return a table whose cells are the worse the further their levels are from these."""
+    cells, options = replay.curve_tables.of_parts(parts)
     drawn = np.random.default_rng(3)
-    worth = 0.9 - 0.02 * np.abs(cells[:, 1:] - [2, 3, 1]).sum(axis=1)
+    worth = 0.9 - 0.02 * np.abs(cells[:, 1:] - best).sum(axis=1)
     curves = worth[:, None] - 0.3 * 0.5 ** np.arange(EPOCHS)
     values = curves + drawn.normal(0, 0.001, (SEEDS, *curves.shape))
-    about = {"parts": [{"levels": {name: list(levels) for name, levels in part.levels.items()}}], "seeds": [1, 2, 3]}
+    kept = [
+        {"fixed": list(part.fixed), "levels": {name: list(of) for name, of in part.levels.items()}} for part in parts
+    ]
+    about = {"parts": kept, "seeds": [1, 2, 3]}
     return replay.curve_tables.Table(about, cells, options, np.stack([values, 1 - values, values]), values[:, :, -1])
 
 
@@ -76,6 +94,33 @@ def test_methods_see_exactly_the_recorded_values(replay, table, name):
     if outcome.chosen is not None:  # Hyperband may have stopped all of them by then.
         ended = [cell for _, cell, epoch, _ in method.told if epoch == EPOCHS]
         assert outcome.chosen in ended
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_search_all_parts_of_a_table_with_the_options_of_each(replay, conditional, name):
+    method = Watched(made(replay, name)(conditional, 0))
+    outcome = replay.replay_simulation.replay(method, conditional, 4, 20 * EPOCHS)
+    parts = {int(conditional.cells[cell, 0]) for _, cell, _, _ in method.told}
+    assert parts == {0, 1}
+    assert outcome.spent == 20 * EPOCHS or name.startswith("mnist_exp")  # It trains no point twice.
+
+
+def test_space_of_a_table_gives_each_option_where_it_applies(replay, table, conditional):
+    assert [one.name for one in replay.replay_space.Space(table).parameters] == ["filters", "rate", "rule"]
+    space = replay.replay_space.Space(conditional)
+    assert {one.name: one.parts for one in space.parameters} == {
+        "part": (),
+        "rate": (),
+        "filters": ("cnn",),
+        "dropout of cnn": ("cnn",),
+        "dropout of mlp": ("mlp",),
+        "units": ("mlp",),
+    }
+    cnn = space.cell({"part": "cnn", "rate": 1, "filters": 2, "dropout of cnn": 0})
+    mlp = space.cell({"part": "mlp", "rate": 0, "units": "[64, 64]", "dropout of mlp": 2, "filters": 1})
+    at = {name: number + 1 for number, name in enumerate(conditional.options)}
+    assert [int(conditional.cells[cnn, at[name]]) for name in ("rate", "filters", "dropout", "units")] == [1, 2, 0, -1]
+    assert [int(conditional.cells[mlp, at[name]]) for name in ("rate", "filters", "dropout", "units")] == [0, -1, 2, 1]
 
 
 @pytest.mark.parametrize("workers", [1, 4, 16])
