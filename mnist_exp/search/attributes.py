@@ -17,6 +17,7 @@ PROMOTED = "mnist_exp.promoted"  # The epoch at which the trial had been paused 
 LOST = "mnist_exp.lost"  # How many processes in a row have died at it while its search went on, and its epochs then.
 FINISHES = "mnist_exp.finishes"  # Of a promoted trial that goes on to its last epoch, whatever others come to.
 STARTS = "mnist_exp.starts_from"  # The run, of a search of fewer epochs, that the run of this trial starts from.
+REPEATS = "mnist_exp.repeats"  # Of a trial whose values were drawn again: nothing was trained.
 CARRIED = (PROMOTED, LOST, SEED, FINISHES, STARTS)  # A trial that goes on with an interrupted one has them too.
 FIXED = "fixed_params"  # Optuna's own, of a trial whose values were queued.
 
@@ -61,7 +62,7 @@ def is_promoted(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> bool:
 
 def counts(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> bool:
     """Tell whether a trial is one of `sweep.n_trials`: what goes on with a paused one was counted when it began."""
-    return not any(name in trial.user_attrs for name in (INTERRUPTED, PROMOTED, FROM))
+    return not any(name in trial.user_attrs for name in (INTERRUPTED, PROMOTED, FROM, REPEATS))
 
 
 def goes_on(trial: "optuna.trial.FrozenTrial") -> bool:

@@ -65,7 +65,7 @@ def groups(trials: "Sequence[FrozenTrial]") -> list[Group]:
     """
     by_number: dict[int, list[FrozenTrial]] = {}
     for trial in trials:
-        if attributes.FROM in trial.user_attrs:
+        if attributes.FROM in trial.user_attrs or attributes.REPEATS in trial.user_attrs:
             continue  # It has no run of this search.
         by_number.setdefault(attributes.number(trial), []).append(trial)
     found = []

@@ -18,7 +18,7 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import budget, distributions, next_trial, pausing, pruners, seeds, storage
+from mnist_exp.search import budget, distributions, next_trial, pausing, pruners, repeats, seeds, storage
 from mnist_exp.search.attributes import (
     CARRIED,
     FIXED,
@@ -27,6 +27,7 @@ from mnist_exp.search.attributes import (
     LOST,
     NUMBER,
     PROCESS,
+    REPEATS,
     RESUMES,
     RUN,
     SEED,
@@ -172,6 +173,7 @@ class Study:
             new: whether it may be one more trial; else only one that goes on with an earlier one.
         Returns: the trial and its overrides; None if there is nothing to do now, or the budget is spent.
         """
+        repeated = 0
         while True:
             now = budget.state(study.get_trials(deepcopy=False), self.settings, self.epochs)
             if now == "over" or (now == "wait" and is_over()):
@@ -194,9 +196,41 @@ class Study:
             if budget.state(before, self.settings, self.epochs) != "open":
                 self.interrupt(study, kept)  # Another process was quicker; it is for whoever comes next.
                 continue
+            if self._is_repeat(study, before, kept, repeated):
+                repeated += 1
+                continue
             if not self._is_too_many(before, kept):
                 return trial, overrides
             self.interrupt(study, kept, again=FIXED in kept.system_attrs and counts(kept))
+
+    def _is_repeat(
+        self,
+        study: "optuna.Study",
+        before: "Sequence[optuna.trial.FrozenTrial]",
+        trial: "optuna.trial.FrozenTrial",
+        so_far: int,
+    ) -> bool:
+        """End a trial that would only give what an earlier one gives, and tell whether another is to be asked for.
+
+        Args:
+            study: opened.
+            before: all trials of lower numbers.
+            trial: that this process has started.
+            so_far: how many such were ended in a row.
+        """
+        same = repeats.earlier(before, trial)
+        if same is None or repeats.are_all_tried(before, self.axes):
+            return False
+        if so_far % repeats.MOST == repeats.MOST - 1:
+            if (point := repeats.untried(before, self.axes, self.settings.seed + trial.number)) is None:
+                return False
+            study.enqueue_trial(point)
+        if same.state.name == "COMPLETE":  # The sampler is to know how often it came to that.
+            note(study, trial, REPEATS, True)
+            study.tell(trial.number, list(same.values))
+        else:
+            self.interrupt(study, trial, again=False)
+        return True
 
     def _is_too_many(self, before: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial.FrozenTrial") -> bool:
         """Tell whether other processes were quicker.

@@ -107,7 +107,7 @@ def test_trial_with_the_same_values_is_known_and_its_options_are_not_compared_wi
     first, _ = searched.claim(opened)
     assert first.params == {"model": "lenet5", "seed": 1}
     opened.tell(first, 0.25)
-    second, _ = searched.claim(opened)
+    second, _ = searched.ask(opened)
     assert study.known(opened, second) == [0.25]
 
 

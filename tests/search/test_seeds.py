@@ -84,7 +84,7 @@ def test_only_a_trial_with_the_same_seed_is_known(tmp_path):
         opened.enqueue_trial(values)
     first, _ = searched.claim(opened)
     opened.tell(first, 0.5)
-    second, _ = searched.claim(opened)
+    second, _ = searched.ask(opened)
     assert study.known(opened, second) == [0.5]
     second.set_user_attr(attributes.SEED, 8)
     assert study.known(opened, second) is None
