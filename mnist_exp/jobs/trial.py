@@ -26,7 +26,7 @@ def run(assignment: Assignment, search: Study, out: events.Writer) -> float:
     Beside one trial of `sweep.n_trials` the job goes on with what waits for that: trials that were interrupted, and
     paused ones that are promoted. So a worker is free for a new trial only when nothing better is to be done.
     """
-    opened = search.open(retries.PATIENCE_S, lambda text: out.write("warning", text=text))
+    opened = search.open(retries.PATIENCE_S, lambda text: out.write("warning", text=text), in_job=True)
     try:
         return _run(assignment, search, opened, out)
     finally:

@@ -11,6 +11,9 @@ from typing import Any
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from mnist_exp.search import ledger
+from mnist_exp.search.one_result import View
+
 MOST = 500
 _BEST = 100  # TPE takes 25 at most as good ones.
 
@@ -42,16 +45,18 @@ class FewTrials:
 
 
 def _choose(study: Study) -> list[FrozenTrial]:
-    trials = study.get_trials(deepcopy=False)
-    if len(trials) <= MOST:
-        return list(trials)
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    sign = -1 if study.direction.name == "MAXIMIZE" else 1
-    best = {trial.number for trial in sorted(complete, key=lambda trial: sign * trial.value)[:_BEST]}
-    others = [
-        trial
-        for trial in trials
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and trial.number not in best
-    ]
-    even = {others[len(others) * place // (MOST - _BEST)].number for place in range(min(MOST - _BEST, len(others)))}
-    return [trial for trial in trials if trial.number in best or trial.number in even or not trial.state.is_finished()]
+    is_each_once = isinstance(study, View)
+    if is_each_once or type(study) is Study:
+        known = ledger.read(study)
+        numbered: Any = known.trials
+    else:  # Each of Hyperband's brackets shows a part of a study.
+        known = ledger.Ledger()
+        known.update(study.get_trials(deepcopy=False))
+        numbered = {trial.number: trial for trial in known.trials}
+    seen = known.trials
+    if len(seen) > MOST:
+        ended, count = known.ended, MOST - _BEST
+        even = {ended[len(ended) * place // count] for place in range(min(count, len(ended)))}
+        best = known.best(_BEST, maximizes=study.direction.name == "MAXIMIZE")
+        seen = [numbered[number] for number in sorted({*even, *best, *(trial.number for trial in known.open)})]
+    return [trial for trial in seen if not is_each_once or known.is_shown(trial)]

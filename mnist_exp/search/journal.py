@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -38,26 +39,49 @@ class MendingLock(JournalFileSymlinkLock):  # type: ignore[misc]
 
     def __init__(self, file: Path, tell: Callable[[str], None]) -> None:
         super().__init__(str(file))
-        self._file, self._tell = file, tell
+        self._file, self.tell = file, tell
 
     def acquire(self) -> bool:
         """Wait for the lock, and mend the file. Raises: DamagedError: the last whole line is no record."""
         held = bool(super().acquire())
         try:
             if what := _mend(self._file):
-                self._tell(what)
+                self.tell(what)
         except BaseException:
             self.release()
             raise
         return held
 
 
-def opened(file: Path, tell: Callable[[str], None]) -> JournalStorage:
+@dataclass(frozen=True)
+class _Read:
+    """A journal that a process has read: with thousands of trials reading it from its beginning takes seconds."""
+
+    storage: JournalStorage
+    lock: MendingLock
+    process: int
+    inode: int
+    size: int
+
+    def is_of(self, file: Path) -> bool:
+        """Tell whether this process, and not its parent, has read that file, and no other has taken its place."""
+        try:
+            now = file.stat()
+        except OSError:
+            return False
+        return self.process == os.getpid() and self.inode == now.st_ino and now.st_size >= self.size
+
+
+_read: dict[Path, _Read] = {}  # By those that read it on.
+
+
+def opened(file: Path, tell: Callable[[str], None], *, reads_on: bool = False) -> JournalStorage:
     """Open a journal file; create it, and its folder, if it is new.
 
     Args:
         file: absolute: Optuna's lock is a link to it, and without its target a dead process would hold it for ever.
         tell: called with a sentence when the end of the file was mended.
+        reads_on: whether this process will open it again, and then reads only what is new; it has one storage then.
     Raises: DamagedError: Optuna cannot read the file. SettingsError: it is some other file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,14 +89,24 @@ def opened(file: Path, tell: Callable[[str], None]) -> JournalStorage:
         if file.suffix != ".journal":  # Of a user's own file, which Optuna would write into, nothing is touched.
             raise SettingsError(f"sweep.storage={file} cannot be used: the file is no journal of Optuna")
         raise _damaged(file, ValueError("it does not begin with a record"))
-    lock = MendingLock(file, tell)
-    backend = JournalFileBackend(str(file), lock_obj=lock)
+    before = _read.get(file) if reads_on else None
+    known = before if before is not None and before.is_of(file) else None
+    lock = MendingLock(file, tell) if known is None else known.lock
+    lock.tell = tell
+    file.open("ab").close()
     lock.acquire()
     lock.release()
     try:
-        return JournalStorage(backend)
+        storage = JournalStorage(JournalFileBackend(str(file), lock_obj=lock)) if known is None else known.storage
+        storage.get_all_studies()  # Reads what is new.
     except _NOT_OPTUNAS as error:
+        _read.pop(file, None)
         raise _damaged(file, error) from error
+    if reads_on:
+        now = file.stat()
+        _read.clear()  # A process works for one search at a time.
+        _read[file] = _Read(storage, lock, os.getpid(), now.st_ino, now.st_size)
+    return storage
 
 
 def set_aside(file: Path) -> Path:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import SettingsError
-from mnist_exp.search import attributes, pausing
-from mnist_exp.search.pausing import Group
+from mnist_exp.search import attributes, ledger, pausing
+from mnist_exp.search.groups import Group
 from mnist_exp.search.study import Study
 from mnist_exp.tracking import run_folder
 from mnist_exp.tracking.run_folder import RunFolder
@@ -29,7 +29,7 @@ def trim(search: Study, opened: "optuna.Study", *, is_over: bool = False) -> lis
         opened: its study.
         is_over: whether no trial will be promoted any more.
     """
-    groups = pausing.groups(opened.get_trials(deepcopy=False))
+    groups = ledger.read(opened).groups
     here = {
         group.run_id: group
         for group in groups
@@ -71,7 +71,7 @@ def _remove(search: Study, opened: "optuna.Study", run_id: str, number: int) -> 
         return
     # First the mark, then a look: who goes on with a trial says so first, and looks at the mark then.
     folder.keep(wanted=False)
-    again = pausing.groups(opened.get_trials(deepcopy=False))
+    again = ledger.read(opened).groups
     if any(group.standing.number == number and group.is_open for group in again):
         folder.keep(wanted=True)
         folder.release()

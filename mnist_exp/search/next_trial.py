@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.runtime import processes
 from mnist_exp.search import attributes, distributions, pausing, seeds
-from mnist_exp.search.pausing import Group
+from mnist_exp.search.groups import Group
+from mnist_exp.search.ledger import Ledger
 from mnist_exp.search.rungs import Rungs
 from mnist_exp.search.space import Axis
 
@@ -27,6 +28,7 @@ class Situation:
 
     Args:
         study: opened.
+        known: its trials.
         axes: the options that are searched.
         settings: the options `sweep.*`.
         has_room: whether one more trial may be started. What does not count as one more (`Study.left`) need not ask.
@@ -37,6 +39,7 @@ class Situation:
     """
 
     study: "optuna.Study"
+    known: Ledger
     axes: tuple[Axis, ...]
     settings: SweepSettings
     has_room: bool
@@ -56,9 +59,7 @@ def begin(now: Situation) -> "optuna.Trial | None":
 
 def interrupted(now: Situation) -> "optuna.Trial | None":
     """Go on with a trial whose process was stopped or has died."""
-    from optuna.trial import TrialState
-
-    for waiting in now.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    for waiting in [trial for trial in now.known.open if trial.state.name == "WAITING"]:
         may_begin = now.has_room or not attributes.counts(waiting)
         if attributes.goes_on(waiting) and may_begin and (trial := _taken(now, waiting)) is not None:
             return trial

@@ -12,9 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from mnist_exp.search import attributes
-
-_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+from mnist_exp.search import ledger
 
 
 class OneResultEach(BaseSampler):  # type: ignore[misc]
@@ -29,43 +27,39 @@ class OneResultEach(BaseSampler):  # type: ignore[misc]
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Call the sampler."""
-        return dict(self._sampler.infer_relative_search_space(_View(study), trial))
+        return dict(self._sampler.infer_relative_search_space(View(study), trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Call the sampler."""
-        return dict(self._sampler.sample_relative(_View(study), trial, search_space))
+        return dict(self._sampler.sample_relative(View(study), trial, search_space))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Call the sampler."""
-        return self._sampler.sample_independent(_View(study), trial, param_name, param_distribution)
+        return self._sampler.sample_independent(View(study), trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Call the sampler."""
-        self._sampler.before_trial(_View(study), trial)
+        self._sampler.before_trial(View(study), trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Call the sampler."""
-        self._sampler.after_trial(_View(study), trial, state, values)
+        self._sampler.after_trial(View(study), trial, state, values)
 
 
-def each_once(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Return trials without those of which a later one is the same trial, and has a result.
+class View(Study):  # type: ignore[misc]
+    """A study of which each trial is shown once.
 
-    One that runs on is left out too: until it ends, what it had before says most.
+    Args:
+        study: opened.
     """
-    if not any(attributes.goes_on(trial) for trial in trials):
-        return trials
-    last = {attributes.number(trial): trial.number for trial in trials if trial.state in _ENDED}
-    return [trial for trial in trials if last.get(attributes.number(trial), trial.number) == trial.number]
 
-
-class _View(Study):  # type: ignore[misc]
     def __init__(self, study: Study) -> None:
         self.__dict__.update(vars(study))
 
     def _get_trials(self, *given: Any, **named: Any) -> list[FrozenTrial]:
-        return each_once(super()._get_trials(*given, **named))
+        trials, known = super()._get_trials(*given, **named), ledger.read(self)
+        return [trial for trial in trials if known.is_shown(trial)]

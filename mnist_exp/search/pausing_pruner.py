@@ -4,8 +4,7 @@ from optuna import Study
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
-from mnist_exp.search import attributes
-from mnist_exp.search.pausing import groups
+from mnist_exp.search import attributes, ledger
 from mnist_exp.search.rungs import Rungs
 
 
@@ -26,5 +25,5 @@ class PausingPruner(BasePruner):  # type: ignore[misc]
         epoch = trial.last_step
         if epoch not in self._rungs.at:
             return False
-        standings = [group.standing for group in groups(study.get_trials(deepcopy=False))]
+        standings = [group.standing for group in ledger.read(study).groups]
         return not self._rungs.runs_on(standings, attributes.number(trial), epoch)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnist_exp.search import attributes, distributions
+from mnist_exp.search.ledger import Ledger
 from mnist_exp.search.space import Axis, Space, values_of
 
 if TYPE_CHECKING:
@@ -19,41 +20,39 @@ MOST = 20  # So often in a row a sampler may draw what was tried.
 _MOST_POINTS = 100_000  # Of a larger space not all points are gone through.
 
 
-def earlier(before: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> "FrozenTrial | None":
+def earlier(known: Ledger, trial: "FrozenTrial") -> "FrozenTrial | None":
     """Return an earlier trial with the values and the seed of a new one: of several one that has a result.
 
     Args:
-        before: all trials of lower numbers.
+        known: all trials.
         trial: that was just begun.
     Returns: None if there is none, or the trial is not new but goes on with another.
     """
     if attributes.goes_on(trial):
         return None
-    params, seed = trial.params, trial.user_attrs.get(attributes.SEED)
-    same = [each for each in before if each.params == params and each.user_attrs.get(attributes.SEED) == seed]
-    same = [each for each in same if _is_tried(each)]
+    same = known.tried(trial)
     return next((each for each in same if each.state.name == "COMPLETE"), same[0] if same else None)
 
 
-def are_all_tried(trials: "Sequence[FrozenTrial]", axes: Sequence[Axis]) -> bool:
+def are_all_tried(known: Ledger, axes: Sequence[Axis]) -> bool:
     """Tell whether nothing but repeats is left; not where there are values between those that are listed."""
     if any(axis.is_continuous for axis in axes):
         return False
-    return len({frozenset(trial.params.items()) for trial in trials if _is_tried(trial)}) >= Space((), tuple(axes)).size
+    return len(known.points) >= Space((), tuple(axes)).size
 
 
-def untried(trials: "Sequence[FrozenTrial]", axes: Sequence[Axis], seed: int) -> dict[str, Any] | None:
+def untried(known: Ledger, axes: Sequence[Axis], seed: int) -> dict[str, Any] | None:
     """Return the params of a point that no trial has, drawn at random; None if there is none, or too many to find one.
 
     Args:
-        trials: of the study.
+        known: all trials.
         axes: of the space.
         seed: of the draw.
     """
     space = Space((), tuple(axes))
     if any(axis.is_continuous for axis in axes) or space.size > _MOST_POINTS:
         return None
-    tried = {frozenset(trial.params.items()) for trial in trials if _is_tried(trial)}
+    tried = known.points
     left = [point for point in _points(space) if frozenset(point.items()) not in tried]
     return left[np.random.default_rng(seed).integers(len(left))] if left else None
 
@@ -61,7 +60,3 @@ def untried(trials: "Sequence[FrozenTrial]", axes: Sequence[Axis], seed: int) ->
 def _points(space: Space) -> Iterator[dict[str, Any]]:
     for overrides in space.grid():
         yield distributions.params_of(space.axes, values_of(overrides, space.keys))
-
-
-def _is_tried(trial: "FrozenTrial") -> bool:
-    return bool(trial.params) and not attributes.is_interrupted(trial) and attributes.FROM not in trial.user_attrs

@@ -17,6 +17,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 FACTOR = 3
 
 
@@ -93,16 +95,15 @@ class Rungs:
                 that cannot go on.
         """
         is_there = can_go_on or bool
-        waiting = {
-            epoch: [trial for trial in reached if self._waits_at(trial, epoch) and is_there(trial)]
-            for epoch in reversed(self.at)
-            if (reached := self._best_first(trials, epoch))
-        }
-        found = []
-        for epoch, those in waiting.items():
-            found += [trial for trial in self._best_third(trials, epoch) if trial in those]
+
+        def waiting(some: Sequence[Standing], epoch: int) -> list[Standing]:
+            return [trial for trial in some if self._waits_at(trial, epoch) and is_there(trial)]
+
+        highest_first = self.at[::-1]
+        found = [trial for epoch in highest_first for trial in waiting(self._best_third(trials, epoch), epoch)]
         if is_last and not found and not any(trial.is_done for trial in trials):
-            return next((those[:1] for those in waiting.values() if those), [])
+            at_each = (waiting(self._best_first(trials, epoch), epoch) for epoch in highest_first)
+            return next((those[:1] for those in at_each if those), [])
         return found
 
     def nearest_first(self, trials: Sequence[Standing]) -> list[Standing]:
@@ -124,13 +125,11 @@ class Rungs:
 
     def _best_first(self, trials: Sequence[Standing], epoch: int) -> list[Standing]:
         """Return the trials that have reached a rung; of equal ones the earlier comes first, and NaN comes last."""
-        sign = -1 if self.maximizes else 1
-
-        def worth(trial: Standing) -> tuple[bool, float, int]:
-            value = trial.values[epoch]
-            return math.isnan(value), 0.0 if math.isnan(value) else sign * value, trial.number
-
-        return sorted((trial for trial in trials if epoch in trial.values), key=worth)
+        reached = [trial for trial in trials if epoch in trial.values]
+        values = np.array([trial.values[epoch] for trial in reached], float) * (-1 if self.maximizes else 1)
+        # By the last of these first: NaN last, then by the value, then by the number. NumPy sorts thousands faster.
+        order = np.lexsort((np.array([trial.number for trial in reached], int), values, np.isnan(values)))
+        return [reached[place] for place in order]
 
     @staticmethod
     def _waits_at(trial: Standing, epoch: int) -> bool:

@@ -37,6 +37,8 @@ def opened(
     use: "Callable[[optuna.storages.BaseStorage], optuna.Study]",
     patience_s: float,
     tell: Callable[[str], None],
+    *,
+    reads_on: bool = False,
 ) -> Any:
     """Open a storage, call a function with it, and return the result.
 
@@ -45,6 +47,7 @@ def opened(
         use: called with the storage.
         patience_s: how long to wait for a database that does not answer.
         tell: called with a sentence when the end of a journal file was mended, now or at a later record.
+        reads_on: whether this process will open it again; of a journal file it then reads only what is new.
     Raises: SettingsError: the storage cannot be used. DamagedError: it is a journal file that Optuna cannot read.
     """
     from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
@@ -56,7 +59,7 @@ def opened(
         return isinstance(error, IntegrityError | ProgrammingError)
 
     def once() -> "optuna.Study":
-        return retries.after_race(5, (0.1, 1.0), is_lost)(lambda: use(_storage(address, tell)))
+        return retries.after_race(5, (0.1, 1.0), is_lost)(lambda: use(_storage(address, tell, reads_on)))
 
     try:
         return retries.while_away(patience_s, is_away)(once)
@@ -77,13 +80,13 @@ def close(study: "optuna.Study") -> None:
         engine.dispose()
 
 
-def _storage(address: str, tell: Callable[[str], None]) -> "optuna.storages.BaseStorage":
+def _storage(address: str, tell: Callable[[str], None], reads_on: bool) -> "optuna.storages.BaseStorage":
     import optuna
 
     from mnist_exp.search import journal
 
     if (file := journal_file(address)) is not None:
-        return journal.opened(file, tell)
+        return journal.opened(file, tell, reads_on=reads_on)
     # A connection that was open before the database was restarted does not work any more.
     return optuna.storages.get_storage(_patient()(store.absolute(address), engine_kwargs={"pool_pre_ping": True}))
 

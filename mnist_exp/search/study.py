@@ -18,11 +18,10 @@ from mnist_exp.errors import SettingsError, first_line
 from mnist_exp.runtime import processes, start_folder
 from mnist_exp.runtime.redaction import redact
 from mnist_exp.runtime.terminal import Screen
-from mnist_exp.search import budget, distributions, next_trial, pausing, pruners, repeats, seeds, storage
+from mnist_exp.search import budget, distributions, ledger, next_trial, pausing, pruners, repeats, seeds, storage
 from mnist_exp.search.attributes import (
     CARRIED,
     FIXED,
-    FROM,
     INTERRUPTED,
     LOST,
     NUMBER,
@@ -30,7 +29,6 @@ from mnist_exp.search.attributes import (
     REPEATS,
     RESUMES,
     RUN,
-    SEED,
     begun_run,
     counts,
     goes_on,
@@ -41,6 +39,7 @@ from mnist_exp.search.attributes import (
     promoted_at,
 )
 from mnist_exp.search.conditions import Condition
+from mnist_exp.search.ledger import Ledger
 from mnist_exp.search.next_trial import Situation
 from mnist_exp.search.rungs import Rungs
 from mnist_exp.search.space import Axis
@@ -84,13 +83,17 @@ class Study:
     seeds: tuple[int, ...] = ()
     partly: tuple[tuple[str, Condition], ...] = ()
 
-    def open(self, patience_s: float = 0.0, tell: Callable[[str], None] | None = None) -> "optuna.Study":
+    def open(
+        self, patience_s: float = 0.0, tell: Callable[[str], None] | None = None, *, in_job: bool = False
+    ) -> "optuna.Study":
         """Open the study; create it if it is new.
 
         Args:
             patience_s: how long to wait for a database that does not answer.
             tell: called with a sentence when the end of its journal file was mended, now or at a later record; None
                 warns on the terminal.
+            in_job: whether it is a job of the search that opens it: the search has checked it, and the next job in this
+                process will open it again.
         Raises: SettingsError: the storage cannot be used, or the study in it belongs to another search.
             DamagedError: it is a journal file that Optuna cannot read.
         """
@@ -110,9 +113,10 @@ class Study:
                 load_if_exists=True,
             )
 
-        study = storage.opened(self.storage, create, patience_s, tell or Screen().warn)
-        self._check(study)
-        self._name_metrics(study)
+        study: optuna.Study = storage.opened(self.storage, create, patience_s, tell or Screen().warn, reads_on=in_job)
+        if not in_job:
+            self._check(study)
+            self._name_metrics(study)
         return study
 
     def _sampler(self) -> "optuna.samplers.BaseSampler":
@@ -138,8 +142,10 @@ class Study:
 
     def left(self, study: "optuna.Study") -> int:
         """Return how many trials can still be started; interrupted ones, and those of other sweeps, do not count."""
-        started = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING" and counts(t)]
-        return max(self.settings.n_trials - len(started), 0)
+        return self._left(ledger.read(study))
+
+    def _left(self, known: Ledger) -> int:
+        return max(self.settings.n_trials - known.started, 0)
 
     @property
     def rungs(self) -> Rungs | None:
@@ -175,54 +181,52 @@ class Study:
         """
         repeated = 0
         while True:
-            now = budget.state(study.get_trials(deepcopy=False), self.settings, self.epochs)
+            known = ledger.read(study)
+            now = budget.state(known.trials, self.settings, self.epochs)
             if now == "over" or (now == "wait" and is_over()):
                 return None
             if now == "wait":
                 if not self.requeue_dead(study):
                     time.sleep(_LOOK_S)
                 continue
-            left = self.left(study)
-            trial = next_trial.begin(self._situation(study, has_room=new and left > 0, is_full=left == 0))
+            left = self._left(known)
+            trial = next_trial.begin(self._situation(study, known, has_room=new and left > 0, is_full=left == 0))
             if trial is None:
                 if self.requeue_dead(study, is_going_on=True):
                     continue
                 return None
             overrides = self._owned(trial)
-            *before, kept = study.get_trials(deepcopy=False)[: trial.number + 1]
+            known = ledger.read(study)
+            *before, kept = known.trials[: trial.number + 1]
             if seeds.is_taken(before, kept):
                 self.interrupt(study, kept, again=False)
                 continue
             if budget.state(before, self.settings, self.epochs) != "open":
                 self.interrupt(study, kept)  # Another process was quicker; it is for whoever comes next.
                 continue
-            if self._is_repeat(study, before, kept, repeated):
+            if self._is_repeat(study, known, kept, repeated):
                 repeated += 1
                 continue
+            if known.counted <= self.settings.n_trials and promoted_at(kept) is None:
+                return trial, overrides
             if not self._is_too_many(before, kept):
                 return trial, overrides
             self.interrupt(study, kept, again=FIXED in kept.system_attrs and counts(kept))
 
-    def _is_repeat(
-        self,
-        study: "optuna.Study",
-        before: "Sequence[optuna.trial.FrozenTrial]",
-        trial: "optuna.trial.FrozenTrial",
-        so_far: int,
-    ) -> bool:
+    def _is_repeat(self, study: "optuna.Study", known: Ledger, trial: "optuna.trial.FrozenTrial", so_far: int) -> bool:
         """End a trial that would only give what an earlier one gives, and tell whether another is to be asked for.
 
         Args:
             study: opened.
-            before: all trials of lower numbers.
+            known: all trials.
             trial: that this process has started.
             so_far: how many such were ended in a row.
         """
-        same = repeats.earlier(before, trial)
-        if same is None or repeats.are_all_tried(before, self.axes):
+        same = repeats.earlier(known, trial)
+        if same is None or repeats.are_all_tried(known, self.axes):
             return False
         if so_far % repeats.MOST == repeats.MOST - 1:
-            if (point := repeats.untried(before, self.axes, self.settings.seed + trial.number)) is None:
+            if (point := repeats.untried(known, self.axes, self.settings.seed + trial.number)) is None:
                 return False
             study.enqueue_trial(point)
         if same.state.name == "COMPLETE":  # The sampler is to know how often it came to that.
@@ -250,7 +254,7 @@ class Study:
 
     def ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, list[str]]":
         """Start a trial in this process, however many there are, and return it with its overrides."""
-        trial = next_trial.begin(self._situation(study, has_room=True, is_full=False))
+        trial = next_trial.begin(self._situation(study, ledger.read(study), has_room=True, is_full=False))
         assert trial is not None
         return trial, self._owned(trial)
 
@@ -259,8 +263,9 @@ class Study:
 
         return pruners.pruner(self.settings, self.epochs) if self.rungs is None else PausingPruner(self.rungs)
 
-    def _situation(self, study: "optuna.Study", *, has_room: bool, is_full: bool) -> Situation:
-        return Situation(study, self.axes, self.settings, has_room, is_full, self.rungs, self.unfinished, self.seeds)
+    def _situation(self, study: "optuna.Study", known: Ledger, *, has_room: bool, is_full: bool) -> Situation:
+        decided = self.rungs, self.unfinished, self.seeds
+        return Situation(study, known, self.axes, self.settings, has_room, is_full, *decided)
 
     def _owned(self, trial: "optuna.Trial") -> list[str]:
         """Record this process as the owner of a trial, and return the overrides of the trial."""
@@ -312,11 +317,11 @@ class Study:
 
     def to_go_on(self, study: "optuna.Study") -> int:
         """Return how many trials this machine can go on with now: interrupted ones, and paused ones that deserve it."""
-        trials = study.get_trials(deepcopy=False)
+        known = ledger.read(study)
         if self.is_spent(study):
             return 0
-        waiting = [t for t in trials if t.state.name == "WAITING" and goes_on(t)]
-        now = self._situation(study, has_room=False, is_full=self.left(study) == 0)
+        waiting = [trial for trial in known.open if trial.state.name == "WAITING" and goes_on(trial)]
+        now = self._situation(study, known, has_room=False, is_full=self._left(known) == 0)
         return len(waiting) + next_trial.paused_to_go_on(now)
 
     def give_back(self, study: "optuna.Study", number: int) -> None:
@@ -407,12 +412,8 @@ def known(study: "optuna.Study", trial: "optuna.Trial") -> list[float] | None:
 
     Its run is noted in this trial.
     """
-    import optuna
-
-    params, seed = trial.params, trial.user_attrs.get(SEED)  # Copied each time that they are asked for.
-    for other in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
-        is_same = other.params == params and other.user_attrs.get(SEED) == seed
-        if is_same and FROM not in other.user_attrs:
+    for other in ledger.read(study).tried(trial):
+        if other.state.name == "COMPLETE":
             note_run(trial, other.user_attrs.get(RUN))
             return list(other.values)
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_exp.errors import plural
-from mnist_exp.search import attributes, kept, pausing
+from mnist_exp.search import attributes, kept, ledger, pausing
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps.leaderboard import STOPPED, Row
 
@@ -30,7 +30,7 @@ def begun(search: Study, opened: "optuna.Study", rows: Sequence[Row]) -> list[Ro
         rows: those that there are: the run of one that was stopped as it was promoted is still what it was before.
     """
     known = {row.run_id for row in rows}
-    groups = pausing.groups(opened.get_trials(deepcopy=False))
+    groups = ledger.read(opened).groups
     waiting = [group for group in groups if group.is_open and group.latest.state.name == "WAITING"]
     return [
         Row("", run_id=group.run_id, planned_epochs=search.epochs, begun=True, trial=group.standing.number)
@@ -50,7 +50,7 @@ def settle(search: Study, opened: "optuna.Study", rows: Iterable[Row]) -> str:
     """
     if not search.unfinished.is_dir():  # Also without `sweep.keep_paused`, which an earlier call may have had.
         return ""
-    groups = pausing.groups(opened.get_trials(deepcopy=False))
+    groups = ledger.read(opened).groups
     is_over = not search.left(opened) and not any(group.is_open for group in groups) and not search.to_go_on(opened)
     run_ids = kept.trim(search, opened, is_over=is_over)
     kept.remove_sources(search, opened)

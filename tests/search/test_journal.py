@@ -1,6 +1,7 @@
 """A search's journal that ends within a line, as after a kill or on a full disk, or is damaged elsewhere."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,45 @@ def test_line_torn_by_another_process_is_mended_before_the_next_record():
         "the 20 bytes of a record that was not whole are removed; the search goes on"
     ]
     assert [trial.values for trial in searched.open().trials] == [[0.5]]
+
+
+def test_next_job_of_a_process_reads_only_what_is_new(monkeypatch):
+    run_trials(30)
+    searched, read, loads = search(), [], json.loads
+    searched.open(in_job=True)
+    monkeypatch.setattr(json, "loads", lambda text: read.append(text) or loads(text))
+    run_trials(1)  # By another storage, as of another process: it reads all.
+    assert len(read) > 30
+    read.clear()
+    opened = searched.open(in_job=True)
+    new = len(read)
+    assert [trial.number for trial in opened.trials] == list(range(31))
+    assert new < 25
+    trial, _ = searched.ask(opened)
+    opened.tell(trial, 0.5)
+    assert facts(searched.open()) == facts(opened)
+
+
+def test_journal_that_another_file_took_the_place_of_is_read_anew():
+    run_trials(3)
+    search().open(in_job=True)
+    Path("study.journal").rename("kept.journal")
+    run_trials(1)
+    assert [trial.number for trial in search().open(in_job=True).trials] == [0]
+    Path("study.journal").unlink()
+    assert search().open(in_job=True).trials == []
+
+
+def test_forked_process_does_not_write_as_its_parent():
+    run_trials(1)
+    searched = search()
+    parent = searched.open(in_job=True)
+    if (child := os.fork()) == 0:
+        opened = searched.open(in_job=True)
+        opened.tell(searched.ask(opened)[0], 0.25)
+        os._exit(0 if opened._storage is not parent._storage else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [trial.values for trial in searched.open(in_job=True).trials] == [[0.0], [0.25]]
 
 
 def broken(whole, how):

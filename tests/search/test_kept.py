@@ -6,7 +6,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search import attributes, kept, pausing
+from mnist_exp.search import attributes, kept, ledger, pausing
 from mnist_exp.search.parsing import parse
 from mnist_exp.search.storage import close
 from mnist_exp.search.study import Study
@@ -59,7 +59,7 @@ def all_trained(searched, qualities, trim=True):
         epochs[order.index(number)] = train(searched, opened, claimed, qualities[order.index(number)])
         if trim:
             kept.trim(searched, opened)
-            paused = [group for group in pausing.groups(opened.trials) if group.standing.is_paused]
+            paused = [group for group in ledger.read(opened).groups if group.standing.is_paused]
             mine = [group for group in paused if pausing.is_kept(searched.unfinished, group.run_id)]
             assert len(mine) <= searched.settings.keep_paused + kept.BEST
     return opened, epochs
@@ -90,7 +90,7 @@ def test_as_many_paused_trials_keep_their_checkpoint_as_asked_for(count):
     assert len(here(searched)) <= count + kept.BEST
     assert kept.trim(searched, opened, is_over=True)
     assert len(here(searched)) == kept.BEST, "those that sweep.finish_best may go on with"
-    best = pausing.best(pausing.groups(opened.trials), maximizes=True)[: kept.BEST]
+    best = pausing.best(ledger.read(opened).groups, maximizes=True)[: kept.BEST]
     assert [group.value for group in best] == [0.9, 0.8, 0.7]
     assert here(searched) == sorted(group.standing.number for group in best)
 

@@ -219,7 +219,7 @@ def test_trial_with_too_high_a_number_is_taken_back(monkeypatch):
     assert searched.claim(opened) is not None
     with monkeypatch.context() as patch:
         seen = iter([1, 0])  # The first before the other asked.
-        patch.setattr(Study, "left", lambda self, study: next(seen))
+        patch.setattr(Study, "_left", lambda self, known: next(seen))
         assert searched.claim(other) is None
     assert [trial.state.name for trial in opened.trials] == ["RUNNING", "FAIL"]
     assert searched.left(opened) == 0
@@ -233,7 +233,7 @@ def test_queued_values_survive_a_trial_that_is_taken_back(monkeypatch):
     searched.interrupt(opened, trial)
     with monkeypatch.context() as patch:
         seen = iter([1, 0])
-        patch.setattr(Study, "left", lambda self, study: next(seen))
+        patch.setattr(Study, "_left", lambda self, known: next(seen))
         assert searched.claim(opened) is None
     assert search(n_trials=2).claim(opened)[1] == values
 
