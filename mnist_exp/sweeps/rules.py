@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig
@@ -10,7 +11,7 @@ from pydantic import Field
 from mnist_exp.composition.overrides import MOST_VALUES
 from mnist_exp.config import fields, rules, wording
 from mnist_exp.config.schema import Settings, SweepSettings
-from mnist_exp.errors import SettingsError
+from mnist_exp.errors import SettingsError, plural
 from mnist_exp.runtime import backends
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.search.space import Space, short_names
@@ -105,6 +106,25 @@ def warn_of_sampler(how: SweepSettings, space: Space, screen: Screen) -> None:
             f"sweep.sampler={how.sampler} draws {', '.join(limited)} at random, for it learns only of options that all "
             "trials have: sweep.sampler=tpe learns of these too"
         )
+
+
+def as_many_as_there_are(how: SweepSettings, space: Space, screen: Screen) -> SweepSettings:
+    """Return the options of a search with no more trials than there are points, each with all its seeds.
+
+    Args:
+        how: the options `sweep.*`.
+        space: that is searched.
+        screen: to tell of it.
+    """
+    most = space.size * max(len(space.seeds), 1)
+    if any(axis.is_continuous for axis in space.axes) or how.n_trials <= most:
+        return how
+    seeds = f", with {len(space.seeds)} seeds each" if space.seeds else ""
+    screen.warn(
+        f"sweep.n_trials={how.n_trials} is more than the {plural(space.size, 'point')} that there "
+        f"{'is' if space.size == 1 else 'are'}{seeds}: the search has {plural(most, 'trial')}"
+    )
+    return replace(how, n_trials=most)
 
 
 def warn_of_lucky_seed(space: Space, screen: Screen) -> None:

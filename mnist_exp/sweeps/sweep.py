@@ -141,6 +141,7 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     space = seeds.added(space, how.seeds, config.get("seed"), is_search=is_search)
     if is_search:
         rules.warn_of_sampler(how, space, screen)
+        how = rules.as_many_as_there_are(how, space, screen)
     made = plan.make(
         space, config_dir, config, is_search=is_search, together=how.together > 1, keep=how.dry_run is True
     )

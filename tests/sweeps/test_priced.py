@@ -49,7 +49,7 @@ def test_price_is_measured_at_first_and_then_known_of_earlier_runs(tmp_path, mon
 
 def test_price_of_a_search_reckons_with_its_pruner(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    search = ["model.filters=range(2,5)", "sweep.sampler=random", "sweep.n_trials=6", "sweep.pruner=asha"]
+    search = ["model.filters=range(2,8)", "sweep.sampler=random", "sweep.n_trials=6", "sweep.pruner=asha"]
     planned, told = sweep(*search, "trainer.epochs=9", "sweep.dry_run=true")
     price = planned["price"]
     assert (price["jobs"], price["epochs"]) == (6, 54)

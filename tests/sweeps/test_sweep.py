@@ -352,7 +352,8 @@ def test_search_for_two_objectives_draws_the_pareto_front(alone):
     )
     _, (parent,), children = recorded()
     assert (artifacts(parent) / "pareto_front.png").exists()
-    assert len(children) <= 3  # There are but three: others are repeated, not run.
+    assert len(children) == 3, "there are but three"
+    assert "sweep.n_trials=5 is more than the 3 points that there are: the search has 3 trials" in out.stderr
     assert re.search(r"rank +filters +val_accuracy +parameters", out.stdout)
 
 
