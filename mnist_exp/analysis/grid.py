@@ -75,7 +75,7 @@ class Grid:
 
     def dependences(self) -> list[Dependence]:
         """Return the mean of each value of each option."""
-        from scipy import stats
+        from scipy import special
 
         found = []
         for axis, (key, levels) in enumerate(zip(self.observations.keys, self.levels, strict=True)):
@@ -83,7 +83,9 @@ class Grid:
             half = 0.0
             if self.noise is not None:
                 runs = self._runs * self.means.size / len(levels)
-                half = float(stats.t.ppf(0.975, self.noise.degrees or math.inf)) * self.noise.std / math.sqrt(runs)
+                degrees = self.noise.degrees
+                quantile = special.ndtri(0.975) if degrees is None else special.stdtrit(degrees, 0.975)
+                half = float(quantile) * self.noise.std / math.sqrt(runs)
             found.append(
                 Dependence(key, levels, *(list(map(float, each)) for each in (mean, mean - half, mean + half)))
             )
@@ -107,7 +109,7 @@ class Grid:
 
     def _chance(self, variance: float, degrees: int) -> float | None:
         """Return the probability of so large a variance of an effect by chance; None if chance is not known."""
-        from scipy import stats
+        from scipy import special
 
         if self.noise is None or degrees == 0:
             return None
@@ -115,8 +117,8 @@ class Grid:
             return float(variance == 0)
         ratio = variance * self.means.size * self._runs / degrees / self.noise.std**2
         if self.noise.degrees is None:
-            return float(stats.chi2.sf(ratio * degrees, degrees))
-        return float(stats.f.sf(ratio, degrees, self.noise.degrees))
+            return float(special.chdtrc(degrees, ratio * degrees))
+        return float(special.fdtrc(degrees, self.noise.degrees, ratio))
 
 
 def _part(means: Floats, cells: Cells) -> Floats:

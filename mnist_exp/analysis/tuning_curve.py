@@ -97,13 +97,13 @@ def _mean_best(y: Floats, count: int) -> float:
 
 def _of_best(y: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the median of the best of 1, 2, … of the values' distribution, and the ends of its band."""
-    from scipy import stats
+    from scipy import special
 
     n = len(y)
     values = np.sort(y)
     tail, i = _level(n) / 2, np.arange(1, n + 1)
     # With 95 % probability the share below the i-th smallest value is between these, for every i.
-    least, most = stats.beta.ppf(tail, i, n - i + 1), stats.beta.ppf(1 - tail, i, n - i + 1)
+    least, most = special.betaincinv(i, n - i + 1, tail), special.betaincinv(i, n - i + 1, 1 - tail)
     wanted = 0.5 ** (1 / i)  # The best of k is below the q-th quantile with probability q^k.
 
     def quantile(reached: Floats, beyond: float) -> Floats:
@@ -117,10 +117,10 @@ def _of_best(y: Floats) -> tuple[Floats, Floats, Floats]:
 @functools.lru_cache(maxsize=8)
 def _level(n: int) -> float:
     """Return the level of each interval with which all n of them hold together in 95 % of samples."""
-    from scipy import stats
+    from scipy import special
 
     draws = max(_LEAST_DRAWS, min(_MOST_DRAWS, _NUMBERS // n))
     drawn = np.sort(np.random.default_rng(0).random((draws, n)), axis=1)
     i = np.arange(1, n + 1)
-    below = stats.beta.cdf(drawn, i, n - i + 1)
+    below = special.betainc(i, n - i + 1, drawn)
     return float(np.quantile(2 * np.minimum(below, 1 - below).min(axis=1), 1 - _CONFIDENCE))

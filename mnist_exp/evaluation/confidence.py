@@ -39,11 +39,11 @@ class Step:
 
         Source: Clopper & Pearson 1934, Biometrika 26, 404-413.
         """
-        from scipy import stats
+        from scipy import special
 
         if not self.right:
             return 0.0
-        return float(stats.beta.ppf(1 - LEVEL, self.right, self.answered - self.right + 1))
+        return float(special.betaincinv(self.right, self.answered - self.right + 1, 1 - LEVEL))
 
 
 @dataclass(frozen=True)

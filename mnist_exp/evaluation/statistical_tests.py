@@ -120,12 +120,13 @@ class Discordance:
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % t-interval of the mean; None if there is one value only or if all are equal."""
-    from scipy import stats
-
-    if not _has_spread(np.asarray(values, float)):
+    shown = np.asarray(values, float)
+    if not _has_spread(shown):
         return None
-    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
-    return float(low), float(high)
+    from scipy import special
+
+    half = special.stdtrit(len(shown) - 1, (1 + CONFIDENCE) / 2) * shown.std(ddof=1) / math.sqrt(len(shown))
+    return float(shown.mean() - half), float(shown.mean() + half)
 
 
 def compare(first: Values, second: Values) -> Comparison:

@@ -108,9 +108,9 @@ def of_one_seed(accuracy: float, images: int, level: float) -> float:
         level: of the test, two-sided.
     Source: Connor 1987, Biometrics 43, 207–211.
     """
-    from scipy import stats
+    from scipy import special
 
-    z, beta = float(stats.norm.isf(level / 2)), float(stats.norm.isf(1 - POWER))
+    z, beta = -float(special.ndtri(level / 2)), float(special.ndtri(POWER))
     discordant = 2 * accuracy * (1 - accuracy)
     low, high = 0.0, 1.0
     for _ in range(60):
