@@ -193,6 +193,15 @@ def test_runs_without_an_option_pass_at_the_foot_of_its_axis(look, tmp_path, cou
 
 
 @pytest.mark.slow
+def test_a_scatter_says_how_many_runs_it_cannot_draw(look):
+    shown = look()
+    chart(shown, "scatter")
+    until(shown, "!document.getElementById('scatter-lacking').hidden")
+    assert shown.locator("#scatter-lacking").inner_text() == "1 run has no filters or val_accuracy, and is not drawn."
+    shown.get_by_label("filter dropout").press_sequentially("0.3")  # The one that failed has another.
+    until(shown, "document.getElementById('scatter-lacking').hidden")
+
+
 def test_a_scatter_of_any_columns_keeps_what_is_in_a_rectangle(look):
     shown = look()
     chart(shown, "scatter")

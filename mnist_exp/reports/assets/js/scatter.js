@@ -36,6 +36,7 @@ class ScatterView {
     const [x, y] = [this.#x.value, this.#y.value];
     const kept = this.#filters.kept(this.#runs.count, "scatter");
     const runs = kept.filter((run) => this.#runs.value(x, run) !== null && this.#runs.value(y, run) !== null);
+    this.#tellLacking(kept.length - runs.length, x, y);
     this.#drawn = sampled(runs, ScatterView.mostPoints);
     const colours = this.#runs.colours(this.#colour);
     const title = (name) => this.#runs.title(name);
@@ -55,6 +56,14 @@ class ScatterView {
       }],
       tooltip: { ...looks().tooltip, formatter: ({ dataIndex }) => this.#told(this.#drawn[dataIndex], x, y) },
     };
+  }
+
+  // A run that failed has no score, and one of another model may lack an option.
+  #tellLacking(count, x, y) {
+    const note = document.getElementById("scatter-lacking");
+    const names = [...new Set([x, y])].map((name) => this.#runs.title(name)).join(" or ");
+    note.hidden = !count;
+    note.textContent = `${count} ${count === 1 ? "run has" : "runs have"} no ${names}, and ${count === 1 ? "is" : "are"} not drawn.`;
   }
 
   #told(run, x, y) {
