@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mnist_exp.reports.as_data import Report
     from mnist_exp.results.api import history, runs
     from mnist_exp.sweeps.api import sweep
-    from mnist_exp.sweeps.result import Sweep
+    from mnist_exp.sweeps.shown.result import Sweep
 
     __version__: str
 
@@ -61,7 +61,7 @@ _HOMES = {
     "Result": "experiment.runner",
     "Settings": "config.schema",
     "SettingsError": "errors",
-    "Sweep": "sweeps.result",
+    "Sweep": "sweeps.shown.result",
     "TrackingError": "errors",
     "check": "composition.preflight",
     "compose": "composition.compose",

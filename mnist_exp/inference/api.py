@@ -19,7 +19,7 @@ from mnist_exp.inference.inputs import arrays as array_inputs
 from mnist_exp.inference.inputs import images as image_inputs
 from mnist_exp.inference.predictions import Predictions
 from mnist_exp.sweeps import named
-from mnist_exp.sweeps.result import Sweep
+from mnist_exp.sweeps.shown.result import Sweep
 from mnist_exp.tracking import references
 from mnist_exp.tracking.runs import StoredRun
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mnist_exp.experiment.runner import Result
     from mnist_exp.reports.page import Content
-    from mnist_exp.sweeps.result import Sweep
+    from mnist_exp.sweeps.shown.result import Sweep
 
     Named = str | Result | Sweep
 
@@ -121,7 +121,7 @@ def _named(of: "Named | Iterable[Named] | pd.DataFrame", settings: TrackingSetti
 
     from mnist_exp.experiment.runner import Result
     from mnist_exp.sweeps import named
-    from mnist_exp.sweeps.result import Sweep
+    from mnist_exp.sweeps.shown.result import Sweep
 
     if isinstance(of, pd.DataFrame):
         if "run_id" not in of:

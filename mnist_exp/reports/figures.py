@@ -20,8 +20,8 @@ from mnist_exp.comparison.groups import Family, Group, Grouping
 from mnist_exp.comparison.metric import Metric
 from mnist_exp.comparison.options import ABSENT, shown
 from mnist_exp.search.space import number
-from mnist_exp.sweeps import figures
-from mnist_exp.sweeps.leaderboard import Row, in_order
+from mnist_exp.sweeps.outcome import figures
+from mnist_exp.sweeps.outcome.leaderboard import Row, in_order
 from mnist_exp.tracking import names
 
 NAMES = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mnist_exp.config import wording
 from mnist_exp.errors import printable
 from mnist_exp.results.frame import TAG
-from mnist_exp.sweeps.leaderboard import OUTCOMES
+from mnist_exp.sweeps.outcome.leaderboard import OUTCOMES
 from mnist_exp.tracking import names, runs
 from mnist_exp.tracking.plain import FACTS, facts, iso, typed
 from mnist_exp.tracking.runs import StoredRun

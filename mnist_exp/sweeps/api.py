@@ -16,7 +16,7 @@ from mnist_exp.errors import RunError, SettingsError
 from mnist_exp.experiment.as_data import Listening
 from mnist_exp.jobs import fork_server
 from mnist_exp.runtime import signals, start_folder
-from mnist_exp.sweeps.result import Sweep
+from mnist_exp.sweeps.shown.result import Sweep
 
 if TYPE_CHECKING:
     from hydra.plugins.sweeper import Sweeper

@@ -17,10 +17,11 @@ from mnist_exp.jobs.crew import Crew, Work
 from mnist_exp.jobs.job import Task
 from mnist_exp.jobs.worker import WorkersLauncher
 from mnist_exp.runtime import backends
-from mnist_exp.sweeps import grouping, order
-from mnist_exp.sweeps.call import SweepCall
-from mnist_exp.sweeps.leaderboard import Row
-from mnist_exp.sweeps.progress import Progress
+from mnist_exp.sweeps import order
+from mnist_exp.sweeps.calls.call import SweepCall
+from mnist_exp.sweeps.outcome.leaderboard import Row
+from mnist_exp.sweeps.planning import grouping
+from mnist_exp.sweeps.shown.progress import Progress
 from mnist_exp.tracking.runs import StoredRun
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from mnist_exp.config import arguments
 from mnist_exp.errors import SettingsError
 from mnist_exp.experiment.runner import Result
-from mnist_exp.sweeps.result import Sweep
+from mnist_exp.sweeps.shown.result import Sweep
 
 RUN = "what `run` or `sweep` returned, or a run's id, or its first six characters or more, or models:/NAME@champion"
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.outcome.leaderboard import Row
 
 _WHOLE = re.compile(r"\d{1,12}")
 _SIZES = ("trainer.epochs", "data.limit")  # and the whole numbers of the model: its layers, and what they have

@@ -28,34 +28,18 @@ from mnist_exp.search import storage
 from mnist_exp.search.parsing import parse
 from mnist_exp.search.space import Space
 from mnist_exp.search.study import Study
-from mnist_exp.sweeps import (
-    as_data,
-    choices,
-    defaults,
-    finish,
-    finished,
-    own_lists,
-    paused_trials,
-    plan,
-    preview,
-    priced,
-    record,
-    recovery,
-    reuse,
-    rules,
-    seeds,
-    start,
-    summary,
-    tidy,
-    turns,
-)
-from mnist_exp.sweeps.call import SweepCall, make_study, of_this_code
-from mnist_exp.sweeps.history import SweepHistory
+from mnist_exp.sweeps import turns
+from mnist_exp.sweeps.calls import finish, paused_trials, reuse, tidy
+from mnist_exp.sweeps.calls.call import SweepCall, make_study, of_this_code
+from mnist_exp.sweeps.calls.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching, work_of
-from mnist_exp.sweeps.leaderboard import Row
-from mnist_exp.sweeps.outcome import Outcome
-from mnist_exp.sweeps.parent_run import ParentRun, find_running, open_parent
-from mnist_exp.sweeps.start import Start
+from mnist_exp.sweeps.outcome.leaderboard import Row
+from mnist_exp.sweeps.outcome.outcome import Outcome
+from mnist_exp.sweeps.planning import choices, defaults, own_lists, plan, rules, seeds, start
+from mnist_exp.sweeps.planning.start import Start
+from mnist_exp.sweeps.record import finished, record, recovery
+from mnist_exp.sweeps.record.parent_run import ParentRun, find_running, open_parent
+from mnist_exp.sweeps.shown import as_data, preview, priced, summary
 from mnist_exp.tracking import backlog, store
 from mnist_exp.tracking.runs import StoredRun
 

@@ -11,11 +11,11 @@ from mnist_exp.errors import SettingsError, TrackingError, plural
 from mnist_exp.jobs import events, sharing
 from mnist_exp.runtime import backends, threads
 from mnist_exp.search.study import Study
-from mnist_exp.sweeps.call import SweepCall
-from mnist_exp.sweeps.history import SweepHistory
+from mnist_exp.sweeps.calls.call import SweepCall
+from mnist_exp.sweeps.calls.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, failures_left
-from mnist_exp.sweeps.leaderboard import Row
-from mnist_exp.sweeps.parent_run import ParentRun
+from mnist_exp.sweeps.outcome.leaderboard import Row
+from mnist_exp.sweeps.record.parent_run import ParentRun
 from mnist_exp.tracking import store
 from mnist_exp.tracking.runs import StoredRun
 

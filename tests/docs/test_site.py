@@ -73,7 +73,7 @@ def test_the_walks_name_what_there_is():
     assert len(names) > 50
     for name in sorted(names):
         parts = name.split(".")
-        files = [ROOT.joinpath("mnist_exp", *parts[:n]).with_suffix(".py") for n in (1, 2)]
+        files = [ROOT.joinpath("mnist_exp", *parts[:n]).with_suffix(".py") for n in (1, 2, 3)]
         place = next(number for number, file in enumerate(files, start=1) if file.is_file())
         assert ".".join(parts[place:]) in names_in(ast.parse(files[place - 1].read_text())), name
 

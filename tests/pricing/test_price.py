@@ -16,7 +16,7 @@ from mnist_exp.pricing.likeness import Job
 from mnist_exp.pricing.price import Known, Price, Time
 from mnist_exp.pricing.rates import Rates, Seen, Size
 from mnist_exp.runtime import processes
-from mnist_exp.sweeps import preview
+from mnist_exp.sweeps.shown import preview
 from mnist_exp.tracking.runs import StoredRun
 
 DATA = ["data=mnist_5k", "data.validation=0.2", "trainer.epochs=4"]

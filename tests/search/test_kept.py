@@ -10,7 +10,7 @@ from mnist_exp.search import attributes, kept, ledger, pausing
 from mnist_exp.search.parsing import parse
 from mnist_exp.search.storage import close
 from mnist_exp.search.study import Study
-from mnist_exp.sweeps import paused_trials
+from mnist_exp.sweeps.calls import paused_trials
 from mnist_exp.tracking.run_folder import RunFolder
 
 

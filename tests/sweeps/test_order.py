@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_exp.sweeps import order
-from mnist_exp.sweeps.leaderboard import Row
+from mnist_exp.sweeps.outcome.leaderboard import Row
 
 
 def rows(**options):

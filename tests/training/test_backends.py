@@ -21,7 +21,7 @@ from mnist_exp.experiment.job_key import job_key
 from mnist_exp.jobs import local
 from mnist_exp.runtime import backends, machine
 from mnist_exp.search.parsing import parse
-from mnist_exp.sweeps import plan
+from mnist_exp.sweeps.planning import plan
 
 OTHERS = ["jax", "torch"]
 # Key of data=mnist_5k, with zeros for the digest of the data, from before there was a choice.

@@ -21,7 +21,7 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.jobs import events, group
 from mnist_exp.jobs.assignment import Assignment
 from mnist_exp.jobs.attempt import Attempt
-from mnist_exp.sweeps import grouping, rules
+from mnist_exp.sweeps.planning import grouping, rules
 from mnist_exp.training import digests
 from mnist_exp.training.checkpoints import Position
 
