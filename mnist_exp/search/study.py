@@ -26,7 +26,6 @@ from mnist_exp.search.attributes import (
     LOST,
     NUMBER,
     PROCESS,
-    REPEATS,
     RESUMES,
     RUN,
     begun_run,
@@ -229,11 +228,7 @@ class Study:
             if (point := repeats.untried(known, self.axes, self.settings.seed + trial.number)) is None:
                 return False
             study.enqueue_trial(point)
-        if same.state.name == "COMPLETE":  # The sampler is to know how often it came to that.
-            note(study, trial, REPEATS, True)
-            study.tell(trial.number, list(same.values))
-        else:
-            self.interrupt(study, trial, again=False)
+        repeats.end(study, trial, same)
         return True
 
     def _is_too_many(self, before: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial.FrozenTrial") -> bool:

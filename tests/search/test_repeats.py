@@ -77,6 +77,8 @@ def test_what_was_stopped_or_failed_or_runs_is_not_tried_again(tmp_path, state):
             opened.tell(trial, state=state)
     assert len(tried) == 4
     assert searched.left(opened) == 0
+    repeats = [trial for trial in opened.trials if attributes.REPEATS in trial.user_attrs]
+    assert {trial.state for trial in repeats} <= {TrialState.PRUNED}
 
 
 def test_repeat_is_known_to_the_sampler_and_to_nobody_else(tmp_path):
