@@ -36,9 +36,11 @@ def earlier(known: Ledger, trial: "FrozenTrial") -> "FrozenTrial | None":
 
 
 def end(study: "optuna.Study", trial: "FrozenTrial", same: "FrozenTrial") -> None:
-    """End a trial as an earlier one ended, so that its sampler learns how often it comes to that.
+    """End a trial that repeats an earlier one, so that its sampler learns to leave it.
 
-    A trial that fails teaches a sampler nothing: TPE then asks for the same again, in seven of ten trials.
+    It is told that the trial was pruned, before its first epoch. A trial that fails teaches a sampler nothing: TPE then
+    asks for the same again, in seven of ten trials. One with the result of the earlier one draws it to good points that
+    were tried: on the recorded curves of three models an ask took up to 20 draws.
 
     Args:
         study: opened.
@@ -48,10 +50,12 @@ def end(study: "optuna.Study", trial: "FrozenTrial", same: "FrozenTrial") -> Non
     from optuna.trial import TrialState
 
     attributes.note(study, trial, attributes.REPEATS, True)
-    if same.state is TrialState.COMPLETE:
+    if len(study.directions) == 1:
+        study.tell(trial.number, state=TrialState.PRUNED)
+    elif same.state is TrialState.COMPLETE:  # Optuna has no pruned trials of several objectives.
         study.tell(trial.number, list(same.values))
-    else:  # Optuna knows no pruned trials of several objectives.
-        study.tell(trial.number, state=TrialState.PRUNED if len(study.directions) == 1 else TrialState.FAIL)
+    else:
+        study.tell(trial.number, state=TrialState.FAIL)
 
 
 def are_all_tried(known: Ledger, axes: Sequence[Axis]) -> bool:

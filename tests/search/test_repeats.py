@@ -81,7 +81,7 @@ def test_what_was_stopped_or_failed_or_runs_is_not_tried_again(tmp_path, state):
     assert {trial.state for trial in repeats} <= {TrialState.PRUNED}
 
 
-def test_repeat_is_known_to_the_sampler_and_to_nobody_else(tmp_path):
+def test_repeat_is_told_to_the_sampler_and_to_nobody_else(tmp_path):
     searched = search(tmp_path, space=("model.filters=4,8",), sampler="random", n_trials=2)
     opened = searched.open()
     first, overrides = searched.claim(opened)
@@ -90,7 +90,7 @@ def test_repeat_is_known_to_the_sampler_and_to_nobody_else(tmp_path):
     _, others = searched.claim(opened)
     assert others != overrides
     repeat = opened.trials[1]
-    assert (repeat.state, repeat.values, repeat.params) == (TrialState.COMPLETE, [0.25], first.params)
+    assert (repeat.state, repeat.params) == (TrialState.PRUNED, first.params)
     assert attributes.REPEATS in repeat.user_attrs
     assert not attributes.counts(repeat)
     assert searched.left(opened) == 0
