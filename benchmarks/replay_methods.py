@@ -17,17 +17,19 @@ from replay_simulation import Method, Training, Trainings
 from replay_space import PART, Parameter, Space
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search import distributions, race
+from mnist_exp.search import attributes, budget, distributions, race
 from mnist_exp.search import seeds as raced_seeds
+from mnist_exp.search import space as swept
 from mnist_exp.search import study as search_study
 from mnist_exp.search.attributes import begun_run
 from mnist_exp.search.conditions import Condition
 from mnist_exp.search.space import Axis, Interval
+from mnist_exp.sweeps.planning import rules
 from mnist_exp.tracking.run_folder import RunFolder
 
 _MOST_TRIALS = 1_000_000
 _MOST_REPEATS = 1000  # Points in a row that were tried before; then the search has nothing more to try.
-RACED = "mnist_exp, seeds=3"  # Needs a table of several seeds.
+RACED = "seeds="  # In the name of a method that needs a table of several seeds.
 Maker = Callable[[Table, int], Method]
 
 
@@ -65,11 +67,12 @@ class Ours:
         how = SweepSettings(seed=seed, **({"sampler": "tpe", "n_trials": _MOST_TRIALS} | settings))
         order = np.random.default_rng([seed, 1]).permutation(table.seeds)[: how.seeds]
         self._seeds = tuple(map(int, order)) if how.seeds > 1 else ()
+        axes = tuple(map(_axis, self._space.parameters))
         self._search = search_study.Study(
             "replay",
             str(self._folder / "study.journal"),
-            tuple(map(_axis, self._space.parameters)),
-            how,
+            axes,
+            rules.with_pruner(how, swept.Space((), axes), table.epochs),
             ("maximize",),
             table.epochs,
             self._folder,
@@ -81,7 +84,8 @@ class Ours:
     def start(self) -> Training | None:
         """Claim a trial, new or promoted; one whose values are known costs nothing, as in a job."""
         for _ in range(_MOST_REPEATS):
-            claimed = self._search.claim(self._opened)
+            # Where the budget lets it wait for others, the replay does.
+            claimed = self._search.claim(self._opened, lambda: True)
             if claimed is None:
                 return None
             trial, overrides = claimed
@@ -110,10 +114,14 @@ class Ours:
     def report(self, training: Training, value: float) -> bool:
         """Report an epoch, as the callback of a job does, and tell the end."""
         trial, is_last = training.key, training.done == self._epochs
-        trial.report(value, training.done)
+        if self._search.settings.budget_epochs is not None:
+            budget.note_epoch(trial, 1.0)
+        is_judged = attributes.SEED not in trial.user_attrs  # As in a job, another seed of a point is not.
+        if is_judged:
+            trial.report(value, training.done)
         if is_last:
             self._opened.tell(trial, value)
-        elif trial.should_prune():
+        elif is_judged and trial.should_prune():
             self._opened.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return False
         return not is_last
@@ -211,27 +219,28 @@ def optuna_methods() -> dict[str, Maker]:
     return {f"Optuna {sampler}{pruner}": maker(sampler, pruner) for sampler in samplers for pruner in pruners}
 
 
-def our_methods(budget: int = 0) -> dict[str, Maker]:
-    """Return the ways in which this package searches; a race of seeds has to know the budget in epochs."""
+def our_methods(epochs: int = 1) -> dict[str, Maker]:
+    """Return the ways in which this package searches; a race of seeds has to know its budget."""
 
     def maker(**settings: Any) -> Maker:
         return lambda table, seed: Ours(table, seed, **settings)
 
-    def raced(seeds: int) -> Maker:
-        return lambda table, seed: Ours(table, seed, seeds=seeds, n_trials=max(budget // table.epochs, 1))
+    def raced(seeds: int, **settings: Any) -> Maker:
+        return lambda table, seed: Ours(table, seed, seeds=seeds, budget_epochs=epochs, **settings)
 
     return {
         "mnist_exp": maker(),
-        RACED: raced(3),
-        "mnist_exp, asha": maker(pruner="asha"),
+        "mnist_exp, seeds=3": raced(3),
+        "mnist_exp, no pruner": maker(pruner="none"),
+        "mnist_exp, no pruner, seeds=3": raced(3, pruner="none"),
         "mnist_exp, asha after 3": maker(pruner="asha", prune_after=3),
         "mnist_exp, asha without promotion": maker(pruner="asha", keep_paused=0),
         "mnist_exp, hyperband": maker(pruner="hyperband"),
         "mnist_exp, median": maker(pruner="median"),
         "mnist_exp, gp": maker(sampler="gp"),
         "mnist_exp, random": maker(sampler="random"),
-        "mnist_exp, random, asha": maker(sampler="random", pruner="asha"),
-        "mnist_exp, qmc, asha": maker(sampler="qmc", pruner="asha"),
+        "mnist_exp, random, no pruner": maker(sampler="random", pruner="none"),
+        "mnist_exp, qmc": maker(sampler="qmc"),
     }
 
 

@@ -147,7 +147,7 @@ def _searches(options: argparse.Namespace) -> Iterator[_Search]:
         names, range(options.repeats), options.tables, options.workers
     ):
         is_due = repeat < options.slow_repeats or not any(word in name for word in _SLOW)
-        if is_due and (name != replay_methods.RACED or tables[table].seeds > 1):
+        if is_due and (replay_methods.RACED not in name or tables[table].seeds > 1):
             yield _Search(table, tables[table].seeds, workers, name, repeat, options.budget)
 
 

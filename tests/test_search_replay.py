@@ -75,7 +75,7 @@ class Watched:
         return self.method.choose()
 
 
-METHODS = ["mnist_exp", "mnist_exp, seeds=3", "mnist_exp, asha", "Optuna TPE + Hyperband", "Optuna random"]
+METHODS = ["mnist_exp", "mnist_exp, seeds=3", "mnist_exp, no pruner", "Optuna TPE + Hyperband", "Optuna random"]
 
 
 def made(replay, name):
@@ -157,7 +157,7 @@ def test_incumbent_that_becomes_worse_again_was_not_close_for_good(replay, table
 
 
 def test_our_search_never_trains_a_point_twice_to_the_end(replay, table):
-    method = Watched(made(replay, "mnist_exp")(table, 2))
+    method = Watched(made(replay, "mnist_exp, no pruner")(table, 2))
     replay.replay_simulation.replay(method, table, 1, 20 * EPOCHS)
     ended = [cell for _, cell, epoch, _ in method.told if epoch == EPOCHS]
     assert len(ended) == len(set(ended))

@@ -133,7 +133,7 @@ class SweepSettings:
     budget_epochs: Count | None = None
     budget_s: Positive | None = None
     seed: Seed = 0
-    pruner: Literal["none", "asha", "hyperband", "median"] = "none"
+    pruner: Literal["none", "asha", "hyperband", "median"] | None = None
     prune_after: Count = 1
     keep_paused: Whole = 20
     finish_best: Whole = 0
@@ -153,6 +153,11 @@ class SweepSettings:
     job_timeout_s: Positive | None = None
     seeds: Count = 1
     dry_run: bool | Literal["jobs"] = False
+
+    @property
+    def prunes(self) -> bool:
+        """Whether poor trials are stopped early."""
+        return self.pruner not in (None, "none")
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def share_played(how: SweepSettings, epochs: int, rungs: Rungs | None = None) ->
     """
     import optuna
 
-    if how.pruner == "none":
+    if not how.prunes:
         return 1.0
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials, most = min(how.n_trials, _MOST_TRIALS), min(epochs, _MOST_EPOCHS)

@@ -101,7 +101,7 @@ def _add(search: Study, opened: "optuna.Study", run: StoredRun, params: dict[str
     from optuna.trial import create_trial
 
     epochs: dict[int, float] = {}
-    if len(search.directions) == 1 and (run.is_pruned or search.settings.pruner != "none"):
+    if len(search.directions) == 1 and (run.is_pruned or search.settings.prunes):
         epochs = run.history(objective)
     values: Sequence[float | None] = _values(search, run)
     if run.is_pruned:

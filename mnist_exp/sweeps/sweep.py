@@ -30,7 +30,7 @@ from mnist_exp.search.space import Space
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps import turns
 from mnist_exp.sweeps.calls import finish, paused_trials, reuse, tidy
-from mnist_exp.sweeps.calls.call import SweepCall, make_study, of_this_code
+from mnist_exp.sweeps.calls.call import SweepCall, as_it_began, make_study, of_this_code
 from mnist_exp.sweeps.calls.history import SweepHistory
 from mnist_exp.sweeps.launch import Launch, launching, work_of
 from mnist_exp.sweeps.outcome.leaderboard import Row
@@ -89,7 +89,8 @@ def sweep(
 def _show_plan(call: SweepCall, config: DictConfig, on_end: Listener | None) -> None:
     """Show what would be done, and what that would cost."""
     rows = [] if call.study else call.rows_of_grid(_peek(call))
-    preview.show_jobs(call.screen, rows, call.plan, call.how, call.start.words)
+    decided = call.study.settings if call.study is not None else None
+    preview.show_jobs(call.screen, rows, call.plan, call.how, call.start.words, decided)
     price = None
     if call.how.dry_run is True:
         if rows:
@@ -118,7 +119,6 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     config_dir = _config_dir(loader)
     space = _with_choices(space, arguments, how, config, config_dir, screen)
     rules.check(how, space, config.hydra.launcher)
-    rules.warn_of_unused(how, screen)
     is_search = rules.is_search(how, space)
     if is_search:
         rules.warn_of_lucky_seed(space, screen)
@@ -129,6 +129,8 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     made = plan.make(
         space, config_dir, config, is_search=is_search, together=how.together > 1, keep=how.dry_run is True
     )
+    study = make_study(made, how) if is_search else None
+    rules.warn_of_unused(how if study is None else study.settings, screen)
     if made.settings.tracking.store == "mlflow":  # Before the workers start.
         store.check(store.locate(made.settings.tracking.uri))
     rules.check_together(how, made.settings)
@@ -139,7 +141,6 @@ def _check(params: Mapping[str, Any], arguments: Sequence[str], config: DictConf
     )
     # Each call has its own folder: the one that Hydra names may have been used before.
     folder = Path(str(config.hydra.sweep.dir)).resolve() / "events" / f"{time.time_ns():x}"
-    study = make_study(made, how) if is_search else None
     of_options = defaults.words(config, made.space.keys)
     given = start.read(how, made, config) if is_search else Start()
     return SweepCall(how, made, study, config_dir, folder, screen, tuple(arguments), start=given, defaults=of_options)
@@ -223,7 +224,7 @@ def _opened(call: SweepCall) -> "tuple[SweepCall, optuna.Study | None, SweepHist
     if call.tracking.store == "mlflow":
         backlog.upload_waiting(call.tracking, call.screen.warn)
         history = SweepHistory(call.tracking)
-        call = of_this_code(call, history)
+        call = of_this_code(as_it_began(call, history), history)
     if opened is not None and call.study is not None and call.study is not study:
         storage.close(opened)
         opened = recovery.open_study(call, call.study)

@@ -17,10 +17,11 @@ from mnist_exp.search.study import Study
 from mnist_exp.sweeps.calls import reuse
 from mnist_exp.sweeps.calls.history import SweepHistory
 from mnist_exp.sweeps.outcome.leaderboard import Row
+from mnist_exp.sweeps.planning import rules
 from mnist_exp.sweeps.planning.identity import study_name, sweep_key
 from mnist_exp.sweeps.planning.plan import Plan
 from mnist_exp.sweeps.planning.start import Start
-from mnist_exp.tracking import run_folder, store
+from mnist_exp.tracking import names, run_folder, store
 from mnist_exp.tracking.runs import StoredRun
 
 
@@ -85,6 +86,22 @@ class SweepCall:
         return reuse.interrupted(earlier, self.tracking, self.how, self.changes)
 
 
+def as_it_began(call: SweepCall, history: SweepHistory) -> SweepCall:
+    """Return the call of a search that an earlier version began: where none was named, it had no pruner.
+
+    Args:
+        call: of a sweep.
+        history: of its experiment.
+    """
+    if call.study is None or call.how.pruner is not None or history.find_parent(call.key) is not None:
+        return call
+    before = dataclasses.replace(call, how=dataclasses.replace(call.how, pruner="none"))
+    parent = history.find_parent(before.key)
+    if parent is None or "sweep.pruner" in parent.tags.get(names.COMMAND, ""):
+        return call
+    return dataclasses.replace(before, study=make_study(call.plan, before.how, call.code))
+
+
 def of_this_code(call: SweepCall, history: SweepHistory) -> SweepCall:
     """Return the call with a search of its own for the user's own code as it is now.
 
@@ -128,4 +145,5 @@ def make_study(plan: Plan, how: SweepSettings, code: str = "") -> Study:
     address = str(storage.journal_file(address) or address)  # Jobs may have another working folder.
     metrics = (settings.objective, *([how.minimize_too] if how.minimize_too else []))
     space, epochs = plan.space, settings.trainer.epochs
-    return Study(name, address, space.axes, how, directions, epochs, folders, metrics, space.seeds, space.partly)
+    decided = rules.with_pruner(how, space, epochs)
+    return Study(name, address, space.axes, decided, directions, epochs, folders, metrics, space.seeds, space.partly)

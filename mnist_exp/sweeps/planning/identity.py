@@ -5,6 +5,7 @@ import time
 from mnist_exp.config.nested import digest
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.experiment.job_key import changed_options, job_key
+from mnist_exp.sweeps.planning import rules
 from mnist_exp.sweeps.planning.plan import Plan
 
 # These options are part of every search's key, in this order. The list is closed, as that of `job_key`: an option added
@@ -35,7 +36,8 @@ def sweep_key(made: Plan, how: SweepSettings, *, is_search: bool, code: str = ""
         (axis.key, axis.words, axis.values, *([axis.when.words] if axis.when is not None else []))
         for axis in made.space.axes
     ]
-    sampling = [getattr(how, name) for name in _ALWAYS]
+    decided = rules.with_pruner(how, made.space, made.settings.trainer.epochs)
+    sampling = [getattr(decided, name) for name in _ALWAYS]
     sampling[0] = how.sampler or "tpe"
     added = changed_options(how, known=(*_ALWAYS, *_WITHOUT_EFFECT))
     first = job_key(made.settings, made.data_sha256)

@@ -228,7 +228,7 @@ def facts(call: SweepCall) -> tuple[str, dict[str, Any], dict[str, str]]:
         **provenance.commit_tags(provenance.commit()),
     }
     if study is not None:
-        params |= {names.SAMPLER: call.how.sampler or "tpe", names.PRUNER: call.how.pruner}
+        params |= {names.SAMPLER: call.how.sampler or "tpe", names.PRUNER: study.settings.pruner}
         tags[names.STUDY] = study.name
         tags |= {names.FINISHES: call.finishes} if call.finishes else {}
         if plan.space.raced_from:

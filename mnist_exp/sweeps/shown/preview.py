@@ -8,12 +8,17 @@ from mnist_exp.experiment import own_code
 from mnist_exp.pricing.price import Price
 from mnist_exp.runtime.terminal import Screen
 from mnist_exp.sweeps.outcome.leaderboard import Row
-from mnist_exp.sweeps.planning import choices
+from mnist_exp.sweeps.planning import choices, rules
 from mnist_exp.sweeps.planning.plan import Plan
 
 
 def show_jobs(
-    screen: Screen, rows: Sequence[Row], plan: Plan, how: SweepSettings, start: Mapping[str, str] | None = None
+    screen: Screen,
+    rows: Sequence[Row],
+    plan: Plan,
+    how: SweepSettings,
+    start: Mapping[str, str] | None = None,
+    decided: SweepSettings | None = None,
 ) -> None:
     """Print the table of jobs; of a search, which has no jobs beforehand, its space.
 
@@ -23,14 +28,14 @@ def show_jobs(
         plan: of the sweep.
         how: the options `sweep.*`.
         start: what a search starts with, as `Start.words` has it.
+        decided: of a search, its options with the pruner that it has.
     """
     nothing_run = f"nothing was run (sweep.dry_run={wording.text(how.dry_run)})"
     if not rows:
-        pruner = "" if how.pruner == "none" else f", pruned by {how.pruner}"
         search = {
             "search": plan.space.words,
             **choices.rows(plan.space, are_counted=False),
-            "by": f"{how.sampler or 'tpe'}, seed {how.seed}, {how.n_trials} trials{pruner}",
+            "by": f"{rules.words_of_search(how, decided or how)}, {how.n_trials} trials",
             **(start or {}),
             "checked": f"the corners of the space; {nothing_run}",
         }

@@ -140,8 +140,8 @@ def _crew(config: DictConfig, work: Work) -> Crew | None:
 
 def _share(call: SweepCall, searches: Sequence[StoredRun]) -> tuple[float, str]:
     """Return which share of their epochs jobs are likely to have, and why not all."""
-    how, settings = call.how, call.plan.settings
-    if call.study is not None and how.pruner != "none":
+    settings = call.plan.settings
+    if call.study is not None and (how := call.study.settings).prunes:
         share = pruned.share_of_earlier(searches, how)
         if share is not None:
             return share, f"with {how.pruner}, as in earlier searches"

@@ -12,7 +12,7 @@ from mnist_exp.sweeps.calls.history import SweepHistory
 from mnist_exp.sweeps.outcome import configurations, leaderboard
 from mnist_exp.sweeps.outcome.leaderboard import Row
 from mnist_exp.sweeps.outcome.outcome import Outcome
-from mnist_exp.sweeps.planning import choices
+from mnist_exp.sweeps.planning import choices, rules
 from mnist_exp.sweeps.record import record
 from mnist_exp.sweeps.shown.spending import of as spending_of
 from mnist_exp.tracking import names, tracker
@@ -45,9 +45,8 @@ def announce(
     rows = {"sweep": jobs, **choices.rows(outcome.plan.space, are_counted=outcome.study is None)}
     rows["to do"] = ", ".join(to_do)
     if outcome.study:
-        how = outcome.how
-        pruner = "" if outcome.study.settings.pruner == "none" else f", pruned by {how.pruner}"
-        rows["search"] = f"{how.sampler or 'tpe'}, seed {how.seed}{pruner}; study {outcome.study.name}"
+        words = rules.words_of_search(outcome.how, outcome.study.settings)
+        rows["search"] = f"{words}; study {outcome.study.name}"
         rows |= start or {}
     if (spending := spending_of(outcome)) is not None:
         rows["budget"] = f"{spending.words} spent so far"

@@ -24,7 +24,7 @@ PINNED = [
     ),
     (
         ["model.filters=2,4"],
-        {"sampler": "random"},
+        {"sampler": "random", "pruner": "none"},  # Which was the default.
         "a5ca50cc08f4bcfb578bfa79eb82ed403f55ae4e18be8e6dd034bed16f7951ce",
         "mnist_exp-fe01c1a0c4b89b2b",
     ),

@@ -374,6 +374,30 @@ def test_option_of_a_pruner_without_one_is_told(capsys):
     assert capsys.readouterr().err == "warning: sweep.prune_after=5 has no effect without sweep.pruner\n"
 
 
+@pytest.mark.parametrize(
+    ("options", "swept", "epochs", "pruner"),
+    [
+        ({}, "seed=range(1,9)", 9, "asha"),
+        ({}, "seed=range(1,9)", 8, "none"),
+        ({"prune_after": 5}, "seed=range(1,9)", 9, "none"),
+        ({"prune_after": 5}, "seed=range(1,9)", 10, "asha"),
+        ({"seeds": 5}, "model.filters=2,4", 9, "asha"),
+        ({"sampler": "gp"}, "seed=range(1,9)", 9, "none"),
+        ({"minimize_too": "parameters"}, "seed=range(1,9)", 9, "none"),
+        ({}, "trainer.epochs=range(3,30)", 29, "none"),
+        ({"pruner": "median"}, "seed=range(1,9)", 3, "median"),
+        ({"pruner": "none"}, "seed=range(1,9)", 30, "none"),
+    ],
+)
+def test_long_trainings_are_pruned_unless_told_otherwise(options, swept, epochs, pruner):
+    how = SweepSettings(**options)
+    decided = rules.with_pruner(how, parse({}, [swept], how), epochs)
+    assert decided == dataclasses.replace(how, pruner=pruner)
+    assert ("sweep.pruner=none trains all" in rules.words_of_search(how, decided)) == (
+        pruner == "asha" and "pruner" not in options
+    )
+
+
 def test_search_over_the_seed_is_told_that_it_chooses_luck(capsys):
     rules.warn_of_lucky_seed(parse({}, ["seed=range(1,9)", "model.filters=2,4"], SweepSettings()), Screen())
     assert "chooses the luckiest one" in capsys.readouterr().err
