@@ -16,7 +16,7 @@ from mnist_exp.tracking.uploader import Uploader
 
 SMALL = ["data=mnist_5k", "data.limit=500", "data.validation=0.2", "model=mlp", "trainer.epochs=12"]
 ONE_BY_ONE = [*SMALL, "hydra.launcher.n_workers=1"]
-SEARCH = [*ONE_BY_ONE, "sweep.sampler=tpe", "sweep.n_trials=3", "optimizer.learning_rate=interval(0.0005,0.002)"]
+SEARCH = [*ONE_BY_ONE, "sweep.n_trials=3", "sweep.pruner=none", "optimizer.learning_rate=interval(0.0005,0.002)"]
 
 
 @pytest.fixture

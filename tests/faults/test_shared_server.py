@@ -244,7 +244,9 @@ def test_two_processes_share_a_search_without_repeats(server):
 
 
 def test_trial_of_a_killed_process_goes_to_the_other(server):
-    first, second = (search(server, "killed", "sweep.n_trials=3", "trainer.epochs=25") for _ in range(2))
+    first, second = (
+        search(server, "killed", "sweep.n_trials=3", "trainer.epochs=25", "sweep.pruner=none") for _ in range(2)
+    )
     wait_for(begun(2))
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
@@ -255,7 +257,9 @@ def test_trial_of_a_killed_process_goes_to_the_other(server):
 
 
 def test_search_survives_killed_servers(server):
-    search_of_all = search(server, "survives", "sweep.n_trials=4", "trainer.epochs=25", "hydra.launcher.n_workers=2")
+    search_of_all = search(
+        server, "survives", "sweep.n_trials=4", "trainer.epochs=25", "sweep.pruner=none", "hydra.launcher.n_workers=2"
+    )
     wait_for(begun(1))
     server.postgres.kill()
     time.sleep(3)

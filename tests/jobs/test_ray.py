@@ -114,7 +114,9 @@ def test_jobs_of_a_dead_node_restart_from_checkpoints(cluster):
 
 
 def test_search_loses_no_trial_when_a_node_dies(cluster):
-    sweep = cluster.sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=4", "trainer.epochs=12")
+    sweep = cluster.sweep(
+        "model.dropout=interval(0.1,0.6)", "sweep.n_trials=4", "trainer.epochs=12", "sweep.pruner=none"
+    )
     wait_for(lambda: len(with_checkpoints()) >= 2)
     cluster.kill_second_node()
     assert "4 done" in end_of(sweep)

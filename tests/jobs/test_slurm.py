@@ -198,7 +198,7 @@ def test_preempted_job_resumes_later(cluster):
 
 
 def test_search_resumes_the_trial_of_a_preempted_job(cluster):
-    running = sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=3", "trainer.epochs=20")
+    running = sweep("model.dropout=interval(0.1,0.6)", "sweep.n_trials=3", "trainer.epochs=20", "sweep.pruner=none")
     wait_for_epochs(running, 2)
     go_first(3)
     assert "3 done" in end_of(running)

@@ -167,7 +167,9 @@ def test_eight_workers_share_one_sqlite_store():
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="another host name needs root")
-@pytest.mark.parametrize("words", [["model.filters=1,2"], ["model.dropout=interval(0.1,0.5)", "sweep.n_trials=2"]])
+@pytest.mark.parametrize(
+    "words", [["model.filters=1,2"], ["model.dropout=interval(0.1,0.5)", "sweep.pruner=none", "sweep.n_trials=2"]]
+)
 def test_job_of_a_lost_machine_is_found_by_its_silent_heartbeat(words):
     sweep = [*SMALL, "trainer.epochs=60", "hydra.launcher.n_workers=1", *words]
     running = start(*sweep, wrap=["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"])

@@ -100,6 +100,7 @@ def test_lost_end_of_a_journal_costs_no_training():
 @pytest.mark.slow
 def test_interrupted_trial_of_a_damaged_journal_is_resumed():
     search = [*TINY, "trainer.epochs=60", "model.dropout=interval(0,0.6)", "sweep.n_trials=2", "data.limit=2000"]
+    search += ["sweep.pruner=none"]
     killed = Running("mnist_exp.run", *search)
     wait_for(lambda: list(Path("unfinished").glob("*/checkpoint-*")))
     os.kill(killed.process.pid, signal.SIGKILL)
