@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 
-from mnist_exp.evaluation.statistical_tests import CONFIDENCE
+from mnist_exp.evaluation.statistical_tests import CONFIDENCE, half_width
 
 _PLACES, _STEPS = 200, 300
 _NO_SPREAD = 1e-6  # relative to the largest value: equal accuracies differ by their rounding
@@ -87,13 +87,10 @@ def interval_of_shares(shares: Sequence[float], images: int) -> tuple[float, flo
         images: how many they are shares of.
     Source: Wilson 1927, JASA 22, 209–212; Zou & Donner 2008, Statistics in Medicine 27, 1693–1702.
     """
-    from scipy import special, stats
+    from scipy import stats
 
     mean = fmean(shares)
     of_images = stats.binomtest(round(mean * images), images).proportion_ci(CONFIDENCE, method="wilson")
-    of_seeds = 0.0
-    if len(shares) > 1:
-        quantile = float(special.stdtrit(len(shares) - 1, (1 + CONFIDENCE) / 2))
-        of_seeds = quantile * stdev(shares) / math.sqrt(len(shares))
+    of_seeds = half_width(shares) if len(shares) > 1 else 0.0
     low, high = (math.hypot(mean - end, of_seeds) for end in (of_images.low, of_images.high))
     return max(mean - low, 0.0), min(mean + high, 1.0)

@@ -120,13 +120,18 @@ class Discordance:
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % t-interval of the mean; None if there is one value only or if all are equal."""
-    shown = np.asarray(values, float)
-    if not _has_spread(shown):
+    if not _has_spread(np.asarray(values, float)):
         return None
-    from scipy import special
+    mean, half = float(np.mean(values)), half_width(values)
+    return mean - half, mean + half
 
-    half = special.stdtrit(len(shown) - 1, (1 + CONFIDENCE) / 2) * shown.std(ddof=1) / math.sqrt(len(shown))
-    return float(shown.mean() - half), float(shown.mean() + half)
+
+def half_width(values: Sequence[float]) -> float:
+    """Return half of the width of the 95 % t-interval of the mean of two values or more."""
+    from scipy import special  # Of scipy.stats the import alone takes most of a second.
+
+    quantile = special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)
+    return float(quantile * np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def compare(first: Values, second: Values) -> Comparison:

@@ -97,8 +97,11 @@ def opened(file: Path, tell: Callable[[str], None], *, reads_on: bool = False) -
     lock.acquire()
     lock.release()
     try:
-        storage = JournalStorage(JournalFileBackend(str(file), lock_obj=lock)) if known is None else known.storage
-        storage.get_all_studies()  # Reads what is new.
+        if known is None:
+            storage = JournalStorage(JournalFileBackend(str(file), lock_obj=lock))
+        else:
+            storage = known.storage
+            storage.get_all_studies()  # Reads what is new.
     except _NOT_OPTUNAS as error:
         _read.pop(file, None)
         raise _damaged(file, error) from error

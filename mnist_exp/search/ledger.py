@@ -23,7 +23,7 @@ class Ledger:
     """The trials of a study, as they were when it was last read: see `read`.
 
     `trials` are all of them; `open` those that wait or run; `ended` the numbers of those that ended with a result, or
-    were stopped early; `surpassed` of these the ones with which a later trial went on, and ended.
+    were stopped early.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Ledger:
         self._counted = 0
         self._tried: dict[tuple[Hashable, int | None], list[FrozenTrial]] = {}
         self.ended: list[int] = []
-        self.surpassed: set[int] = set()
+        self._surpassed: set[int] = set()
         self._last: dict[int, int] = {}
         self._by_value: list[tuple[float, int]] = []
         self._parts: dict[int, list[int]] = {}
@@ -82,7 +82,7 @@ class Ledger:
         One that goes on with an earlier one says nothing until it ends.
         """
         if trial.state.is_finished():
-            return trial.number not in self.surpassed
+            return trial.number not in self._surpassed
         return bool(self._last.get(attributes.number(trial), trial.number) == trial.number)
 
     def best(self, count: int, *, maximizes: bool) -> list[int]:
@@ -108,7 +108,7 @@ class Ledger:
                 self.ended.append(trial.number)
                 number = attributes.number(trial)
                 if (before := self._last.get(number)) is not None:
-                    self.surpassed.add(min(before, trial.number))
+                    self._surpassed.add(min(before, trial.number))
                 self._last[number] = max(before or 0, trial.number)
             if state == "COMPLETE":
                 bisect.insort(self._by_value, (trial.values[0], trial.number))

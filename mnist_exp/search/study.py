@@ -8,7 +8,7 @@ import contextlib
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -206,9 +206,7 @@ class Study:
             if self._is_repeat(study, known, kept, repeated):
                 repeated += 1
                 continue
-            if known.counted <= self.settings.n_trials and promoted_at(kept) is None:
-                return trial, overrides
-            if not self._is_too_many(before, kept):
+            if not self._is_too_many(known, kept):
                 return trial, overrides
             self.interrupt(study, kept, again=FIXED in kept.system_attrs and counts(kept))
 
@@ -231,15 +229,17 @@ class Study:
         repeats.end(study, trial, same)
         return True
 
-    def _is_too_many(self, before: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial.FrozenTrial") -> bool:
+    def _is_too_many(self, known: Ledger, trial: "optuna.trial.FrozenTrial") -> bool:
         """Tell whether other processes were quicker.
 
         Args:
-            before: all trials of lower numbers.
+            known: all trials.
             trial: that this process has started.
         """
+        before = known.trials[: trial.number]
         if (epoch := promoted_at(trial)) is None:
-            return sum(map(counts, before)) >= self.settings.n_trials
+            most = self.settings.n_trials
+            return known.counted > most and sum(map(counts, before)) >= most
         if not pausing.is_kept(self.unfinished, begun_run(trial)) and FIXED not in trial.system_attrs:
             return True  # Its checkpoint was just removed.
         same = [each for each in before if number(each) == number(trial) and not is_interrupted(each)]
