@@ -1,8 +1,9 @@
 """Which trials of a search go on at a rung: asynchronous successive halving with trials that are paused (ASHA).
 
-A rung is a number of epochs: `first`, 3 times that, 9 times that, …, below the last epoch. A trial that reaches a rung
-goes on if it is among the best third of all that have reached it so far. If not, it is paused there, and it is promoted
-once it is among the best third after all, since more trials came.
+A rung is a number of epochs: `first`, 3 times that, 9 times that, …, while a third of a trial's epochs or more are
+still to come; to pause it for less saves nothing. A trial that reaches a rung goes on if it is among the best third of
+all that have reached it so far. If not, it is paused there, and it is promoted once it is among the best third after
+all, since more trials came.
 
 Nothing is remembered: who is to be promoted follows from the trials' values alone, so any number of processes decide
 alike. Nothing here knows of Optuna, a disk or a training, so recorded curves can be replayed with it.
@@ -60,9 +61,9 @@ class Rungs:
 
     @property
     def at(self) -> tuple[int, ...]:
-        """The number of epochs of each rung."""
+        """The number of epochs of each rung; the first is always one, if any epochs come after it."""
         found, epoch = [], self.first
-        while epoch < self.epochs:
+        while epoch < self.epochs and (not found or FACTOR * (self.epochs - epoch) >= self.epochs):
             found.append(epoch)
             epoch *= FACTOR
         return tuple(found)

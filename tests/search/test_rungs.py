@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,3 +103,21 @@ def test_those_nearest_to_a_promotion_come_first():
     trials += [Standing(6, {1: 9.0, 2: 9.0, 3: 5.0}, is_paused=True), Standing(7, {1: 8.0, 2: 8.0, 3: 8.0})]
     assert [trial.number for trial in rungs.nearest_first(trials)] == [5, 4, 6, 3, 2, 1, 0]
     assert rungs.at == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "epochs", "at"),
+    [
+        (1, 9, (1, 3)),
+        (1, 10, (1, 3)),  # not 9: one epoch is left then
+        (1, 13, (1, 3)),
+        (1, 14, (1, 3, 9)),
+        (1, 27, (1, 3, 9)),
+        (1, 4, (1,)),
+        (1, 2, (1,)),
+        (3, 4, (3,)),  # asked for by sweep.prune_after=3
+        (4, 4, ()),
+    ],
+)
+def test_no_trial_waits_shortly_before_its_end(first, epochs, at):
+    assert Rungs(first, epochs, maximizes=True).at == at
