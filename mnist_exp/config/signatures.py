@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pydantic
 
@@ -42,6 +42,23 @@ _ANNOTATION_NAMES: dict[str, Any] = {
     **{kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)},
     **{name: getattr(typing, name) for name in ("Any", "Annotated", "Literal", "Optional", "Union")},
 }
+# Whose names an annotation may use; they are imported here anyway, or cost next to nothing.
+_TYPE_MODULES = (
+    "annotated_types",
+    "collections.abc",
+    "mnist_exp.config.fields",
+    "pydantic",
+    "typing",
+    "typing_extensions",
+)
+_ALIASED = (
+    ast.Subscript,
+    ast.Name,
+    ast.Attribute,
+    ast.BinOp,
+    ast.Constant,
+)  # of such a form are types, and their limits
+_MOST_STEPS = 8  # from file to file, and from alias to alias
 
 
 @dataclass(frozen=True)
@@ -100,14 +117,16 @@ def from_source(target: str) -> Signature | None:
     found = _find(target.split("."), depth=0)
     if found is None:
         return None
-    node, _ = found
+    node, module = found
     if isinstance(node, ast.FunctionDef):
-        return _signature(node.args, ast.get_docstring(node), skip_first=False, is_class=False)
+        return _signature(node.args, ast.get_docstring(node), module, is_class=False)
+    if not isinstance(node, ast.ClassDef):
+        return None
     constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
     if constructor is None:
         return None
     docstring = ast.get_docstring(constructor) or ast.get_docstring(node)
-    return _signature(constructor.args, docstring, skip_first=True, is_class=True)
+    return _signature(constructor.args, docstring, module, is_class=True)
 
 
 def module_exists(dotted: str) -> bool:
@@ -118,8 +137,23 @@ def module_exists(dotted: str) -> bool:
         return False
 
 
-def _find(parts: list[str], depth: int) -> tuple[ast.FunctionDef | ast.ClassDef, Path] | None:
-    if depth > 8 or not module_exists(parts[0]):
+class _Module(NamedTuple):
+    """A file of source: its dotted name in parts, and what stands in it."""
+
+    path: Path
+    parts: list[str]
+    body: list[ast.stmt]
+
+    def full_name(self, node: ast.ImportFrom) -> list[str]:
+        """Return the dotted name, in parts, of the module that a line imports from."""
+        package = self.parts if self.path.name == "__init__.py" else self.parts[:-1]
+        base = package[: len(package) - node.level + 1] if node.level else []
+        return [*base, *(node.module.split(".") if node.module else [])]
+
+
+def _find(parts: list[str], depth: int) -> tuple[ast.stmt, _Module] | None:
+    """Return the statement that defines a function, a class or another name of a module, and that module."""
+    if depth > _MOST_STEPS or not module_exists(parts[0]):
         return None
     spec = importlib.util.find_spec(parts[0])
     assert spec is not None
@@ -145,44 +179,57 @@ def _submodule(path: Path, name: str) -> Path | None:
     return None
 
 
-def _find_in(
-    path: Path, module: list[str], name: str, depth: int
-) -> tuple[ast.FunctionDef | ast.ClassDef, Path] | None:
+def _find_in(path: Path, parts: list[str], name: str, depth: int) -> tuple[ast.stmt, _Module] | None:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        module = _Module(path, parts, ast.parse(path.read_text(encoding="utf-8")).body)
     except (SyntaxError, UnicodeDecodeError, OSError):
         return None
-    for node in tree.body:
+    return _defined(name, module, depth)
+
+
+def _defined(name: str, module: _Module, depth: int) -> tuple[ast.stmt, _Module] | None:
+    for node in module.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return node, path
+            return node, module
+        if name in _names_given_in(node):
+            return node, module
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
-                    package = module if path.name == "__init__.py" else module[:-1]
-                    base = package[: len(package) - node.level + 1] if node.level else []
-                    source = [*base, *(node.module.split(".") if node.module else [])]
-                    return _find([*source, alias.name], depth + 1)
+                    return _find([*module.full_name(node), alias.name], depth + 1)
     return None
 
 
-def _signature(arguments: ast.arguments, docstring: str | None, *, skip_first: bool, is_class: bool) -> Signature:
-    named = dict(_parameters(arguments))
-    if skip_first and named:
+def _names_given_in(node: ast.stmt) -> set[str]:
+    """Return the names that a statement gives a value: `Width = …`, `Width: TypeAlias = …` or `type Width = …`."""
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        targets = [node.target]
+    elif type(node).__name__ == "TypeAlias":  # From Python 3.12.
+        targets = [node.name]  # type: ignore[attr-defined]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _signature(arguments: ast.arguments, docstring: str | None, module: _Module, *, is_class: bool) -> Signature:
+    named = dict(_parameters(arguments, module))
+    if is_class and named:
         del named[next(iter(named))]
-    positional = tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args))[skip_first:]
+    positional = tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args))[is_class:]
     return Signature(named, is_class, arguments.kwarg is not None, positional, docstring or "")
 
 
-def _parameters(arguments: ast.arguments) -> Iterator[tuple[str, Parameter]]:
+def _parameters(arguments: ast.arguments, module: _Module) -> Iterator[tuple[str, Parameter]]:
     positional = [*arguments.posonlyargs, *arguments.args]
     missing: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
     for argument, default in zip(positional, [*missing, *arguments.defaults], strict=True):
-        yield argument.arg, _parameter(argument, default)
+        yield argument.arg, _parameter(argument, default, module)
     for argument, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        yield argument.arg, _parameter(argument, keyword_default)
+        yield argument.arg, _parameter(argument, keyword_default, module)
 
 
-def _parameter(argument: ast.arg, default: ast.expr | None) -> Parameter:
+def _parameter(argument: ast.arg, default: ast.expr | None, module: _Module) -> Parameter:
     value: Any = REQUIRED
     if default is not None:
         try:
@@ -193,13 +240,41 @@ def _parameter(argument: ast.arg, default: ast.expr | None) -> Parameter:
         guess = type(value) if isinstance(value, bool | float | str) else Any
         return Parameter(guess, value)
     try:
-        # The text comes from Keras or from a module that the user trusts and that will be imported to train.
-        code = compile(ast.Expression(argument.annotation), "<annotation>", "eval")
-        annotation = eval(code, dict(_ANNOTATION_NAMES))  # noqa: S307
+        annotation = _evaluated(argument.annotation, module, depth=0)
         # Pydantic would run the text of a quoted one.
         return Parameter(annotation if _is_usable(annotation) else Any, value)
     except Exception:
         return Parameter(Any, value)
+
+
+def _evaluated(expression: ast.expr, module: _Module, depth: int) -> Any:
+    """Return the value of an annotation, whose names may be aliases of the module or of another one.
+
+    Raises: NameError, or whatever the expression raises, where it cannot be told without running the module.
+    """
+    names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
+    known = {name: _value_of(name, module, depth) for name in names}
+    # The text comes from Keras or from a module that the user trusts and that will be imported to train.
+    code = compile(ast.Expression(expression), "<annotation>", "eval")
+    return eval(code, {"__builtins__": {}} | known)  # noqa: S307
+
+
+def _value_of(name: str, module: _Module, depth: int) -> Any:
+    if name in _ANNOTATION_NAMES:
+        return _ANNOTATION_NAMES[name]
+    for node in module.body:
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            if (alias.asname or alias.name) != name:
+                continue
+            if isinstance(node, ast.Import) and alias.name in _TYPE_MODULES:
+                return importlib.import_module(alias.name)
+            if isinstance(node, ast.ImportFrom) and (source := ".".join(module.full_name(node))) in _TYPE_MODULES:
+                return getattr(importlib.import_module(source), alias.name)
+    found = _defined(name, module, depth)
+    value = getattr(found[0], "value", None) if found else None
+    if found is None or depth > _MOST_STEPS or not isinstance(value, _ALIASED):
+        raise NameError(name)
+    return _evaluated(value, found[1], depth + 1)
 
 
 def _is_usable(annotation: Any) -> bool:

@@ -62,7 +62,8 @@ class Rungs:
     @property
     def at(self) -> tuple[int, ...]:
         """The number of epochs of each rung; the first is always one, if any epochs come after it."""
-        found, epoch = [], self.first
+        found: list[int] = []
+        epoch = self.first
         while epoch < self.epochs and (not found or FACTOR * (self.epochs - epoch) >= self.epochs):
             found.append(epoch)
             epoch *= FACTOR

@@ -219,6 +219,41 @@ def test_annotations_of_a_users_builder_are_checked(package, annotation, good, b
     assert problem.startswith(f"model.a={wording.show(bad)} is not allowed: it must be ")
 
 
+ALIAS = "from pydantic import Field\nfrom typing import Annotated\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"nets": ALIAS + "Width = Annotated[int, Field(ge=1)]"},
+        {"nets": ALIAS + "LEAST = 1\nWidth = Annotated[int, Field(ge=LEAST)]"},
+        {"nets": ALIAS + "Size = Annotated[int, Field(ge=1)]\nWidth = Size | None"},
+        {"nets": "import typing\nfrom annotated_types import Ge\nWidth: typing.Any = typing.Annotated[int, Ge(1)]"},
+        {"nets": "import typing as t, pydantic as p\nWidth = t.Annotated[int, p.Field(ge=1)]"},
+        {"nets": "from pydantic import PositiveInt as Width"},
+        {"nets": "from mnist_exp.config.fields import Count as Width"},
+        {"nets": "from .kinds import Size as Width", "kinds": ALIAS + "Size = Annotated[int, Field(ge=1)]"},
+        {"nets": "from PACKAGE.kinds import Width", "kinds": "from pydantic import PositiveInt\nWidth = PositiveInt"},
+    ],
+    ids=["alias", "limit", "of_an_alias", "annotated", "modules", "pydantic", "ours", "another_file", "absolute"],
+)
+def test_named_types_of_a_users_builder_are_checked(package, files):
+    files["nets"] += "\ndef net(input_shape, classes, *, a: Width = 2, b: list[Width] = [2]): ..."
+    name = package(**files)
+    section = {"_target_": f"{name}.nets.net"}
+    assert components.check("model", section | {"a": 1, "b": [3]}, (name,))[1] == []
+    assert len(components.check("model", section | {"a": 0, "b": [0]}, (name,))[1]) == 2
+
+
+@pytest.mark.parametrize(
+    "alias",
+    ["Width = Width", "Width = Size\nSize = Width", "Width = make()", "from .absent import Width", "Width: int"],
+)
+def test_a_named_type_that_cannot_be_read_allows_anything(package, alias):
+    name = package(nets=f"{alias}\ndef net(input_shape, classes, a: Width = 1): ...")
+    assert components.check("model", {"_target_": f"{name}.nets.net", "a": "x"}, (name,))[1] == []
+
+
 def test_accepts_any_allows_undeclared_arguments(package):
     given = "input_shape, classes, *, a: int = 1"
     name = package(nets=f"def net({given}, **rest): ...\ndef strict({given}): ...")
