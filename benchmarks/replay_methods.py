@@ -17,7 +17,7 @@ from replay_simulation import Method, Training, Trainings
 from replay_space import PART, Parameter, Space
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search import attributes, budget, distributions, race
+from mnist_exp.search import attributes, budget, distributions, ledger, race
 from mnist_exp.search import seeds as raced_seeds
 from mnist_exp.search import space as swept
 from mnist_exp.search import study as search_study
@@ -137,7 +137,7 @@ class Ours:
         _fill(self._opened, points, curves, {axis.key: distributions.of(axis) for axis in self._search.axes})
 
     def _best_of_final(self) -> int | None:
-        done = raced_seeds.of_study(self._opened, self._seeds).done
+        done = raced_seeds.of_study(self._opened, ledger.read(self._opened), self._seeds).done
         needed = race.seeds_of_final([len(values) for values in done.values()])
         means = {point: fmean(values.values()) for point, values in done.items() if len(values) >= needed}
         if not means:

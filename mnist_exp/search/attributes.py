@@ -1,5 +1,6 @@
 """What this package notes in Optuna's trials: whose they are, their run, and which earlier trial they go on with."""
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from mnist_exp.tracking import names
@@ -58,6 +59,11 @@ def promoted_at(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> int | None:
 def is_promoted(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> bool:
     """Tell whether a trial goes on, or went on, with one that was paused."""
     return PROMOTED in trial.user_attrs and INTERRUPTED not in trial.user_attrs
+
+
+def point(trial: "optuna.trial.FrozenTrial") -> Hashable:
+    """Return the values of a trial; of one that waits, those it will have."""
+    return tuple(sorted((trial.params or trial.system_attrs.get(FIXED, {})).items()))
 
 
 def counts(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> bool:

@@ -11,7 +11,7 @@ looks before it starts a trial. Trials that run end, and one starts only while
 Results of earlier sweeps, and jobs that were done before, cost nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,10 @@ class Spent:
     epochs: int = 0
     seconds: float = 0.0
 
+    def __add__(self, other: "Spent") -> "Spent":
+        """Return what both have spent."""
+        return Spent(self.epochs + other.epochs, self.seconds + other.seconds)
+
     def has_reached(self, how: SweepSettings) -> bool:
         """Tell whether the budget is spent."""
         return (how.budget_epochs is not None and self.epochs >= how.budget_epochs) or (
@@ -50,32 +54,30 @@ def note_epoch(trial: "optuna.Trial", seconds: float) -> None:
     trial.set_user_attr(SPENT, [epochs + 1, so_far + seconds])
 
 
-def spent(trials: "Sequence[optuna.trial.FrozenTrial]") -> Spent:
+def spent(trials: "Iterable[optuna.trial.FrozenTrial]") -> Spent:
     """Return what trials have spent so far."""
-    each = [_of(trial) for trial in trials]
-    return Spent(sum(one.epochs for one in each), sum(one.seconds for one in each))
+    return sum(map(of, trials), Spent())
 
 
-def state(trials: "Sequence[optuna.trial.FrozenTrial]", how: SweepSettings, epochs: int) -> State:
+def state(now: Spent, running: "Iterable[optuna.trial.FrozenTrial]", how: SweepSettings, epochs: int) -> State:
     """Tell whether one more trial may start: now, perhaps once others have ended, or not at all.
 
     Args:
-        trials: of the study; those before the one that is to start.
+        now: what is spent.
+        running: trials that may still spend.
         how: the options `sweep.*`.
         epochs: of the longest trial.
     """
-    if how.budget_epochs is None and how.budget_s is None:
-        return "open"
-    now = spent(trials)
     if now.has_reached(how):
         return "over"
     if how.budget_epochs is None:
         return "open"
-    reserved = sum(_left(trial, epochs) for trial in trials if trial.state.name == "RUNNING")
+    reserved = sum(_left(trial, epochs) for trial in running)
     return "open" if now.epochs + reserved < how.budget_epochs else "wait"
 
 
-def _of(trial: "optuna.trial.FrozenTrial") -> Spent:
+def of(trial: "optuna.trial.FrozenTrial") -> Spent:
+    """Return what one trial has spent so far."""
     if SPENT in trial.user_attrs:
         epochs, seconds = trial.user_attrs[SPENT]
         return Spent(int(epochs), float(seconds))

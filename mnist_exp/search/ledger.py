@@ -5,11 +5,11 @@ most of the time of an ask, in each process and for each trial (benchmarks/repla
 """
 
 import bisect
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from mnist_exp.search import attributes, groups
+from mnist_exp.search import attributes, budget, groups
 from mnist_exp.search.groups import Group
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Ledger:
         self._parts: dict[int, list[int]] = {}
         self._groups: dict[int, Group] = {}
         self._changed: dict[int, None] = {}
+        self._spent = budget.Spent()
+        self._results: dict[Hashable, dict[int | None, float]] = {}
+        self._lost: set[tuple[Hashable, int | None]] = set()
 
     @property
     def started(self) -> int:
@@ -50,6 +53,32 @@ class Ledger:
     def counted(self) -> int:
         """How many trials count, begun or not."""
         return self._counted + sum(attributes.counts(each) for each in self.open)
+
+    @property
+    def counted_ended(self) -> int:
+        """How many trials count and have ended."""
+        return self._counted
+
+    def spent(self, before: int | None = None) -> budget.Spent:
+        """Return what all trials have spent so far, or those before a number."""
+        later = budget.spent(self.trials[before:] if before is not None else ())
+        now = self._spent + budget.spent(self.open)
+        return budget.Spent(now.epochs - later.epochs, now.seconds - later.seconds)
+
+    def running(self, before: int | None = None) -> "list[FrozenTrial]":
+        """Return the trials that run, or those before a number."""
+        some = self.open if before is None else [each for each in self.open if each.number < before]
+        return [each for each in some if each.state.name == "RUNNING"]
+
+    @property
+    def results(self) -> Mapping[Hashable, Mapping[int | None, float]]:
+        """Of each point its first objective by seed; the seed is None where a trial names none."""
+        return self._results
+
+    @property
+    def lost(self) -> Set[tuple[Hashable, int | None]]:
+        """Pairs of point and seed of which a trial ended without a result; another one may have one."""
+        return self._lost
 
     def tried(self, like: "optuna.Trial | FrozenTrial") -> "list[FrozenTrial]":
         """Return the trials of lower numbers that have the values and the seed of this one, and were not given back."""
@@ -104,6 +133,8 @@ class Ledger:
                 self.open.append(trial)
                 continue
             self._counted += attributes.counts(trial)
+            self._spent += budget.of(trial)
+            self._note_result(trial)
             if (state := trial.state.name) != "FAIL":
                 self.ended.append(trial.number)
                 number = attributes.number(trial)
@@ -114,6 +145,15 @@ class Ledger:
                 bisect.insort(self._by_value, (trial.values[0], trial.number))
             if trial.params and not attributes.is_interrupted(trial) and attributes.FROM not in trial.user_attrs:
                 self._tried.setdefault(_key(trial), []).append(trial)
+
+    def _note_result(self, trial: "FrozenTrial") -> None:
+        if not attributes.counts(trial) and not attributes.is_promoted(trial):
+            return
+        point, seed = attributes.point(trial), trial.user_attrs.get(attributes.SEED)
+        if trial.state.name == "COMPLETE":
+            self._results.setdefault(point, {})[seed] = float(trial.values[0])
+        else:
+            self._lost.add((point, seed))
 
 
 def read(study: "optuna.Study") -> Ledger:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.runtime import processes
-from mnist_exp.search import attributes, distributions, pausing, seeds
+from mnist_exp.search import attributes, distributions, ledger, pausing, seeds
 from mnist_exp.search.groups import Group
 from mnist_exp.search.ledger import Ledger
 from mnist_exp.search.rungs import Rungs
@@ -87,10 +87,12 @@ def another_seed(now: Situation) -> "optuna.Trial | None":
     """Try a promising point with another seed."""
     if not now.has_room or not now.seeds:
         return None
+    known = now.known
     # One may wait already, whose process was stopped before it began.
-    while waiting := seeds.waiting(now.study) or seeds.queued(now.study, now.seeds, now.settings):
+    while waiting := seeds.waiting(known) or seeds.queued(now.study, known, now.seeds, now.settings):
         if (trial := _taken(now, waiting)) is not None:
             return trial
+        known = ledger.read(now.study)
     return None
 
 

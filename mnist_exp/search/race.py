@@ -11,11 +11,12 @@ one step at a time as in ASHA (Li et al. 2020, arXiv:1810.05934), with seeds as 
 import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 
 FINALISTS = 2
+Seed = int | None
 _OF = 3  # One of so many goes on.
 
 
@@ -24,20 +25,20 @@ class Race:
     """What is known of the points of a search.
 
     Args:
-        seeds: that a point may get, in this order.
+        seeds: that a point may get, in this order; None stands for the first, where it need not be named.
         done: of each point, the values by seed.
         open: pairs of point and seed that are being tried.
         lost: pairs of point and seed that gave no value, as they failed or were pruned.
         maximizes: whether more is better.
     """
 
-    seeds: Sequence[int]
-    done: Mapping[Hashable, Mapping[int, float]]
-    open: frozenset[tuple[Hashable, int]] = frozenset()
-    lost: frozenset[tuple[Hashable, int]] = frozenset()
+    seeds: Sequence[Seed]
+    done: Mapping[Hashable, Mapping[Seed, float]]
+    open: Set[tuple[Hashable, Seed]] = frozenset()
+    lost: Set[tuple[Hashable, Seed]] = frozenset()
     maximizes: bool = True
 
-    def next(self, budget: int, left: int) -> tuple[Hashable, int] | None:
+    def next(self, budget: int, left: int) -> tuple[Hashable, Seed] | None:
         """Return the point and the seed that a free worker takes; None if a new point is due.
 
         Half of the trials at least are new points. After that, new points come as long as enough trials are left for
@@ -59,7 +60,7 @@ class Race:
         sizes = sizes_of(points, len(self.seeds))
         return sum(max(size - self._begun(seed), 0) for size, seed in zip(sizes[1:], self.seeds[1:], strict=True))
 
-    def _promoted(self, points: int) -> tuple[Hashable, int] | None:
+    def _promoted(self, points: int) -> tuple[Hashable, Seed] | None:
         sizes = sizes_of(points, len(self.seeds))
         for place, (size, more) in enumerate(itertools.pairwise(sizes)):
             seed, following = self.seeds[place], self.seeds[place + 1]
@@ -75,7 +76,7 @@ class Race:
                     return point, following
         return None
 
-    def _ahead(self) -> tuple[Hashable, int] | None:
+    def _ahead(self) -> tuple[Hashable, Seed] | None:
         """Return the next seed of the most promising point, where no step of the race is due yet."""
         for place in range(len(self.seeds) - 1, 0, -1):
             for point in self._ranked(place):
@@ -91,14 +92,14 @@ class Race:
                  if all(s in values for s in seeds)}  # fmt: skip
         return sorted(means, key=lambda point: -means[point] if self.maximizes else means[point])
 
-    def _begun(self, seed: int) -> int:
+    def _begun(self, seed: Seed) -> int:
         done = sum(seed in values for values in self.done.values())
         return done + self._count(self.open, seed) + self._count(self.lost, seed)
 
-    def _has(self, point: Hashable, seed: int) -> bool:
+    def _has(self, point: Hashable, seed: Seed) -> bool:
         return seed in self.done.get(point, ()) or (point, seed) in self.open or (point, seed) in self.lost
 
-    def _count(self, pairs: frozenset[tuple[Hashable, int]], seed: int) -> int:
+    def _count(self, pairs: Set[tuple[Hashable, Seed]], seed: Seed) -> int:
         return sum(of == seed for _, of in pairs)
 
 

@@ -4,79 +4,69 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search import attributes, budget
+from mnist_exp.search import attributes, ledger
+from mnist_exp.search.ledger import Ledger
 from mnist_exp.search.race import Race
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
 
-def waiting(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
+def waiting(known: Ledger) -> "FrozenTrial | None":
     """Return a trial with another seed that no process has begun; None if there is none."""
-    from optuna.trial import TrialState
-
-    found = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return next((trial for trial in found if attributes.SEED in trial.user_attrs), None)
+    return next((trial for trial in _waiting(known) if attributes.SEED in trial.user_attrs), None)
 
 
-def queued(study: "optuna.Study", seeds: Sequence[int], how: SweepSettings) -> "optuna.trial.FrozenTrial | None":
+def queued(study: "optuna.Study", known: Ledger, seeds: Sequence[int], how: SweepSettings) -> "FrozenTrial | None":
     """Queue the next step of the race, and return its trial; None if a new point is due.
 
     Args:
         study: opened.
+        known: its trials.
         seeds: that a point may be tried with, in this order.
         how: the options `sweep.*`.
     """
-    trials = study.get_trials(deepcopy=False)
-    if any(trial.state.name == "WAITING" and attributes.SEED not in trial.user_attrs for trial in trials):
+    if any(attributes.SEED not in trial.user_attrs for trial in _waiting(known)):
         return None  # A point that was asked for goes before the race.
-    begun = sum(trial.state.name != "WAITING" and attributes.counts(trial) for trial in trials)
-    total = max(_total(trials, how), begun)
-    step = of_study(study, seeds).next(total, total - begun)
+    begun = known.started
+    total = max(_total(known, how), begun)
+    step = of_study(study, known, seeds).next(total, total - begun)
     if step is None:
         return None
     point, seed = step
-    study.enqueue_trial(dict(_values(trials, point)), user_attrs={attributes.SEED: seed})
-    return waiting(study)
+    named = {} if seed is None else {attributes.SEED: seed}
+    study.enqueue_trial(dict(_values(known, point)), user_attrs=named)
+    return waiting(ledger.read(study))
 
 
-def of_study(study: "optuna.Study", seeds: Sequence[int]) -> Race:
+def of_study(study: "optuna.Study", known: Ledger, seeds: Sequence[int]) -> Race:
     """Return the race as it stands.
 
     Args:
         study: opened.
+        known: its trials.
         seeds: that a point may be tried with, in this order.
     """
-    done: dict[Hashable, dict[int, float]] = {}
-    begun: set[tuple[Hashable, int]] = set()
-    lost: set[tuple[Hashable, int]] = set()
-    for trial in study.get_trials(deepcopy=False):
-        if not attributes.counts(trial) and not attributes.is_promoted(trial):
-            continue
-        seed, point = seed_of(trial, seeds), point_of(trial)
-        if trial.state.name == "COMPLETE":
-            done.setdefault(point, {})[seed] = float(trial.values[0])
-        elif trial.state.is_finished():
-            lost.add((point, seed))
-        elif trial.params or attributes.SEED in trial.user_attrs:  # Not one that is just being drawn.
-            begun.add((point, seed))
+    begun = {
+        (attributes.point(trial), trial.user_attrs.get(attributes.SEED))
+        for trial in known.open
+        if attributes.counts(trial) or attributes.is_promoted(trial)
+        if trial.params or attributes.SEED in trial.user_attrs  # Not one that is just being drawn.
+    }
+    done = known.results
     begun = {(point, seed) for point, seed in begun if seed not in done.get(point, ())}
-    lost = {(point, seed) for point, seed in lost - begun if seed not in done.get(point, ())}
-    maximizes = study.directions[0].name == "MAXIMIZE"
-    return Race(seeds, done, frozenset(begun), frozenset(lost), maximizes)
+    lost = {(point, seed) for point, seed in known.lost - begun if seed not in done.get(point, ())}
+    # Trials do not name the first seed.
+    return Race((None, *seeds[1:]), done, begun, lost, study.directions[0].name == "MAXIMIZE")
 
 
-def seed_of(trial: "optuna.Trial | optuna.trial.FrozenTrial", seeds: Sequence[int]) -> int:
+def seed_of(trial: "optuna.Trial | FrozenTrial", seeds: Sequence[int]) -> int:
     """Return the seed of a trial: the first, unless it names another."""
     return int(trial.user_attrs.get(attributes.SEED, seeds[0]))
 
 
-def point_of(trial: "optuna.trial.FrozenTrial") -> Hashable:
-    """Return the values of a trial; of one that waits, those it will have."""
-    return tuple(sorted((trial.params or trial.system_attrs.get(attributes.FIXED, {})).items()))
-
-
-def is_taken(earlier: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial.FrozenTrial") -> bool:
+def is_taken(earlier: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
     """Tell whether an earlier trial tries the same point with the same other seed: another process was quicker."""
     seed = trial.user_attrs.get(attributes.SEED)
     return (
@@ -85,22 +75,25 @@ def is_taken(earlier: "Sequence[optuna.trial.FrozenTrial]", trial: "optuna.trial
         and any(
             other.user_attrs.get(attributes.SEED) == seed
             and attributes.counts(other)
-            and point_of(other) == point_of(trial)
+            and attributes.point(other) == attributes.point(trial)
             for other in earlier
         )
     )
 
 
-def _total(trials: "Sequence[optuna.trial.FrozenTrial]", how: SweepSettings) -> int:
+def _waiting(known: Ledger) -> "list[FrozenTrial]":
+    return [trial for trial in known.open if trial.state.name == "WAITING"]
+
+
+def _total(known: Ledger, how: SweepSettings) -> int:
     """Return how many trials there will be, as far as those tell that have ended and spent of the budget."""
-    ended = sum(trial.state.is_finished() and attributes.counts(trial) for trial in trials)
-    spent = budget.spent(trials)
+    spent = known.spent()
     totals = [how.n_trials]
     for limit, of in ((how.budget_epochs, spent.epochs), (how.budget_s, spent.seconds)):
         if limit is not None and of > 0:
-            totals.append(int(ended * limit / of))
+            totals.append(int(known.counted_ended * limit / of))
     return min(totals)
 
 
-def _values(trials: "Sequence[optuna.trial.FrozenTrial]", point: Hashable) -> dict[str, object]:
-    return next(trial.params for trial in trials if trial.params and point_of(trial) == point)
+def _values(known: Ledger, point: Hashable) -> dict[str, object]:
+    return next(trial.params for trial in known.trials if trial.params and attributes.point(trial) == point)

@@ -181,7 +181,7 @@ class Study:
         repeated = 0
         while True:
             known = ledger.read(study)
-            now = budget.state(known.trials, self.settings, self.epochs)
+            now = self._budget(known)
             if now == "over" or (now == "wait" and is_over()):
                 return None
             if now == "wait":
@@ -200,7 +200,7 @@ class Study:
             if seeds.is_taken(before, kept):
                 self.interrupt(study, kept, again=False)
                 continue
-            if budget.state(before, self.settings, self.epochs) != "open":
+            if self._budget(known, before=trial.number) != "open":
                 self.interrupt(study, kept)  # Another process was quicker; it is for whoever comes next.
                 continue
             if self._is_repeat(study, known, kept, repeated):
@@ -209,6 +209,9 @@ class Study:
             if not self._is_too_many(known, kept):
                 return trial, overrides
             self.interrupt(study, kept, again=FIXED in kept.system_attrs and counts(kept))
+
+    def _budget(self, known: Ledger, before: int | None = None) -> budget.State:
+        return budget.state(known.spent(before), known.running(before), self.settings, self.epochs)
 
     def _is_repeat(self, study: "optuna.Study", known: Ledger, trial: "optuna.trial.FrozenTrial", so_far: int) -> bool:
         """End a trial that would only give what an earlier one gives, and tell whether another is to be asked for.
@@ -308,7 +311,7 @@ class Study:
 
     def is_spent(self, study: "optuna.Study") -> bool:
         """Tell whether the budget is spent, so that no trial may start or go on."""
-        return budget.state(study.get_trials(deepcopy=False), self.settings, self.epochs) == "over"
+        return self._budget(ledger.read(study)) == "over"
 
     def to_go_on(self, study: "optuna.Study") -> int:
         """Return how many trials this machine can go on with now: interrupted ones, and paused ones that deserve it."""
