@@ -58,8 +58,9 @@ def launch(words: Sequence[str]) -> int:
         }
     )
     if done.missing:
+        have = "has" if done.missing == 1 else "have"
         Screen().warn(
-            f"{plural(done.missing, 'run')} of this store have no files in {location.beside(file)}: look for them in "
+            f"{plural(done.missing, 'run')} of this store {have} no files in {location.beside(file)}: look for them in "
             f"{done.before[0]}, and copy them"
         )
     return commands.DONE

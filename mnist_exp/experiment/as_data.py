@@ -82,7 +82,8 @@ def not_begun(kind: Literal["run", "sweep"], error: BaseException) -> dict[str, 
     facts: dict[str, Any] = dict.fromkeys(("name", "experiment", "duration_s", "tracking_uri", "objective"))
     facts["errors"] = reasons(error)
     of_run: dict[str, Any] = {"pruned": False, "history": {}}
-    of_sweep: dict[str, Any] = dict.fromkeys(("minimize_too", "best", "chance", "selected", "budget", "price"))
+    nothing_of_sweep = ("minimize_too", "best", "front", "chance", "selected", "budget", "price")
+    of_sweep: dict[str, Any] = dict.fromkeys(nothing_of_sweep)
     of_sweep |= {"counts": {}, "configurations": [], "jobs": []}
     return document(kind, nothing, facts | (of_run if kind == "run" else of_sweep))
 

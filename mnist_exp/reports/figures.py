@@ -20,7 +20,7 @@ from mnist_exp.comparison.groups import Family, Group, Grouping
 from mnist_exp.comparison.metric import Metric
 from mnist_exp.comparison.options import ABSENT, shown
 from mnist_exp.search.space import number
-from mnist_exp.sweeps.outcome import figures
+from mnist_exp.sweeps.outcome import against, figures
 from mnist_exp.sweeps.outcome.leaderboard import Row, in_order
 from mnist_exp.tracking import names
 
@@ -203,7 +203,7 @@ def costs(family: Family, metric: Metric) -> Figure | None:
         others = slice(MOST_CURVES, None)  # All in one call: hundreds of calls take seconds.
         axes.errorbar(x[others], means[others], stds[others], fmt=".", color="0.7", zorder=1, **how)
         if max(x) >= 4 * _WIDE * min(x):
-            axes.set_xscale("log")
+            against.logarithmic(axes, min(x), max(x))
         axes.set_xlabel(name)
         axes.margins(x=0.2)
         axes.grid(alpha=0.3)

@@ -355,6 +355,10 @@ def test_search_for_two_objectives_draws_the_pareto_front(alone):
     assert len(children) == 3, "there are but three"
     assert "sweep.n_trials=5 is more than the 3 points that there are: the search has 3 trials" in out.stderr
     assert re.search(r"rank +filters +val_accuracy +parameters", out.stdout)
+    assert re.search(
+        r"^front +(no job beats the first [23] in both|1 job is better than all)", out.stdout, re.MULTILINE
+    )
+    assert "Front: " in parent.data.tags["mlflow.note.content"]
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def test_files_that_are_not_there_are_counted_and_told(made, alone, capsys):
     new = copied(made, alone)
     shutil.rmtree(new / "mlartifacts" / made[1])
     assert call() == 0
-    assert "1 run of this store have no files in" in capsys.readouterr().err
+    assert "1 run of this store has no files in" in capsys.readouterr().err
     with pytest.raises(Exception, match=r"no file of the run is at file:.* any more; it was removed, or moved"):
         run_files.read_sections(store.DEFAULT_URI, made[1], "config.yaml")
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from mnist_exp.analysis.effects import Dependence
 from mnist_exp.search.space import number
@@ -15,6 +16,7 @@ _LONGEST_NUMBER = 8
 _MOST_TICKS = 8
 _MOST_TEXTS = 12
 _WIDE = 8  # From the smallest to the largest value: then the axis is logarithmic.
+_FEW_DECADES = 100  # From the smallest to the largest value: then there is room for 2 and 5 between 1 and 10.
 
 
 def against(axes: Axes, rows: Sequence[Row], key: str, dependence: Dependence | None = None) -> None:
@@ -40,12 +42,26 @@ def against(axes: Axes, rows: Sequence[Row], key: str, dependence: Dependence | 
         axes.plot(list(place.values()), means, color="C1", linewidth=1.2, label="mean")
         axes.legend(fontsize=8)
     if are_numbers and min(numbers) > 0 and max(numbers) >= _WIDE * min(numbers):
-        axes.set_xscale("log")
+        logarithmic(axes, min(numbers), max(numbers))
     # A search's numbers, 0.005057020226496487, would write over each other.
     if not are_numbers or (len(values) <= _MOST_TICKS and all(len(value) <= _LONGEST_NUMBER for value in values)):
         every = math.ceil(len(values) / _MOST_TEXTS)
         name_ticks(axes, list(place.values())[::every], values[::every])
         axes.minorticks_off()
+
+
+def logarithmic(axes: Axes, low: float, high: float) -> None:
+    """Make the x axis logarithmic, with numbers as people write them: 500, 1,000; 0.005, 0.01.
+
+    Args:
+        axes: whose x axis it is.
+        low: least of its values, more than 0.
+        high: greatest of its values.
+    """
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _FEW_DECADES * low else (1,)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _mean(axes: Axes, dependence: Dependence, place: dict[str, float], *, are_numbers: bool) -> None:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from mnist_exp.analysis.mattered import Mattered
 from mnist_exp.search.space import short_names
 from mnist_exp.sweeps.outcome import option_figures
-from mnist_exp.sweeps.outcome.against import LONGEST_TICK, name_ticks, shorten
+from mnist_exp.sweeps.outcome.against import LONGEST_TICK, logarithmic, name_ticks, shorten
 from mnist_exp.sweeps.outcome.leaderboard import Row, grid_options, in_order, pareto, varied
 
 _MOST_LABELS = 12
@@ -148,9 +148,12 @@ def front(rows: Sequence[Row], objective: str, direction: str, minimized: str) -
     best = pareto(known, direction, minimized)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter([r.metrics[minimized] for r in known], [r.objective for r in known], color="0.7", label="dominated")
+    costs = [row.metrics[minimized] for row in known]
+    axes.scatter(costs, [row.objective for row in known], color="0.7", label="dominated")
     axes.plot([r.metrics[minimized] for r in best], [r.objective for r in best], marker="o", label="Pareto front")
-    axes.set(xlabel=minimized, ylabel=objective, xscale="log")
+    axes.set(xlabel=minimized, ylabel=objective)
+    if costs and min(costs) > 0:
+        logarithmic(axes, min(costs), max(costs))
     axes.grid(alpha=0.3)
     axes.legend()
     return figure

@@ -104,6 +104,24 @@ def pareto(rows: Sequence[Row], direction: str, minimized: str) -> list[Row]:
     return front
 
 
+def front_in_words(front: Sequence[Row], objective: str, minimized: str | None) -> str:
+    """Return how many jobs no other one beats in both objectives, and where they end; empty if there are none.
+
+    Args:
+        front: these jobs, the best by the first objective first.
+        objective: name of the first objective.
+        minimized: name of the second one.
+    """
+    if not front or minimized is None:
+        return ""
+    ends = [
+        f"{objective} {row.objective:.4f} with {minimized} {row.metrics.get(minimized, math.inf):g}" for row in front
+    ]
+    if len(front) == 1:
+        return f"1 job is better than all others in both: {ends[0]}"
+    return f"no job beats the first {len(front)} in both objectives: from {ends[-1]} to {ends[0]}"
+
+
 def table(
     rows: Sequence[Row], keys: Sequence[str], objective: str, minimized: str | None = None
 ) -> tuple[list[str], list[list[str]]]:

@@ -67,12 +67,15 @@ class Outcome:
     @property
     def ranked(self) -> list[Row]:
         """The jobs that are done, the best first; with two objectives, the Pareto front first."""
-        direction = self.plan.settings.direction
-        rows = leaderboard.ranked(self.rows, direction)
+        rows, front = leaderboard.ranked(self.rows, self.plan.settings.direction), self.front
+        return [*front, *(row for row in rows if row not in front)]
+
+    @property
+    def front(self) -> list[Row]:
+        """With two objectives the jobs that no other one beats in both, the best by the first objective first."""
         if self.how.minimize_too is None:
-            return rows
-        front = leaderboard.pareto(self.rows, direction, self.how.minimize_too)
-        return [*reversed(front), *(row for row in rows if row not in front)]
+            return []
+        return leaderboard.pareto(self.rows, self.plan.settings.direction, self.how.minimize_too)[::-1]
 
     @property
     def configurations(self) -> list[Configuration]:

@@ -37,6 +37,8 @@ def note(outcome: Outcome, concluded: Mapping[str, str], experiment_id: str) -> 
     else:
         head.append(f"Best of {len(ranked)}: {_run(best.name, best.run_id, runs_at)}, "
                     f"{_plain(settings.objective)} {best.objective:.4f} (run {best.run_id})")  # fmt: skip
+    if sentence := leaderboard.front_in_words(outcome.front, outcome.objective, outcome.how.minimize_too):
+        head.append(f"Front: {_plain(sentence)}.")
     if len(best.command) <= _LONGEST_COMMAND:
         head.append(f"    {best.command}")
     if names.BEST_CONFIGURATION not in concluded and (close := outcome.within_chance):

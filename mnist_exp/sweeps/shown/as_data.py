@@ -65,6 +65,7 @@ def of_sweep(
         "configurations": [_configuration(one) for one in outcome.configurations],
         "jobs": jobs,
         "best": jobs[0] if best is not None else None,
+        "front": len(outcome.front) if outcome.how.minimize_too else None,
         "chance": outcome.within_chance,
         "mattered": None if outcome.mattered is None else dataclasses.asdict(outcome.mattered),
         "selected": dataclasses.asdict(selected) if (selected := outcome.selected) else None,

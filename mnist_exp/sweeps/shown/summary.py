@@ -196,6 +196,8 @@ def _result(outcome: Outcome, concluded: Mapping[str, str]) -> dict[str, str]:
         job = ranked[0]
         rows["best"] = f"{job.name or 'the only job'}: {outcome.objective} {job.objective:.4f}"
         rows["again"] = job.command
+    if sentence := leaderboard.front_in_words(outcome.front, outcome.objective, outcome.how.minimize_too):
+        rows["front"] = sentence
     if names.BEST_CONFIGURATION in concluded:
         rows["verdict"] = _in_short(concluded[names.VERDICT], outcome)
     elif close := outcome.within_chance:

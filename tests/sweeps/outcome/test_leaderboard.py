@@ -16,7 +16,16 @@ from mnist_exp.analysis.observations import Observation
 from mnist_exp.config.wording import duration
 from mnist_exp.jobs import events
 from mnist_exp.sweeps.outcome import figures, option_figures
-from mnist_exp.sweeps.outcome.leaderboard import MOST_SHOWN, Row, in_order, pareto, ranked, table, write_csv
+from mnist_exp.sweeps.outcome.leaderboard import (
+    MOST_SHOWN,
+    Row,
+    front_in_words,
+    in_order,
+    pareto,
+    ranked,
+    table,
+    write_csv,
+)
 
 NAN = math.nan
 
@@ -54,6 +63,19 @@ def test_pareto_front_has_the_jobs_that_no_other_beats(found, direction):
     assert len(front) == len({(r.objective, r.metrics.get("parameters")) for r in front}), "one of those that are equal"
     sizes = [r.metrics.get("parameters", math.inf) for r in front]
     assert sizes == sorted(sizes)
+
+
+def test_front_is_told_by_its_ends():
+    rows = [row(0.9, metrics={"parameters": 2482.0}), row(0.8, metrics={"parameters": 700.0}), row(0.5)]
+    front = pareto(rows, "maximize", "parameters")[::-1]
+    assert front_in_words(front, "val_accuracy", "parameters") == (
+        "no job beats the first 2 in both objectives: from val_accuracy 0.8000 with parameters 700 "
+        "to val_accuracy 0.9000 with parameters 2482"
+    )
+    assert front_in_words(front[:1], "val_accuracy", "parameters").startswith(
+        "1 job is better than all others in both: "
+    )
+    assert front_in_words([], "val_accuracy", None) == ""
 
 
 def test_table_shows_the_best_jobs_with_short_names_and_numbers():

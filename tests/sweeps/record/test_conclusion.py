@@ -36,12 +36,13 @@ def jobs(*scores, objective="val_accuracy"):
     return sorted(rows, key=lambda row: -row.objective), runs
 
 
-def outcome(ranked, keys=("model.filters", "seed"), described=None, minimized=None, within_chance=""):
+def outcome(ranked, keys=("model.filters", "seed"), described=None, within_chance=""):
     settings = SimpleNamespace(objective="val_accuracy", tracking=SimpleNamespace(description=described))
     plan = SimpleNamespace(settings=settings, space=SimpleNamespace(keys=list(keys)))
     return SimpleNamespace(
-        plan=plan, ranked=ranked, objective="val_accuracy", how=SimpleNamespace(minimize_too=minimized),
-        parent="f" * 32, within_chance=within_chance, configurations=configurations.by_mean(ranked, keys, "maximize"),
+        plan=plan, ranked=ranked, objective="val_accuracy", how=SimpleNamespace(minimize_too=None),
+        parent="f" * 32, within_chance=within_chance, front=[],
+        configurations=configurations.by_mean(ranked, keys, "maximize"),
     )  # fmt: skip
 
 
