@@ -51,13 +51,8 @@ _TYPE_MODULES = (
     "typing",
     "typing_extensions",
 )
-_ALIASED = (
-    ast.Subscript,
-    ast.Name,
-    ast.Attribute,
-    ast.BinOp,
-    ast.Constant,
-)  # of such a form are types, and their limits
+# What types, and their limits, are assigned as.
+_ALIASED = (ast.Subscript, ast.Name, ast.Attribute, ast.BinOp, ast.Constant)
 _MOST_STEPS = 8  # from file to file, and from alias to alias
 
 
