@@ -19,7 +19,7 @@ def head(budget: int) -> list[str]:
 
 
 def lines(table: Table, outcomes: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[str]]:
-    """Return a row for each method, the best final choice first.
+    """Return a row for each method, the best mean of the final choice first.
 
     Args:
         table: that was searched.
@@ -78,11 +78,8 @@ def _row(table: Table, name: str, outcomes: Sequence[Mapping[str, Any]]) -> tupl
         if epochs <= outcomes[0]["budget"]
     ]
     cells = [f"{len(outcomes)}", *(_quartiles(each, 0) for each in reached), *(_quartiles(each, 2) for each in at)]
-    return float(np.median(final)) + float(np.mean(final)) * 1e-6, [
-        *cells,
-        _quartiles(final, 3),
-        f"{np.mean(final):.3f}",
-    ]
+    mean, error = float(np.mean(final)), float(np.std(final)) / math.sqrt(max(1, len(final) - 1))
+    return mean, [*cells, _quartiles(final, 3), f"{mean:.3f} ± {error:.3f}"]
 
 
 def _regret_of(table: Table, cells: np.ndarray) -> np.ndarray:

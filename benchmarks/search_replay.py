@@ -15,6 +15,7 @@ Columns:
   - by value seen: until the value itself lacks at most that, which may be luck.
   - 50, 100, …: the incumbent's regret in true mean after so many epochs, in points.
   - final choice: the regret, in true mean, of what the method gives its user at the end of the budget.
+  - mean: of that, ± its standard error.
 Medians, and quartiles in brackets. Random search with twice the budget is shown with half of its epochs.
 
 Each method has its own sampler, pruner or oracle, with its own defaults, and its own "best trial" at the end. Given are
