@@ -40,12 +40,13 @@ class KerasTuner:
                 else:
                     space.Choice(one.name, one.texts)
         self._folder = tempfile.mkdtemp(prefix="replay-")
-        # A seed of 0 would be drawn anew.
+        # A seed of 0 would be drawn anew, and seeds near each other draw the same points, one trial later
+        # (findings/keras-tuner-seeds-near-each-other-draw-the-same.sh).
         self._oracle = keras_tuner.oracles.HyperbandOracle(
             objective=keras_tuner.Objective("val_accuracy", "max"),
             max_epochs=table.epochs,
             hyperband_iterations=None,
-            seed=seed + 1,
+            seed=1 + 1_000_003 * seed,
             hyperparameters=space,
         )
         self._oracle.verbose = 0
