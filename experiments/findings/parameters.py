@@ -13,6 +13,8 @@ from statistics import fmean, stdev
 from matplotlib.figure import Figure
 
 from mnist_exp.config.schema import TrackingSettings
+from mnist_exp.sweeps.outcome import leaderboard
+from mnist_exp.sweeps.outcome.leaderboard import Row
 from mnist_exp.tracking import references, runs
 from mnist_exp.tracking.runs import StoredRun
 
@@ -21,11 +23,12 @@ PUBLISHED = [(575, 98.0), (3888, 99.0)]
 
 def main(search: str, seeds: str) -> None:
     """Read the sweeps, print the front and the means, draw them."""
-    tried = sorted((parameters(run), percent(run, "val_accuracy")) for run in trained(search))
-    front: list[tuple[int, float]] = []
-    for count, value in tried:
-        if not front or value > front[-1][1]:
-            front = [*(each for each in front if each[0] < count), (count, value)]
+    rows = [
+        Row(run.name, {}, outcome="done", objective=percent(run, "val_accuracy"), metrics=run.metrics)
+        for run in trained(search)
+    ]
+    best_of_size = leaderboard.pareto(rows, "maximize", "parameters")
+    tried, front = ([(int(row.metrics["parameters"]), row.objective) for row in some] for some in (rows, best_of_size))
     print("front  " + "   ".join(f"{count:,}: {value:.2f}" for count, value in front))
 
     figure = Figure(figsize=(7, 4), layout="constrained")

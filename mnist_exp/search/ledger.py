@@ -46,8 +46,7 @@ class Ledger:
     @property
     def started(self) -> int:
         """How many trials count as begun; interrupted ones, and those of other sweeps, do not."""
-        waiting = [each for each in self.open if each.state.name == "WAITING" and attributes.counts(each)]
-        return self.counted - len(waiting)
+        return self.counted - sum(attributes.counts(each) for each in self.waiting)
 
     @property
     def counted(self) -> int:
@@ -64,6 +63,11 @@ class Ledger:
         later = budget.spent(self.trials[before:] if before is not None else ())
         now = self._spent + budget.spent(self.open)
         return budget.Spent(now.epochs - later.epochs, now.seconds - later.seconds)
+
+    @property
+    def waiting(self) -> "list[FrozenTrial]":
+        """The trials that no process has begun."""
+        return [each for each in self.open if each.state.name == "WAITING"]
 
     def running(self, before: int | None = None) -> "list[FrozenTrial]":
         """Return the trials that run, or those before a number."""

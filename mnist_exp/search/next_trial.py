@@ -59,7 +59,7 @@ def begin(now: Situation) -> "optuna.Trial | None":
 
 def interrupted(now: Situation) -> "optuna.Trial | None":
     """Go on with a trial whose process was stopped or has died."""
-    for waiting in [trial for trial in now.known.open if trial.state.name == "WAITING"]:
+    for waiting in now.known.waiting:
         may_begin = now.has_room or not attributes.counts(waiting)
         if attributes.goes_on(waiting) and may_begin and (trial := _taken(now, waiting)) is not None:
             return trial

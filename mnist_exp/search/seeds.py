@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def waiting(known: Ledger) -> "FrozenTrial | None":
     """Return a trial with another seed that no process has begun; None if there is none."""
-    return next((trial for trial in _waiting(known) if attributes.SEED in trial.user_attrs), None)
+    return next((trial for trial in known.waiting if attributes.SEED in trial.user_attrs), None)
 
 
 def queued(study: "optuna.Study", known: Ledger, seeds: Sequence[int], how: SweepSettings) -> "FrozenTrial | None":
@@ -27,7 +27,7 @@ def queued(study: "optuna.Study", known: Ledger, seeds: Sequence[int], how: Swee
         seeds: that a point may be tried with, in this order.
         how: the options `sweep.*`.
     """
-    if any(attributes.SEED not in trial.user_attrs for trial in _waiting(known)):
+    if any(attributes.SEED not in trial.user_attrs for trial in known.waiting):
         return None  # A point that was asked for goes before the race.
     begun = known.started
     total = max(_total(known, how), begun)
@@ -79,10 +79,6 @@ def is_taken(earlier: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
             for other in earlier
         )
     )
-
-
-def _waiting(known: Ledger) -> "list[FrozenTrial]":
-    return [trial for trial in known.open if trial.state.name == "WAITING"]
 
 
 def _total(known: Ledger, how: SweepSettings) -> int:

@@ -316,9 +316,9 @@ class Study:
     def to_go_on(self, study: "optuna.Study") -> int:
         """Return how many trials this machine can go on with now: interrupted ones, and paused ones that deserve it."""
         known = ledger.read(study)
-        if self.is_spent(study):
+        if self._budget(known) == "over":
             return 0
-        waiting = [trial for trial in known.open if trial.state.name == "WAITING" and goes_on(trial)]
+        waiting = [trial for trial in known.waiting if goes_on(trial)]
         now = self._situation(study, known, has_room=False, is_full=self._left(known) == 0)
         return len(waiting) + next_trial.paused_to_go_on(now)
 
