@@ -30,6 +30,7 @@ _CHEAP = (
     "trainer.threads=1",
     "trainer.checkpoint_every=null",
     "tracking.keep_models=none",
+    "sweep.retry_failed=true",
 )
 
 

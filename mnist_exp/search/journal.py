@@ -8,12 +8,14 @@ holds Optuna's own lock, before it reads the file and before it writes to it.
 import json
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container
+from copy import deepcopy as copied
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from mnist_exp.errors import BusyError, SettingsError, first_line
 from mnist_exp.runtime import processes
@@ -51,6 +53,52 @@ class MendingLock(JournalFileSymlinkLock):  # type: ignore[misc]
             self.release()
             raise
         return held
+
+
+@dataclass
+class _Listed:
+    """The trials of a study in their order, and the places of those that may still change: that have not ended."""
+
+    trials: list[FrozenTrial] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+
+
+class Journal(JournalStorage):  # type: ignore[misc]
+    """Optuna's storage, which does not go through all trials whenever somebody asks for them.
+
+    An ask does so five times: with 10,000 trials that was a third of it (benchmarks/replay_asks.py).
+    """
+
+    def __init__(self, backend: JournalFileBackend) -> None:
+        self._of_study: dict[int, _Listed] = {}
+        super().__init__(backend)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Return the trials of a study, all or those in some states. Raises: KeyError: there is no such study."""
+        with self._thread_lock:
+            self._sync_with_backend()
+            self._replay_result.get_study(study_id)
+            listed = self._of_study.setdefault(study_id, _Listed())
+            self._bring_up_to_date(listed, study_id)
+            if states is None:
+                found = listed.trials[:]
+            else:
+                is_about_open = not any(state.is_finished() and state in states for state in TrialState)
+                some = map(listed.trials.__getitem__, listed.open) if is_about_open else listed.trials
+                found = [trial for trial in some if trial.state in states]
+            return copied(found) if deepcopy else found
+
+    def _bring_up_to_date(self, listed: _Listed, study_id: int) -> None:
+        read, trials = self._replay_result, listed.trials
+        # Optuna's public calls make a list of all trials.
+        ids = read._study_id_to_trial_ids[study_id]
+        for place in listed.open:
+            trials[place] = read.get_trial(ids[place])
+        new = range(len(trials), len(ids))
+        trials.extend(read.get_trial(ids[place]) for place in new)
+        listed.open = [place for place in (*listed.open, *new) if not trials[place].state.is_finished()]
 
 
 @dataclass(frozen=True)
@@ -98,7 +146,7 @@ def opened(file: Path, tell: Callable[[str], None], *, reads_on: bool = False) -
     lock.release()
     try:
         if known is None:
-            storage = JournalStorage(JournalFileBackend(str(file), lock_obj=lock))
+            storage = Journal(JournalFileBackend(str(file), lock_obj=lock))
         else:
             storage = known.storage
             storage.get_all_studies()  # Reads what is new.

@@ -99,7 +99,12 @@ class Ledger:
 
     @property
     def groups(self) -> list[Group]:
-        """The trials of the search, by their number: those of other sweeps, and repeats, have no run of this search."""
+        """The trials of the search: those of other sweeps, and repeats, have no run of this search."""
+        return list(self.by_number.values())
+
+    @property
+    def by_number(self) -> Mapping[int, Group]:
+        """The same, by their numbers."""
         for number in self._changed:
             parts = [self.trials[place] for place in self._parts[number]]
             if parts := [each for each in parts if not {attributes.FROM, attributes.REPEATS} & each.user_attrs.keys()]:
@@ -107,7 +112,7 @@ class Ledger:
             else:
                 self._groups.pop(number, None)
         self._changed.clear()
-        return list(self._groups.values())
+        return self._groups
 
     def is_shown(self, trial: "FrozenTrial") -> bool:
         """Tell whether a trial says most of what it is a part of, so that each trial of a search is shown once.

@@ -24,15 +24,14 @@ def promotable(study: "optuna.Study", rungs: Rungs, unfinished: Path, *, may_be_
         unfinished: the folder of all unfinished runs.
         may_be_last: whether no new trial will be started.
     """
-    known = ledger.read(study).groups
-    found = {group.standing.number: group for group in known}
-    is_last = may_be_last and not any(group.is_open for group in known)
+    known = ledger.read(study).by_number
+    is_last = may_be_last and not any(group.is_open for group in known.values())
 
     def can_go_on(trial: Standing) -> bool:
-        return is_kept(unfinished, found[trial.number].run_id)
+        return is_kept(unfinished, known[trial.number].run_id)
 
-    chosen = rungs.promotable([group.standing for group in known], is_last=is_last, can_go_on=can_go_on)
-    return [found[trial.number] for trial in chosen]
+    standings = [group.standing for group in known.values()]
+    return [known[trial.number] for trial in rungs.promotable(standings, is_last=is_last, can_go_on=can_go_on)]
 
 
 def to_finish(study: "optuna.Study", count: int, unfinished: Path, *, maximizes: bool) -> list[Group]:

@@ -122,16 +122,18 @@ class Rungs:
         return sorted((trial for trial in trials if trial.number in ranks), key=lambda trial: ranks[trial.number])
 
     def _best_third(self, trials: Sequence[Standing], epoch: int) -> list[Standing]:
-        reached = self._best_first(trials, epoch)
-        return reached[: len(reached) // FACTOR]
+        return self._best_first(trials, epoch, share=FACTOR)
 
-    def _best_first(self, trials: Sequence[Standing], epoch: int) -> list[Standing]:
-        """Return the trials that have reached a rung; of equal ones the earlier comes first, and NaN comes last."""
+    def _best_first(self, trials: Sequence[Standing], epoch: int, *, share: int = 1) -> list[Standing]:
+        """Return the trials that have reached a rung, or the best third of them if `share` is 3, and so on.
+
+        Of equal ones the earlier comes first, and NaN comes last.
+        """
         reached = [trial for trial in trials if epoch in trial.values]
         values = np.array([trial.values[epoch] for trial in reached], float) * (-1 if self.maximizes else 1)
         # By the last of these first: NaN last, then by the value, then by the number. NumPy sorts thousands faster.
         order = np.lexsort((np.array([trial.number for trial in reached], int), values, np.isnan(values)))
-        return [reached[place] for place in order]
+        return [reached[place] for place in order[: len(reached) // share]]
 
     @staticmethod
     def _waits_at(trial: Standing, epoch: int) -> bool:

@@ -4,11 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
 
 from mnist_exp.config.schema import SweepSettings
 from mnist_exp.errors import BusyError, SettingsError
@@ -145,6 +150,56 @@ def test_next_job_of_a_process_reads_only_what_is_new(monkeypatch):
     trial, _ = searched.ask(opened)
     opened.tell(trial, 0.5)
     assert facts(searched.open()) == facts(opened)
+
+
+STATES = [None, *((state,) for state in TrialState), (TrialState.WAITING, TrialState.RUNNING), (TrialState.COMPLETE,)]
+
+
+def listed(storage, study_id):
+    """Return what a storage lists, in each selection of states, with all that a trial has."""
+    return [
+        [(t.number, t.state, t.params, t.values, t.user_attrs) for t in storage.get_all_trials(study_id, states=states)]
+        for states in STATES
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["queue", "ask", "end", "fail", "note", "study"]), st.integers(0, 5))))
+def test_trials_are_listed_as_optuna_lists_them(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "two.journal")
+        one, other = (journal.opened(file, print) for _ in range(2))
+        names = [one.create_new_study([StudyDirection.MINIMIZE])]
+        for number, (step, which) in enumerate(steps):
+            writer, study_id = (one, other)[number % 2], names[which % len(names)]
+            open_ones = [t for t in one.get_all_trials(study_id) if not t.state.is_finished()]
+            some = open_ones[which % len(open_ones)]._trial_id if open_ones else None
+            if step == "study":
+                names.append(writer.create_new_study([StudyDirection.MINIMIZE]))
+            elif step in ("queue", "ask"):
+                state = TrialState.WAITING if step == "queue" else TrialState.RUNNING
+                writer.create_new_trial(study_id, create_trial(state=state))
+            elif some is not None and step == "note":
+                writer.set_trial_user_attr(some, "n", number)
+            elif some is not None:
+                is_ended = step == "end"
+                state = TrialState.COMPLETE if is_ended else TrialState.FAIL
+                writer.set_trial_state_values(some, state, [float(number)] if is_ended else None)
+        fresh = JournalStorage(JournalFileBackend(str(file)))
+        for study_id in names:
+            assert listed(one, study_id) == listed(other, study_id) == listed(fresh, study_id)
+
+
+def test_list_of_trials_can_be_changed_by_who_asked_for_it():
+    storage = journal.opened(Path("study.journal").absolute(), print)
+    study_id = storage.create_new_study([StudyDirection.MINIMIZE])
+    trial = storage.create_new_trial(study_id, create_trial(state=TrialState.RUNNING))
+    storage.get_all_trials(study_id, deepcopy=False).clear()
+    storage.get_all_trials(study_id)[0].user_attrs["mine"] = 1
+    storage.set_trial_state_values(trial, TrialState.FAIL)
+    assert [(t.state.name, t.user_attrs) for t in storage.get_all_trials(study_id)] == [("FAIL", {})]
+    with pytest.raises(KeyError):
+        storage.get_all_trials(study_id + 1)
 
 
 def test_journal_that_another_file_took_the_place_of_is_read_anew():
