@@ -89,35 +89,67 @@ def check_affine(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
 
 
 def elastic(
-    *, value_range: Range = (0.0, 1.0), strength: Probability = 0.7, probability: Probability = 1.0
+    *,
+    value_range: Range = (0.0, 1.0),
+    strength: Probability = 0.7,
+    smoothness: Area = 0.14,
+    probability: Probability = 1.0,
 ) -> "list[Layer]":
     """Return a random elastic distortion, as of rubber; what moves in from outside is black.
 
     Args:
         value_range: of the pixels.
-        strength: strongest distortion, drawn anew for each batch between its half and this: 1 moves pixels by about a
-            tenth of the side.
+        strength: strongest distortion, of each image between its half and this: 1 moves pixels by a tenth of the side.
+        smoothness: standard deviation of the filter that smooths the distances, as a share of the side: near 0 each
+            pixel goes its own way, 1 moves the image as a whole.
         probability: that an image is distorted.
     Returns: layers on pixels, shape (n, height, width, channels).
-    Raises: SettingsError: Keras runs on JAX, or the range is not known.
-    Source: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks, section 2.
+    Source: Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks, section 2; the defaults
+        are nearly its σ of 4 and α of 34 for images of 29×29.
     """
-    import keras
+    from mnist_exp.distortion import Distortion
 
-    known = _known("elastic", value_range)
-    if keras.backend.backend() == "jax":
-        raise SettingsError(
-            "augment=elastic cannot be compiled by JAX, for the size of its filter is a number of the program: take "
-            "trainer.backend=tensorflow, or augment=affine"
-        )
-    # From 0 on, it would be 0 now and then in float16, by which Keras divides. Keras draws the probability, too.
     return [
-        keras.layers.RandomElasticTransform(
-            (probability, probability),
-            scale=(strength / 2, strength),
-            fill_mode="constant",
-            fill_value=known[0],
-            value_range=known,
+        Distortion(strength=strength, smoothness=smoothness, probability=probability, fill_value=_black(value_range))
+    ]
+
+
+def affine_elastic(
+    *,
+    value_range: Range = (0.0, 1.0),
+    rotation: Fraction = 0.03,
+    shift: Fraction = 0.08,
+    zoom: Fraction = 0.1,
+    shear: Fraction = 0.1,
+    strength: Probability = 0.5,
+    smoothness: Area = 0.14,
+    probability: Probability = 1.0,
+) -> "list[Layer]":
+    """Return a random rotation, shift, zoom, slant and elastic distortion, by which an image is resampled once.
+
+    Args:
+        value_range: of the pixels; what moves in from outside is black.
+        rotation: largest angle either way, as a share of a full turn: 0.03 is 10.8 degrees.
+        shift: largest shift in each direction, as a share of the side.
+        zoom: largest change of the size, as a share of the size.
+        shear: largest slant either way: 0.1 moves the upper edge by a tenth of the height against the lower one.
+        strength: strongest elastic distortion, as in `elastic`.
+        smoothness: as in `elastic`.
+        probability: that an image is distorted elastically.
+    Returns: layers on pixels, shape (n, height, width, channels).
+    """
+    from mnist_exp.distortion import Distortion
+
+    return [
+        Distortion(
+            strength=strength,
+            smoothness=smoothness,
+            probability=probability,
+            rotation=rotation,
+            shift=shift,
+            zoom=zoom,
+            shear=shear,
+            fill_value=_black(value_range),
         )
     ]
 
@@ -144,6 +176,11 @@ def rand_augment(
 def check_elastic(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
     """Yield a message if the examples are no images."""
     yield from _unless_images("elastic", "distorts", input_shape)
+
+
+def check_affine_elastic(input_shape: Sequence[int], **_: Any) -> Iterator[str]:
+    """Yield a message if the examples are no images."""
+    yield from _unless_images("affine_elastic", "distorts", input_shape)
 
 
 def check_rand_augment(input_shape: Sequence[int], **_: Any) -> Iterator[str]:

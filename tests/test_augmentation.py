@@ -5,6 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 
 from mnist_exp import augmentation
@@ -17,7 +18,7 @@ MIXING = ("mixup", "cutmix")  # tests/test_mixing.py
 CHANGING = [name for name in NAMES if name != "none" and name not in MIXING]
 # Options with which each image is changed, where the defaults leave some as they are.
 ALL = {"random_erasing": {"probability": 1.0, "smallest": 0.1}}
-KEEP_INK = ("shift", "affine", "elastic")
+KEEP_INK = ("shift", "affine", "elastic", "affine_elastic")
 
 
 def augment(layers, x, *, training):
@@ -90,7 +91,7 @@ def test_pixels_stay_in_the_range_that_is_given(name, value_range, x):
     assert np.ptp(changed) > 0.5 * (high - low)
 
 
-@pytest.mark.parametrize("name", ["elastic", "rand_augment", "random_erasing"])
+@pytest.mark.parametrize("name", ["rand_augment", "random_erasing"])
 def test_pixels_of_an_unknown_range_are_refused(name):
     with pytest.raises(SettingsError, match=f"augment={name} needs pixels of a known range"):
         getattr(augmentation, name)(value_range=None)
@@ -106,14 +107,37 @@ def test_probability_is_that_which_is_asked_for(x):
         assert erased.mean() == pytest.approx(wanted, abs=0.04)
 
 
-def test_elastic_makes_no_nan_in_half_precision(x):
-    keras.config.set_dtype_policy("mixed_float16")
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_elastic_in_16_bits_moves_pixels_as_in_32(policy, x):
+    def distorted(policy):
+        keras.config.set_dtype_policy(policy)
+        keras.utils.set_random_seed(4)
+        return np.asarray(augment(build("elastic"), x, training=True), np.float32)
+
+    before = keras.config.dtype_policy()
     try:
-        layers = build("elastic")
-        for _ in range(50):
-            assert np.isfinite(augment(layers, x[:4], training=True)).all()
+        np.testing.assert_allclose(distorted(policy), distorted("float32"), atol=0.01)
     finally:
-        keras.config.set_dtype_policy("float32")
+        keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_batches_of_an_unknown_size_are_changed_as_others_are(name, x):
+    """As in a fit whose last batch is smaller, where Keras's elastic layer puts the first image in place of all."""
+
+    def changed(size):
+        keras.utils.set_random_seed(5)
+        layers = build(name)
+        shape = tf.TensorSpec((size, *x.shape[1:]))
+        return tf.function(lambda images: augment_in_graph(layers, images), input_signature=[shape])(x).numpy()
+
+    np.testing.assert_allclose(changed(None), changed(len(x)), atol=1e-4)
+
+
+def augment_in_graph(layers, x):
+    for layer in layers:
+        x = layer(x, training=True)
+    return x
 
 
 def test_colours_of_two_channels_are_refused():

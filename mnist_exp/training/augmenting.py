@@ -1,5 +1,7 @@
 """What changes the training examples: the mixing that an augmentation begins with, and its layers."""
 
+from collections.abc import Mapping
+
 import keras
 
 from mnist_exp.config.components import Component
@@ -8,8 +10,17 @@ from mnist_exp.errors import SettingsError
 from mnist_exp.mixing import Mixing
 from mnist_exp.tasks.task import Task
 
-# Layers of Keras's that mix images and leave their labels as they are, where a model has them.
-_KERAS_MIXES = {"MixUp": "mixup(alpha=0.2)", "CutMix": "cutmix()"}
+_MIXES = "which mixes images and not their labels"
+# Layers of Keras after which images are not what their labels say: why, what to take, on which backend (None: all).
+_WRONG: Mapping[str, tuple[str, str, str | None]] = {
+    "MixUp": (_MIXES, "mixup(alpha=0.2) before its layers", None),
+    "CutMix": (_MIXES, "cutmix() before its layers", None),
+    "RandomElasticTransform": (
+        "which in Keras 3.15.1 puts the first image of a batch in place of all others",
+        "elastic()",
+        "tensorflow",
+    ),
+}
 
 
 def of(
@@ -33,11 +44,7 @@ def of(
     for where, target, parts in (("augment", augment.target, layers), ("model", network.name, [network])):
         # In public, a model does not tell the layers within others that are no models, as in Pipeline.
         for layer in (inner for part in parts for inner in part._flatten_layers()):
-            if (name := type(layer).__name__) in _KERAS_MIXES and isinstance(layer, getattr(keras.layers, name)):
-                raise SettingsError(
-                    f"{where}: {target} has a keras.layers.{name}, which mixes images and not their labels: let a "
-                    f"builder of augment return mnist_exp.augmentation.{_KERAS_MIXES[name]} before its layers"
-                )
+            _check(where, target, layer)
     if not mixings:
         return None, layers
     if made[0] is not mixings[0] or len(mixings) > 1:
@@ -53,3 +60,16 @@ def of(
             f"{task.name}: take augment=mixup"
         )
     return mixings[0], layers
+
+
+def _check(where: str, target: str, layer: keras.layers.Layer) -> None:
+    """Raise SettingsError if a layer makes other images than the labels say."""
+    name = type(layer).__name__
+    if name not in _WRONG or not isinstance(layer, getattr(keras.layers, name)):
+        return
+    why, instead, backend = _WRONG[name]
+    if backend in (None, keras.backend.backend()):
+        raise SettingsError(
+            f"{where}: {target} has a keras.layers.{name}, {why}: let a builder of augment return "
+            f"mnist_exp.augmentation.{instead}"
+        )

@@ -234,6 +234,14 @@ def test_layers_of_keras_that_leave_labels_as_they_are_are_refused(digits_5k):
         prepared(digits_5k, model=Net())
 
 
+def test_layer_of_keras_that_repeats_an_image_is_refused(digits_5k):
+    """Keras 3.15.1 on TensorFlow: findings/keras-elastic-transform-repeats-the-first-image.sh."""
+    own = Built(keras.layers.RandomElasticTransform(1.0, scale=1.0))
+    told = r"has a keras.layers.RandomElasticTransform, which .* puts the first image of a batch in place of all others"
+    with pytest.raises(SettingsError, match=rf"augment: own.changes {told}: .* mnist_exp.augmentation.elastic\(\)$"):
+        prepared(digits_5k, augment=own)
+
+
 def test_mixing_and_layers_of_a_builder_of_ones_own(digits_5k):
     both = Built(*augmentation.mixup(alpha=0.3), *augmentation.shift())
     training = prepared(digits_5k, augment=both)
