@@ -32,6 +32,31 @@ def journal_file(address: str) -> Path | None:
     return None if "://" in address else start_folder.absolute(address)
 
 
+def has_study(address: str, name: str) -> bool:
+    """Tell whether a study is there, without creating anything; of a database that does not answer, it is not.
+
+    Args:
+        address: a journal file, which belongs to one study, or the address of a database.
+        name: of the study.
+    """
+    import sqlalchemy
+
+    if (journal := journal_file(address)) is not None:
+        return journal.exists()
+    whole = store.absolute(address)
+    if (file := store.sqlite_file(whole)) is not None and not file.exists():
+        return False
+    try:
+        engine = sqlalchemy.create_engine(whole)
+        with engine.connect() as connection:
+            if not sqlalchemy.inspect(connection).has_table("studies"):
+                return False
+            found = sqlalchemy.text("SELECT 1 FROM studies WHERE study_name = :name")
+            return connection.execute(found, {"name": name}).first() is not None
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError):  # An ImportError of a driver that is not installed.
+        return False
+
+
 def opened(
     address: str,
     use: "Callable[[optuna.storages.BaseStorage], optuna.Study]",

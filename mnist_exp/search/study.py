@@ -82,6 +82,11 @@ class Study:
     seeds: tuple[int, ...] = ()
     partly: tuple[tuple[str, Condition], ...] = ()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it was created before; looking does not create it."""
+        return storage.has_study(self.storage, self.name)
+
     def open(
         self, patience_s: float = 0.0, tell: Callable[[str], None] | None = None, *, in_job: bool = False
     ) -> "optuna.Study":

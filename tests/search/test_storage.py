@@ -152,3 +152,26 @@ def test_database_that_appears_late_is_opened(tmp_path, monkeypatch):
     study = storage.opened(f"sqlite:///{folder}/s.db", lambda made: optuna.create_study(storage=made), 10.0, print)
     assert study.trials == []
     storage.close(study)
+
+
+@pytest.mark.parametrize("address", ["sqlite:///{}/s.db", "{}/s.journal"])
+def test_study_is_looked_for_without_creating_anything(tmp_path, address):
+    (folder := tmp_path / "kept").mkdir()
+    address = address.format(folder)
+    assert not storage.has_study(address, "mine")
+    assert list(folder.iterdir()) == []
+    study = storage.opened(address, lambda made: optuna.create_study(storage=made, study_name="mine"), 0.0, print)
+    storage.close(study)
+    assert storage.has_study(address, "mine")
+
+
+def test_database_without_the_study_or_that_cannot_be_reached_has_none(tmp_path):
+    (tmp_path / "empty.db").touch()
+    assert not storage.has_study(f"sqlite:///{tmp_path}/empty.db", "mine")
+    assert (tmp_path / "empty.db").stat().st_size == 0
+    address = f"sqlite:///{tmp_path}/s.db"
+    storage.close(storage.opened(address, lambda made: optuna.create_study(storage=made, study_name="a"), 0.0, print))
+    assert not storage.has_study(address, "mine")
+    (tmp_path / "text.db").write_text("no database " * 100)
+    for nowhere in (f"sqlite:///{tmp_path}/text.db", "postgresql://nobody@127.0.0.1:9/none", "none+such://x/y"):
+        assert not storage.has_study(nowhere, "mine")

@@ -15,7 +15,7 @@ from mnist_exp.pricing.earlier import MOST_RUNS
 from mnist_exp.pricing.likeness import Job
 from mnist_exp.pricing.price import Price
 from mnist_exp.runtime import machine, retries
-from mnist_exp.search import budget, storage
+from mnist_exp.search import ledger, storage
 from mnist_exp.search.budget import Spent
 from mnist_exp.sweeps.calls.call import SweepCall
 from mnist_exp.sweeps.calls.history import SweepHistory
@@ -101,15 +101,14 @@ def _trials_left(call: SweepCall) -> tuple[int, Spent]:
     """Return how many trials a search has left, and what others have spent; nothing is created if it is new."""
     study = call.study
     assert study is not None
-    file = storage.journal_file(study.storage)
-    if file is None or not file.exists():
+    if not study.is_there:
         return call.how.n_trials, Spent()
     try:
         opened = study.open(retries.PATIENCE_S, call.screen.warn)
     except MnistExpError:
         return call.how.n_trials, Spent()
     try:
-        return study.left(opened), budget.spent(opened.get_trials(deepcopy=False))
+        return study.left(opened), ledger.read(opened).spent()
     finally:
         storage.close(opened)
 

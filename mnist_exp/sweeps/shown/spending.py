@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_exp.config.schema import SweepSettings
-from mnist_exp.search import budget
+from mnist_exp.search import ledger
 from mnist_exp.search.budget import Spent
 from mnist_exp.sweeps.outcome.outcome import Outcome
 
@@ -57,5 +57,5 @@ def of(outcome: Outcome) -> Spending | None:
     how = outcome.how
     if outcome.opened is None or (how.budget_epochs is None and how.budget_s is None):
         return None
-    spent = budget.spent(outcome.opened.get_trials(deepcopy=False))
+    spent = ledger.read(outcome.opened).spent()
     return Spending(how, spent, spent.has_reached(how) and outcome.count("left") > 0)

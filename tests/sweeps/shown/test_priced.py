@@ -56,3 +56,16 @@ def test_price_of_a_search_reckons_with_its_pruner(tmp_path, monkeypatch):
     assert 6 < price["likely_epochs"] < 54
     assert f"at most 54 epochs; about {price['likely_epochs']} with asha" in told
     assert price["smallest_difference"]["comparisons"] == 15
+
+
+@pytest.mark.parametrize("kept", ["study.journal", "sqlite:///study.db"])
+def test_price_of_what_is_left_of_a_budget(tmp_path, monkeypatch, kept):
+    monkeypatch.chdir(tmp_path)
+    search = ["model.filters=range(2,8)", "sweep.sampler=random", "sweep.n_trials=6", "trainer.epochs=1"]
+    limits = [f"sweep.storage={kept}", "sweep.budget_epochs=3"]
+    planned, _ = sweep(*search, *limits, "sweep.dry_run=true")
+    assert planned["price"]["epochs"] == 3
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith("study")] == []
+    sweep(*search, *limits)
+    more, told = sweep(*search, limits[0], "sweep.budget_epochs=5", "sweep.dry_run=true")
+    assert (more["price"]["jobs"], more["price"]["epochs"]) == (3, 2), told
