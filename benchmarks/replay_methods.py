@@ -238,6 +238,8 @@ def our_methods(epochs: int = 1) -> dict[str, Maker]:
         "mnist_exp, hyperband": maker(pruner="hyperband"),
         "mnist_exp, median": maker(pruner="median"),
         "mnist_exp, gp": maker(sampler="gp"),
+        "mnist_exp, gp, asha": maker(sampler="gp", pruner="asha"),
+        "mnist_exp, gp, hyperband": maker(sampler="gp", pruner="hyperband"),
         "mnist_exp, random": maker(sampler="random"),
         "mnist_exp, random, no pruner": maker(sampler="random", pruner="none"),
         "mnist_exp, qmc": maker(sampler="qmc"),

@@ -21,6 +21,7 @@ from mnist_exp.mixing import Cutmix, Mixing, Mixup
 if TYPE_CHECKING:
     from keras.layers import Layer
 
+# None where it is not known, as of values with a mean of 0: 0 stands for black then.
 Range = tuple[float, float] | None
 Probability = Annotated[float, Field(gt=0, le=1)]
 Area = Annotated[float, Field(gt=0, le=1)]

@@ -148,11 +148,11 @@ def _of_family(family: Family, metric: Metric) -> list[str]:
 def _of_race(family: Family) -> list[str]:
     """Return what a race over seeds leaves open, and on which seeds its final was compared."""
     final = family.final
+    if not final:
+        return ["No conclusion: the race over seeds has no final of two configurations yet."]
     others = len(family.groups) - len(final)
     which = "the other one, which" if others == 1 else f"the {others} others, which"
     left = f" Nothing is claimed of {which} left the race with fewer seeds." if others else ""
-    if not final:
-        return [f"No conclusion: the race over seeds has no final of two configurations yet.{left}"]
     return [
         f"The {len(final)} configurations of the race's final are compared on the seeds after the first "
         f"({family.raced_from}), which chose them.{left}"

@@ -40,10 +40,11 @@ class Group:
 
     @property
     def value(self) -> float | None:
-        """Its objective in the end, or where it was stopped; None if it has no result."""
+        """Its (first) objective in the end, or where it was stopped; None if it has no result."""
         if self.standing.is_paused:
             return self.standing.values.get(self.standing.epoch)
-        return self.latest.value if self.standing.is_done else None
+        # The first of several; Optuna's own `value` raises an error there.
+        return self.latest.values[0] if self.standing.is_done else None
 
     @property
     def run_id(self) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container
 from copy import deepcopy as copied
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -55,7 +55,7 @@ class MendingLock(JournalFileSymlinkLock):  # type: ignore[misc]
         return held
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Listed:
     """The trials of a study in their order, and the places of those that may still change: that have not ended."""
 
@@ -80,8 +80,7 @@ class Journal(JournalStorage):  # type: ignore[misc]
         with self._thread_lock:
             self._sync_with_backend()
             self._replay_result.get_study(study_id)
-            listed = self._of_study.setdefault(study_id, _Listed())
-            self._bring_up_to_date(listed, study_id)
+            listed = self._of_study[study_id] = self._up_to_date(study_id)
             if states is None:
                 found = listed.trials[:]
             else:
@@ -90,15 +89,18 @@ class Journal(JournalStorage):  # type: ignore[misc]
                 found = [trial for trial in some if trial.state in states]
             return copied(found) if deepcopy else found
 
-    def _bring_up_to_date(self, listed: _Listed, study_id: int) -> None:
-        read, trials = self._replay_result, listed.trials
+    def _up_to_date(self, study_id: int) -> _Listed:
+        read, before = self._replay_result, self._of_study.get(study_id, _Listed())
         # Optuna's public calls make a list of all trials.
         ids = read._study_id_to_trial_ids[study_id]
-        for place in listed.open:
+        new = range(len(before.trials), len(ids))
+        trials = [*before.trials, *(read.get_trial(ids[place]) for place in new)]
+        for place in before.open:
             trials[place] = read.get_trial(ids[place])
-        new = range(len(trials), len(ids))
-        trials.extend(read.get_trial(ids[place]) for place in new)
-        listed.open = [place for place in (*listed.open, *new) if not trials[place].state.is_finished()]
+        return _Listed(trials, [place for place in (*before.open, *new) if not trials[place].state.is_finished()])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_of_study": {}}  # Who gets it reads the file anew.
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,18 @@ class _Read:
     process: int
     inode: int
     size: int
+    begins: bytes
 
     def is_of(self, file: Path) -> bool:
         """Tell whether this process, and not its parent, has read that file, and no other has taken its place."""
         try:
-            now = file.stat()
+            now, begins = file.stat(), _beginning(file)
         except OSError:
             return False
-        return self.process == os.getpid() and self.inode == now.st_ino and now.st_size >= self.size
+        is_same = self.inode == now.st_ino and begins.startswith(
+            self.begins
+        )  # The number of a removed file is given again.
+        return self.process == os.getpid() and is_same and now.st_size >= self.size
 
 
 _read: dict[Path, _Read] = {}  # By those that read it on.
@@ -156,7 +162,7 @@ def opened(file: Path, tell: Callable[[str], None], *, reads_on: bool = False) -
     if reads_on:
         now = file.stat()
         _read.clear()  # A process works for one search at a time.
-        _read[file] = _Read(storage, lock, os.getpid(), now.st_ino, now.st_size)
+        _read[file] = _Read(storage, lock, os.getpid(), now.st_ino, now.st_size, _beginning(file))
     return storage
 
 
@@ -178,6 +184,12 @@ def set_aside(file: Path) -> Path:
     finally:
         lock.release()
     return kept
+
+
+def _beginning(file: Path) -> bytes:
+    """Return the first bytes of a journal, which name the process that began it: no two have the same."""
+    with file.open("rb") as journal:
+        return journal.read(256)
 
 
 def _may_be_mended(file: Path) -> bool:

@@ -4,6 +4,7 @@ In a space of few values samplers draw again what was tried: of 124 trials of TP
 Such a trial does not count. If a sampler does nothing else, an untried point is drawn at random in its place.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MOST = 2  # So often in a row a sampler may draw what was tried: 2, 5 and 20 choose alike, and 2 asks the soonest.
-_MOST_POINTS = 100_000  # Of a larger space not all points are gone through.
+_MOST_POINTS = 100_000  # Of a larger space not all points are gone through, but some drawn.
+_MOST_DRAWS = 100
 
 
 def earlier(known: Ledger, trial: "FrozenTrial") -> "FrozenTrial | None":
@@ -59,26 +61,41 @@ def end(study: "optuna.Study", trial: "FrozenTrial", same: "FrozenTrial") -> Non
 
 
 def are_all_tried(known: Ledger, axes: Sequence[Axis]) -> bool:
-    """Tell whether nothing but repeats is left; not where there are values between those that are listed."""
-    if any(axis.is_continuous for axis in axes):
-        return False
-    return len(known.points) >= Space((), tuple(axes)).size
+    """Tell whether nothing but repeats is left; not where fractions lie between them."""
+    space = Space((), tuple(axes)).listed(_MOST_POINTS)
+    return space is not None and len(known.points) >= space.size
 
 
 def untried(known: Ledger, axes: Sequence[Axis], seed: int) -> dict[str, Any] | None:
-    """Return the params of a point that no trial has, drawn at random; None if there is none, or too many to find one.
+    """Return the params of a point that no trial has, drawn at random; None if none is found.
 
     Args:
         known: all trials.
         axes: of the space.
         seed: of the draw.
     """
-    space = Space((), tuple(axes))
-    if any(axis.is_continuous for axis in axes) or space.size > _MOST_POINTS:
-        return None
-    tried = known.points
-    left = [point for point in _points(space) if frozenset(point.items()) not in tried]
-    return left[np.random.default_rng(seed).integers(len(left))] if left else None
+    tried, space = known.points, Space((), tuple(axes)).listed(_MOST_POINTS)
+    if space is not None:
+        left = [point for point in _points(space) if frozenset(point.items()) not in tried]
+        return left[np.random.default_rng(seed).integers(len(left))] if left else None
+    some = itertools.islice(_drawn(axes, seed), _MOST_DRAWS)
+    return next((point for point in some if frozenset(point.items()) not in tried), None)
+
+
+def _drawn(axes: Sequence[Axis], seed: int) -> Iterator[dict[str, Any]]:
+    from optuna.samplers import RandomSampler
+
+    sampler = RandomSampler(seed)
+    while True:
+        params: dict[str, Any] = {}
+        choices: dict[str, str] = {}
+        for axis in axes:
+            if axis.applies(choices):
+                # It looks at neither study nor trial.
+                drawn = sampler.sample_independent(None, None, axis.parameter, distributions.of(axis))
+                params[axis.parameter] = drawn
+                choices[axis.key] = str(drawn)
+        yield params
 
 
 def _points(space: Space) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mnist_exp.runtime.redaction import redact
@@ -61,6 +61,15 @@ class Axis:
     def override(self, value: Any) -> str:
         """Return the override that sets a value."""
         return f"{self.prefix}={value}"
+
+    def listed(self, most: int) -> "Axis | None":
+        """Return it with all its values in a list; None if there are more, or numbers with a fraction between them."""
+        row = self.interval
+        if row is None or not self.is_continuous:
+            return self if len(self.values) <= most else None
+        if not (isinstance(row.low, int) and isinstance(row.high, int)) or row.high - row.low >= most:
+            return None
+        return replace(self, values=tuple(map(str, range(row.low, row.high + 1))), is_continuous=False)
 
     @property
     def words(self) -> str:
@@ -139,6 +148,15 @@ class Space:
     def size(self) -> int:
         """The number of combinations."""
         return sum(math.prod(len(axis.values) for axis in others) for _, others in self._decided())
+
+    def listed(self, most: int) -> "Space | None":
+        """Return it with all values of each option in a list; None if there are more than so many combinations.
+
+        Between two fractions there are always more. The whole numbers of an interval are as many as a list of them.
+        """
+        axes = [axis.listed(most) for axis in self.axes]
+        whole = replace(self, axes=tuple(axis for axis in axes if axis is not None))
+        return whole if len(whole.axes) == len(axes) and whole.size <= most else None
 
     def size_with(self, choices: Choices) -> int:
         """Return the number of combinations that have these choices, one of `decisions`."""

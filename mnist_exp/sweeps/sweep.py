@@ -90,12 +90,14 @@ def _show_plan(call: SweepCall, config: DictConfig, on_end: Listener | None) -> 
     """Show what would be done, and what that would cost."""
     rows = [] if call.study else call.rows_of_grid(_peek(call))
     decided = call.study.settings if call.study is not None else None
-    preview.show_jobs(call.screen, rows, call.plan, call.how, call.start.words, decided)
+    finishing = finish.planned(call, SweepHistory(call.tracking)) if call.study and call.has_store else None
+    words = {**call.start.words, **(finishing.words if finishing is not None else {})}
+    preview.show_jobs(call.screen, rows, call.plan, call.how, words, decided)
     price = None
     if call.how.dry_run is True:
         if rows:
             call.screen.out.print()
-        price = priced.of_sweep(call, rows, config, work_of(call))
+        price = priced.of_sweep(call, rows, config, work_of(call), finishing)
         if price is not None:
             preview.show_price(call.screen, price)
     if on_end is not None:
@@ -235,7 +237,7 @@ def _opened(call: SweepCall) -> "tuple[SweepCall, optuna.Study | None, SweepHist
 
 def _settled(call: SweepCall, study: Study, opened: "optuna.Study", rows: list[Row]) -> str:
     try:
-        return paused_trials.settle(study, opened, rows)
+        return paused_trials.settle(study, opened, rows, may_be_longer=finish.may_be_longer(call.plan.settings))
     except Exception as error:  # As of a database that is away: the same command again does it.
         call.screen.warn(f"checkpoints of paused trials stay as they are: {first_line(error)}")
         return ""
@@ -277,10 +279,7 @@ def _open_record(call: SweepCall, history: SweepHistory) -> tuple[list[StoredRun
 
 def _peek(call: SweepCall) -> list[StoredRun]:
     """Return the earlier runs of the experiment, without creating a store."""
-    file = store.sqlite_file(store.locate(call.tracking.uri))
-    if call.tracking.store != "mlflow" or not call.how.reuse or (file is not None and not file.exists()):
-        return []
-    return SweepHistory(call.tracking).jobs(call.job_keys)
+    return SweepHistory(call.tracking).jobs(call.job_keys) if call.how.reuse and call.has_store else []
 
 
 def _config_dir(loader: ConfigLoader) -> str | None:

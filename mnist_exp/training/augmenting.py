@@ -64,12 +64,9 @@ def of(
 
 def _check(where: str, target: str, layer: keras.layers.Layer) -> None:
     """Raise SettingsError if a layer makes other images than the labels say."""
-    name = type(layer).__name__
-    if name not in _WRONG or not isinstance(layer, getattr(keras.layers, name)):
-        return
-    why, instead, backend = _WRONG[name]
-    if backend in (None, keras.backend.backend()):
-        raise SettingsError(
-            f"{where}: {target} has a keras.layers.{name}, {why}: let a builder of augment return "
-            f"mnist_exp.augmentation.{instead}"
-        )
+    for name, (why, instead, backend) in _WRONG.items():
+        if isinstance(layer, getattr(keras.layers, name)) and backend in (None, keras.backend.backend()):
+            raise SettingsError(
+                f"{where}: {target} has a keras.layers.{name}, {why}: let a builder of augment return "
+                f"mnist_exp.augmentation.{instead}"
+            )

@@ -12,6 +12,7 @@ from jax import numpy as jnp
 from keras.optimizers.schedules import LearningRateSchedule
 
 from mnist_exp.data.lazy import LazyArray
+from mnist_exp.distortion import Distortion
 from mnist_exp.training.batches import Array
 from mnist_exp.training.build import Goal
 from mnist_exp.training.checkpointing import variables
@@ -20,6 +21,7 @@ from mnist_exp.training.fit import TrainingRequest
 from mnist_exp.training.outputs import Unchanged
 from mnist_exp.training.schedule_free import ScheduleFreeAdamW
 
+_KNOWN = ("keras", Distortion.__module__)  # Beside those within Keras.
 _OF_A_SCHEDULE = ("initial_learning_rate", "warmup_target")
 
 
@@ -158,10 +160,11 @@ def _is_of_keras(model: keras.Model) -> bool:
     """
     # `model.layers` leaves out those within others, as in Bidirectional.
     layers = [each for each in model._flatten_layers(include_self=False) if not isinstance(each, Unchanged)]
-    if any(isinstance(each, keras.layers.Lambda) or not type(each).__module__.startswith("keras.") for each in layers):
+    if any(isinstance(each, keras.layers.Lambda) for each in layers):
         return False
-    modules = [each["module"] for each in _sections(model.get_config()) if each.get("module") and "class_name" in each]
-    return all(module == "keras" or module.startswith("keras.") for module in modules)
+    sections = [each for each in _sections(model.get_config()) if each.get("module") and "class_name" in each]
+    modules = {*(type(each).__module__ for each in layers), *(each["module"] for each in sections)}
+    return all(module in _KNOWN or module.startswith("keras.") for module in modules)
 
 
 def _description(model: keras.Model) -> str | None:

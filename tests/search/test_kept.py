@@ -11,6 +11,7 @@ from mnist_exp.search.parsing import parse
 from mnist_exp.search.storage import close
 from mnist_exp.search.study import Study
 from mnist_exp.sweeps.calls import paused_trials
+from mnist_exp.sweeps.outcome.leaderboard import Row
 from mnist_exp.tracking.run_folder import RunFolder
 
 
@@ -178,10 +179,34 @@ def test_the_best_see_all_epochs_after_the_search(pruner):
     assert sum(attributes.FINISHES in trial.user_attrs for trial in opened.trials) <= 4
 
 
+def settle(searched, opened, outcomes=(), *, may_be_longer=True):
+    rows = [Row("", outcome=outcome) for outcome in outcomes]
+    return paused_trials.settle(searched, opened, rows, may_be_longer=may_be_longer)
+
+
 def test_same_search_without_kept_checkpoints_removes_those_of_before():
     searched = search(n_trials=12)
     opened, _ = all_trained(searched, QUALITIES)
-    assert paused_trials.settle(searched, opened, []).startswith("3 checkpoints (0.0 MB in ")
+    assert settle(searched, opened).startswith("3 checkpoints (0.0 MB in ")
     assert len(here(searched)) == kept.BEST
-    assert paused_trials.settle(search(n_trials=12, keep_paused=0), opened, []) == ""
+    assert settle(search(n_trials=12, keep_paused=0), opened) == ""
     assert here(searched) == []
+
+
+def test_what_is_said_of_kept_checkpoints_is_allowed():
+    """With another schedule than a constant one, no search of more epochs goes on with them."""
+    searched = search(n_trials=12)
+    opened, _ = all_trained(searched, QUALITIES)
+    removes = "sweep.keep_paused=0 removes them"
+    assert settle(searched, opened).endswith(
+        f": sweep.finish_best=3 trainer.epochs={2 * searched.epochs} goes on with the best; {removes}"
+    )
+    assert settle(searched, opened, ["done", "pruned"], may_be_longer=False).endswith(
+        f": sweep.finish_best=3 goes on with those of the best that were stopped; {removes}"
+    )
+    assert settle(searched, opened, ["done"], may_be_longer=False).endswith(f"): {removes}")
+    finishing = search(n_trials=12, finish_best=3)
+    all_trained(finishing, QUALITIES)
+    assert settle(finishing, opened, ["pruned"], may_be_longer=False).endswith(
+        "): sweep.keep_paused=0 without sweep.finish_best removes them"
+    )

@@ -51,6 +51,24 @@ def test_search_of_as_many_trials_as_there_are_points_tries_each_once(tmp_path, 
     assert len(asked) == len(set(asked)) == POINTS
 
 
+def test_whole_numbers_of_an_interval_are_each_tried_once(tmp_path):
+    asked = work(search(tmp_path, space=("model.filters=int(interval(4,9))",), n_trials=6), 2)
+    assert sorted(asked) == [(f"model.filters={number}",) for number in range(4, 10)]
+
+
+def test_space_with_fractions_or_very_many_points_repeats_nothing_either(tmp_path):
+    for number, space in enumerate([("a=int(interval(0,1))", "b=interval(0,1)"), ("a=range(1000)", "b=range(1000)")]):
+        searched = search(tmp_path / str(number), space=space, sampler="random", n_trials=3)
+        opened = searched.open()
+        first, overrides = searched.claim(opened)
+        opened.tell(first, 0.25)
+        for _ in range(3):
+            opened.enqueue_trial(dict(first.params))
+        found = [tuple(searched.claim(opened)[1]) for _ in range(2)]
+        assert len({tuple(overrides), *found}) == 3
+        assert searched.claim(opened) is None
+
+
 def test_conditional_space_is_tried_to_its_end(tmp_path):
     asked = work(search(tmp_path, *CONDITIONAL, n_trials=5))
     assert sorted(asked) == [("model=cnn", f"model.filters={each}") for each in range(4, 8)] + [("model=mlp",)]

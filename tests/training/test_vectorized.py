@@ -148,6 +148,7 @@ CASES = {
         (["seed=1"], ["optimizer.learning_rate=0.001"]),
         LAST_DIGITS,
     ),
+    "distorted": ([*MLP, "augment=affine_elastic"], (["seed=1"], ["optimizer.learning_rate=0.001"]), LAST_DIGITS),
     "averaged weights, exponential": (
         [*MLP, "optimizer=sgd", "schedule=exponential", "+optimizer.use_ema=true"],
         RATES,

@@ -75,6 +75,12 @@ class SweepCall:
         """The settings of the store in which its runs are recorded."""
         return self.plan.settings.tracking
 
+    @property
+    def has_store(self) -> bool:
+        """Whether the store is there; looking does not create it, as asking it for runs would."""
+        file = store.sqlite_file(store.locate(self.tracking.uri))
+        return self.tracking.store == "mlflow" and (file is None or file.exists())
+
     def rows_of_grid(self, earlier: Sequence[StoredRun]) -> list[Row]:
         """Return a row for each job of a grid, with the result of an earlier run if there is one."""
         if not self.how.reuse:

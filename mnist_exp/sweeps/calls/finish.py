@@ -23,6 +23,59 @@ if TYPE_CHECKING:
     import optuna
 
 
+@dataclasses.dataclass(frozen=True)
+class Finish:
+    """What goes on.
+
+    Args:
+        parent: the parent run of the search of fewer epochs.
+        earlier: how many epochs that had.
+        chosen: the runs of its best trials, the best first.
+        new: those of them that this search has not begun to go on with.
+        epochs: that they go on to.
+    """
+
+    parent: StoredRun
+    earlier: int
+    chosen: Sequence[StoredRun]
+    new: Sequence[StoredRun]
+    epochs: int
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The same for people, by the name of its line."""
+        some = f"the best {len(self.chosen)} trials of the search of trainer.epochs={self.earlier}"
+        return {"finish": f"{some} go on to epoch {self.epochs} (its parent run: {self.parent.run_id})"}
+
+
+def planned(call: SweepCall, history: SweepHistory) -> Finish | None:
+    """Return what of an earlier search goes on; None if that is not asked for.
+
+    That is without `sweep.finish_best`, without an earlier search that differs in nothing but fewer epochs, or if this
+    search has trials of its own.
+
+    Args:
+        call: of a search.
+        history: of its experiment.
+    Raises: SettingsError: the earlier search is not over, or its curves depend on the number of epochs.
+    """
+    count, study = call.how.finish_best, call.study
+    if not count or study is None:
+        return None
+    own = history.find_parent(call.key) if call.how.reuse else None
+    if own is not None and names.FINISHES not in own.tags:
+        return None
+    shorter = _shorter(call, history)
+    if shorter is None:
+        return None
+    earlier, parent = shorter
+    _check(call.plan.settings, parent, earlier)
+    chosen = _best(call, history.children(parent.run_id), earlier)[:count]
+    children = history.children(own.run_id) if own is not None else []
+    begun_before = {run.tags.get(names.STARTED_FROM, "") for run in children}
+    return Finish(parent, earlier, chosen, [run for run in chosen if run.run_id not in begun_before], study.epochs)
+
+
 def begun(call: SweepCall, opened: "optuna.Study", history: SweepHistory) -> SweepCall:
     """Return the call that finishes the best trials of an earlier search of fewer epochs, their trials queued.
 
@@ -30,39 +83,22 @@ def begun(call: SweepCall, opened: "optuna.Study", history: SweepHistory) -> Swe
         call: of a search.
         opened: its study.
         history: of its experiment.
-    Returns: the call as it is if that is not asked for: without `sweep.finish_best`, without an earlier search that
-        differs in nothing but fewer epochs, or if this search has trials of its own.
+    Returns: the call as it is if that is not asked for: see `planned`.
     Raises: SettingsError: the earlier search is not over, or its curves depend on the number of epochs.
     """
-    count, study = call.how.finish_best, call.study
-    if not count or study is None:
+    study, plan = call.study, planned(call, history)
+    if study is None or plan is None:
         return call
-    own = history.find_parent(call.key) if call.how.reuse else None
-    if own is not None and names.FINISHES not in own.tags:
-        return call
-    shorter = _shorter(call, history)
-    if shorter is None:
-        return call
-    earlier, parent = shorter
-    _check(call.plan.settings, parent, earlier)
-    chosen = _best(call, history.children(parent.run_id), earlier)[:count]
-    children = history.children(own.run_id) if own is not None else []
-    begun_before = {run.tags.get(names.STARTED_FROM, "") for run in children}
-    new = _queue(study, opened, [run for run in chosen if run.run_id not in begun_before], history.uri)
+    new = _queue(study, opened, plan.new, history.uri)
     if lost := [run_id for run_id in new if not pausing.is_kept(study.unfinished, run_id)]:
         call.screen.warn(
-            f"{plural(len(lost), 'trial')} of the best {len(chosen)} must begin anew: this machine has no checkpoint "
-            f"of them any more: {', '.join(lost)}"
+            f"{plural(len(lost), 'trial')} of the best {len(plan.chosen)} must begin anew: this machine has no "
+            f"checkpoint of them any more: {', '.join(lost)}"
         )
-    call.screen.table(
-        {
-            "finish": f"the best {len(chosen)} trials of the search of trainer.epochs={earlier} go on to epoch "
-            f"{study.epochs} (its parent run: {parent.run_id})"
-        }
-    )
-    how = dataclasses.replace(call.how, n_trials=len(chosen))
+    call.screen.table(plan.words)
+    how = dataclasses.replace(call.how, n_trials=len(plan.chosen))
     trained = dataclasses.replace(study, settings=dataclasses.replace(how, pruner="none"))
-    return dataclasses.replace(call, how=how, study=trained, finishes=parent.run_id)
+    return dataclasses.replace(call, how=how, study=trained, finishes=plan.parent.run_id)
 
 
 def _shorter(call: SweepCall, history: SweepHistory) -> tuple[int, StoredRun] | None:
@@ -81,9 +117,14 @@ def _with_epochs(plan: Plan, epochs: int) -> Plan:
     return dataclasses.replace(plan, settings=dataclasses.replace(settings, trainer=trainer))
 
 
+def may_be_longer(settings: Settings) -> bool:
+    """Tell whether the first epochs of a training are the same if it has more of them."""
+    return settings.schedule.name == "constant"
+
+
 def _check(settings: Settings, parent: StoredRun, earlier: int) -> None:
     again = parent.tags.get(names.COMMAND, "its command")
-    if settings.schedule.name != "constant":
+    if not may_be_longer(settings):
         raise SettingsError(
             f"sweep.finish_best cannot go on from epoch {earlier} to trainer.epochs={settings.trainer.epochs}: with "
             f"schedule={settings.schedule.name} the rates of the epochs done depend on trainer.epochs; leave out "

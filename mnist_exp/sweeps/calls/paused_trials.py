@@ -39,13 +39,14 @@ def begun(search: Study, opened: "optuna.Study", rows: Sequence[Row]) -> list[Ro
     ]
 
 
-def settle(search: Study, opened: "optuna.Study", rows: Iterable[Row]) -> str:
+def settle(search: Study, opened: "optuna.Study", rows: Iterable[Row], *, may_be_longer: bool) -> str:
     """Remove the checkpoints that are not wanted any more, as the sweep ends.
 
     Args:
         search: whose trials they are.
         opened: its study.
         rows: of all trials; what was stopped early and cannot go on is called pruned from now on.
+        may_be_longer: whether its trainings may go on to more epochs than they had.
     Returns: what is kept and what for, in words; empty if nothing is.
     """
     if not search.unfinished.is_dir():  # Also without `sweep.keep_paused`, which an earlier call may have had.
@@ -64,11 +65,14 @@ def settle(search: Study, opened: "optuna.Study", rows: Iterable[Row]) -> str:
     what = f"{plural(len(run_ids), 'checkpoint')} ({megabytes:,.1f} MB in {search.unfinished})"
     if not is_over:
         return f"{what}: paused trials go on when the same command is given again"
-    longer = 2 * search.epochs
-    return (
-        f"{what}: sweep.finish_best={len(run_ids)} trainer.epochs={longer} goes on with the best; sweep.keep_paused=0 "
-        "removes them"
+    count, how = len(run_ids), search.settings
+    on = (
+        [f"sweep.finish_best={count} trainer.epochs={2 * search.epochs} goes on with the best"] if may_be_longer else []
     )
+    if not may_be_longer and not how.finish_best and any(row.outcome == "pruned" for row in rows):
+        on = [f"sweep.finish_best={count} goes on with those of the best that were stopped"]
+    without = " without sweep.finish_best" if how.finish_best else ""
+    return f"{what}: {'; '.join([*on, f'sweep.keep_paused=0{without} removes them'])}"
 
 
 def _size(folder: Path) -> int:

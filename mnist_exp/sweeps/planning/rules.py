@@ -148,13 +148,13 @@ def as_many_as_there_are(how: SweepSettings, space: Space, screen: Screen) -> Sw
         space: that is searched.
         screen: to tell of it.
     """
-    most = space.size * max(len(space.seeds), 1)
-    if any(axis.is_continuous for axis in space.axes) or how.n_trials <= most:
+    listed = space.listed(how.n_trials)
+    if listed is None or how.n_trials <= (most := listed.size * max(len(space.seeds), 1)):
         return how
     seeds = f", with {len(space.seeds)} seeds each" if space.seeds else ""
     screen.warn(
-        f"sweep.n_trials={how.n_trials} is more than the {plural(space.size, 'point')} that there "
-        f"{'is' if space.size == 1 else 'are'}{seeds}: the search has {plural(most, 'trial')}"
+        f"sweep.n_trials={how.n_trials} is more than the {plural(listed.size, 'point')} that there "
+        f"{'is' if listed.size == 1 else 'are'}{seeds}: the search has {plural(most, 'trial')}"
     )
     return replace(how, n_trials=most)
 
@@ -291,7 +291,8 @@ def _of_a_grid(how: SweepSettings, space: Space) -> list[str]:
             "values, or a search of sweep.n_trials with sweep.sampler=random"
         ]
     return [
-        f"sweep.{name}={wording.show(getattr(how, name))} needs a search: add sweep.sampler=tpe"
+        f"sweep.{name}={wording.show(getattr(how, name))} needs a search, and this is a grid, which runs all its jobs: "
+        "add sweep.sampler=tpe"
         for name in _OF_A_SEARCH
         if getattr(how, name) != getattr(SweepSettings, name)
     ]

@@ -18,18 +18,21 @@ from mnist_exp.runtime import machine, retries
 from mnist_exp.search import ledger, storage
 from mnist_exp.search.budget import Spent
 from mnist_exp.sweeps.calls.call import SweepCall
+from mnist_exp.sweeps.calls.finish import Finish
 from mnist_exp.sweeps.calls.history import SweepHistory
 from mnist_exp.sweeps.outcome.leaderboard import Row
 from mnist_exp.sweeps.planning import plan
 from mnist_exp.sweeps.planning.plan import Sample
-from mnist_exp.tracking import names, store
+from mnist_exp.tracking import names
 from mnist_exp.tracking.runs import StoredRun
 
 _LOCAL = "LocalLauncher"
 _MOST_POINTS = 24  # of a search's space that stand for its trials
 
 
-def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Work) -> Price | None:
+def of_sweep(
+    call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Work, finishing: Finish | None = None
+) -> Price | None:
     """Return the price of what a sweep has left to do; None if that is nothing.
 
     Args:
@@ -37,6 +40,7 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
         rows: one for each job of a grid.
         config: of the sweep.
         work: that its workers are for.
+        finishing: the trials of an earlier search that go on, and nothing else is run; None if it is not so.
     """
     load = machine.load()  # Before steps are measured, which are a load themselves.
     runs, searches = _earlier(call)
@@ -48,8 +52,9 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
         jobs = [_job(each, max(row.planned_epochs - row.epochs, 0) if row.begun else None) for each, row in samples]
         weight = 1.0
     else:
-        trials, spent = _trials_left(call)
-        jobs = [_job(each) for each in _points(call, config)] if trials else []
+        trials, spent = _trials_left(call) if finishing is None else (len(finishing.new), Spent())
+        more = None if finishing is None else finishing.epochs - finishing.earlier
+        jobs = [_job(each, more) for each in _points(call, config)] if trials else []
         weight = trials / len(jobs) if jobs else 0.0
     if not jobs:
         return None
@@ -59,7 +64,7 @@ def of_sweep(call: SweepCall, rows: Sequence[Row], config: DictConfig, work: Wor
     # The points that stand for the trials of a search, as often as there are trials.
     whole = [jobs[i % len(jobs)] for i in range(round(len(jobs) * weight))]
     planned = sum(job.epochs for job in whole)
-    share, why = _share(call, searches)
+    share, why = _share(call, searches) if finishing is None else (1.0, "")
     epochs, share, why = _within_budget(call.how, spent, jobs, planned, share, why)
     time = price.time_of(whole, share, what, count, load)
     if time is not None and call.how.budget_s is not None:
@@ -90,8 +95,7 @@ def _job(sample: Sample, epochs: int | None = None) -> Job:
 
 def _earlier(call: SweepCall) -> tuple[list[StoredRun], list[StoredRun]]:
     """Return the newest finished runs of the experiment, and its sweeps; none are looked for in a new store."""
-    file = store.sqlite_file(store.locate(call.tracking.uri))
-    if call.tracking.store != "mlflow" or (file is not None and not file.exists()):
+    if not call.has_store:
         return [], []
     history = SweepHistory(call.tracking)
     return history.finished(MOST_RUNS), history.sweeps(MOST_RUNS)

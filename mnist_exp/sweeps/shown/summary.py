@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mnist_exp.analysis import words
 from mnist_exp.config.schema import Settings
+from mnist_exp.errors import plural
 from mnist_exp.experiment import own_code, recall
 from mnist_exp.experiment.summary import board
 from mnist_exp.jobs.crew import Crew
@@ -183,7 +184,7 @@ def _result(outcome: Outcome, concluded: Mapping[str, str]) -> dict[str, str]:
     """Return what came of a sweep, for people."""
     ranked = outcome.ranked
     counts = [f"{outcome.count(kind)} {kind}" for kind in leaderboard.OUTCOMES if outcome.count(kind)]
-    reused = sum(row.reused and row.outcome == "done" for row in outcome.rows)
+    reused = sum(row.reused and row.outcome in ("done", *leaderboard.STOPPED) for row in outcome.rows)
     rows = {"sweep": ", ".join(counts) + (f"; {reused} of them done before" if reused else "")}
     if promoted := sum(bool(row.promotions) for row in outcome.rows):
         rows["sweep"] += f"; {promoted} promoted after a pause"
@@ -218,4 +219,4 @@ def _in_short(verdict: str, outcome: Outcome) -> str:
     if not others or not outcome.configurations:
         return " ".join([first, *others])
     more = len(others) - 1
-    return others[0] + (f" The report says {more} more." if more else "")
+    return others[0] + (f" The report has {plural(more, 'further conclusion')}." if more else "")

@@ -46,8 +46,12 @@ def test_after_the_search_the_checkpoints_of_its_best_stay_and_the_best_go_on(se
     stay = [path.name for path in (folder / "unfinished").iterdir() if path.name != "sweeps"]
     assert sorted((values[run_id] for run_id in stay), reverse=True) == best[:3]
     words = ("sweep.n_trials=9", "trainer.epochs=5", "sweep.finish_best=2")
+    announced = "the best 2 trials of the search of trainer.epochs=3 go on to epoch 5"
+    planned = search(folder, *words, "sweep.dry_run=true")
+    assert announced in planned
+    assert "price     2 jobs, 4 epochs" in planned
     told = search(folder, *words)
-    assert "the best 2 trials of the search of trainer.epochs=3 go on to epoch 5" in told
+    assert announced in told
     longer = [run for run in killed_searches.jobs(folder) if "mnist_exp.started_from" in run.data.tags]
     sources = [run.data.tags["mnist_exp.started_from"] for run in longer]
     assert set(sources) <= set(stay)

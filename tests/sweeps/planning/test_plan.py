@@ -335,7 +335,7 @@ def test_every_preset_states_its_question_command_and_cost(preset):
 @pytest.mark.parametrize(
     ("arguments", "how", "sentence"),
     [
-        (["seed=1,2"], {"pruner": "asha"}, "sweep.pruner=asha needs a search: add sweep.sampler=tpe"),
+        (["seed=1,2"], {"pruner": "asha"}, "sweep.pruner=asha needs a search, and this is a grid"),
         (["seed=1,2"], {"minimize_too": "parameters"}, "sweep.minimize_too=parameters needs a search"),
         (["seed=1,2"], {"timeout_s": 3.0}, "sweep.timeout_s=3.0 needs a search"),
         (["seed=1,2"], {"n_trials": 5}, "sweep.n_trials=5 needs a search: add sweep.sampler=tpe"),
