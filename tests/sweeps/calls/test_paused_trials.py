@@ -49,7 +49,7 @@ def test_after_the_search_the_checkpoints_of_its_best_stay_and_the_best_go_on(se
     announced = "the best 2 trials of the search of trainer.epochs=3 go on to epoch 5"
     planned = search(folder, *words, "sweep.dry_run=true")
     assert announced in planned
-    assert "price     2 jobs, 4 epochs" in planned
+    assert "2 jobs, 4 epochs" in planned
     told = search(folder, *words)
     assert announced in told
     longer = [run for run in killed_searches.jobs(folder) if "mnist_exp.started_from" in run.data.tags]
