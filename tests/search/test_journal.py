@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -210,6 +211,28 @@ def test_journal_that_another_file_took_the_place_of_is_read_anew():
     assert [trial.number for trial in search().open(in_job=True).trials] == [0]
     Path("study.journal").unlink()
     assert search().open(in_job=True).trials == []
+
+
+def test_other_journal_in_the_same_file_is_read_anew():
+    """As where a removed file's number on the disk is given to the next one."""
+    run_trials(2, "other.journal")
+    longer = run_trials(4, "other.journal")
+    run_trials(3)
+    search().open(in_job=True)
+    before = Path("study.journal").stat().st_ino
+    Path("study.journal").write_bytes(longer)
+    assert Path("study.journal").stat().st_ino == before
+    assert facts(search().open(in_job=True)) == facts(search("other.journal").open())
+
+
+def test_storage_that_another_process_gets_reads_the_file_anew():
+    run_trials(3)
+    storage = journal.opened(Path("study.journal").absolute(), print)
+    storage.get_all_trials(0)
+    sent = pickle.dumps(storage)
+    Path("study.journal").unlink()
+    run_trials(1)
+    assert len(pickle.loads(sent).get_all_trials(0)) == 1
 
 
 def test_forked_process_does_not_write_as_its_parent():
