@@ -341,27 +341,27 @@ def test_every_preset_states_its_question_command_and_cost(preset):
         (
             ["seed=1,2"],
             {"n_trials": 5},
-            "sweep.n_trials=5 needs a search, and this is a grid, which runs all its jobs: add sweep.sampler=tpe",
+            "sweep.n_trials=5 needs a search, and this is a grid",
         ),
         (
             ["seed=1,2"],
             {"seed": 5},
-            "sweep.seed=5 needs a search, and this is a grid, which runs all its jobs: add sweep.sampler=tpe",
+            "sweep.seed=5 needs a search, and this is a grid",
         ),
         (
             ["seed=1,2"],
             {"prune_after": 5},
-            "sweep.prune_after=5 needs a search, and this is a grid, which runs all its jobs: add sweep.sampler=tpe",
+            "sweep.prune_after=5 needs a search, and this is a grid",
         ),
         (
             ["seed=1,2"],
             {"storage": "s"},
-            "sweep.storage=s needs a search, and this is a grid, which runs all its jobs: add sweep.sampler=tpe",
+            "sweep.storage=s needs a search, and this is a grid",
         ),
         (
             ["seed=1,2"],
             {"study": "s"},
-            "sweep.study=s needs a search, and this is a grid, which runs all its jobs: add sweep.sampler=tpe",
+            "sweep.study=s needs a search, and this is a grid",
         ),
         (["seed=1"], {"sampler": "tpe"}, "sweep.sampler=tpe has nothing to search: sweep over an option"),
         ([], {"sampler": "tpe", "points": [{"seed": 1}]}, "a search chooses its own: leave them out"),
