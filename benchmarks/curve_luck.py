@@ -21,9 +21,8 @@ _TOP, _DRAWS = 60, 4000
 
 
 def main() -> int:
-    print(
-        "| table | between seeds | true means | ranks of two seeds | best of one seed lacks | best epoch | last | 3 |"
-    )
+    head = ["table", "between seeds", "true means", "ranks of two seeds", "best of one seed lacks"]
+    print(f"| {' | '.join([*head, 'by the best epoch', 'by the last', 'by the last three'])} |")
     print("| --- |" + " ---: |" * 7)
     for path in sorted(curve_tables.FOLDER.glob("*.npz")):
         table = curve_tables.load(path.stem)

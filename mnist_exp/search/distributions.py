@@ -1,6 +1,6 @@
 """Between the axes of a space and Optuna: distributions, parameters, and values as the command line has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.search.space import Axis
@@ -11,17 +11,31 @@ if TYPE_CHECKING:
 
 
 def suggest(trial: "optuna.Trial", axes: Sequence[Axis]) -> None:
-    """Give a trial its values: the choices of groups first, then those of the options that apply with them.
+    """Give a trial its values.
 
     Args:
         trial: just asked for.
         axes: of the space; choices that decide whether others apply come first.
     """
+    # Optuna's `ask` does so with distributions that it is given, all of them.
+    drawn(axes, lambda axis: trial._suggest(axis.parameter, of(axis)))
+
+
+def drawn(axes: Sequence[Axis], draw: Callable[[Axis], Any]) -> dict[str, Any]:
+    """Draw a point: the choices of groups first, then the values of the options that apply with them.
+
+    Args:
+        axes: of the space; choices that decide whether others apply come first.
+        draw: returns a value of an axis, as Optuna has it.
+    Returns: its params.
+    """
     choices: dict[str, str] = {}
+    params: dict[str, Any] = {}
     for axis in axes:
         if axis.applies(choices):
-            # Optuna's `ask` does so with distributions that it is given, all of them.
-            choices[axis.key] = str(trial._suggest(axis.parameter, of(axis)))
+            params[axis.parameter] = value = draw(axis)
+            choices[axis.key] = str(value)
+    return params
 
 
 def of_trial(axes: Sequence[Axis], params: Mapping[str, Any]) -> "list[tuple[Axis, Any]]":

@@ -87,15 +87,10 @@ def _drawn(axes: Sequence[Axis], seed: int) -> Iterator[dict[str, Any]]:
 
     sampler = RandomSampler(seed)
     while True:
-        params: dict[str, Any] = {}
-        choices: dict[str, str] = {}
-        for axis in axes:
-            if axis.applies(choices):
-                # It looks at neither study nor trial.
-                drawn = sampler.sample_independent(None, None, axis.parameter, distributions.of(axis))
-                params[axis.parameter] = drawn
-                choices[axis.key] = str(drawn)
-        yield params
+        # It looks at neither study nor trial.
+        yield distributions.drawn(
+            axes, lambda axis: sampler.sample_independent(None, None, axis.parameter, distributions.of(axis))
+        )
 
 
 def _points(space: Space) -> Iterator[dict[str, Any]]:
