@@ -44,7 +44,7 @@ def has_study(address: str, name: str) -> bool:
     if (journal := journal_file(address)) is not None:
         return journal.exists()
     whole = store.absolute(address)
-    if (file := store.sqlite_file(whole)) is not None and not file.exists():
+    if store.missing_file(whole) is not None:
         return False
     try:
         engine = sqlalchemy.create_engine(whole)

@@ -113,8 +113,7 @@ def _existing(settings: TrackingSettings, run_id: str) -> RunFolder:
 
 def _check(uri: str) -> None:
     store.check(uri)
-    file = store.sqlite_file(uri)
-    if file is not None and not file.exists():
+    if (file := store.missing_file(uri)) is not None:
         raise TrackingError(f"--tracking-uri={redact(uri)}: there is no file {file}; name the store of the runs")
 
 

@@ -158,8 +158,7 @@ def checked_store(settings: TrackingSettings, missing: str) -> str:
     """Return what `open_store` does, without importing MLflow. Raises: as there."""
     uri = store.locate(settings.uri)
     store.check(uri)
-    file = store.sqlite_file(uri)
-    if file is not None and not file.exists():
+    if store.missing_file(uri) is not None:
         raise SettingsError(missing)
     return uri
 

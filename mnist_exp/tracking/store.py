@@ -122,6 +122,12 @@ def sqlite_file(uri: str) -> Path | None:
     return start_folder.absolute(path) if path else None
 
 
+def missing_file(uri: str) -> Path | None:
+    """Return the file of an SQLite store that is not there yet, which asking the store would create; else None."""
+    file = sqlite_file(uri)
+    return file if file is not None and not file.exists() else None
+
+
 def absolute(uri: str) -> str:
     """Return the address of a store with an absolute path, so that it is the same in every working folder."""
     file = sqlite_file(uri)

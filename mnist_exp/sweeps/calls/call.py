@@ -78,8 +78,7 @@ class SweepCall:
     @property
     def has_store(self) -> bool:
         """Whether the store is there; looking does not create it, as asking it for runs would."""
-        file = store.sqlite_file(store.locate(self.tracking.uri))
-        return self.tracking.store == "mlflow" and (file is None or file.exists())
+        return self.tracking.store == "mlflow" and store.missing_file(store.locate(self.tracking.uri)) is None
 
     def rows_of_grid(self, earlier: Sequence[StoredRun]) -> list[Row]:
         """Return a row for each job of a grid, with the result of an earlier run if there is one."""
