@@ -11,7 +11,8 @@ ARCHIVE = Path(__file__).with_name("store.tar.xz")
 def unpack(folder):
     """Write the store into a folder, moved: addresses of its artifacts are absolute."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        # Python has the filter since 3.11.4: docs.python.org/3/library/tarfile.html.
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     then = json.loads((folder / "whole.json").read_text())["folder"]
     with sqlite3.connect(folder / "mlflow.db") as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
