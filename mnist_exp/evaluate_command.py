@@ -17,7 +17,7 @@ import numpy as np
 from mnist_exp import commands
 from mnist_exp.config import wording
 from mnist_exp.config.argument_parser import Parser
-from mnist_exp.errors import RunError, SettingsError, first_line
+from mnist_exp.errors import RunError, SettingsError, first_line, plural
 from mnist_exp.inference import labelled_images, scoring
 from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.runtime import imports, redacted_files
@@ -62,7 +62,9 @@ def evaluate(options: argparse.Namespace) -> int:
     run = commands.find(options)
     members, told = scoring.members(run, is_ensemble=options.ensemble)
     trusted = commands.trusted(options)
-    images = scoring.images_of(members, options.split, options.data, options.options, trusted, options.config_dir)
+    images = scoring.images_of(
+        members, options.split, options.data, options.options, trusted, options.config_dir, options.shifts
+    )
     folder = _folder(run, images, options.output)
     scored = scoring.score(run, members, images, trusted)
     measured, report, tested = scored.measured, scored.report, scored.tested
@@ -89,7 +91,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _folder(run: StoredRun, images: Images, output: str | None) -> Path:
     """Return the folder for the results, without creating it. Raises: SettingsError: it cannot be written to."""
-    folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_plain(images.dataset.name)}-{images.split}")
+    folder = Path(output or Path("evaluations") / f"{run.run_id[:8]}-{_key(images).replace('.', '-')}")
     shown = f"--output={wording.show(str(folder))}"
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -107,7 +109,8 @@ def _plain(name: str) -> str:
 
 def _key(images: Images) -> str:
     """Return the part of the metrics' names that stands for these images."""
-    return f"{_plain(images.dataset.name)}.{images.split}"
+    moved = f"_shifts_{images.shifts}" if images.shifts else ""
+    return f"{_plain(images.dataset.name)}.{images.split}{moved}"
 
 
 def _write(folder: Path, measured: Evaluated, report: Mapping[str, Any]) -> list[str]:
@@ -155,6 +158,7 @@ def _show(
     rows = {
         "run": f"{run.run_id}, {wording.short_name(run.name)}",
         **_of_members(report.get("members", {}), task),
+        **_of_shifts(images.shifts, task),
         "images": f"{len(images.y):,} {images.words()}, from {images.dataset.place}",
         **measured.rows,
         **_other_metrics(run, measured, tested),
@@ -194,6 +198,15 @@ def _of_members(scores: Mapping[str, float], task: Task) -> dict[str, str]:
     return {"ensemble": f"the mean {what} of {len(values)} models; each alone has {a} {task.running} of {own}"}
 
 
+def _of_shifts(shifts: int, task: Task) -> dict[str, str]:
+    """Return the row about moved images; {} without."""
+    if not shifts:
+        return {}
+    what = "numbers" if task.activation == "linear" else "probabilities"
+    count = (2 * shifts + 1) ** 2
+    return {"shifts": f"the mean {what} of {count}: each image, and moved by up to {plural(shifts, 'pixel')}"}
+
+
 def _parser() -> Parser:
     parser = commands.parser(
         "evaluate",
@@ -204,7 +217,7 @@ def _parser() -> Parser:
             "RUN_ID",
             "RUN_ID --split validation --log",
             "RUN_ID data.path=/where/they/lie/now",
-            "PARENT --ensemble",
+            "PARENT --ensemble --shifts 1",
             "RUN_ID --data image_folder data.path=photos 'data.size=[28,28]'",
         ],
     )
@@ -226,6 +239,13 @@ def _parser() -> Parser:
         "--ensemble",
         action="store_true",
         help="RUN_ID is a sweep: evaluate the mean probabilities of all its models",
+    )
+    parser.add_argument(
+        "--shifts",
+        type=int,
+        default=0,
+        metavar="PIXELS",
+        help="evaluate the mean prediction for each image and its shifts by up to so many pixels: 1 makes nine of one",
     )
     parser.add_argument("--log", action="store_true", help="add the results to the run as metrics and artifacts")
     parser.add_argument(

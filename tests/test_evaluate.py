@@ -20,6 +20,7 @@ from real_runs import client_of
 from schemas import validate
 
 from mnist_exp import commands, compose, load_model, run
+from mnist_exp import evaluate as evaluate_in_python
 from mnist_exp import evaluate_command as evaluate
 from mnist_exp.data import Dataset
 from mnist_exp.errors import SettingsError
@@ -234,6 +235,8 @@ def test_logging_keeps_status_and_end_time(here):
         (["model.filters=3"], "model.filters=3 is not understood"),
         (["data._target_=os.system"], "data._target_ does not exist"),
         (["data.trusted_modules=[os]"], "data.trusted_modules does not exist"),
+        (["--shifts", "-1"], "--shifts=-1 is not allowed: it must be a number of pixels, 0 for none"),
+        (["--shifts", "28"], "--shifts=28 moves images out of sight: data=npz has images 28×28×1, so it must be less than 28"),
         (["--output", "digits.npz"], "--output=digits.npz cannot be written"),
         (["--output", "a" * 300], "cannot be written: File name too long"),
     ],
@@ -392,6 +395,26 @@ def test_full_mnist(alone, full_mnist, monkeypatch):
     report, err = report_of(result.run_id, "--data", "mnist_5k", "--split", "all")
     assert 700 < report["trained_on"] < 970  # 10 of 60, of 5,000
     assert f"trained on {report['trained_on']:,} of these 5,000 images: the results are too good for new images" in err
+
+
+def test_shifts_evaluate_the_mean_prediction_of_moved_images(here):
+    _, _, x, y = here.arrays
+    padded, model = np.pad(x[..., None], [(0, 0), (1, 1), (1, 1), (0, 0)]), load_model(f"runs:/{here.run_id}")
+    places = [(row, column) for row in range(3) for column in range(3)]
+    mean = sum(model.predict(padded[:, i : i + 28, j : j + 28], verbose=0) for i, j in places) / 9
+    found = evaluate_in_python(here.run_id, shifts=1)
+    np.testing.assert_allclose(found.outputs, mean, atol=1e-6)
+    assert found.metrics["accuracy"] == (mean.argmax(axis=1) == y).mean()
+    assert found.metrics["loss"] == pytest.approx(-np.log(mean[np.arange(len(y)), y]).mean(), rel=1e-5)
+    code, out, err = call(here.run_id, "--shifts=1", "--log")
+    assert (code, err) == (0, "")
+    assert "shifts       the mean probabilities of 9: each image, and moved by up to 1 pixel" in out
+    assert "as the run recorded them" not in out
+    assert "evaluation.npz.test_shifts_1.*" in out
+    logged = client_of().get_run(here.run_id).data.metrics
+    assert logged["evaluation.npz.test_shifts_1.accuracy"] == found.metrics["accuracy"]
+    assert (Path("evaluations") / f"{here.run_id[:8]}-npz-test_shifts_1" / "evaluation.json").exists()
+    assert report_of(here.run_id, "--shifts=1")[0]["shifts"] == 1
 
 
 @pytest.fixture(scope="module")

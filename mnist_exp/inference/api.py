@@ -94,6 +94,7 @@ def evaluate(
     *,
     split: str = "test",
     options: Sequence[str] = (),
+    shifts: int = 0,
     config_dir: str | Path | None = None,
     tracking_uri: str | None = None,
     trusted_modules: Sequence[str] = (),
@@ -106,6 +107,7 @@ def evaluate(
         data: another data set, named as for `run`: mnist, npz, image_folder, …; None for that of the run.
         split: which images: test, train, validation or all.
         options: of the data set, `["data.path=/folder"]`.
+        shifts: the mean prediction counts for each image and its shifts by up to so many pixels; 0 for the image alone.
         config_dir: a folder of your own with data/NAME.yaml.
         tracking_uri: address of the store; None takes `$MLFLOW_TRACKING_URI`, else `mlflow.db` here.
         trusted_modules: modules of your own, whose code the run's configuration or model may use.
@@ -116,14 +118,18 @@ def evaluate(
         raise SettingsError(f"split={split!r} is not allowed: it must be {', '.join(labelled_images.SPLITS)}")
     arguments.check_text("data", data, "the name of a data set, as mnist_5k")
     words = arguments.texts("options", options, '["data.path=/folder"]')
+    if not isinstance(shifts, int) or isinstance(shifts, bool):
+        raise arguments.wrong("shifts", shifts, "a number of pixels, 0 for none")
     arguments.check_folder("config_dir", config_dir)
     labelled_images.check_words(words, data)
     stored = found(run, tracking_uri)
     trusted = (trusted_modules,) if isinstance(trusted_modules, str) else tuple(trusted_modules)
     own = str(config_dir) if config_dir is not None else None
-    with arguments.named(data="data", split="split", config_dir="config_dir", trusted_modules="trusted_modules"):
+    with arguments.named(
+        data="data", split="split", shifts="shifts", config_dir="config_dir", trusted_modules="trusted_modules"
+    ):
         members, told = scoring.members(stored, is_ensemble=stored.is_sweep)
-        images = scoring.images_of(members, split, data, words, trusted, own)
+        images = scoring.images_of(members, split, data, words, trusted, own, shifts)
         scored = scoring.score(stored, members, images, trusted)
     return Evaluation(scored.report, scored, images, (*told, *scoring.warnings(members, images, scored.report)))
 

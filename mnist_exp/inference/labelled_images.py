@@ -47,6 +47,7 @@ class Images:
         is_own: whether the run was trained on this data set, the same to the byte.
         seen: bool (n,), whether the run was trained on each image; None where its own data cannot be found.
         why_unknown: why they are not.
+        shifts: pixels by which they are moved in each direction, too, where the mean prediction counts; 0 for none.
     """
 
     dataset: Dataset
@@ -57,6 +58,7 @@ class Images:
     is_own: bool
     seen: Array | None
     why_unknown: str = ""
+    shifts: int = 0
 
     def of(self, which: Array) -> "Images":
         """Return some of the images, bool (n,)."""

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mnist_exp.errors import DataError, RunError, TrainingError
-from mnist_exp.inference import ensemble, labelled_images, load
+from mnist_exp.inference import ensemble, labelled_images, load, shifted
 from mnist_exp.inference.ensemble import Prediction
 from mnist_exp.inference.labelled_images import Images
 from mnist_exp.runtime import imports
@@ -54,6 +54,7 @@ def images_of(
     words: Sequence[str],
     trusted: Sequence[str],
     config_dir: str | None,
+    shifts: int = 0,
 ) -> Images:
     """Return the labelled images on which models are evaluated.
 
@@ -64,9 +65,12 @@ def images_of(
         words: options of the data set, `data.path=/folder`.
         trusted: modules whose code the record of a run may name.
         config_dir: the user's own folder of configuration files.
-    Raises: SettingsError: they cannot be found, or are not the same for all models.
+        shifts: pixels by which they are moved in each direction, too; the mean prediction counts.
+    Raises: SettingsError: they cannot be found, cannot be moved, or are not the same for all models.
     """
-    return ensemble.common([_images(run, split, data, words, trusted, config_dir) for run in members])
+    images = ensemble.common([_images(run, split, data, words, trusted, config_dir) for run in members])
+    shifted.check(shifts, images.dataset)
+    return replace(images, shifts=shifts)
 
 
 def _images(
@@ -107,7 +111,7 @@ def score(run: StoredRun, asked: Sequence[StoredRun], images: Images, trusted: S
 
 
 def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Prediction:
-    """Return the predictions of a run's model for labelled images. Imports Keras.
+    """Return the predictions of a run's model for labelled images, and moved ones. Imports Keras.
 
     Args:
         run: the run.
@@ -125,7 +129,10 @@ def predict(run: StoredRun, images: Images, trusted: Sequence[str]) -> Predictio
     task = images.dataset.task
     images = labelled_images.fitted(run, images, model)
     twin = outputs.raw_twin(model, task.activation)
-    prediction = Prediction(*predict_raw(model, twin, task.activation, images.x))
+    black = 0.0 if images.dataset.pixel_range is None else images.dataset.pixel_range[0]
+    moved = (shifted.moved(images.x, *move, black) for move in shifted.moves(images.shifts))
+    predicted = [Prediction(*predict_raw(model, twin, task.activation, x)) for x in moved]
+    prediction = predicted[0] if len(predicted) == 1 else ensemble.mean(predicted)
     if problem := task.check_outputs(prediction.outputs, f"the model of run {run.run_id}"):
         raise RunError(problem)
     return prediction
@@ -162,6 +169,7 @@ def _report(
         "run_id": run.run_id,
         "data": images.dataset.name,
         "split": images.split,
+        "shifts": images.shifts,
         "data_sha256": images.dataset.sha256,
         "place": images.dataset.place,
         "trained_on": None,
@@ -174,7 +182,7 @@ def _report(
         report["trained_on"] = int(images.seen.sum())
         if new.any():
             report[f"{running}_of_new"] = measure(prediction.of(new), images.of(new), run)[running]
-    if images.is_own and images.split == "test" and not run.is_sweep:
+    if images.is_own and images.split == "test" and not run.is_sweep and not images.shifts:
         report["logged"] = {name: run.metrics.get(names.tested(name)) for name in tested}
     return report
 

@@ -178,6 +178,8 @@ def test_other_types_of_other_arguments_are_refused(result):
         (lambda: sweep(["seed=1,2", 3]), r"^overrides\[1\]=3 is of type int: it must be a text"),
         (lambda: runs(where=3), "^where=3 is of type int: it must be a filter"),
         (lambda: evaluate(result, options=3), "^options=3 is of type int"),
+        (lambda: evaluate(result, shifts=0.5), "^shifts=0.5 is of type float: it must be a number of pixels"),
+        (lambda: evaluate(result, shifts=-1), "^shifts=-1 is not allowed: it must be a number of pixels, 0 for none"),
         (lambda: compose(config_dir=3), "^config_dir=3 is of type int: it must be the path of a folder"),
     ):
         with pytest.raises(SettingsError, match=message):
