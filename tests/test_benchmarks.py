@@ -59,11 +59,13 @@ def test_table_of_nothing_says_so(gpu):
 def test_jobs_that_train_nothing_are_recorded_like_others():
     words = ["-m", "data=mnist_5k", "data.validation=500", "trainer.epochs=1", "model.filters=4,8"]
     ended = subprocess.run(
-        [sys.executable, str(FOLDER / "no_op/run.py"), *words, "hydra.launcher.n_workers=1"],
+        [sys.executable, str(FOLDER / "no_op/run.py"), *words, "hydra.launcher.n_workers=2"],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(FOLDER.parent)},
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 done" in ended.stdout
+    # What is drawn, also in workers that do not import the script; two trainings would differ.
+    assert len(set(re.findall(r"filters=[48] .* (0\.9\d+) ", ended.stdout))) == 1, ended.stdout
     assert re.search(r"launching process: [0-9.]+ s of CPU", ended.stderr)

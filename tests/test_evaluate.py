@@ -236,7 +236,7 @@ def test_logging_keeps_status_and_end_time(here):
         (["data._target_=os.system"], "data._target_ does not exist"),
         (["data.trusted_modules=[os]"], "data.trusted_modules does not exist"),
         (["--shifts", "-1"], "--shifts=-1 is not allowed: it must be a number of pixels, 0 for none"),
-        (["--shifts", "28"], "--shifts=28 moves images out of sight: data=npz has images 28×28×1, so it must be less than 28"),
+        (["--shifts", "28"], "--shifts=28 moves images out of sight: data=npz has images 28×28×1, so it must be less"),
         (["--output", "digits.npz"], "--output=digits.npz cannot be written"),
         (["--output", "a" * 300], "cannot be written: File name too long"),
     ],

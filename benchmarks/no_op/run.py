@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from omegaconf import DictConfig
 
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.config.schema import Settings
@@ -16,7 +17,9 @@ from mnist_exp.evaluation.predictions import Predictions
 from mnist_exp.experiment import record, runner
 from mnist_exp.experiment.record import Job
 from mnist_exp.experiment.runner import Result
+from mnist_exp.jobs.job import Task
 from mnist_exp.runtime.terminal import Screen
+from mnist_exp.sweeps import launch
 from mnist_exp.tracking.tracker import Tracker, folder, open_tracker
 
 
@@ -62,8 +65,19 @@ def open_run(settings: Settings, screen: Screen, job: Job) -> Iterator[NoOpRun]:
         yield NoOpRun(settings, dataset, tracker, job)
 
 
-runner.open_run = open_run  # Here and not below: worker processes import this file too.
-runner.Run.fit = NoOpRun.fit
+def _put_in() -> None:
+    runner.open_run = open_run
+    runner.Run.fit = NoOpRun.fit
+
+
+class NoOpTask(Task):
+    """A job in a worker, which does not import this file: what is of `__main__` travels there by value."""
+
+    def __call__(self, config: DictConfig) -> float:
+        """Run one job without training."""
+        _put_in()
+        return super().__call__(config)
+
 
 if __name__ == "__main__":
     import resource
@@ -71,6 +85,8 @@ if __name__ == "__main__":
 
     from mnist_exp.run_command import main
 
+    _put_in()
+    launch.Task = NoOpTask
     try:
         main()
     finally:

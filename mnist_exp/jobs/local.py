@@ -15,7 +15,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent import futures
+from concurrent.futures import CancelledError, Future
 from multiprocessing import spawn
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,9 @@ from mnist_exp.runtime import machine, signals, threads
 from mnist_exp.runtime.signals import Terminated
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     import pebble
+
+_AHEAD = 3  # jobs for each worker that the pool has at a time: each takes 3 kB of this process, and there may be 10,000
 
 
 class LocalWorkers(worker.Workers):
@@ -101,21 +102,27 @@ class LocalWorkers(worker.Workers):
         pool = self._opened()
         task = self.packed_task()
         returned: dict[int, JobReturn] = {}
+        given: dict[Future[JobReturn], int] = {}
         try:
-            futures = [
-                pool.schedule(_work, (first + i, list(overrides), task), timeout=self.job_timeout_s)
-                for i, overrides in enumerate(job_overrides)
-            ]
-            for i, future in enumerate(futures):
+            for i, overrides in enumerate(job_overrides):
+                while len(given) >= _AHEAD * self.crew.count:
+                    returned |= self._ended(given)
+                future = pool.schedule(_work, (first + i, list(overrides), task), timeout=self.job_timeout_s)
                 future.add_done_callback(functools.partial(self._look, first + i))
-            for i, future in enumerate(futures):
-                returned[i] = self._result(first + i, future)
+                given[future] = i
+            while given:
+                returned |= self._ended(given)
         except BaseException:
             self.stop()
             raise
         pool.close()  # type: ignore[no-untyped-call]
         self._join()
-        return [returned[i] for i in range(len(futures))]
+        return [returned[i] for i in range(len(job_overrides))]
+
+    def _ended(self, given: dict[Future[JobReturn], int]) -> dict[int, JobReturn]:
+        """Wait until a job ends; return the results of those that have, and take them from what the pool has."""
+        ended, _ = futures.wait(given, return_when=futures.FIRST_COMPLETED)
+        return {given.pop(each): self._result(each) for each in ended}
 
     @signals.held()  # A second Ctrl-C would leave jobs that end after the summary of the sweep.
     def stop(self) -> None:
@@ -144,11 +151,11 @@ class LocalWorkers(worker.Workers):
         with contextlib.suppress(OSError):
             self._folder.rmdir()
 
-    def _look(self, job: int, future: "Future[JobReturn]") -> None:
+    def _look(self, job: int, future: Future[JobReturn]) -> None:
         if self.on_lost is not None and not future.cancelled() and (error := future.exception()) is not None:
             self.on_lost(job, _lost(error))
 
-    def _result(self, job: int, future: "Future[JobReturn]") -> JobReturn:
+    def _result(self, future: Future[JobReturn]) -> JobReturn:
         try:
             return future.result()
         except (CancelledError, Exception) as error:

@@ -47,7 +47,7 @@ class HydraTask:
         context: composes the configuration of a job.
         function: is called with that.
         config: of the sweep.
-        keeps_configurations: whether the result of a job has its configuration.
+        keeps_configurations: whether the result of a job has its configuration and overrides.
     """
 
     context: HydraContext
@@ -99,7 +99,7 @@ def run(job: int, overrides: list[str], task: HydraTask) -> JobReturn:
             job_subdir_key="hydra.sweep.subdir",
         )
     if not task.keeps_configurations:
-        done.cfg = done.hydra_cfg = None
+        done.cfg = done.hydra_cfg = done.overrides = None
     return done
 
 

@@ -31,7 +31,7 @@ _OF_PYTHON = frozenset(("__cached__", "__file__", "__loader__", "__package__", "
 _loading = threading.RLock()
 
 
-_LIBRARIES = ("keras", "tensorflow")
+_LIBRARIES = ("keras", "mlflow", "tensorflow")
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def imported_later(names: frozenset[str] = UNUSED, absent: Sequence[str] = ()) -
 
     Args:
         names: of these modules.
-        absent: packages that Keras and TensorFlow, which can do without, do not find in the block; others do.
+        absent: packages that Keras, MLflow and TensorFlow, which can do without, do not find in the block; others do.
     """
     finder = _Finder(names, absent)
     sys.meta_path.insert(0, finder)

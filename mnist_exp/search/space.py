@@ -13,6 +13,7 @@ from mnist_exp.tracking import names
 
 Number = int | float
 _MOST_CORNERS = 64
+_MOST_SHOWN = 20  # values of an option, for a person
 # Hydra writes an interpolation that is one of several values so, for the shell and its own grammar.
 _ESCAPED = re.compile(r"\$\\\{(.*?)\\\}")
 
@@ -78,6 +79,13 @@ class Axis:
             return ",".join(self.values)
         return f"{self.interval.low}…{self.interval.high}{' (log)' * self.interval.log}"
 
+    @property
+    def brief_words(self) -> str:
+        """The same, of many values some: `0,1,2,…,999 (1,000 values)`."""
+        if len(self.values) <= _MOST_SHOWN:
+            return self.words
+        return f"{','.join(self.values[:3])},…,{self.values[-1]} ({len(self.values):,} values)"
+
 
 @dataclass(frozen=True)
 class Space:
@@ -125,7 +133,7 @@ class Space:
     def words(self) -> str:
         """The space for display: `model cnn,mlp × dropout 0.1,0.5 × filters 16,32 (model=cnn)`."""
         short = short_names(self.keys)
-        crossed = [_with_condition(f"{short[axis.key]} {axis.words}", axis.when) for axis in self.axes]
+        crossed = [_with_condition(f"{short[axis.key]} {axis.brief_words}", axis.when) for axis in self.axes]
         listed = [f"{len(self.points)} points"] if self.points != ((),) else []
         crossed += [f"up to {len(self.seeds)} seeds"] if self.seeds else []
         return " × ".join(listed + crossed) or "the configuration as it is"

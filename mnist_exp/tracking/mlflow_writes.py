@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_exp.errors import TrackingError
-from mnist_exp.runtime import retries
+from mnist_exp.runtime import lazy_modules, retries
 from mnist_exp.tracking import mlflow_log, model_folder, names, registry, store
 from mnist_exp.tracking.background_call import BackgroundCall
 from mnist_exp.tracking.spool import Record
@@ -73,10 +74,18 @@ def limit_waits() -> None:
 def context_tags() -> dict[str, str]:
     """Return MLflow's own tags of user and program; an active run of MLflow becomes the parent."""
     import mlflow
-    from mlflow.tracking.context import registry
 
     parent = mlflow.active_run()
-    return dict(registry.resolve_tags()) | ({names.PARENT: parent.info.run_id} if parent else {})
+    return program_tags() | ({names.PARENT: parent.info.run_id} if parent else {})
+
+
+def program_tags() -> dict[str, str]:
+    """Return MLflow's own tags of user and program, as of a notebook or a Git commit."""
+    from mlflow.tracking.context import registry
+
+    # Whether this is a notebook MLflow asks of IPython, which a notebook has imported; anew it takes 8 MB.
+    with lazy_modules.imported_later(frozenset(), absent=() if "IPython" in sys.modules else ("IPython",)):
+        return dict(registry.resolve_tags())
 
 
 def write(uri: str, run_id: str, record: Record, model: TrainedModel | None = None) -> None:

@@ -46,6 +46,12 @@ def test_single_values_give_one_job():
     assert (space.keys, space.words) == ((), "the configuration as it is")
 
 
+def test_many_values_are_not_all_shown():
+    space = read("seed=range(1000)", "model.dropout=0.1,0.3")
+    assert space.words == "seed 0,1,2,…,999 (1,000 values) × dropout 0.1,0.3"
+    assert space.words_of["seed"] == ",".join(map(str, range(1000)))
+
+
 def test_command_line_wins_over_the_preset():
     preset = {"model.filters": "4,8", "model.dropout": "0.1,0.2", "seed": 5, "trainer.epochs": None}
     space = read("model.dropout=0.3,0.4", "model.filters=16", "+seed=6", params=preset)

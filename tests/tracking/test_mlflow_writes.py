@@ -1,6 +1,9 @@
 """Records written to a real store: writing one twice does no harm, wherever the first process ended."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -164,3 +167,29 @@ def test_data_set_that_two_processes_record_first_is_retried(run, no_pauses, mon
         with pytest.raises(MlflowException, match=message):
             mlflow_writes.write(client.tracking_uri, run_id, record)
     assert len(made) == calls
+
+
+_TELLS_ITS_PROGRAM = """
+import sys
+from mlflow.tracking.context import registry
+from mnist_exp.tracking import mlflow_writes
+
+tags = mlflow_writes.program_tags()
+assert "IPython" not in sys.modules
+assert tags == registry.resolve_tags(), tags
+from IPython.core.interactiveshell import InteractiveShell
+
+class ZMQInteractiveShell(InteractiveShell):
+    pass
+
+ZMQInteractiveShell.instance()
+assert mlflow_writes.program_tags()["mlflow.source.type"] == "NOTEBOOK"
+"""
+
+
+def test_tags_of_the_program_are_those_of_mlflow_without_importing_ipython(alone):
+    environment = os.environ | {"IPYTHONDIR": str(alone)}
+    ended = subprocess.run(
+        [sys.executable, "-c", _TELLS_ITS_PROGRAM], capture_output=True, text=True, env=environment, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -272,11 +272,8 @@ class SweepHistory:
         return dead
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        from mlflow.tracking.context import registry
-
-        run = self._client.create_run(
-            self.experiment_id, run_name=name, tags=dict(registry.resolve_tags()) | dict(tags)
-        )
+        tags = mlflow_writes.program_tags() | dict(tags)
+        run = self._client.create_run(self.experiment_id, run_name=name, tags=tags)
         return str(run.info.run_id)
 
     def _search(self, wanted: Wanted) -> list[StoredRun]:

@@ -2,11 +2,13 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import operator
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
@@ -183,6 +185,7 @@ def _check(
     """Return the settings of each point, and whether any asks for its number."""
     problems: dict[str, str] = {}
     checked: list[Settings] = []
+    known: dict[bytes, Any] = {}
     mistaken = 0
     with compose.composer(config_dir) as loader:
         composer = PointComposer(loader, sweep)
@@ -194,7 +197,7 @@ def _check(
             for problem in of_job:
                 problems.setdefault(problem, f"{word} {number} of {len(points)}: {problem}")
             if settings is not None:
-                checked.append(settings)
+                checked.append(_sharing(settings, known))
             mistaken += bool(of_job)
             if mistaken == _MOST_MISTAKEN and number < len(points):
                 problems["rest"] = (
@@ -204,6 +207,19 @@ def _check(
     if problems:
         raise SettingsError(list(problems.values()))
     return checked, composer.asks_number
+
+
+def _sharing(settings: Settings, known: dict[bytes, Any]) -> Settings:
+    """Return settings with the sections of earlier ones where these are the same: of 10,000 jobs they take 30 MB.
+
+    Args:
+        settings: of a job.
+        known: sections of earlier ones by what they contain, types included: 1 is not True. The new ones are added.
+    """
+    sections = {name: value for name, value in vars(settings).items() if dataclasses.is_dataclass(value)}
+    content = {name: hashlib.sha256(pickle.dumps(value)).digest() for name, value in sections.items()}
+    shared = {name: known.setdefault(content[name], value) for name, value in sections.items()}
+    return dataclasses.replace(settings, **shared)
 
 
 def _check_same(settings: Sequence[Settings]) -> None:

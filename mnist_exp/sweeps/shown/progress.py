@@ -3,6 +3,7 @@
 import contextlib
 import html
 import math
+import sys
 import threading
 import time
 from collections import deque
@@ -221,13 +222,15 @@ class Progress:
         self._say("lost", row, f"{reason}; another worker goes on with it")
 
     def _describe(self, row: Row, event: dict[str, Any]) -> None:
-        row.name, row.values = event["name"], event["values"]
-        row.command, row.run_id = event["command"], event.get("run_id")
+        row.run_id = event.get("run_id")
+        for name in ("name", "values", "command"):
+            if getattr(row, name) != event[name]:  # What the plan has already is not kept twice, of 10,000 jobs.
+                setattr(row, name, event[name])
 
     def _end(self, number: int, row: Row, event: dict[str, Any]) -> None:
         row.outcome = event["event"]
         row.objective = event.get("objective", math.nan)
-        row.metrics = event.get("metrics", {})
+        row.metrics = {sys.intern(name): value for name, value in event.get("metrics", {}).items()}
         row.epochs = event.get("epochs", row.epochs)
         now = event.get("time", time.time())
         row.seconds = now - self._began.get(number, now) + self._before_s.get(number, 0.0)

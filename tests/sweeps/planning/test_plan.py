@@ -215,6 +215,21 @@ def test_plan_of_a_grid_names_every_job():
     assert (made.repeated, made.on_test) == (0, False)
 
 
+def test_jobs_have_the_sections_in_common_that_are_the_same_to_the_type():
+    first, other = compose(["optimizer=sgd"]), compose(["optimizer=sgd", "model.filters=16"])
+    known = {}
+    first, other = plan._sharing(first, known), plan._sharing(other, known)
+    assert first.trainer is other.trainer
+    assert first.model is not other.model
+    assert (first, other) == (compose(["optimizer=sgd"]), compose(["optimizer=sgd", "model.filters=16"]))
+    optimizer = dataclasses.replace(first.optimizer, arguments=first.optimizer.arguments | {"momentum": 1})
+    truth = dataclasses.replace(first.optimizer, arguments=first.optimizer.arguments | {"momentum": True})
+    assert optimizer == truth  # As Python compares; a job key tells them apart.
+    numbers, truths = (plan._sharing(dataclasses.replace(first, optimizer=each), known) for each in (optimizer, truth))
+    assert (numbers.optimizer, truths.optimizer) == (optimizer, truth)
+    assert job_key(numbers, "") != job_key(truths, "")
+
+
 def test_plan_of_a_search_has_no_jobs():
     made = make("model.dropout=interval(0,0.5)", "model.filters=int(interval(8,16))", is_search=True)
     assert (made.jobs, made.repeated) == ((), 0)
