@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from mnist_exp.training import batch_statistics
+from mnist_exp.training.batch_statistics import BatchStatistics
 from mnist_exp.training.schedule_free import ScheduleFreeAdamW
 
 
@@ -16,22 +18,34 @@ class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
     optimizer has no averages this does nothing.
 
     Keras's SwapEMAWeights swaps on TensorFlow by adding and subtracting, which changes the last bits of both.
+
+    Args:
+        statistics: of batch normalisation, which the averages have for themselves.
+
+    Attributes:
+        ending: a callback that gives the model at the end of a training the statistics of its averages; it is to be
+            called before those that may restore others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, statistics: BatchStatistics) -> None:
         super().__init__()
+        self._statistics = statistics
         self._raw: list[tuple[Any, Any]] | None = None
+        self.ending = _Ending(statistics)
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Put the averaged weights into the model."""
         optimizer = averaging_optimizer(self.model)
         if optimizer is None or self._raw is not None:
             return
-        pairs = _pairs(optimizer)
-        self._raw = [(variable, _copied(variable)) for variable, _ in pairs]
+        pairs, normalised = _pairs(optimizer), batch_statistics.variables(self.model)
+        self._raw = [(variable, _copied(variable)) for variable in [*(each for each, _ in pairs), *normalised]]
         for variable, average in pairs:
             # On JAX both would have one buffer otherwise, which a step on the one takes away from the other.
             variable.assign(_copied(average))
+        if normalised:
+            self._statistics.renew(self.model)
+            self.ending.known = [_copied(variable) for variable in normalised]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Put the raw weights back."""
@@ -44,6 +58,29 @@ class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
         for variable, raw in self._raw:
             variable.assign(raw)
         self._raw = None
+
+
+class _Ending(keras.callbacks.Callback):  # type: ignore[misc]
+    """Give averages, which the optimizer has put into the model, their statistics of batch normalisation.
+
+    Attributes:
+        known: those of the last validation; None where there was none, as in a training that was over as it began.
+    """
+
+    def __init__(self, statistics: BatchStatistics) -> None:
+        super().__init__()
+        self._statistics = statistics
+        self.known: list[Any] | None = None
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Do so."""
+        if averaging_optimizer(self.model) is None or not (normalised := batch_statistics.variables(self.model)):
+            return
+        if self.known is None:
+            self._statistics.renew(self.model)
+            return
+        for variable, value in zip(normalised, self.known, strict=True):
+            variable.assign(value)
 
 
 def averaging_optimizer(model: keras.Model) -> keras.optimizers.Optimizer | None:

@@ -9,7 +9,9 @@ from typing import Any
 import keras
 
 from mnist_exp.config.schema import Settings
+from mnist_exp.data.lazy import Examples
 from mnist_exp.training.averaged_weights import AveragedWeights
+from mnist_exp.training.batch_statistics import BatchStatistics
 from mnist_exp.training.batches import Array
 from mnist_exp.training.checkpointing import Checkpointing
 from mnist_exp.training.checkpoints import CheckpointPolicy, Position
@@ -41,12 +43,13 @@ class TrainingCallbacks:
     @property
     def in_order(self) -> list[keras.callbacks.Callback]:
         """All of them, as Keras is to call them."""
-        return [self.metrics, self.own, *self.selecting, self.averages, self.digesting, self.checkpointing]
+        before = [self.metrics, self.averages.ending, self.own, *self.selecting]
+        return [*before, self.averages, self.digesting, self.checkpointing]
 
 
 def make(
     settings: Settings,
-    images: int,
+    x: Examples,
     target: Array,
     on_epoch: Callable[[int, Metrics], bool],
     *,
@@ -60,7 +63,7 @@ def make(
 
     Args:
         settings: what selects, and the batch size.
-        images: training images an epoch.
+        x: training examples, (n, …).
         target: what the loss gets of one image that is not mixed, shape (1, …).
         on_epoch: called with the epoch's number, from 1, and its metrics; training stops if it returns false.
         on_step: called with the number of steps done in the epoch and the running metrics.
@@ -71,9 +74,10 @@ def make(
     """
     start = policy.start.position if policy and policy.start else Position()
     called = OwnCallbacks(own or {}, start)
-    steps = settings.trainer.steps(images)
-    metrics = EpochMetrics(images, steps, on_epoch, on_step, scores, called.end_epoch, clock)
-    selecting, averages = _selecting(settings), AveragedWeights()
+    steps = settings.trainer.steps(len(x))
+    metrics = EpochMetrics(len(x), steps, on_epoch, on_step, scores, called.end_epoch, clock)
+    selecting = _selecting(settings)
+    averages = AveragedWeights(BatchStatistics(x, settings.trainer.batch_size))
     digesting = Digesting(steps, policy.start if policy else None)
     checkpointing = Checkpointing(policy, steps, target, metrics, called, selecting, averages, digesting.record, clock)
     return TrainingCallbacks(metrics, called, selecting, averages, digesting, checkpointing)

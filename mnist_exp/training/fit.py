@@ -128,7 +128,7 @@ def callbacks_of(
     split = request.split
     return callbacks.make(
         request.settings,
-        len(split.x_train),
+        split.x_train,
         request.goal.task.targets(split.y_train[:1]),
         request.on_epoch,
         on_step=on_step,

@@ -13,6 +13,8 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from mnist_exp.data.lazy import LazyArray
 from mnist_exp.distortion import Distortion
+from mnist_exp.training import batch_statistics
+from mnist_exp.training.averaged_weights import averaging_optimizer
 from mnist_exp.training.batches import Array
 from mnist_exp.training.build import Goal
 from mnist_exp.training.checkpointing import variables
@@ -50,6 +52,8 @@ def why_not(first: TrainingRequest, other: TrainingRequest) -> str | None:
     ours, theirs = (_description(each.model) for each in (first, other))
     if ours is None or theirs is None:
         return "its model has dropout within another layer"
+    if averaging_optimizer(other.model) is not None and batch_statistics.variables(other.model):
+        return "its averaged weights have statistics of batch normalisation of their own"
     if isinstance(other.model.optimizer, ScheduleFreeAdamW):
         return "its optimizer is evaluated with weights that are computed from its own"
     shapes = [{name: (v.shape, v.dtype) for name, v in variables(each.model).items()} for each in (first, other)]

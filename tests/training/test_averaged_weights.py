@@ -6,20 +6,21 @@ import pytest
 from mnist_exp.composition.compose import compose
 from mnist_exp.composition.preflight import load_data
 from mnist_exp.training.averaged_weights import AveragedWeights, averaging_optimizer
+from mnist_exp.training.batch_statistics import BatchStatistics
 
 SMALL = ["data=mnist_5k", "data.limit=400", "data.validation=100", "model=mlp", "model.hidden_units=[16]"]
 SMALL += ["trainer.batch_size=50", "+optimizer.use_ema=true", "+optimizer.ema_momentum=0.9", "tracking=none"]
 SCHEDULE_FREE = ["optimizer=schedule_free_adamw", "optimizer.use_ema=false"]
 
 
-def trained(*words):
+def trained(*words, common=SMALL):
     """Return the result of a run and the metrics of its model on the images that it was validated on."""
     from scoring import score
 
     from mnist_exp.experiment.runner import run
     from mnist_exp.training.predict import predict
 
-    settings = compose([*SMALL, *words])
+    settings = compose([*common, *words])
     _, split = load_data(settings)
     result = run(settings)
     return result, score(predict(result.model, split.x_val), split.y_val)
@@ -67,13 +68,39 @@ def test_schedule_free_validates_its_averages_and_not_the_weights_of_the_trainin
     assert kept["loss"] == pytest.approx(averaged.history["val_loss"][-1], rel=1e-4)
 
 
+NORMALISED = ["data=mnist_5k", "data.limit=800", "data.validation=200", "tracking=none", "augment=shift"]
+NORMALISED += ["model=convnet", "model.filters=[8,8]", "model.dense_units=[16]", "model.batch_norm=true"]
+NORMALISED += ["model.dropout=0.2", "trainer.epochs=6", "trainer.batch_size=20"]
+FAST = ["optimizer=sgd", "optimizer.learning_rate=0.1", "optimizer.momentum=0.9"]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        [*FAST, "+optimizer.use_ema=true", "+optimizer.ema_momentum=0.995"],
+        ["optimizer=schedule_free_adamw", "optimizer.learning_rate=0.01"],
+    ],
+)
+def test_averages_of_a_normalised_network_have_their_own_statistics(optimizer):
+    """Keras 3.15.1 leaves them those of the raw weights."""
+    averaged, kept = trained(*optimizer, common=NORMALISED)
+    assert kept["accuracy"] == pytest.approx(averaged.history["val_accuracy"][-1], abs=1e-6)
+    assert kept["accuracy"] > 0.8
+
+
+def test_statistics_of_averages_change_no_bit_of_the_training():
+    averaged, _ = trained(*FAST, "+optimizer.use_ema=true", "+optimizer.ema_momentum=0.995", common=NORMALISED)
+    raw, _ = trained(*FAST, common=NORMALISED)
+    assert averaged.history["loss"] == raw.history["loss"]
+
+
 def test_weights_are_swapped_without_losing_a_bit():
     import keras
 
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile(optimizer=keras.optimizers.SGD(use_ema=True), loss="mse")
     model.fit(np.random.default_rng(0).normal(size=(8, 3)), np.zeros((8, 2)), epochs=3, verbose=0)
-    swap = AveragedWeights()
+    swap = AveragedWeights(BatchStatistics(np.zeros((8, 3)), 4))
     swap.set_model(model)
     optimizer = averaging_optimizer(model)
     raw = [np.random.default_rng(1).normal(size=w.shape).astype(np.float32) * 1e6 for w in model.get_weights()]

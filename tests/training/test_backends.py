@@ -33,6 +33,7 @@ def needs(backend):
 
 
 EACH = pytest.mark.parametrize("backend", [pytest.param(name, marks=needs(name)) for name in OTHERS])
+NORMALISED = ["model=convnet", "model.filters=[4,4]", "model.dense_units=[8]", "model.batch_norm=true"]
 ALL = pytest.mark.parametrize("backend", [pytest.param(name, marks=needs(name)) for name in ("tensorflow", *OTHERS)])
 
 
@@ -220,8 +221,16 @@ def _said(*words, **environment):
 @pytest.mark.slow
 @EACH
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_stopped_run_resumes_equal_to_the_last_bit(backend, number, alone):
-    small = [*SMALL, "trainer.batch_size=20", "trainer.epochs=4", "data.validation=0.25", f"trainer.backend={backend}"]
+@pytest.mark.parametrize("model", [[], NORMALISED], ids=["cnn", "normalised"])
+def test_stopped_run_resumes_equal_to_the_last_bit(backend, number, model, alone):
+    small = [
+        *SMALL,
+        *model,
+        "trainer.batch_size=20",
+        "trainer.epochs=4",
+        "data.validation=0.25",
+        f"trainer.backend={backend}",
+    ]
     small += ["schedule=cosine", "+optimizer.use_ema=true", "trainer.restore_best=true", "augment=mixup"]
     run(*small)
     whole = only_run().info.run_id

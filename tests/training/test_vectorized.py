@@ -208,6 +208,14 @@ def test_models_of_another_program_are_distinguished():
     assert joint([net(*each) for pair in pairs for each in pair], "reasons") == list(pairs.values())
 
 
+@needs_jax
+@pytest.mark.slow
+def test_averages_that_need_statistics_of_their_own_are_trained_alone():
+    alone = [*CONVNET, "trainer.epochs=1", "+optimizer.use_ema=true"]
+    reasons = joint([[*alone, "seed=1"], [*alone, "seed=2"]], "reasons")
+    assert reasons == ["its averaged weights have statistics of batch normalisation of their own"]
+
+
 def programs(*jobs):
     return [grouping.program(compose([*DATA, "trainer.backend=jax", *job]), "0") for job in jobs]
 
