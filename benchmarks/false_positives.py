@@ -10,7 +10,6 @@ question. With --values the trained values are kept in, or read from, a file.
 """
 
 import argparse
-import gc
 import io
 import itertools
 import json
@@ -80,8 +79,6 @@ def main() -> None:
         if options.values:
             options.values.write_text(json.dumps(values))
     runs = len(values["objective"])
-    claims([{"1": 0.1, "2": 0.2}, {"1": 0.3, "2": 0.1}], 1)
-    gc.freeze()  # statsmodels collects garbage at each correction, which takes 0.3 s beside Keras.
     for name in METRICS:
         print(f"{name}: {np.mean(values[name]):.4f} ± {np.std(values[name], ddof=1):.4f} over {runs} seeds")
     print("\nshare of pages with at least one claim, all of them false")

@@ -15,7 +15,6 @@ At last real sweeps from end to end, by the command, on shuffled labels, whose v
 
 import argparse
 import functools
-import gc
 import io
 import itertools
 import json
@@ -221,8 +220,6 @@ def main() -> None:
         spread = np.std(np.array(values) - np.mean(values, axis=0), ddof=1)
         print(f"\n{len(values)} points × {SEEDS} seeds: {np.mean(values):.4f} ± {spread:.4f} without what seeds share")
         chance = np.random.default_rng(1)
-        grid_claims(lambda point, seed: point * seed, 2, chance)  # statsmodels is imported.
-        gc.freeze()  # It collects garbage at each correction, which takes 0.3 s beside Keras.
         print(f"\n{'share that claims a winner':<46} {'the rule':<42} {'without':>8}")
         deal = functools.partial(dealt, values, chance=chance)
         deals, points = range(options.deals), len(values)

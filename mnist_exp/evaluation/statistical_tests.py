@@ -24,7 +24,7 @@ PAIRED, WELCH, NONE = "paired t-test", "Welch's t-test", "none"
 _NO_SPREAD = 1e-6
 _FEW_DISCORDANT = 25  # below this number McNemar's test is the exact one
 # Imported where they are used: together they take a second.
-LIBRARIES = ("scipy.stats", "statsmodels.stats.multitest")
+LIBRARIES = ("scipy.stats",)
 
 Values = Mapping[str, float]  # the metric of one configuration, by seed
 
@@ -182,12 +182,16 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p values after Holm's correction, in the same order."""
-    if not p_values:
-        return []
-    from statsmodels.stats.multitest import multipletests
+    """Return p values after Holm's correction, in the same order.
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    Bit for bit those of `multipletests` of statsmodels, which brings pandas along, a tenth of the time of a report, and
+    collects garbage at each call, 0.03 to 0.3 s.
+    """
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return corrected.tolist()  # type: ignore[no-any-return]
 
 
 def seeds_needed(effect: float, test: str, level: float = LEVEL) -> int | None:

@@ -25,7 +25,7 @@ class Digesting(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, steps: int, start: Checkpoint | None) -> None:
         super().__init__()
         self._steps = steps
-        self.record = digests.of_data(start.facts["digests"]) if start and "digests" in start.facts else Digests()
+        self.record = _record(start)
         self._start = start.position if start else Position()
         self._last = self._start.step if self._start.epoch == 0 else steps
         self._epoch = self._start.epoch
@@ -65,6 +65,14 @@ class Digesting(keras.callbacks.Callback):  # type: ignore[misc]
         if position.step == 0:  # Two thirds of the bytes; within the first epoch it would cost more than it tells.
             values[digests.OPTIMIZER] = digests.of_arrays([_array(variable) for variable in model.optimizer.variables])
         self.record.add(position, values)
+
+
+def _record(start: Checkpoint | None) -> Digests:
+    """Return the record to go on with; a new one where there is none, or one whose digests could not be told apart."""
+    try:
+        return digests.of_data(start.facts["digests"]) if start and "digests" in start.facts else Digests()
+    except ValueError:  # Until 2026-12 a random generator that was made with the first step had no name there.
+        return Digests()
 
 
 def _name(variable: Any) -> str:

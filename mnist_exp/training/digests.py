@@ -39,8 +39,8 @@ class Moment:
 
     Args:
         position: whole epochs done, and steps after them.
-        digests: of each part, in the order of the record, within an epoch without that of the optimizer; empty where
-            there were too many to keep.
+        digests: of each part, in the order of the record; an empty text, or none at the end, where none was taken, as
+            of the optimizer within an epoch. None at all where there were too many to keep.
         whole: of all parts together.
     """
 
@@ -66,12 +66,14 @@ class Digests:
 
         Args:
             position: of the training.
-            found: digest of each part by its name, always in the same order; those at its end may be left out.
+            found: digest of each part by its name, in one order. Some may be left out, and some come later, as that of
+                a random generator that is made with the first step.
         """
-        self.parts = self.parts or tuple(found)
+        self.parts += tuple(name for name in found if name not in self.parts)
         whole = hashlib.sha256("".join(found.values()).encode()).hexdigest()[:_LETTERS]
         kept = sum(len(moment.digests) for moment in self.moments)
-        each = tuple(found.values()) if kept + len(found) <= _MOST else ()
+        last = max(map(self.parts.index, found), default=-1)
+        each = tuple(found.get(name, "") for name in self.parts[: last + 1]) if kept + len(found) <= _MOST else ()
         self.moments.append(Moment(position, each, whole))
 
     def as_data(self) -> dict[str, Any]:

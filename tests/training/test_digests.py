@@ -65,6 +65,21 @@ def test_a_file_says_the_same_again_and_damage_is_told():
         digests.parse(OLD.to_json().replace('["a", "b"]', '["a"]'), "it")
 
 
+def test_a_part_that_comes_later_has_its_name():
+    """As the state of Keras's own generator, which a layer makes with the first step."""
+    moments = (
+        (FIRST, {"a": "1", "z": "1"}),
+        (FIFTH, {"a": "2", "random": "2"}),
+        (END, {"a": "3", "random": "3", "z": "3"}),
+    )
+    record = made(*moments)
+    assert record.parts == ("a", "z", "random")
+    assert [moment.digests for moment in record.moments] == [("1", "1"), ("2", "", "2"), ("3", "3", "3")]
+    assert digests.parse(record.to_json(), "it") == record
+    found = digests.parting(record, made(*moments[:2], (END, {"a": "3", "random": "9", "z": "3"})))
+    assert (found.position, found.parts) == (END, ("random",))
+
+
 def test_single_weights_are_left_out_where_there_would_be_too_many(monkeypatch):
     monkeypatch.setattr(digests, "_MOST", 3)
     record = made((FIRST, {"a": "1", "b": "1"}), (END, {"a": "3", "b": "3"}))
