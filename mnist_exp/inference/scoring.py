@@ -68,8 +68,9 @@ def images_of(
         shifts: pixels by which they are moved in each direction, too; the mean prediction counts.
     Raises: SettingsError: they cannot be found, cannot be moved, or are not the same for all models.
     """
+    shifted.check(shifts)
     images = ensemble.common([_images(run, split, data, words, trusted, config_dir) for run in members])
-    shifted.check(shifts, images.dataset)
+    shifted.check_fits(shifts, images.dataset)
     return replace(images, shifts=shifts)
 
 

@@ -11,10 +11,14 @@ from mnist_exp.data.lazy import Examples, LazyArray
 from mnist_exp.errors import SettingsError
 
 
-def check(shifts: int, dataset: Dataset) -> None:
-    """Make sure that images can be moved by a number of pixels. Raises: SettingsError: they cannot."""
+def check(shifts: int) -> None:
+    """Make sure that it is a number of pixels. Raises: SettingsError: it is not."""
     if shifts < 0:
         raise SettingsError(f"--shifts={shifts} is not allowed: it must be a number of pixels, 0 for none")
+
+
+def check_fits(shifts: int, dataset: Dataset) -> None:
+    """Make sure that images can be moved by a number of pixels. Raises: SettingsError: they cannot."""
     if not shifts:
         return
     if len(dataset.shape) != 3:
