@@ -36,7 +36,7 @@ class BatchStatistics:
         """Let the layers of a model have the mean statistics of the batches; nothing else changes, no random state."""
         layers = normalising(model)
         momenta = [layer.momentum for layer in layers]
-        with _unchanged(model, layers):
+        with _unchanged_but_for(model, variables(model)):
             try:
                 for number, batch in enumerate(self._batches()):
                     for layer in layers:
@@ -66,10 +66,10 @@ def variables(model: keras.Model) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _unchanged(model: keras.Model, layers: list[keras.layers.BatchNormalization]) -> Iterator[None]:
-    """Give all variables but the statistics, and the random generators, what they had before a `with` block."""
-    own = {id(each) for layer in layers for each in (layer.moving_mean, layer.moving_variance)}
-    others = [each for each in model.non_trainable_variables if id(each) not in own]
+def _unchanged_but_for(model: keras.Model, some: list[Any]) -> Iterator[None]:
+    """Give all other variables, and the random generators, what they had before a `with` block."""
+    changed = set(map(id, some))
+    others = [each for each in model.non_trainable_variables if id(each) not in changed]
     shared = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
     others += [shared.state] if shared is not None else []
     before = [np.array(keras.ops.convert_to_numpy(each)) for each in others]
