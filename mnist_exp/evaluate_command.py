@@ -18,7 +18,7 @@ from mnist_exp import commands
 from mnist_exp.config import wording
 from mnist_exp.config.argument_parser import Parser
 from mnist_exp.errors import RunError, SettingsError, first_line, plural
-from mnist_exp.inference import labelled_images, scoring
+from mnist_exp.inference import labelled_images, scoring, shifted
 from mnist_exp.inference.labelled_images import SPLITS, Images
 from mnist_exp.runtime import imports, redacted_files
 from mnist_exp.runtime.terminal import Screen
@@ -193,18 +193,23 @@ def _of_members(scores: Mapping[str, float], task: Task) -> dict[str, str]:
         return {}
     values = list(scores.values())
     own = f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} (std), {min(values):.4f} to {max(values):.4f}"
-    what = "numbers" if task.activation == "linear" else "probabilities"
     a = "an" if task.running == "accuracy" else "a"
-    return {"ensemble": f"the mean {what} of {len(values)} models; each alone has {a} {task.running} of {own}"}
+    return {
+        "ensemble": f"the mean {_outputs(task)} of {len(values)} models; each alone has {a} {task.running} of {own}"
+    }
 
 
 def _of_shifts(shifts: int, task: Task) -> dict[str, str]:
     """Return the row about moved images; {} without."""
     if not shifts:
         return {}
-    what = "numbers" if task.activation == "linear" else "probabilities"
-    count = (2 * shifts + 1) ** 2
-    return {"shifts": f"the mean {what} of {count}: each image, and moved by up to {plural(shifts, 'pixel')}"}
+    count = len(shifted.moves(shifts))
+    return {"shifts": f"the mean {_outputs(task)} of {count}: each image, and moved by up to {plural(shifts, 'pixel')}"}
+
+
+def _outputs(task: Task) -> str:
+    """Return what a model of a task says, in a word."""
+    return "numbers" if task.activation == "linear" else "probabilities"
 
 
 def _parser() -> Parser:

@@ -23,7 +23,7 @@ PAIRED, WELCH, NONE = "paired t-test", "Welch's t-test", "none"
 # changes an accuracy by more than 1e-5.
 _NO_SPREAD = 1e-6
 _FEW_DISCORDANT = 25  # below this number McNemar's test is the exact one
-# Imported where they are used: together they take a second.
+# Imported where it is used: it takes most of a second.
 LIBRARIES = ("scipy.stats",)
 
 Values = Mapping[str, float]  # the metric of one configuration, by seed

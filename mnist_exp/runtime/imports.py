@@ -43,8 +43,7 @@ def quick_imports() -> Iterator[None]:
         gc.collect()
     # Keras and TensorFlow look for JAX, and do without where it is not their backend; Keras also for IPython, to show
     # files of weights in a notebook, where it is there before.
-    absent = ["jax"] if backends.default() != "jax" else []
-    absent += ["IPython"] if "IPython" not in sys.modules else []
+    absent = ("IPython", "jax") if backends.default() != "jax" else ("IPython",)
     later = lazy_modules.imported_later(absent=absent) if is_first else contextlib.nullcontext()
     with paused_collection(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")  # MLflow's bars, in a notebook without ipywidgets.

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ def program_tags() -> dict[str, str]:
     from mlflow.tracking.context import registry
 
     # Whether this is a notebook MLflow asks of IPython, which a notebook has imported; anew it takes 8 MB.
-    with lazy_modules.imported_later(frozenset(), absent=() if "IPython" in sys.modules else ("IPython",)):
+    with lazy_modules.imported_later(frozenset(), absent=("IPython",)):
         return dict(registry.resolve_tags())
 
 

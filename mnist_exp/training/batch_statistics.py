@@ -6,8 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random import seed_generator
 
 from mnist_exp.data.lazy import Examples
 from mnist_exp.training import random_state
@@ -26,7 +24,7 @@ class BatchStatistics:
         x: training examples, raw values (n, …), in memory or lazy. `_MOST_BATCHES` batches of them, spread evenly, are
             looked at, changed by the augmentation as in the training.
         batch_size: examples a batch.
-    Source: Izmailov et al. 2018, arXiv:1803.05407, section 3.2; Defazio et al. 2024, arXiv:2405.15682, appendix.
+    Source: Izmailov et al. 2018, arXiv:1803.05407, section 3.2.
     """
 
     def __init__(self, x: Examples, batch_size: int) -> None:
@@ -70,8 +68,8 @@ def _unchanged_but_for(model: keras.Model, some: list[Any]) -> Iterator[None]:
     """Give all other variables, and the random generators, what they had before a `with` block."""
     changed = set(map(id, some))
     others = [each for each in model.non_trainable_variables if id(each) not in changed]
-    shared = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
-    others += [shared.state] if shared is not None else []
+    shared = random_state.shared()
+    others += [shared] if shared is not None else []
     before = [np.array(keras.ops.convert_to_numpy(each)) for each in others]
     states = random_state.states()
     try:

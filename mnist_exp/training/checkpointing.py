@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
 from mnist_exp.errors import SettingsError
@@ -194,8 +193,8 @@ def variables(model: keras.Model) -> dict[str, Any]:
     kinds = [("model", v) for v in model.variables] + [("optimizer", v) for v in model.optimizer.variables]
     named = {f"{kind}/{number:05d}/{variable.path}": variable for number, (kind, variable) in enumerate(kinds)}
     # The generator of layers that have none of their own.
-    shared = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
-    return named | ({_SHARED: shared.state} if shared is not None else {})
+    shared = random_state.shared()
+    return named | ({_SHARED: shared} if shared is not None else {})
 
 
 def _metric_variables(model: keras.Model) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random import seed_generator
 
 from mnist_exp.training import digests, random_state
 from mnist_exp.training.checkpoints import Checkpoint, Position
@@ -58,8 +56,8 @@ class Digesting(keras.callbacks.Callback):  # type: ignore[misc]
                 f"{_name(variable)} ({number})": digests.of_arrays([_array(variable)])
                 for number, variable in enumerate(model.variables, start=1)
             }
-        shared = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
-        states = [*([_array(shared.state)] if shared is not None else []), *random_state.states().values()]
+        shared = random_state.shared()
+        states = [*([_array(shared)] if shared is not None else []), *random_state.states().values()]
         if states:
             values[digests.RANDOM] = digests.of_arrays(states)
         if position.step == 0:  # Two thirds of the bytes; within the first epoch it would cost more than it tells.

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
-from keras.src.backend.common import global_state
-from keras.src.random import seed_generator
 
 from mnist_exp.config import components
 from mnist_exp.config.schema import Settings
 from mnist_exp.data import Split
+from mnist_exp.training import random_state
 from mnist_exp.training.build import Goal
 from mnist_exp.training.optimizers import uses_fast_ops
 
@@ -57,7 +56,7 @@ def lent(model: keras.Model, key: str | None) -> Iterator[keras.Model]:
     _copy(model, lender)
     yield lender
     _copy(lender, model)
-    if global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR) is None:
+    if random_state.shared() is None:
         _kept.append(_Kept(lender, key, model))
 
 

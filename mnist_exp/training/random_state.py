@@ -1,13 +1,22 @@
-"""The states of random generators that are not Keras variables: PyTorch's own, which its dropout uses."""
+"""The states of random generators that no layer owns: Keras's shared one, and PyTorch's own, which its dropout uses."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common import global_state
+from keras.src.random import seed_generator
 
 from mnist_exp.training.checkpoints import Arrays
 
 _PREFIX = "torch_generator/"
+
+
+def shared() -> Any:
+    """Return the variable of the generator of layers that have none of their own; None until one is needed."""
+    found = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
+    return None if found is None else found.state
 
 
 def states() -> Arrays:

@@ -51,14 +51,14 @@ KINDS = {
     "float16": ["trainer.precision=mixed_float16"],
     "the best moving averages": ["+optimizer.use_ema=true", "trainer.restore_best=true", "optimizer.learning_rate=0.1"],
     "the averages of a normalised network": [
-        *[
-            "model=convnet",
-            "model.filters=[4,4]",
-            "model.dense_units=[8]",
-            "model.batch_norm=true",
-            "model.dropout=0.2",
-        ],
-        *["augment=shift", "+optimizer.use_ema=true", "trainer.restore_best=true"],
+        "model=convnet",
+        "model.filters=[4,4]",
+        "model.dense_units=[8]",
+        "model.batch_norm=true",
+        "model.dropout=0.2",
+        "augment=shift",
+        "+optimizer.use_ema=true",
+        "trainer.restore_best=true",
     ],
     "focal loss, weighted classes, further metrics": [
         "loss=focal",
